@@ -1,0 +1,27 @@
+"""The catalog that knows nothing (`catalog.mode: none`): exact versions are taken at their word."""
+
+import re
+from typing import Final
+
+from webhook.annotations import ModelRequest
+from webhook.catalog import Artifact
+from webhook.errors import UnknownModel, shown
+from webhook.settings import Settings
+
+_EXACT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*", re.ASCII)
+
+
+class ExactCatalog:
+    """Resolves exact versions, with no look at S3: whether they exist shows when the pod starts."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._sources = settings.all_sources
+
+    def resolve(self, request: ModelRequest) -> Artifact:
+        """The artifact of an exact version. Raises UnknownModel for an alias, a range and `latest`."""
+        if request.version == "latest" or not _EXACT.fullmatch(request.version):
+            raise UnknownModel(
+                f"model {request.model}: version {shown(request.version)} needs a catalog to resolve it, and this "
+                "installation has none (catalog.mode: none); write an exact version such as 1.2.3"
+            )
+        return Artifact(request.model, request.version, self._sources[request.source])

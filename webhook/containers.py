@@ -1,0 +1,125 @@
+"""What the pod's own containers get: mounts and environment variables, and the patch that adds them."""
+
+import posixpath
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final
+
+from webhook.errors import Conflict, InvalidAnnotation
+from webhook.patch import Operation, extend
+from webhook.pod import Container, PodSpec, VolumeMount
+from webhook.strategies.protocol import JSON, Delivery, Folder
+
+MESH_PROXIES: Final = frozenset({"istio-proxy", "linkerd-proxy", "consul-dataplane", "kuma-sidecar"})
+"""Containers that service meshes put into a pod: they are not the application, and need no models."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A delivery, and where its files stand."""
+
+    delivery: Delivery
+    folder: Folder
+
+    @property
+    def path(self) -> str:
+        """The model's folder as a container sees it."""
+        request = self.delivery.request
+        return request.model_path or f"{request.mount_path}/{self.folder.path}"
+
+
+def attach(spec: PodSpec, placed: Sequence[Placed], annotation: str) -> list[Operation]:
+    """The operations that give each chosen container its mounts and its environment.
+
+    `annotation` is the full name of the one that chooses. Raises InvalidAnnotation where it names a container that the
+    pod does not have, and Conflict where a container has something else at a path that a model needs.
+    """
+    groups = {"containers": spec.containers or (), "initContainers": spec.init_containers or ()}
+    names = {container.name for container in chain.from_iterable(groups.values())}
+    for name in chain.from_iterable(one.delivery.request.containers for one in placed):
+        if name not in names:
+            raise InvalidAnnotation(annotation, name, f"one of the pod's containers: {', '.join(sorted(names))}")
+    application = {container.name for container in groups["containers"]}
+    default = application - MESH_PROXIES or application
+    operations: list[Operation] = []
+    for group, containers in groups.items():
+        for index, container in enumerate(containers):
+            chosen = [one for one in placed if container.name in (one.delivery.request.containers or default)]
+            place = ("spec", group, index)
+            mounts = [mount for mount in _mounts(chosen, placed) if not _is_mounted(mount, container)]
+            operations += extend((*place, "volumeMounts"), container.volume_mounts, mounts)
+            taken = {variable.name for variable in container.env or ()}
+            variables = [
+                {"name": name, "value": value} for name, value in _environment(chosen, len(placed)) if name not in taken
+            ]
+            # In front, so that the container's own variables can refer to ours as $(MODEL_PATH).
+            operations += extend((*place, "env"), container.env, variables, at=0)
+    return operations
+
+
+def _mounts(chosen: Sequence[Placed], everything: Sequence[Placed]) -> list[JSON]:
+    """The mounts of one container.
+
+    A mount path shows only the models that are asked for there: the volume stands there whole where it holds just
+    those, and model by model otherwise.
+    """
+    by_path: dict[str, list[Placed]] = {}
+    mounts = []
+    for one in chosen:
+        request = one.delivery.request
+        if request.mount_path:
+            by_path.setdefault(request.mount_path, []).append(one)
+        if request.model_path:
+            mounts.append(_folder_mount(one, request.model_path))
+    for path, here in by_path.items():
+        if _fill_their_volume(here, everything):
+            mounts.append(_mount(here[0], path))
+        else:
+            mounts += [_folder_mount(one, f"{path}/{one.folder.path}") for one in here]
+    paths = [mount["mountPath"] for mount in mounts]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise Conflict(f"two models would be mounted at {path}; give them different paths")
+    return mounts
+
+
+def _fill_their_volume(here: Sequence[Placed], everything: Sequence[Placed]) -> bool:
+    volumes = {one.folder.volume for one in here}
+    return (
+        len(volumes) == 1
+        and here[0].folder.exclusive
+        and len({one.delivery.request.read_only for one in here}) == 1
+        and len(here) == sum(one.folder.volume in volumes for one in everything)
+    )
+
+
+def _mount(one: Placed, path: str) -> JSON:
+    mount: JSON = {"name": one.folder.volume, "mountPath": path}
+    return {**mount, "readOnly": True} if one.delivery.request.read_only else mount
+
+
+def _folder_mount(one: Placed, path: str) -> JSON:
+    return {**_mount(one, path), "subPath": one.folder.path}
+
+
+def _is_mounted(wanted: JSON, container: Container) -> bool:
+    """Whether the container has this mount already. Raises Conflict where it has another one at that path."""
+    for mount in container.volume_mounts or ():
+        if posixpath.normpath(mount.mount_path or "/") == wanted["mountPath"]:
+            if mount == VolumeMount(wanted["name"], mount.mount_path, wanted.get("subPath", "")):
+                return True
+            raise Conflict(
+                f"container {container.name} mounts its volume {mount.name} at {mount.mount_path}, where the model has "
+                "to stand; choose another path with the annotation mount-path or model-path"
+            )
+    return False
+
+
+def _environment(chosen: Sequence[Placed], models: int) -> Iterator[tuple[str, str]]:
+    """MODEL_PATH and so on where the pod asks for one model, MODEL_<NAME>_PATH where it asks for several."""
+    for one in chosen:
+        name = "MODEL" if models == 1 else f"MODEL_{one.delivery.slug.upper().replace('-', '_')}"
+        yield f"{name}_PATH", one.path
+        yield f"{name}_NAME", one.delivery.artifact.model
+        yield f"{name}_VERSION", one.delivery.artifact.version

@@ -1,0 +1,249 @@
+"""What happens to a pod: one pure function, `inject`. No I/O, no clock, no call to Kubernetes.
+
+A pod that asks for nothing is `skipped`; one that gets its models is `injected`; one that has them already, as in a
+second pass, is `unchanged`; one that can't be is `refused`, with a message for the person who wrote it.
+"""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, combinations
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+import msgspec
+
+from webhook.annotations import INJECTED, PodRequest, parse
+from webhook.catalog import Artifact, Catalog
+from webhook.containers import MESH_PROXIES, Placed, attach
+from webhook.errors import Conflict, Refusal
+from webhook.patch import Operation, add, extend
+from webhook.pod import Pod, PodSpec
+from webhook.settings import Settings
+from webhook.strategies import STRATEGIES
+from webhook.strategies.protocol import JSON, Change, Delivery, Strategy
+
+Decision: TypeAlias = Literal["injected", "unchanged", "skipped", "refused"]
+
+PROTECTED_NAMESPACES: Final = frozenset({"kube-system", "kube-node-lease"})
+"""Left alone even where the webhook's configuration lets their pods through: the cluster depends on them."""
+
+_MIRROR_POD: Final = "kubernetes.io/config.mirror"  # kubelet's mark on the API's image of a static pod
+_LONGEST_SLUG: Final = 57  # and `fetch-` makes a DNS label
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """The answer for one pod."""
+
+    decision: Decision
+    reason: str
+    """One constant word, for metrics and logs."""
+    message: str = ""
+    """For the person who wrote the pod; only where it is refused."""
+    operations: tuple[Operation, ...] = ()
+    """The JSON Patch."""
+    warnings: tuple[str, ...] = ()
+    models: tuple[JSON, ...] = ()
+    """What the annotation `injected` records of each model."""
+
+
+def inject(pod: Pod, namespace: str, settings: Settings, catalog: Catalog) -> Injection:
+    """What has to be done to `pod`, which is about to be created in `namespace`."""
+    annotations = pod.metadata.annotations or {}
+    if _MIRROR_POD in annotations:
+        return Injection("skipped", "MirrorPod")
+    exempt = _exempt(pod.spec, namespace)
+    if exempt:
+        asks = any(f"{settings.annotation_prefix}/{name}" in annotations for name in ("model", "models"))
+        return Injection("skipped", exempt.reason, warnings=(exempt.warning,) if asks else ())
+    warnings: list[str] = []
+    try:
+        request = parse(annotations, settings)
+        warnings += request.warnings
+        if not request.models:
+            return Injection("skipped", "OptedOut" if request.opted_out else "NotAnnotated", warnings=tuple(warnings))
+        deliveries = _deliveries(request, catalog)
+        plans = _plans(deliveries, pod, settings)
+        warnings += chain.from_iterable(plan.change.warnings for plan in plans)
+        operations = _operations(pod, request, plans, settings)
+    except Refusal as refusal:
+        return Injection("refused", refusal.reason, str(refusal), warnings=tuple(warnings))
+    return Injection(
+        *(("injected", "Injected") if operations else ("unchanged", "AlreadyInjected")),
+        operations=tuple(operations),
+        warnings=tuple(warnings),
+        models=_records(plans),
+    )
+
+
+class _Exemption(NamedTuple):
+    reason: str
+    warning: str
+
+
+def _exempt(spec: PodSpec, namespace: str) -> _Exemption | None:
+    if namespace in PROTECTED_NAMESPACES:
+        return _Exemption("ProtectedNamespace", f"no model is injected: pods of {namespace} are left alone")
+    if spec.is_windows:
+        return _Exemption("WindowsPod", "no model is injected: there is no way yet for models into Windows pods")
+    return None
+
+
+def _deliveries(request: PodRequest, catalog: Catalog) -> tuple[Delivery, ...]:
+    artifacts = [catalog.resolve(model) for model in request.models]
+    for uri, count in Counter(artifact.uri for artifact in artifacts).items():
+        if count > 1:
+            raise Conflict(f"{uri} is asked for {count} times; ask once")
+    return tuple(Delivery(*one) for one in zip(request.models, artifacts, _slugs(artifacts), strict=True))
+
+
+def _slugs(artifacts: Sequence[Artifact]) -> list[str]:
+    """A DNS label for each: the model's name; with its version where two models share that; else with a hash."""
+    slugs = [_slug(artifact.model) for artifact in artifacts]
+    for wider in ("{0.model}-{0.version}", "{0.model}-{0.version}-{1}"):
+        shared = {slug for slug, count in Counter(slugs).items() if count > 1}
+        slugs = [
+            _slug(wider.format(artifact, _hash(artifact.uri))) if slug in shared else slug
+            for slug, artifact in zip(slugs, artifacts, strict=True)
+        ]
+    return slugs
+
+
+def _slug(text: str) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    return slug if len(slug) <= _LONGEST_SLUG else f"{slug[: _LONGEST_SLUG - 9].rstrip('-')}-{_hash(text)}"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+class _Plan(NamedTuple):
+    """What one strategy does for its deliveries."""
+
+    strategy: Strategy
+    change: Change
+    placed: tuple[Placed, ...]
+
+
+def _plans(deliveries: Sequence[Delivery], pod: Pod, settings: Settings) -> list[_Plan]:
+    plans = []
+    for name, strategy in STRATEGIES.items():
+        own = [delivery for delivery in deliveries if delivery.request.strategy == name]
+        if own:
+            change = strategy.plan(own, pod, settings)
+            placed = tuple(Placed(*one) for one in zip(own, change.folders, strict=True))
+            plans.append(_Plan(strategy, change, placed))
+    for one, other in combinations(chain.from_iterable(plan.placed for plan in plans), 2):
+        folders = sorted((f"{one.folder.path}/", f"{other.folder.path}/"))
+        if one.folder.volume == other.folder.volume and folders[1].startswith(folders[0]):
+            raise Conflict(f"two models would share the folder {folders[0]}; download one into another volume")
+    return plans
+
+
+def _operations(pod: Pod, request: PodRequest, plans: Sequence[_Plan], settings: Settings) -> list[Operation]:
+    """The whole patch. What is there already is left out, so a second pass has nothing to add.
+
+    Our init containers come last in the patch, for they move the indices of the pod's own.
+    """
+    spec, prefix = pod.spec, settings.annotation_prefix
+    placed = [one for plan in plans for one in plan.placed]
+    missing, volumes = _missing_init_containers(spec, plans), _missing_volumes(spec, plans)
+    return [
+        *attach(spec, placed, f"{prefix}/containers"),
+        *extend(("spec", "volumes"), spec.volumes, volumes),
+        *_service_account(spec, request.service_account, settings),
+        *_annotation(pod, f"{prefix}/{INJECTED}", _records(plans)),
+        *extend(("spec", "initContainers"), spec.init_containers, missing, at=_first_place(spec)),
+    ]
+
+
+def _missing_init_containers(spec: PodSpec, plans: Sequence[_Plan]) -> list[JSON]:
+    existing = {container.name: container for container in spec.init_containers or ()}
+    taken = existing.keys() | {container.name for container in spec.containers or ()}
+    missing = []
+    for plan in plans:
+        for container in plan.change.init_containers:
+            name = container["name"]
+            if name not in taken:
+                missing.append(container)
+            elif name not in existing or not plan.strategy.is_planned(existing[name], container):
+                raise Conflict(f"the pod has a container {name} of its own, a name that its model needs; rename it")
+    return missing
+
+
+def _missing_volumes(spec: PodSpec, plans: Sequence[_Plan]) -> list[JSON]:
+    """Our volumes that the pod lacks. One that is there is ours where an init container of ours mounts it."""
+    planned = {container["name"] for plan in plans for container in plan.change.init_containers}
+    mounted = {
+        mount.name
+        for container in spec.init_containers or ()
+        if container.name in planned
+        for mount in container.volume_mounts or ()
+    }
+    present = {volume.name for volume in spec.volumes or ()}
+    missing = []
+    for volume in chain.from_iterable(plan.change.volumes for plan in plans):
+        name = volume["name"]
+        if name not in present:
+            missing.append(volume)
+        elif name not in mounted:
+            raise Conflict(
+                f"the pod has a volume {name} of its own, a name that is ours; rename it, or download into it with the "
+                "annotation volume"
+            )
+    return missing
+
+
+def _first_place(spec: PodSpec) -> int:
+    """First, for legacy meshes cut the network off; but after a mesh's native sidecar, which gives the network."""
+    for index, container in reversed(list(enumerate(spec.init_containers or ()))):
+        if container.is_sidecar and container.name in MESH_PROXIES:
+            return index + 1
+    return 0
+
+
+def _service_account(spec: PodSpec, asked: str | None, settings: Settings) -> list[Operation]:
+    """Both fields, for later webhooks see the pod before the API server makes the second follow the first.
+
+    The API server has filled in `default` already where the pod names no account.
+    """
+    own = spec.service_account_name or spec.service_account or "default"
+    wanted = asked or settings.defaults.service_account
+    if own not in ("default", wanted):
+        if asked:
+            raise Conflict(
+                f"the pod's serviceAccountName is {own}, the annotation {settings.annotation_prefix}/service-account "
+                f"asks for {asked}; keep one of them"
+            )
+        return []
+    if not wanted:
+        return []
+    fields = {"serviceAccountName": spec.service_account_name, "serviceAccount": spec.service_account}
+    return [add(("spec", field), wanted) for field, value in fields.items() if value != wanted]
+
+
+def _annotation(pod: Pod, name: str, records: Sequence[JSON]) -> list[Operation]:
+    value = msgspec.json.encode(records).decode()
+    there = (pod.metadata.annotations or {}).get(name)
+    return [] if there == value else [add(("metadata", "annotations", name), value)]
+
+
+def _records(plans: Sequence[_Plan]) -> tuple[JSON, ...]:
+    """What `injected` says of each model: JSON of model, asked, version, strategy, uri, files, bytes, digest."""
+    return tuple(
+        {
+            "model": artifact.model,
+            "asked": request.version,
+            "version": artifact.version,
+            "strategy": request.strategy,
+            "uri": artifact.uri,
+            "files": artifact.files,
+            "bytes": artifact.bytes,
+            "digest": artifact.digest,
+        }
+        for plan in plans
+        for artifact, request in ((one.delivery.artifact, one.delivery.request) for one in plan.placed)
+    )

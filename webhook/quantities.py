@@ -1,0 +1,42 @@
+"""Kubernetes quantities (`500m`, `2Gi`) and durations (`30m`)."""
+
+import re
+from decimal import Decimal
+from typing import Final
+
+_QUANTITY: Final = re.compile(r"(\d{1,18}(?:\.\d{1,9})?|\.\d{1,9})(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|)", re.ASCII)
+_SUFFIXES: Final = {
+    "": Decimal(1),
+    "m": Decimal("0.001"),
+    **{suffix: Decimal(1000) ** power for power, suffix in enumerate("kMGTPE", 1)},
+    **{f"{suffix}i": Decimal(1024) ** power for power, suffix in enumerate("KMGTPE", 1)},
+}
+_DURATION: Final = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?", re.ASCII)
+
+
+def parse_quantity(text: str) -> Decimal:
+    """The number that a quantity stands for: `500m` is 0.5, `2Gi` 2147483648.
+
+    Negative quantities, exponents (`1e3`) and the suffixes `n` and `u` are left out: no resource of ours needs them.
+    Raises ValueError for them, and for anything else.
+    """
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no quantity such as 500m or 2Gi")
+    number, suffix = match.groups()
+    return Decimal(number) * _SUFFIXES[suffix]
+
+
+def format_bytes(value: Decimal) -> str:
+    """A number of bytes as a quantity: in Mi where it is whole there, else plain, rounded up."""
+    whole = int(value.to_integral_value(rounding="ROUND_CEILING"))
+    return f"{whole >> 20}Mi" if whole and whole % (1 << 20) == 0 else str(whole)
+
+
+def parse_duration(text: str) -> int:
+    """The seconds of a duration in hours, minutes and seconds: `1h30m`, `30m`, `90s`. Raises ValueError."""
+    match = _DURATION.fullmatch(text)
+    seconds = match and sum(int(part or 0) * unit for part, unit in zip(match.groups(), (3600, 60, 1), strict=True))
+    if not seconds:
+        raise ValueError(f"{text!r} is no duration such as 30m or 1h30m")
+    return seconds

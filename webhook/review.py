@@ -1,0 +1,76 @@
+"""AdmissionReview v1, in and out (`k8s.io/api/admission/v1`)."""
+
+import base64
+from typing import Any, Literal
+
+import msgspec
+
+from webhook.errors import BadRequest
+
+
+class GroupVersionKind(msgspec.Struct, frozen=True, gc=False):
+    """meta/v1 GroupVersionKind."""
+
+    group: str = ""
+    version: str = ""
+    kind: str = ""
+
+
+class AdmissionRequest(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    """The fields of an AdmissionRequest that we read. `object` stays JSON until it is known to be a pod."""
+
+    uid: str
+    kind: GroupVersionKind
+    operation: str
+    object: msgspec.Raw = msgspec.Raw(b"null")
+    namespace: str = ""
+    name: str = ""
+    sub_resource: str = ""
+
+    @property
+    def creates_a_pod(self) -> bool:
+        """Whether this is the creation of a core/v1 Pod, and not of something below it."""
+        return (
+            self.operation == "CREATE"
+            and not self.sub_resource
+            and (self.kind.group, self.kind.version, self.kind.kind) == ("", "v1", "Pod")
+        )
+
+
+class AdmissionReview(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    """What the API server sends."""
+
+    api_version: Literal["admission.k8s.io/v1"]
+    kind: Literal["AdmissionReview"]
+    request: AdmissionRequest
+
+
+_decoder = msgspec.json.Decoder(AdmissionReview)
+_LONGEST_WARNING = 256
+"""Longer ones may be cut by the API server, which also drops what goes over 4 KiB together."""
+
+
+def decode(body: bytes) -> AdmissionRequest:
+    """The request of an AdmissionReview v1. Raises BadRequest with the JSON path of what is wrong."""
+    try:
+        request = _decoder.decode(body).request
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise BadRequest(f"not an AdmissionReview v1: {error}") from error
+    if not request.uid:
+        raise BadRequest("not an AdmissionReview v1: request.uid is empty")
+    return request
+
+
+def respond(
+    uid: str, refusal: str = "", operations: tuple[dict[str, Any], ...] = (), warnings: tuple[str, ...] = ()
+) -> bytes:
+    """The AdmissionReview that answers: allowed with a JSON Patch, or refused (code 422) with a message."""
+    response: dict[str, Any] = {"uid": uid, "allowed": not refusal}
+    if refusal:
+        response["status"] = {"code": 422, "reason": "Invalid", "message": refusal}
+    elif operations:
+        response["patchType"] = "JSONPatch"
+        response["patch"] = base64.b64encode(msgspec.json.encode(operations)).decode()
+    if warnings:
+        response["warnings"] = [warning[:_LONGEST_WARNING] for warning in warnings]
+    return msgspec.json.encode({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})

@@ -1,0 +1,313 @@
+"""Every setting, declared once: its name, default, bounds, and the reason for it.
+
+A YAML file carries them in camelCase (`fetch: {numWorkers: 64}`), the environment as
+`MODEL_INJECTOR_FETCH__NUM_WORKERS=64`, and the environment wins. docs/settings.md is printed from here.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self, TypeAlias
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from webhook.errors import InvalidSettings
+from webhook.quantities import parse_duration, parse_quantity
+
+ENVIRONMENT_PREFIX: Final = "MODEL_INJECTOR_"
+DEFAULT_SOURCE: Final = "default"
+StrategyName: TypeAlias = Literal["s3-init"]
+Verification: TypeAlias = Literal["size", "sha256", "none"]
+_BUCKET: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$"
+_DNS_NAME: Final = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
+_SERVICE_LINK: Final = re.compile(r"MODEL_INJECTOR_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_\w+)")
+"""What Kubernetes itself puts into a container's environment where a Service has our name."""
+
+
+def _duration(value: object) -> object:
+    return parse_duration(value) if isinstance(value, str) and not value.isdigit() else value
+
+
+def _quantity(value: str) -> str:
+    parse_quantity(value)
+    return value
+
+
+def _no_slashes_around(value: str) -> str:
+    return value.strip("/")
+
+
+Seconds = Annotated[int, BeforeValidator(_duration), Field(gt=0, le=7 * 24 * 3600)]
+Quantity = Annotated[str, AfterValidator(_quantity)]
+AbsolutePath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_@%+=,-][A-Za-z0-9._@%+=,-]*)+$", max_length=512)]
+KeyPrefix = Annotated[
+    str,
+    AfterValidator(_no_slashes_around),
+    Field(pattern=r"^/?([A-Za-z0-9!_'()=+@-][A-Za-z0-9!_.'()=+@-]*/?)*$", max_length=512),
+]
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+    )
+
+
+class Location(_Group):
+    """How a bucket is reached and read."""
+
+    prefix: KeyPrefix = ""
+    """The folder of the bucket under which models stand; empty is the bucket's root."""
+    layout: Literal["{model}-{version}", "{model}/{version}"] = "{model}-{version}"
+    """The name of a version's folder, in the bucket and in containers alike; the default is the guide's."""
+    region: str = Field(default="", pattern=r"^[a-z0-9-]*$")
+    """The bucket's region. Empty leaves it to the pod's own AWS_REGION, which EKS sets, and to s5cmd's detection."""
+    endpoint_url: str = Field(default="", pattern=r"^(https?://[A-Za-z0-9._:\[\]/-]+)?$")
+    """The endpoint of an S3-compatible store, or of a VPC endpoint; empty is AWS's own."""
+    anonymous: bool = False
+    """Requests are not signed: for public buckets."""
+    requester_pays: bool = False
+    """The reader pays for requests, as such buckets demand."""
+
+
+class Source(Location):
+    """Where models are."""
+
+    bucket: str = Field(pattern=_BUCKET)
+    """The bucket's name."""
+
+
+class Defaults(_Group):
+    """What holds where a pod's annotations say nothing."""
+
+    strategy: StrategyName = "s3-init"
+    """How models get into pods. s3-init needs nothing but S3, and works on every node."""
+    version: str = ""
+    """The version of a model that is asked for without one. Empty refuses such a pod: a version should be a choice."""
+    mount_path: AbsolutePath = "/model-artifacts"
+    """The folder in the containers under which models stand."""
+    service_account: str = Field(default="", pattern=f"^({_DNS_NAME})?$")
+    """The service account of pods that have none of their own; empty leaves them as they are."""
+    verify: Verification = "size"
+    """How a download is checked. Sizes cost nothing; sha256 reads every byte again."""
+
+
+class ResourceList(_Group):
+    """Quantities of one kind, requests or limits."""
+
+    cpu: Quantity | None = None
+    """Processor time."""
+    memory: Quantity | None = None
+    """Memory."""
+
+
+class Resources(_Group):
+    """Resources of the init containers."""
+
+    requests: ResourceList = ResourceList(cpu="100m", memory="64Mi")
+    """Small, for a pod's request is the larger of its init containers' and its containers', not their sum."""
+    limits: ResourceList = ResourceList(memory="256Mi")
+    """Several times what s5cmd takes with the numbers below; no limit of CPU, for it only makes a start slower."""
+
+    @model_validator(mode="after")
+    def _requests_within_limits(self) -> Self:
+        for resource in ResourceList.model_fields:
+            request, limit = getattr(self.requests, resource), getattr(self.limits, resource)
+            if request and limit and parse_quantity(request) > parse_quantity(limit):
+                raise ValueError(f"requests.{resource} {request} is more than limits.{resource} {limit}")
+        return self
+
+
+class Fetch(_Group):
+    """The init container that downloads."""
+
+    image: str = Field(default="peakcom/s5cmd:v2.3.0", pattern=r"^\S+$")
+    """The stock image of s5cmd, pinned: a moving tag would change every pod of the cluster at a time nobody chose."""
+    timeout: Seconds = 30 * 60
+    """How long a download may take, retries included (`30m`): a stalled one must end and say so."""
+    num_workers: int = Field(default=32, ge=1, le=1024)
+    """Files at a time. s5cmd's own 256 was slower and took more memory on small nodes."""
+    concurrency: int = Field(default=16, ge=1, le=256)
+    """Parts at a time of one file. Models are few and large, so more than s5cmd's own 5."""
+    run_as_user: int = Field(default=65532, ge=1)
+    """The numeric user of the init container where the pod names none; the stock image would run as root."""
+    resources: Resources = Resources()
+    """Its resources; a pod's annotations override each."""
+    ca_bundle: str = Field(
+        default="", pattern=r"^(\s*|\s*(-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\s*)+)$"
+    )
+    """Certificates (PEM) that it trusts besides the image's: for a private endpoint or a proxy that looks inside TLS.
+    They travel in the pod, so that no ConfigMap is needed in anyone's namespace."""
+    env: tuple[dict[str, Any], ...] = ()
+    """More environment, as a container has it (`name` and `value`, or `valueFrom`): proxies, credentials of a store
+    that is not AWS."""
+
+    @model_validator(mode="after")
+    def _env_is_kubernetes(self) -> Self:
+        for entry in self.env:
+            name, rest = entry.get("name"), entry.keys() - {"name"}
+            if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+                raise ValueError("env: each entry needs a name, such as HTTPS_PROXY")
+            if rest not in ({"value"}, {"valueFrom"}) or not isinstance(entry.get("value", ""), str):
+                raise ValueError(f"env: {name} needs a value (a string) or a valueFrom, and nothing else")
+        return self
+
+
+class Catalog(_Group):
+    """What is known of models at admission."""
+
+    mode: Literal["none"] = "none"
+    """none: exact versions are taken at their word, and the webhook needs no AWS access."""
+
+
+class Server(_Group):
+    """How `model-injector serve` listens."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - a pod's server listens on the pod's address, which it does not know
+    """The address of both ports."""
+    port: int = Field(default=8443, ge=0, le=65535)
+    """TLS: /mutate. 0 takes a free one."""
+    ops_port: int = Field(default=8080, ge=0, le=65535)
+    """Plain HTTP: /healthz, /readyz and /metrics, for kubelet and Prometheus."""
+    tls_cert: Path = Path("/etc/model-injector/tls/tls.crt")
+    """The certificate chain (PEM). Read again when its content changes."""
+    tls_key: Path = Path("/etc/model-injector/tls/tls.key")
+    """Its private key (PEM)."""
+    tls_poll: Seconds = 5
+    """How often the two are looked at: file events do not reliably tell of a mounted Secret."""
+    drain: Seconds = 10
+    """How long a server that has been told to stop goes on serving while the cluster takes it out of the Service."""
+
+
+class Settings(Location, BaseSettings):
+    """All settings. The source named `default` stands at the top level, as it does in the chart's values."""
+
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__")
+
+    bucket: str = Field(default="", pattern=f"({_BUCKET})|^$")
+    """The bucket of the source named `default`; empty means that there is none, and `sources` has them all."""
+    sources: dict[Annotated[str, Field(pattern=f"^{_DNS_NAME}$")], Source] = {}
+    """More places, by the name that the annotation `source` asks for. Each has the settings above, and a bucket."""
+    annotation_prefix: str = Field(default="model-injector.io", pattern=f"^{_DNS_NAME}$")
+    """What the annotations' names begin with, before the slash."""
+    defaults: Defaults = Defaults()
+    """What holds where a pod's annotations say nothing."""
+    fetch: Fetch = Fetch()
+    """The init container that downloads."""
+    catalog: Catalog = Catalog()
+    """What is known of models at admission."""
+    server: Server = Server()
+    """How `model-injector serve` listens."""
+
+    @model_validator(mode="after")
+    def _has_a_source(self) -> Self:
+        if not self.bucket and not self.sources:
+            raise ValueError("no bucket is set: set `bucket`, or `sources`")
+        if self.bucket and DEFAULT_SOURCE in self.sources:
+            raise ValueError(f"sources.{DEFAULT_SOURCE} and the top level's bucket are the same source: keep one")
+        return self
+
+    @cached_property
+    def all_sources(self) -> dict[str, Source]:
+        """Every source by its name, the top level's among them."""
+        if not self.bucket:
+            return self.sources
+        return {DEFAULT_SOURCE: Source(**{name: getattr(self, name) for name in Source.model_fields}), **self.sources}
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the library's signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file, whose content `load` passes as arguments."""
+        return env_settings, init_settings
+
+
+class Setting(NamedTuple):
+    """One setting: `path` as in the file (`fetch.numWorkers`), `variable` as in the environment."""
+
+    path: str
+    variable: str
+    field: FieldInfo
+
+
+def declared(
+    model: type[BaseModel] = Settings, path: str = "", variable: str = ENVIRONMENT_PREFIX
+) -> Iterator[Setting]:
+    """Every setting there is, in the order of its declaration; a group's own settings instead of the group."""
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        here = Setting(f"{path}{to_camel(name)}", f"{variable}{name.upper()}", field)
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from declared(inner, f"{here.path}.", f"{here.variable}__")
+        else:
+            yield here
+
+
+def load(file: Path | None = None) -> Settings:
+    """Settings from a YAML file, where one is given, and the environment. Raises InvalidSettings, in one line."""
+    document = _read(file) if file else {}
+    known = {setting.variable for setting in declared()}
+    for variable in os.environ:
+        if variable.startswith(ENVIRONMENT_PREFIX) and variable not in known and not _SERVICE_LINK.fullmatch(variable):
+            raise InvalidSettings(f"unknown setting in the environment: {variable}{_nearest(variable, known)}")
+    try:
+        return Settings(**_by_field_name(document, Settings))
+    except ValidationError as error:
+        raise InvalidSettings("; ".join(_describe(entry) for entry in error.errors(include_url=False))) from error
+    except SettingsError as error:
+        raise InvalidSettings(f"{error}: {error.__cause__}") from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(file.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InvalidSettings(f"{file}: {' '.join(str(error).split())}") from error
+    if not isinstance(document, dict | None):
+        raise InvalidSettings(f"{file}: settings are a mapping, such as `bucket: my-ml-bucket`")
+    return document or {}
+
+
+def _by_field_name(document: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """The file's camelCase keys as the fields' own names, by which the environment's values come."""
+
+    names = {field.alias: name for name, field in model.model_fields.items()}
+    renamed = {}
+    for key, value in document.items():
+        name = names.get(key, str(key))
+        inner = model.model_fields[name].annotation if name in model.model_fields else None
+        if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, BaseModel):
+            renamed[name] = _by_field_name(value, inner)
+        else:
+            renamed[name] = value
+    return renamed
+
+
+def _describe(error: Any) -> str:
+    path = ".".join(to_camel(str(part)) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"unknown setting {path}{_nearest(path, {setting.path for setting in declared()})}"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"setting {path}: {message}" if path else message
+
+
+def _nearest(name: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -1,0 +1,55 @@
+"""What a strategy is given, what it answers, and what it has to offer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from webhook.annotations import ModelRequest
+from webhook.catalog import Artifact
+from webhook.pod import Container, Pod
+from webhook.settings import Settings
+
+JSON: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One model on its way into a pod."""
+
+    request: ModelRequest
+    artifact: Artifact
+    slug: str
+    """Its name among the pod's models: a DNS label of at most 57 characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Where a delivered model's files stand."""
+
+    volume: str
+    """The volume's name."""
+    path: str
+    """The folder within it, relative to its root."""
+    exclusive: bool
+    """Whether the volume holds delivered models under their folders and nothing else: then it may be mounted whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a pod needs for its deliveries, apart from the mounts and the environment of its own containers."""
+
+    volumes: tuple[JSON, ...]
+    init_containers: tuple[JSON, ...]
+    folders: tuple[Folder, ...]
+    """One for each delivery, in their order."""
+    warnings: tuple[str, ...] = ()
+
+
+class Strategy(Protocol):
+    """A way for models to get into a pod; a module with these two functions is one."""
+
+    def plan(self, deliveries: Sequence[Delivery], pod: Pod, settings: Settings) -> Change:
+        """All that `pod` needs for these deliveries, also what is there already. Pure. Raises Refusal."""
+
+    def is_planned(self, existing: Container, planned: JSON) -> bool:
+        """Whether the `existing` init container is the `planned` one, whatever other webhooks have added to it."""

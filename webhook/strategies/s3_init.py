@@ -1,0 +1,178 @@
+"""The strategy `s3-init`: an init container downloads each model from S3 into a volume of the pod.
+
+The init container runs `fetch.sh` in the stock image of s5cmd. Whatever differs between pods reaches the script as an
+argument or as environment, checked before, so the script itself is constant. docs/fetch.md has its contract.
+"""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from importlib.resources import files
+from typing import Final, Literal
+
+from webhook.annotations import Medium, ModelRequest
+from webhook.catalog import Artifact
+from webhook.errors import InvalidAnnotation
+from webhook.pod import Container, Pod
+from webhook.quantities import format_bytes, parse_quantity
+from webhook.settings import Fetch, Settings
+from webhook.strategies.protocol import JSON, Change, Delivery, Folder
+
+SCRIPT: Final = files(__package__).joinpath("fetch.sh").read_text()
+MARK: Final = "model-fetch"
+"""The script's $0, in containers that any version of ours has made."""
+ROOT: Final = "/model-artifacts"
+"""Where an init container sees its volume."""
+VOLUMES: Final[dict[Medium, str]] = {"disk": "model-artifacts", "memory": "model-artifacts-memory"}
+"""The names of our volumes."""
+
+_RETRIES: Final = 3
+"""Of s5cmd itself, for one request; what lasts longer comes back to the script, which tells of it and waits."""
+
+
+def plan(deliveries: Sequence[Delivery], pod: Pod, settings: Settings) -> Change:
+    """An init container for each model, and the emptyDirs that they fill, one a medium. Raises Refusal."""
+    present = [volume.name for volume in pod.spec.volumes or ()]
+    for request in (delivery.request for delivery in deliveries):
+        if request.volume is not None and request.volume not in present:
+            allowed = (
+                f"one of the pod's volumes: {', '.join(present)}"
+                if present
+                else "the name of a volume that the pod has"
+            )
+            raise InvalidAnnotation(f"{settings.annotation_prefix}/volume", request.volume, allowed)
+    ours = dict.fromkeys(delivery.request.medium for delivery in deliveries if delivery.request.volume is None)
+    sizes = {VOLUMES[medium]: _total_size(deliveries, medium) for medium in ours}
+    unsized = VOLUMES["memory"] in sizes and sizes[VOLUMES["memory"]] is None
+    return Change(
+        volumes=tuple(_empty_dir(medium, sizes[VOLUMES[medium]]) for medium in ours),
+        init_containers=tuple(
+            _init_container(delivery, sizes.get(_volume(delivery.request)), pod, settings) for delivery in deliveries
+        ),
+        folders=tuple(
+            Folder(_volume(delivery.request), delivery.artifact.folder, exclusive=delivery.request.volume is None)
+            for delivery in deliveries
+        ),
+        warnings=("medium memory without size-limit: the download has no memory limit",) if unsized else (),
+    )
+
+
+def is_planned(existing: Container, planned: JSON) -> bool:
+    """Whether `existing` runs our script for the same files and the same folder.
+
+    Other webhooks may have added to it or changed its image, and another version of ours may have made it.
+    """
+    return (existing.command or ())[3:4] == (MARK,) and (existing.args or ())[:2] == tuple(planned["args"][:2])
+
+
+def _volume(request: ModelRequest) -> str:
+    return request.volume or VOLUMES[request.medium]
+
+
+def _total_size(deliveries: Iterable[Delivery], medium: Medium) -> Decimal | None:
+    """The bytes that one of our volumes has to hold; None where those of a model are not known."""
+    sizes = [
+        delivery.artifact.bytes if delivery.request.size_limit is None else delivery.request.size_limit
+        for delivery in deliveries
+        if delivery.request.volume is None and delivery.request.medium == medium
+    ]
+    return None if None in sizes else sum((Decimal(size) for size in sizes if size is not None), Decimal(0))
+
+
+def _empty_dir(medium: Medium, size: Decimal | None) -> JSON:
+    source: JSON = {"medium": "Memory"} if medium == "memory" else {}
+    if size is not None:
+        source["sizeLimit"] = format_bytes(size)
+    return {"name": VOLUMES[medium], "emptyDir": source}
+
+
+def _init_container(delivery: Delivery, size: Decimal | None, pod: Pod, settings: Settings) -> JSON:
+    return {
+        "name": f"fetch-{delivery.slug}",
+        "image": settings.fetch.image,
+        "command": ["/bin/sh", "-c", SCRIPT, MARK],
+        "args": _arguments(delivery.request, delivery.artifact, settings.fetch),
+        "env": _environment(delivery.artifact, settings.fetch),
+        "resources": _resources(delivery.request, size, settings),
+        "volumeMounts": [{"name": _volume(delivery.request), "mountPath": ROOT}],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "runAsUser": (pod.spec.security_context and pod.spec.security_context.run_as_user)
+            or settings.fetch.run_as_user,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+
+
+def _arguments(request: ModelRequest, artifact: Artifact, fetch: Fetch) -> list[str]:
+    """The script's arguments, in the order that its first line gives."""
+    known = artifact.files is not None and artifact.bytes is not None and request.verify != "none"
+    flags = ["--numworkers", str(fetch.num_workers), "--retry-count", str(_RETRIES)]
+    if artifact.source.anonymous:
+        flags.append("--no-sign-request")
+    if artifact.source.requester_pays:
+        flags += ["--request-payer", "requester"]
+    return [
+        f"{artifact.uri}/*",
+        f"{ROOT}/{artifact.folder}",
+        f"{artifact.files},{artifact.bytes}" if known else "-",
+        request.verify,
+        str(request.timeout),
+        "a+rX" if request.read_only else "a+rwX",
+        str(fetch.concurrency),
+        *flags,
+    ]
+
+
+def _environment(artifact: Artifact, fetch: Fetch) -> list[JSON]:
+    """The settings' own entries, then ours that they do not have."""
+    ours = {
+        "AWS_REGION": artifact.source.region,
+        "S3_ENDPOINT_URL": artifact.source.endpoint_url,
+        "FETCH_CA_BUNDLE": fetch.ca_bundle.strip(),
+    }
+    named = {entry["name"] for entry in fetch.env}
+    return [
+        *fetch.env,
+        *({"name": name, "value": value} for name, value in ours.items() if value and name not in named),
+    ]
+
+
+def _resources(request: ModelRequest, size: Decimal | None, settings: Settings) -> JSON:
+    """Requests and limits. Files in memory count as the memory of who writes them, and those on disk as its ephemeral
+    storage: the scheduler takes the largest init container for the pod's need, so each asks for the whole volume."""
+    cpu = _within(request, "cpu", settings)
+    memory = _within(request, "memory", settings)
+    storage = None
+    if request.volume is None and request.medium == "memory":
+        memory = (
+            memory[0] and format_bytes(parse_quantity(memory[0]) + (size or 0)),
+            format_bytes(parse_quantity(memory[1]) + size) if memory[1] and size else None,
+        )
+    elif size is not None:
+        storage = format_bytes(size)
+    requests = {"cpu": cpu[0], "memory": memory[0], "ephemeral-storage": storage}
+    limits = {"cpu": cpu[1], "memory": memory[1]}
+    return {
+        kind: {resource: quantity for resource, quantity in quantities.items() if quantity}
+        for kind, quantities in (("requests", requests), ("limits", limits))
+    }
+
+
+def _within(
+    request: ModelRequest, resource: Literal["cpu", "memory"], settings: Settings
+) -> tuple[str | None, str | None]:
+    """The request and the limit. Where the settings' own value crosses an annotation's, the annotation wins."""
+    asked: str | None = getattr(request, f"fetch_{resource}_request")
+    limit: str | None = getattr(request, f"fetch_{resource}_limit")
+    if asked is None or limit is None or parse_quantity(asked) <= parse_quantity(limit):
+        return asked, limit
+    if limit == getattr(settings.fetch.resources.limits, resource):
+        return asked, asked
+    if asked == getattr(settings.fetch.resources.requests, resource):
+        return limit, limit
+    place = f"{settings.annotation_prefix}/fetch-{resource}-request"
+    raise InvalidAnnotation(place, asked, f"at most its limit, {limit}")
