@@ -9,8 +9,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
+from itertools import chain
 from typing import Any, Final, Literal, get_args
 
+import msgspec
 import yaml
 
 from webhook.errors import InvalidAnnotation
@@ -27,10 +30,10 @@ _MAX_MODELS: Final = 32
 _MAX_MODELS_TEXT: Final = 32 * 1024
 _MAX_MODELS_DEPTH: Final = 3  # a list of mappings of lists
 _MAX_WARNINGS: Final = 8
+_MAX_MEMORISED_TEXT: Final = 4 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class ModelRequest:
+class ModelRequest(msgspec.Struct, frozen=True):
     """One model, as asked for: annotations, then `models` entry, then settings. Quantities keep the user's spelling."""
 
     model: str
@@ -57,8 +60,7 @@ class ModelRequest:
     fetch_memory_limit: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class PodRequest:
+class PodRequest(msgspec.Struct, frozen=True):
     """What a pod asks for. No models: it does not ask for any, or has `inject: "false"` (then `opted_out`)."""
 
     models: tuple[ModelRequest, ...] = ()
@@ -275,9 +277,22 @@ def parse(annotations: Mapping[str, str], settings: Settings) -> PodRequest:
     that nobody knows, and those that do nothing, come back as warnings.
     """
     prefix = f"{settings.annotation_prefix}/"
-    given = {name.removeprefix(prefix): value for name, value in annotations.items() if name.startswith(prefix)}
-    if not given:
+    asked = tuple((name.removeprefix(prefix), value) for name, value in annotations.items() if name.startswith(prefix))
+    if not asked:
         return PodRequest()
+    if sum(map(len, chain.from_iterable(asked))) > _MAX_MEMORISED_TEXT:
+        return _parse(dict(asked), settings)
+    return _parse_once(asked, settings)
+
+
+@lru_cache(maxsize=1024)
+def _parse_once(asked: tuple[tuple[str, str], ...], settings: Settings) -> PodRequest:
+    """The pods of a workload carry the same annotations."""
+    return _parse(dict(asked), settings)
+
+
+def _parse(given: Mapping[str, str], settings: Settings) -> PodRequest:
+    prefix = f"{settings.annotation_prefix}/"
     if "inject" in given and not _value(_BY_NAME["inject"], given["inject"], prefix):
         return PodRequest(opted_out=True)
     warnings = _unknown(given, prefix)

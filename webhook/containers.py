@@ -1,10 +1,10 @@
 """What the pod's own containers get: mounts and environment variables, and the patch that adds them."""
 
-import posixpath
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import chain
 from typing import Final
+
+import msgspec
 
 from webhook.errors import Conflict, InvalidAnnotation
 from webhook.patch import Operation, extend
@@ -15,8 +15,7 @@ MESH_PROXIES: Final = frozenset({"istio-proxy", "linkerd-proxy", "consul-datapla
 """Containers that service meshes put into a pod: they are not the application, and need no models."""
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(msgspec.Struct, frozen=True):
     """A delivery, and where its files stand."""
 
     delivery: Delivery
@@ -41,21 +40,31 @@ def attach(spec: PodSpec, placed: Sequence[Placed], annotation: str) -> list[Ope
         if name not in names:
             raise InvalidAnnotation(annotation, name, f"one of the pod's containers: {', '.join(sorted(names))}")
     application = {container.name for container in groups["containers"]}
-    default = application - MESH_PROXIES or application
+    everywhere = application - MESH_PROXIES or application
     operations: list[Operation] = []
+    wanted: dict[tuple[int, ...], tuple[list[JSON], list[JSON]]] = {}  # the same for all that get the same models
     for group, containers in groups.items():
         for index, container in enumerate(containers):
-            chosen = [one for one in placed if container.name in (one.delivery.request.containers or default)]
-            place = ("spec", group, index)
-            mounts = [mount for mount in _mounts(chosen, placed) if not _is_mounted(mount, container)]
-            operations += extend((*place, "volumeMounts"), container.volume_mounts, mounts)
-            taken = {variable.name for variable in container.env or ()}
-            variables = [
-                {"name": name, "value": value} for name, value in _environment(chosen, len(placed)) if name not in taken
-            ]
-            # In front, so that the container's own variables can refer to ours as $(MODEL_PATH).
-            operations += extend((*place, "env"), container.env, variables, at=0)
+            key = tuple(
+                i for i, one in enumerate(placed) if container.name in (one.delivery.request.containers or everywhere)
+            )
+            if key and key not in wanted:
+                chosen = [placed[i] for i in key]
+                wanted[key] = _mounts(chosen, placed), _environment(chosen, len(placed))
+            if key:
+                operations += _attach(container, f"/spec/{group}/{index}", *wanted[key])
     return operations
+
+
+def _attach(container: Container, place: str, mounts: Sequence[JSON], variables: Sequence[JSON]) -> list[Operation]:
+    present = {variable.name for variable in container.env or ()}
+    return [
+        *extend(
+            f"{place}/volumeMounts", container.volume_mounts, [one for one in mounts if not _is_mounted(one, container)]
+        ),
+        # In front, so that the container's own variables can refer to ours as $(MODEL_PATH).
+        *extend(f"{place}/env", container.env, [one for one in variables if one["name"] not in present], at=0),
+    ]
 
 
 def _mounts(chosen: Sequence[Placed], everything: Sequence[Placed]) -> list[JSON]:
@@ -106,7 +115,7 @@ def _folder_mount(one: Placed, path: str) -> JSON:
 def _is_mounted(wanted: JSON, container: Container) -> bool:
     """Whether the container has this mount already. Raises Conflict where it has another one at that path."""
     for mount in container.volume_mounts or ():
-        if posixpath.normpath(mount.mount_path or "/") == wanted["mountPath"]:
+        if mount.mount_path.rstrip("/") == wanted["mountPath"]:
             if mount == VolumeMount(wanted["name"], mount.mount_path, wanted.get("subPath", "")):
                 return True
             raise Conflict(
@@ -116,10 +125,14 @@ def _is_mounted(wanted: JSON, container: Container) -> bool:
     return False
 
 
-def _environment(chosen: Sequence[Placed], models: int) -> Iterator[tuple[str, str]]:
+def _environment(chosen: Sequence[Placed], models: int) -> list[JSON]:
     """MODEL_PATH and so on where the pod asks for one model, MODEL_<NAME>_PATH where it asks for several."""
+    variables: list[JSON] = []
     for one in chosen:
         name = "MODEL" if models == 1 else f"MODEL_{one.delivery.slug.upper().replace('-', '_')}"
-        yield f"{name}_PATH", one.path
-        yield f"{name}_NAME", one.delivery.artifact.model
-        yield f"{name}_VERSION", one.delivery.artifact.version
+        variables += (
+            {"name": f"{name}_PATH", "value": one.path},
+            {"name": f"{name}_NAME", "value": one.delivery.artifact.model},
+            {"name": f"{name}_VERSION", "value": one.delivery.artifact.version},
+        )
+    return variables

@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain, combinations
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -18,7 +18,7 @@ from webhook.annotations import INJECTED, PodRequest, parse
 from webhook.catalog import Artifact, Catalog
 from webhook.containers import MESH_PROXIES, Placed, attach
 from webhook.errors import Conflict, Refusal
-from webhook.patch import Operation, add, extend
+from webhook.patch import Operation, add, escape, extend
 from webhook.pod import Pod, PodSpec
 from webhook.settings import Settings
 from webhook.strategies import STRATEGIES
@@ -33,8 +33,7 @@ _MIRROR_POD: Final = "kubernetes.io/config.mirror"  # kubelet's mark on the API'
 _LONGEST_SLUG: Final = 57  # and `fetch-` makes a DNS label
 
 
-@dataclass(frozen=True, slots=True)
-class Injection:
+class Injection(msgspec.Struct, frozen=True):
     """The answer for one pod."""
 
     decision: Decision
@@ -67,14 +66,15 @@ def inject(pod: Pod, namespace: str, settings: Settings, catalog: Catalog) -> In
         deliveries = _deliveries(request, catalog)
         plans = _plans(deliveries, pod, settings)
         warnings += chain.from_iterable(plan.change.warnings for plan in plans)
-        operations = _operations(pod, request, plans, settings)
+        records = _records(plans)
+        operations = _operations(pod, request, plans, records, settings)
     except Refusal as refusal:
         return Injection("refused", refusal.reason, str(refusal), warnings=tuple(warnings))
     return Injection(
         *(("injected", "Injected") if operations else ("unchanged", "AlreadyInjected")),
         operations=tuple(operations),
         warnings=tuple(warnings),
-        models=_records(plans),
+        models=records,
     )
 
 
@@ -93,15 +93,17 @@ def _exempt(spec: PodSpec, namespace: str) -> _Exemption | None:
 
 def _deliveries(request: PodRequest, catalog: Catalog) -> tuple[Delivery, ...]:
     artifacts = [catalog.resolve(model) for model in request.models]
-    for uri, count in Counter(artifact.uri for artifact in artifacts).items():
-        if count > 1:
-            raise Conflict(f"{uri} is asked for {count} times; ask once")
+    for one, other in combinations(artifacts, 2):
+        if one.uri == other.uri:
+            raise Conflict(f"{one.uri} is asked for twice; ask once")
     return tuple(Delivery(*one) for one in zip(request.models, artifacts, _slugs(artifacts), strict=True))
 
 
 def _slugs(artifacts: Sequence[Artifact]) -> list[str]:
     """A DNS label for each: the model's name; with its version where two models share that; else with a hash."""
     slugs = [_slug(artifact.model) for artifact in artifacts]
+    if len(set(slugs)) == len(slugs):
+        return slugs
     for wider in ("{0.model}-{0.version}", "{0.model}-{0.version}-{1}"):
         shared = {slug for slug, count in Counter(slugs).items() if count > 1}
         slugs = [
@@ -111,6 +113,7 @@ def _slugs(artifacts: Sequence[Artifact]) -> list[str]:
     return slugs
 
 
+@lru_cache(maxsize=1024)
 def _slug(text: str) -> str:
     slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     return slug if len(slug) <= _LONGEST_SLUG else f"{slug[: _LONGEST_SLUG - 9].rstrip('-')}-{_hash(text)}"
@@ -143,7 +146,9 @@ def _plans(deliveries: Sequence[Delivery], pod: Pod, settings: Settings) -> list
     return plans
 
 
-def _operations(pod: Pod, request: PodRequest, plans: Sequence[_Plan], settings: Settings) -> list[Operation]:
+def _operations(
+    pod: Pod, request: PodRequest, plans: Sequence[_Plan], records: Sequence[JSON], settings: Settings
+) -> list[Operation]:
     """The whole patch. What is there already is left out, so a second pass has nothing to add.
 
     Our init containers come last in the patch, for they move the indices of the pod's own.
@@ -153,10 +158,10 @@ def _operations(pod: Pod, request: PodRequest, plans: Sequence[_Plan], settings:
     missing, volumes = _missing_init_containers(spec, plans), _missing_volumes(spec, plans)
     return [
         *attach(spec, placed, f"{prefix}/containers"),
-        *extend(("spec", "volumes"), spec.volumes, volumes),
+        *extend("/spec/volumes", spec.volumes, volumes),
         *_service_account(spec, request.service_account, settings),
-        *_annotation(pod, f"{prefix}/{INJECTED}", _records(plans)),
-        *extend(("spec", "initContainers"), spec.init_containers, missing, at=_first_place(spec)),
+        *_annotation(pod, f"{prefix}/{INJECTED}", records),
+        *extend("/spec/initContainers", spec.init_containers, missing, at=_first_place(spec)),
     ]
 
 
@@ -222,13 +227,13 @@ def _service_account(spec: PodSpec, asked: str | None, settings: Settings) -> li
     if not wanted:
         return []
     fields = {"serviceAccountName": spec.service_account_name, "serviceAccount": spec.service_account}
-    return [add(("spec", field), wanted) for field, value in fields.items() if value != wanted]
+    return [add(f"/spec/{field}", wanted) for field, value in fields.items() if value != wanted]
 
 
 def _annotation(pod: Pod, name: str, records: Sequence[JSON]) -> list[Operation]:
     value = msgspec.json.encode(records).decode()
     there = (pod.metadata.annotations or {}).get(name)
-    return [] if there == value else [add(("metadata", "annotations", name), value)]
+    return [] if there == value else [add(f"/metadata/annotations/{escape(name)}", value)]
 
 
 def _records(plans: Sequence[_Plan]) -> tuple[JSON, ...]:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from webhook.errors import BadRequest
+from webhook.injection import Injection
 
 
 class GroupVersionKind(msgspec.Struct, frozen=True, gc=False):
@@ -61,16 +62,17 @@ def decode(body: bytes) -> AdmissionRequest:
     return request
 
 
-def respond(
-    uid: str, refusal: str = "", operations: tuple[dict[str, Any], ...] = (), warnings: tuple[str, ...] = ()
-) -> bytes:
-    """The AdmissionReview that answers: allowed with a JSON Patch, or refused (code 422) with a message."""
-    response: dict[str, Any] = {"uid": uid, "allowed": not refusal}
-    if refusal:
-        response["status"] = {"code": 422, "reason": "Invalid", "message": refusal}
-    elif operations:
+def respond(uid: str, injection: Injection) -> bytes:
+    """The AdmissionReview that answers: allowed with a JSON Patch, or refused with code 422 and a message."""
+    response: dict[str, Any] = {"uid": uid, "allowed": injection.decision != "refused"}
+    if injection.decision == "refused":
+        response["status"] = {"code": 422, "reason": "Invalid", "message": injection.message}
+    if injection.operations:
         response["patchType"] = "JSONPatch"
-        response["patch"] = base64.b64encode(msgspec.json.encode(operations)).decode()
-    if warnings:
-        response["warnings"] = [warning[:_LONGEST_WARNING] for warning in warnings]
+        patch = base64.b64encode(msgspec.json.encode(injection.operations))
+        response["patch"] = msgspec.Raw(b'"%b"' % patch)  # base64 has nothing for JSON to escape
+    if injection.models:
+        response["auditAnnotations"] = {"injected": msgspec.json.encode(injection.models).decode()}
+    if injection.warnings:
+        response["warnings"] = [warning[:_LONGEST_WARNING] for warning in injection.warnings]
     return msgspec.json.encode({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})

@@ -7,7 +7,7 @@ A YAML file carries them in camelCase (`fetch: {numWorkers: 64}`), the environme
 import difflib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self, TypeAlias
@@ -211,6 +211,8 @@ class Settings(Location, BaseSettings):
     server: Server = Server()
     """How `model-injector serve` listens."""
 
+    __hash__ = object.__hash__  # there is one of it, and what follows from it is remembered
+
     @model_validator(mode="after")
     def _has_a_source(self) -> Self:
         if not self.bucket and not self.sources:
@@ -260,15 +262,20 @@ def declared(
             yield here
 
 
-def load(file: Path | None = None) -> Settings:
-    """Settings from a YAML file, where one is given, and the environment. Raises InvalidSettings, in one line."""
+def load(file: Path | None = None, server: Mapping[str, object] | None = None) -> Settings:
+    """Settings from a YAML file, where one is given, and the environment. Raises InvalidSettings, in one line.
+
+    `server` wins over both: fields of the group of that name, as a command's options give them.
+    """
     document = _read(file) if file else {}
     known = {setting.variable for setting in declared()}
     for variable in os.environ:
         if variable.startswith(ENVIRONMENT_PREFIX) and variable not in known and not _SERVICE_LINK.fullmatch(variable):
             raise InvalidSettings(f"unknown setting in the environment: {variable}{_nearest(variable, known)}")
     try:
-        return Settings(**_by_field_name(document, Settings))
+        settings = Settings(**_by_field_name(document, Settings))
+        group = Server.model_validate({**settings.server.model_dump(), **(server or {})})
+        return settings.model_copy(update={"server": group})
     except ValidationError as error:
         raise InvalidSettings("; ".join(_describe(entry) for entry in error.errors(include_url=False))) from error
     except SettingsError as error:

@@ -1,7 +1,8 @@
 """What models there are: a Catalog turns what is asked for into an Artifact."""
 
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from webhook.annotations import ModelRequest
 from webhook.settings import Source
@@ -9,8 +10,7 @@ from webhook.settings import Source
 __all__ = ["Artifact", "Catalog"]
 
 
-@dataclass(frozen=True, slots=True)
-class Artifact:
+class Artifact(msgspec.Struct, frozen=True):
     """One exact version of a model, and where its files are."""
 
     model: str
@@ -22,16 +22,16 @@ class Artifact:
     """Their size together."""
     digest: str | None = None
     """sha256 of its manifest, in hex."""
+    folder: str = ""
+    """The name of its folder, in the bucket under the prefix and on disk alike: `my-model-1.2.3`. Derived."""
+    uri: str = ""
+    """Its folder in S3: `s3://my-ml-bucket/model-artifacts/my-model-1.2.3`. Derived."""
 
-    @property
-    def folder(self) -> str:
-        """The name of its folder, in the bucket under the prefix and on disk alike: `my-model-1.2.3`."""
-        return self.source.layout.format(model=self.model, version=self.version)
-
-    @property
-    def uri(self) -> str:
-        """Its folder in S3: `s3://my-ml-bucket/model-artifacts/my-model-1.2.3`."""
-        return "/".join(part for part in (f"s3://{self.source.bucket}", self.source.prefix, self.folder) if part)
+    def __post_init__(self) -> None:
+        folder = self.source.layout.format(model=self.model, version=self.version)
+        parts = (f"s3://{self.source.bucket}", self.source.prefix, folder)
+        msgspec.structs.force_setattr(self, "folder", folder)
+        msgspec.structs.force_setattr(self, "uri", "/".join(filter(None, parts)))
 
 
 class Catalog(Protocol):

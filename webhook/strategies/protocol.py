@@ -1,8 +1,9 @@
 """What a strategy is given, what it answers, and what it has to offer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
+
+import msgspec
 
 from webhook.annotations import ModelRequest
 from webhook.catalog import Artifact
@@ -12,8 +13,7 @@ from webhook.settings import Settings
 JSON: TypeAlias = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True):
     """One model on its way into a pod."""
 
     request: ModelRequest
@@ -22,8 +22,7 @@ class Delivery:
     """Its name among the pod's models: a DNS label of at most 57 characters."""
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
+class Folder(msgspec.Struct, frozen=True):
     """Where a delivered model's files stand."""
 
     volume: str
@@ -34,8 +33,7 @@ class Folder:
     """Whether the volume holds delivered models under their folders and nothing else: then it may be mounted whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """What a pod needs for its deliveries, apart from the mounts and the environment of its own containers."""
 
     volumes: tuple[JSON, ...]

@@ -6,6 +6,7 @@ argument or as environment, checked before, so the script itself is constant. do
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from importlib.resources import files
 from typing import Final, Literal
 
@@ -43,10 +44,11 @@ def plan(deliveries: Sequence[Delivery], pod: Pod, settings: Settings) -> Change
     ours = dict.fromkeys(delivery.request.medium for delivery in deliveries if delivery.request.volume is None)
     sizes = {VOLUMES[medium]: _total_size(deliveries, medium) for medium in ours}
     unsized = VOLUMES["memory"] in sizes and sizes[VOLUMES["memory"]] is None
+    user = (pod.spec.security_context and pod.spec.security_context.run_as_user) or settings.fetch.run_as_user
     return Change(
         volumes=tuple(_empty_dir(medium, sizes[VOLUMES[medium]]) for medium in ours),
         init_containers=tuple(
-            _init_container(delivery, sizes.get(_volume(delivery.request)), pod, settings) for delivery in deliveries
+            _init_container(delivery, sizes.get(_volume(delivery.request)), user, settings) for delivery in deliveries
         ),
         folders=tuple(
             Folder(_volume(delivery.request), delivery.artifact.folder, exclusive=delivery.request.volume is None)
@@ -85,13 +87,16 @@ def _empty_dir(medium: Medium, size: Decimal | None) -> JSON:
     return {"name": VOLUMES[medium], "emptyDir": source}
 
 
-def _init_container(delivery: Delivery, size: Decimal | None, pod: Pod, settings: Settings) -> JSON:
+@lru_cache(maxsize=1024)
+def _init_container(delivery: Delivery, size: Decimal | None, user: int, settings: Settings) -> JSON:
+    """The same for every pod of a workload, and shared by them: nobody writes to it."""
+    environment = _environment(delivery.artifact, settings.fetch)
     return {
         "name": f"fetch-{delivery.slug}",
         "image": settings.fetch.image,
         "command": ["/bin/sh", "-c", SCRIPT, MARK],
         "args": _arguments(delivery.request, delivery.artifact, settings.fetch),
-        "env": _environment(delivery.artifact, settings.fetch),
+        **({"env": environment} if environment else {}),
         "resources": _resources(delivery.request, size, settings),
         "volumeMounts": [{"name": _volume(delivery.request), "mountPath": ROOT}],
         "securityContext": {
@@ -99,8 +104,7 @@ def _init_container(delivery: Delivery, size: Decimal | None, pod: Pod, settings
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
             "runAsNonRoot": True,
-            "runAsUser": (pod.spec.security_context and pod.spec.security_context.run_as_user)
-            or settings.fetch.run_as_user,
+            "runAsUser": user,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "terminationMessagePolicy": "FallbackToLogsOnError",

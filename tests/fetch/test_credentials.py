@@ -1,0 +1,106 @@
+"""Keys, no keys, and EKS Pod Identity, which s5cmd itself cannot use."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fetch.conftest import Model, own
+from tests.support import rclone
+from tests.support.container import InitContainer
+from tests.support.faults import SLOW_DOWN, Request
+from tests.support.faulty_proxy import FaultyProxy
+from tests.support.folder import Folder
+from tests.support.pod_identity import Credentials, PodIdentityAgent
+
+NO_KEYS = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
+DEAD_PROXY = dict.fromkeys(("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"), "http://127.0.0.1:1")
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[PodIdentityAgent]:
+    """Not up yet."""
+    token = tmp_path / "eks-pod-identity-token"
+    token.write_text("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW0ifQ.c2lnbmF0dXJl-_")
+    agent = PodIdentityAgent(Credentials(rclone.ACCESS_KEY, rclone.SECRET_KEY), token)
+    yield agent
+    agent.close()
+
+
+def test_without_any_credentials_it_tries_again_and_says_so_in_the_end(fetch: InitContainer, model: Model) -> None:
+    model.write({"a": b"x"})
+    outcome = fetch(limit=3, env=NO_KEYS)
+    assert outcome.reason == "Unauthorized"
+    assert outcome.log.count("Unauthorized, retrying") >= 2
+    assert "NoCredentialProviders" in outcome.message.message
+
+
+def test_pod_identity_gives_the_keys(
+    fetch: InitContainer, model: Model, volume: Folder, agent: PodIdentityAgent
+) -> None:
+    agent.come_up()
+    model.write({"a": b"x"})
+    assert fetch(env=agent.env).reason == "Complete"
+    assert volume.read() == {"a": b"x"}
+    assert set(agent.answered) == {200}
+
+
+def test_the_session_token_goes_to_s3(
+    fetch: InitContainer, model: Model, s3: FaultyProxy, agent: PodIdentityAgent
+) -> None:
+    agent.come_up()
+    model.write({"a": b"x"})
+    fetch(env=agent.env)
+    assert {request.headers["X-Amz-Security-Token"] for request in s3.requests} == {agent.credentials.session_token}
+
+
+def test_an_agent_that_comes_up_late_is_waited_for(fetch: InitContainer, model: Model, agent: PodIdentityAgent) -> None:
+    model.write({"a": b"x"})
+    run = fetch.start(env=agent.env)
+    run.wait_for_log("Unauthorized, retrying")
+    agent.come_up()
+    assert run.wait().reason == "Complete"
+
+
+def test_an_agent_that_refuses_the_token_ends_as_unauthorized(
+    fetch: InitContainer, model: Model, agent: PodIdentityAgent, tmp_path: Path
+) -> None:
+    agent.come_up()
+    model.write({"a": b"x"})
+    stale = tmp_path / "stale-token"
+    stale.write_text("expired")
+    env = {**agent.env, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(stale)}
+    assert fetch(limit=1, env=env).reason == "Unauthorized"
+    assert set(agent.answered) == {401}
+
+
+def test_an_http_proxy_is_not_asked_for_the_agent(fetch: InitContainer, model: Model, agent: PodIdentityAgent) -> None:
+    agent.come_up()
+    model.write({"a": b"x"})
+    assert fetch(env=agent.env | DEAD_PROXY).reason == "Complete"
+
+
+@pytest.mark.parametrize("ends_well", [True, False])
+def test_secrets_are_neither_logged_nor_left_behind(
+    fetch: InitContainer, model: Model, s3: FaultyProxy, agent: PodIdentityAgent, shm: Folder, *, ends_well: bool
+) -> None:
+    agent.come_up()
+    model.write({"a": b"x"})
+    if not ends_well:
+        s3.inject(SLOW_DOWN, when=Request.is_download)
+    outcome = fetch(limit=3, env=agent.env, inside=own(shm))
+    assert outcome.reason == ("Complete" if ends_well else "Unreachable")
+    assert agent.answered
+    for secret in (*agent.credentials.secrets(), agent.token_file.read_text()):
+        assert secret not in outcome.log + outcome.termination
+    assert list(shm.path.iterdir()) == []
+
+
+def test_secrets_are_readable_by_nobody_else_while_it_runs(
+    fetch: InitContainer, model: Model, s3: FaultyProxy, agent: PodIdentityAgent, shm: Folder
+) -> None:
+    model.write({"a": b"x"})
+    run = fetch.start(env=agent.env, inside=own(shm))
+    run.wait_for_log("retrying")
+    (work,) = shm.path.iterdir()
+    assert work.stat().st_mode & 0o077 == 0

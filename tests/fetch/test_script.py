@@ -1,0 +1,79 @@
+"""The script as a text that travels in every pod, and the shells that run it."""
+
+import os
+import re
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.fetch.conftest import Model
+from tests.support import programs
+from tests.support.container import InitContainer
+from tests.support.folder import Folder
+from tests.support.kubelet import expand
+from webhook.strategies.s3_init import SCRIPT
+
+
+def test_it_is_small_enough_to_travel_in_every_pod() -> None:
+    assert len(SCRIPT.encode()) <= 4096
+
+
+def test_it_is_ascii() -> None:
+    assert SCRIPT.isascii()
+
+
+def test_shellcheck_has_nothing_to_say(tmp_path: Path) -> None:
+    script = tmp_path / "fetch.sh"
+    script.write_text(SCRIPT)
+    checked = subprocess.run(
+        [programs.shellcheck(), "-s", "sh", script], stdout=subprocess.PIPE, text=True, check=False
+    )
+    assert checked.stdout == ""
+    assert checked.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "expanded"),
+    [
+        ("$(NAME)", "value"),
+        ("a$(NAME)b$(NAME)", "avaluebvalue"),
+        ("$$(NAME)", "$(NAME)"),
+        ("$$$(NAME)", "$value"),
+        ("$$$$(NAME)", "$$(NAME)"),
+        ("$(UNKNOWN)", "$(UNKNOWN)"),
+        ("$(NAME", "$(NAME"),
+        ("$NAME ${NAME} $", "$NAME ${NAME} $"),
+        ("$(NAME$(NAME)", "$(NAME$(NAME)"),
+        ("$(($(NAME)))", "$(($(NAME)))"),
+        ("$()", "$()"),
+        ("$5$(NAME)", "$5value"),
+    ],
+)
+def test_this_is_how_kubelet_expands(text: str, expanded: str) -> None:
+    assert expand(text, {"NAME": "value"}) == expanded
+
+
+def test_kubelet_leaves_it_as_it_is(fetch: InitContainer) -> None:
+    env = fetch.env | dict.fromkeys(("TERMINATION_LOG", "FETCH_CA_BUNDLE", "PATH"), "value")
+    assert expand(SCRIPT, env) == SCRIPT
+
+
+def test_no_variable_of_any_name_can_change_it() -> None:
+    assert "$$" not in SCRIPT
+    assert not re.search(r"\$\([-._A-Za-z][-._A-Za-z0-9]*\)", SCRIPT)
+
+
+def test_it_runs_in_debians_shell_too(fetch: InitContainer, model: Model, volume: Folder, tmp_path: Path) -> None:
+    files = {"config.json": b"{}", "a folder/ü.bin": b"x" * 1000, "empty": b""}
+    model.write(files)
+    model.write_sha256sums()
+    path = tmp_path / "s5cmd-only"
+    path.mkdir()
+    (path / "s5cmd").symlink_to(programs.s5cmd())
+    debian = replace(fetch, shell=(programs.dash(),), path=Path(f"{path}:{os.defpath}"))
+    assert debian(verify="sha256").reason == "Complete"
+    assert volume.read() == model.read()
+    assert debian(verify="sha256", known=model.known()).reason == "Complete"
+    assert debian(known="9,9").reason == "Incomplete"

@@ -1,0 +1,121 @@
+"""What is checked after a download: number and sizes always, digests on demand."""
+
+import pytest
+
+from tests.fetch.conftest import Model
+from tests.support.container import InitContainer
+from tests.support.faults import Answer, Edit, Request
+from tests.support.faulty_proxy import FaultyProxy
+from tests.support.folder import Folder
+
+FILES = {"config.json": b"{}", "weights/a b.bin": b"w" * 100_000, "weights/c.bin": b"c" * 10}
+
+
+@pytest.fixture(autouse=True)
+def files(model: Model) -> None:
+    model.write(FILES)
+
+
+def test_the_known_number_and_size_are_complete(fetch: InitContainer, model: Model, volume: Folder) -> None:
+    assert fetch(known=model.known()).reason == "Complete"
+    assert volume.read() == FILES
+
+
+@pytest.mark.parametrize("known", ["4,100012", "2,100012", "3,100011", "3,100013"])
+def test_another_number_or_size_than_was_admitted_is_incomplete(
+    fetch: InitContainer, volume: Folder, known: str
+) -> None:
+    outcome = fetch(known=known)
+    assert outcome.reason == "Incomplete"
+    assert "3,100012" in outcome.message.message
+    assert known in outcome.message.message
+    assert not volume.names()
+
+
+def test_files_that_do_not_come_are_incomplete(fetch: InitContainer, s3: FaultyProxy) -> None:
+    def shorter(answer: Answer) -> Answer:
+        return Answer(
+            answer.status,
+            answer.body.replace(
+                b"<Key>model-artifacts/my-model-1.2.3/config.json</Key>",
+                b"<Key>model-artifacts/my-model-1.2.3/config.jso</Key>",
+            ),
+            answer.headers,
+        )
+
+    s3.inject(Edit(lambda answer: answer), when=Request.is_listing, times=1)
+    s3.inject(Edit(shorter), when=Request.is_listing)
+    outcome = fetch()
+    assert outcome.reason == "Incomplete"
+    assert "config.json" in outcome.message.message
+
+
+def test_right_digests_are_complete(fetch: InitContainer, model: Model, volume: Folder) -> None:
+    model.write_sha256sums()
+    assert fetch(verify="sha256", known=model.known()).reason == "Complete"
+    assert volume.read() == model.read()
+
+
+def test_a_manifest_written_last_needs_no_digest(fetch: InitContainer, model: Model) -> None:
+    model.write_sha256sums()
+    model.write({"manifest.json": b"{}"})
+    assert fetch(verify="sha256").reason == "Complete"
+
+
+def test_a_flipped_byte_in_the_bucket_is_corrupt(fetch: InitContainer, model: Model) -> None:
+    model.write_sha256sums()
+    model.write({"weights/a b.bin": b"w" * 99_999 + b"v"})
+    outcome = fetch(verify="sha256", known=model.known())
+    assert outcome.reason == "Corrupt"
+    assert "weights/a b.bin" in outcome.message.message
+
+
+def test_a_byte_flipped_in_the_volume_is_seen_by_the_next_container(
+    fetch: InitContainer, model: Model, volume: Folder
+) -> None:
+    model.write_sha256sums()
+    fetch(verify="sha256", known=model.known())
+    volume.write({"weights/c.bin": b"c" * 9 + b"d"})
+    assert fetch(verify="sha256", known=model.known()).reason == "Corrupt"
+
+
+def test_a_file_that_has_no_digest_is_corrupt(fetch: InitContainer, model: Model) -> None:
+    model.write_sha256sums()
+    model.write({"added-later.bin": b"x"})
+    outcome = fetch(verify="sha256")
+    assert outcome.reason == "Corrupt"
+    assert "SHA256SUMS" in outcome.message.message
+
+
+def test_a_digest_of_a_file_that_is_not_there_is_corrupt(fetch: InitContainer, model: Model) -> None:
+    model.write_sha256sums()
+    (model.path / "config.json").rename(model.path / "renamed.json")
+    outcome = fetch(verify="sha256")
+    assert outcome.reason == "Corrupt"
+
+
+def test_one_digest_twice_does_not_stand_for_two_files(fetch: InitContainer, model: Model) -> None:
+    model.write_sha256sums()
+    lines = (model.path / "SHA256SUMS").read_bytes().splitlines(keepends=True)
+    model.write({"SHA256SUMS": lines[0] * 2 + lines[1]})
+    assert fetch(verify="sha256").reason == "Corrupt"
+
+
+def test_no_digests_at_all_are_corrupt(fetch: InitContainer) -> None:
+    outcome = fetch(verify="sha256")
+    assert outcome.reason == "Corrupt"
+    assert "SHA256SUMS" in outcome.message.message
+
+
+def test_a_corrupt_file_with_a_nasty_name_is_named_in_json(fetch: InitContainer, model: Model) -> None:
+    name = 'say "no" \\ für\tx'
+    model.write({name: b"x"})
+    model.write_sha256sums()
+    model.write({name: b"y"})
+    assert fetch(verify="sha256").reason == "Corrupt"
+
+
+def test_digests_are_not_asked_for_by_default(fetch: InitContainer, model: Model) -> None:
+    model.write_sha256sums()
+    model.write({"weights/c.bin": b"C" * 10})
+    assert fetch(known=model.known()).reason == "Complete"

@@ -1,0 +1,71 @@
+"""moto's S3 server, for what rclone has not: odd keys, storage classes, IAM. It checks no signature until told to."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import boto3  # type: ignore[import-untyped]
+from moto import settings
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.s3.models import s3_backends
+from moto.server import ThreadedMotoServer
+
+_REGION = "us-east-1"
+_ROOT = {"aws_access_key_id": "root", "aws_secret_access_key": "root"}
+
+
+@dataclass(frozen=True)
+class MotoBucket:
+    """A bucket of a server at `url`."""
+
+    url: str
+    name: str
+
+    def put(self, key: str, body: bytes, storage_class: str = "STANDARD") -> None:
+        """Add an object of any key: not over HTTP, for clients tidy up keys with `..` in them."""
+        s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(self.name, key, body, storage=storage_class)
+
+
+@contextmanager
+def serve() -> Iterator[str]:
+    """Serve S3 and IAM on a free port of loopback, from a thread; gives the URL."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+def make_bucket(url: str) -> MotoBucket:
+    """A new bucket."""
+    bucket = MotoBucket(url, f"models-{uuid4().hex}")
+    s3_backends[DEFAULT_ACCOUNT_ID]["aws"].create_bucket(bucket.name, _REGION)
+    return bucket
+
+
+def make_user(url: str, *actions: str) -> dict[str, str | None]:
+    """A user of IAM who may do these actions and nothing else; gives the environment with its keys."""
+    iam: Any = boto3.client("iam", endpoint_url=url, region_name=_REGION, **_ROOT)
+    user = f"user-{uuid4().hex}"
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": list(actions), "Resource": "*"}],
+    }
+    iam.create_user(UserName=user)
+    iam.put_user_policy(UserName=user, PolicyName="only", PolicyDocument=json.dumps(policy))
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    iam.close()
+    return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+
+
+@contextmanager
+def checking_permissions() -> Iterator[None]:
+    """Signatures and IAM's policies hold while the context lasts."""
+    settings.INITIAL_NO_AUTH_ACTION_COUNT = 0
+    try:
+        yield
+    finally:
+        settings.INITIAL_NO_AUTH_ACTION_COUNT = float("inf")

@@ -1,0 +1,122 @@
+"""POST /mutate: one AdmissionReview in, one out. A thin layer over `inject`."""
+
+import logging
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Final, NamedTuple
+
+import msgspec
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from webhook import pod
+from webhook.catalog import Catalog
+from webhook.errors import BadRequest, BodyTooLarge
+from webhook.injection import Injection, inject
+from webhook.review import AdmissionRequest, decode, respond
+from webhook.server.log import FIELDS, write
+from webhook.server.metrics import Metrics
+from webhook.settings import Settings
+
+MAX_BODY: Final = 7 * 1024 * 1024
+"""Bytes. The API server takes objects of up to 3 MiB, and a review may hold two of them."""
+
+_log = logging.getLogger(__name__)
+_JSON: Final = "application/json"
+_TOO_LARGE: Final = f"the body is larger than {MAX_BODY} bytes, which no AdmissionReview is"
+
+
+class ClientGone(Exception):
+    """The client has hung up before its request was whole; nobody waits for an answer."""
+
+
+class Decision(NamedTuple):
+    """One request, and what was decided; no pod where it is about something else."""
+
+    request: AdmissionRequest
+    reviewed: pod.Pod | None
+    injection: Injection
+
+
+@dataclass(frozen=True, slots=True)
+class Mutate:
+    """The ASGI application behind /mutate."""
+
+    settings: Settings
+    catalog: Catalog
+    metrics: Metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request: 200 with a review, 400 or 413 for a body that is none, 500 for a fault of ours."""
+        started = perf_counter()
+        decision: Decision | None = None
+        try:
+            body = await _read(scope, receive)
+            decision = self._decide(body)
+            response = Response(respond(decision.request.uid, decision.injection), media_type=_JSON)
+        except ClientGone:
+            return
+        except BadRequest as error:
+            self.metrics.bad_requests.labels(error.status).inc()
+            _log.warning("bad request", extra={FIELDS: {"status": error.status, "error": str(error)}})
+            response = _failure(error.status, str(error))
+        except Exception:  # noqa: BLE001 - whatever it is, the client gets its answer
+            self.metrics.errors.inc()
+            _log.exception("unexpected error")
+            # Not a refusal: the API server takes a 500 as the webhook's failure, so failurePolicy decides.
+            response = _failure(500, "unexpected error; the webhook's log has its traceback")
+        seconds = perf_counter() - started
+        await response(scope, receive, send)
+        if decision:  # told after the answer is out, for the pod waits for that
+            self._record(decision, seconds)
+
+    def _decide(self, body: bytes) -> Decision:
+        request = decode(body)
+        if not request.creates_a_pod:
+            return Decision(request, None, Injection("skipped", "NotAPodCreation"))
+        reviewed = pod.decode(request.object)
+        return Decision(request, reviewed, inject(reviewed, request.namespace, self.settings, self.catalog))
+
+    def _record(self, decision: Decision, seconds: float) -> None:
+        """Metrics, and the log's one line: never the object."""
+        request, reviewed, injection = decision
+        self.metrics.decisions.labels(injection.decision, injection.reason).inc()
+        self.metrics.seconds.observe(seconds)
+        name = request.name or (reviewed and reviewed.metadata.name)
+        generate_name = reviewed and reviewed.metadata.generate_name
+        write(
+            "decision",
+            {
+                "uid": request.uid,
+                "namespace": request.namespace,
+                **({"name": name} if name else {"generateName": generate_name}),
+                "decision": injection.decision,
+                "reason": injection.reason,
+                "operations": len(injection.operations),
+                "models": [f"{model['model']}:{model['version']}" for model in injection.models],
+                "milliseconds": round(seconds * 1000, 3),
+            },
+        )
+
+
+def _failure(status: int, error: str) -> Response:
+    # Closed, for the rest of a body that was too large may still be on its way.
+    headers = {"connection": "close"} if status == BodyTooLarge.status else None
+    return Response(msgspec.json.encode({"error": error}), status, headers, _JSON)
+
+
+async def _read(scope: Scope, receive: Receive) -> bytes:
+    """The request's body. Raises BodyTooLarge as soon as that shows, and ClientGone."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and int(value) > MAX_BODY:
+            raise BodyTooLarge(_TOO_LARGE)
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        body += message["body"]
+        if len(body) > MAX_BODY:
+            raise BodyTooLarge(_TOO_LARGE)
+        if not message["more_body"]:
+            return bytes(body)

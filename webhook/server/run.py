@@ -1,0 +1,137 @@
+"""Start, serve, stop: two uvicorn servers in one event loop, and a stop that loses no request."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import socket
+from collections.abc import Generator
+from typing import Final
+
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp
+
+from webhook import __version__
+from webhook.catalog.exact import ExactCatalog
+from webhook.errors import InvalidSettings
+from webhook.server.log import FIELDS
+from webhook.server.metrics import Metrics
+from webhook.server.mutate import Mutate
+from webhook.server.ops import Health, operations
+from webhook.server.protocol import BoundedProtocol
+from webhook.server.tls import ServerCertificate
+from webhook.settings import Settings
+
+KEEP_ALIVE_SECONDS: Final = 120
+"""Longer than the 90 s for which the API server keeps a connection: the side that closes first loses requests."""
+_IN_FLIGHT_SECONDS: Final = 5
+_log = logging.getLogger(__name__)
+
+
+def serve(settings: Settings) -> None:
+    """Serve until a SIGTERM or SIGINT; a second one ends the wait for clients. Raises InvalidSettings at the start."""
+    certificate = ServerCertificate(settings.server.tls_cert, settings.server.tls_key)
+    with (
+        _listen(settings.server.host, settings.server.port) as admission,
+        _listen(settings.server.host, settings.server.ops_port) as ops,
+    ):
+        uvloop.run(_serve(settings, certificate, admission, ops))
+
+
+def admission_app(settings: Settings, metrics: Metrics) -> ASGIApp:
+    """The application of the TLS port: /mutate, in front of a FastAPI application that has all the rest.
+
+    FastAPI's layers would make up a good part of the time of the one request that every pod waits for.
+    """
+    mutate = Mutate(settings, ExactCatalog(settings), metrics)
+    app = FastAPI(title="model-injector", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    return Router([Route("/mutate", mutate, methods=["POST"])], default=app)
+
+
+async def _serve(
+    settings: Settings, certificate: ServerCertificate, admission_socket: socket.socket, ops_socket: socket.socket
+) -> None:
+    metrics, health = Metrics(), Health()
+    admission = _server(admission_app(settings, metrics), certificate)
+    ops = _server(operations(health, metrics))
+    stop, hurry = _signals()
+    async with asyncio.TaskGroup() as tasks:
+        watch = tasks.create_task(certificate.watch(settings.server.tls_poll))
+        tasks.create_task(admission.serve([admission_socket]))
+        ops_task = tasks.create_task(ops.serve([ops_socket]))
+        while not (admission.started and ops.started):
+            await asyncio.sleep(0.01)
+        _calm_garbage_collection()
+        health.not_ready = None
+        ports = {"port": admission_socket.getsockname()[1], "opsPort": ops_socket.getsockname()[1]}
+        _log.info("serving", extra={FIELDS: {"version": __version__, **ports}})
+        await stop.wait()
+        await _drain(admission, health, settings.server.drain, hurry)
+        admission.should_exit = True
+        watch.cancel()
+        ops.should_exit = True
+        await ops_task
+    _log.info("stopped")
+
+
+def _calm_garbage_collection() -> None:
+    """A request's objects go as it ends, by their reference counts: what is left for the collector is rare cycles."""
+    gc.collect()
+    gc.freeze()  # what lives as long as the process need not be looked at again
+    gc.set_threshold(50_000, 20, 20)
+
+
+async def _drain(admission: uvicorn.Server, health: Health, seconds: float, hurry: asyncio.Event) -> None:
+    """Go on serving while the cluster learns of the stop, and let each answer end its connection."""
+    health.not_ready = "stopping"
+    admission.config.encoded_headers.append((b"connection", b"close"))
+    _log.info("draining", extra={FIELDS: {"seconds": seconds}})
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(hurry.wait(), seconds)
+
+
+def _signals() -> tuple[asyncio.Event, asyncio.Event]:
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def handle() -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, handle)
+    return stop, hurry
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leave signals to `_signals`: uvicorn would close idle connections at once."""
+        yield
+
+
+def _server(app: ASGIApp, certificate: ServerCertificate | None = None) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app,
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_IN_FLIGHT_SECONDS,
+        ssl_context_factory=(lambda *_: certificate.context) if certificate else None,
+    )
+    return _Server(config)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048, dualstack_ipv6=host == "::")
+    except OSError as error:
+        raise InvalidSettings(f"can't listen on {host} port {port}: {error.strerror}") from error
