@@ -6,7 +6,7 @@ messages, the keys of an entry of `models` and docs/annotations.md all come from
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -295,14 +295,14 @@ def _parse(given: Mapping[str, str], settings: Settings) -> PodRequest:
     prefix = f"{settings.annotation_prefix}/"
     if "inject" in given and not _value(_BY_NAME["inject"], given["inject"], prefix):
         return PodRequest(opted_out=True)
-    warnings = _unknown(given, prefix)
+    warnings = unknown((prefix + name for name in given), settings)
     if "model" in given and "models" in given:
         raise InvalidAnnotation(f"{prefix}model", given["model"], f"only one of {prefix}model and {prefix}models")
     if "model" not in given and "models" not in given:
-        idle = [f"{prefix}{name}" for name in given if name in _BY_NAME]
-        if idle:
-            warnings.append(f"{', '.join(idle)}: without {prefix}model nothing is injected")
-        return PodRequest(warnings=tuple(warnings))
+        idle = ", ".join(prefix + name for name in given if name in _BY_NAME)
+        return PodRequest(
+            warnings=(*warnings, f"{idle}: without {prefix}model nothing is injected") if idle else warnings
+        )
     values = {
         name: _value(_BY_NAME[name], text, prefix)
         for name, text in given.items()
@@ -314,8 +314,23 @@ def _parse(given: Mapping[str, str], settings: Settings) -> PodRequest:
     return PodRequest(
         models=tuple(_request({**values, **entry}, settings, prefix, place) for place, entry in entries.items()),
         service_account=account,
-        warnings=tuple(warnings),
+        warnings=warnings,
     )
+
+
+def unknown(annotations: Iterable[str], settings: Settings) -> tuple[str, ...]:
+    """A warning for each annotation under the prefix that nobody knows, with the nearest known name; a few at most."""
+    prefix = f"{settings.annotation_prefix}/"
+    known = {prefix + name for name in (*_BY_NAME, *WRITTEN)}
+    strange = [name for name in annotations if name.startswith(prefix) and name not in known]
+    warnings = []
+    for name in strange[:_MAX_WARNINGS]:
+        shown = name[: len(prefix) + 63]
+        near = difflib.get_close_matches(shown.removeprefix(prefix), _BY_NAME, 1)
+        warnings.append(f"unknown annotation {shown}" + (f"; did you mean {prefix}{near[0]}?" if near else ""))
+    if len(strange) > _MAX_WARNINGS:
+        warnings.append(f"{len(strange) - _MAX_WARNINGS} more unknown annotations under {prefix}")
+    return tuple(warnings)
 
 
 def _value(annotation: Annotation, text: str, prefix: str) -> Any:
@@ -327,18 +342,6 @@ def _parsed(annotation: Annotation, text: str, place: str) -> Any:
         return annotation.parse(text)
     except ValueError as error:
         raise InvalidAnnotation(place, text, annotation.allowed) from error
-
-
-def _unknown(given: Mapping[str, str], prefix: str) -> list[str]:
-    unknown = [name for name in given if name not in _BY_NAME and name not in WRITTEN]
-    warnings = []
-    for name in unknown[:_MAX_WARNINGS]:
-        near = difflib.get_close_matches(name[:63], _BY_NAME, 1)
-        hint = f"; did you mean {prefix}{near[0]}?" if near else ""
-        warnings.append(f"unknown annotation {prefix}{name[:63]}{hint}")
-    if len(unknown) > _MAX_WARNINGS:
-        warnings.append(f"{len(unknown) - _MAX_WARNINGS} more unknown annotations under {prefix}")
-    return warnings
 
 
 def _entries(text: str, annotation: str) -> dict[str, dict[str, Any]]:
@@ -389,6 +392,11 @@ def _request(values: Mapping[str, Any], settings: Settings, prefix: str, place: 
     source = values.get("source", DEFAULT_SOURCE)
     if source not in settings.all_sources:
         raise InvalidAnnotation(f"{prefix}source", source, " or ".join(settings.all_sources))
+    for ours in ("medium", "size-limit"):
+        if "volume" in values and ours in values:
+            raise InvalidAnnotation(
+                f"{prefix}volume", values["volume"], f"no {prefix}{ours} with it: that is for our volume"
+            )
     model_path = values.get("model-path")
     return ModelRequest(
         model=values["model"],

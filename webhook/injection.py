@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from webhook.annotations import INJECTED, PodRequest, parse
+from webhook.annotations import INJECTED, PodRequest, parse, unknown
 from webhook.catalog import Artifact, Catalog
 from webhook.containers import MESH_PROXIES, Placed, attach
 from webhook.errors import Conflict, Refusal
@@ -57,23 +57,21 @@ def inject(pod: Pod, namespace: str, settings: Settings, catalog: Catalog) -> In
     if exempt:
         asks = any(f"{settings.annotation_prefix}/{name}" in annotations for name in ("model", "models"))
         return Injection("skipped", exempt.reason, warnings=(exempt.warning,) if asks else ())
-    warnings: list[str] = []
     try:
         request = parse(annotations, settings)
-        warnings += request.warnings
         if not request.models:
-            return Injection("skipped", "OptedOut" if request.opted_out else "NotAnnotated", warnings=tuple(warnings))
+            return Injection("skipped", "OptedOut" if request.opted_out else "NotAnnotated", warnings=request.warnings)
         deliveries = _deliveries(request, catalog)
         plans = _plans(deliveries, pod, settings)
-        warnings += chain.from_iterable(plan.change.warnings for plan in plans)
+        warnings = (*request.warnings, *chain.from_iterable(plan.change.warnings for plan in plans))
         records = _records(plans)
         operations = _operations(pod, request, plans, records, settings)
     except Refusal as refusal:
-        return Injection("refused", refusal.reason, str(refusal), warnings=tuple(warnings))
+        return Injection("refused", refusal.reason, str(refusal), warnings=unknown(annotations, settings))
     return Injection(
         *(("injected", "Injected") if operations else ("unchanged", "AlreadyInjected")),
         operations=tuple(operations),
-        warnings=tuple(warnings),
+        warnings=warnings,
         models=records,
     )
 

@@ -5,18 +5,19 @@ A YAML file carries them in camelCase (`fetch: {numWorkers: 64}`), the environme
 """
 
 import difflib
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple, Self, TypeAlias
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self, TypeAlias, get_origin
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from webhook.errors import InvalidSettings
 from webhook.quantities import parse_duration, parse_quantity
@@ -94,7 +95,7 @@ class Defaults(_Group):
 
     strategy: StrategyName = "s3-init"
     """How models get into pods. s3-init needs nothing but S3, and works on every node."""
-    version: str = ""
+    version: str = Field(default="", pattern=r"^([A-Za-z0-9@^~<>=!*][A-Za-z0-9._+,<>=!^~ *-]*)?$")
     """The version of a model that is asked for without one. Empty refuses such a pod: a version should be a choice."""
     mount_path: AbsolutePath = "/model-artifacts"
     """The folder in the containers under which models stand."""
@@ -268,18 +269,28 @@ def load(file: Path | None = None, server: Mapping[str, object] | None = None) -
     `server` wins over both: fields of the group of that name, as a command's options give them.
     """
     document = _read(file) if file else {}
-    known = {setting.variable for setting in declared()}
-    for variable in os.environ:
-        if variable.startswith(ENVIRONMENT_PREFIX) and variable not in known and not _SERVICE_LINK.fullmatch(variable):
-            raise InvalidSettings(f"unknown setting in the environment: {variable}{_nearest(variable, known)}")
+    _check_environment()
     try:
         settings = Settings(**_by_field_name(document, Settings))
         group = Server.model_validate({**settings.server.model_dump(), **(server or {})})
         return settings.model_copy(update={"server": group})
     except ValidationError as error:
         raise InvalidSettings("; ".join(_describe(entry) for entry in error.errors(include_url=False))) from error
-    except SettingsError as error:
-        raise InvalidSettings(f"{error}: {error.__cause__}") from error
+
+
+def _check_environment() -> None:
+    """What the library would pass over, or say without the variable's name."""
+    known = {setting.variable: setting for setting in declared()}
+    for variable, value in os.environ.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX) or _SERVICE_LINK.fullmatch(variable):
+            continue
+        if variable not in known:
+            raise InvalidSettings(f"unknown setting in the environment: {variable}{_nearest(variable, set(known))}")
+        if get_origin(known[variable].field.annotation) in (dict, tuple):
+            try:
+                json.loads(value)
+            except ValueError as error:
+                raise InvalidSettings(f"{variable} has to be JSON: {error}") from error
 
 
 def _read(file: Path) -> dict[str, Any]:

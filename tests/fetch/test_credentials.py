@@ -7,7 +7,7 @@ import pytest
 
 from tests.fetch.conftest import Model, own
 from tests.support import rclone
-from tests.support.container import InitContainer
+from tests.support.container import NO_RETRY, InitContainer
 from tests.support.faults import SLOW_DOWN, Request
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.folder import Folder
@@ -88,7 +88,7 @@ def test_secrets_are_neither_logged_nor_left_behind(
     model.write({"a": b"x"})
     if not ends_well:
         s3.inject(SLOW_DOWN, when=Request.is_download)
-    outcome = fetch(limit=3, env=agent.env, inside=own(shm))
+    outcome = fetch(limit=2, env=agent.env, flags=NO_RETRY, inside=own(shm))
     assert outcome.reason == ("Complete" if ends_well else "Unreachable")
     assert agent.answered
     for secret in (*agent.credentials.secrets(), agent.token_file.read_text()):
@@ -97,9 +97,8 @@ def test_secrets_are_neither_logged_nor_left_behind(
 
 
 def test_secrets_are_readable_by_nobody_else_while_it_runs(
-    fetch: InitContainer, model: Model, s3: FaultyProxy, agent: PodIdentityAgent, shm: Folder
+    fetch: InitContainer, agent: PodIdentityAgent, shm: Folder
 ) -> None:
-    model.write({"a": b"x"})
     run = fetch.start(env=agent.env, inside=own(shm))
     run.wait_for_log("retrying")
     (work,) = shm.path.iterdir()

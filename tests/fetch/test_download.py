@@ -4,7 +4,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.fetch.conftest import Model
-from tests.support.container import InitContainer
+from tests.support import mounts
+from tests.support.container import NO_RETRY, InitContainer
 from tests.support.faults import Request
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.folder import Folder
@@ -35,7 +36,7 @@ def test_the_termination_message_says_what_arrived(fetch: InitContainer, model: 
 
 
 def test_the_number_of_seconds_is_that_of_the_whole_run(fetch: InitContainer) -> None:
-    outcome = fetch(limit=2, env=NO_ANSWER)
+    outcome = fetch(limit=2, flags=NO_RETRY, env=NO_ANSWER)
     assert 1 <= outcome.message.seconds <= outcome.seconds + 1
 
 
@@ -101,6 +102,13 @@ def test_every_user_of_the_pod_can_use_the_files(fetch: InitContainer, model: Mo
     assert file.stat().st_mode & 0o777 == 0o600 | bits
     assert file.parent.stat().st_mode & 0o777 == 0o711 | bits
     assert fetch.destination.stat().st_mode & 0o777 == 0o711 | bits
+
+
+def test_a_read_only_root_file_system_is_enough(fetch: InitContainer, model: Model, volume: Folder) -> None:
+    model.write(FILES)
+    model.write_sha256sums()
+    assert fetch(verify="sha256", inside=mounts.read_only_root(volume.path.parent, fetch.logs)).reason == "Complete"
+    assert volume.read() == model.read()
 
 
 def test_an_empty_folder_of_the_bucket_is_not_found(fetch: InitContainer) -> None:

@@ -72,7 +72,7 @@ def test_it_runs_in_debians_shell_too(fetch: InitContainer, model: Model, volume
     path = tmp_path / "s5cmd-only"
     path.mkdir()
     (path / "s5cmd").symlink_to(programs.s5cmd())
-    debian = replace(fetch, shell=(programs.dash(),), path=Path(f"{path}:{os.defpath}"))
+    debian = replace(fetch, interpreter=(programs.dash(),), path=Path(f"{path}:{os.defpath}"))
     assert debian(verify="sha256").reason == "Complete"
     assert volume.read() == model.read()
     assert debian(verify="sha256", known=model.known()).reason == "Complete"

@@ -16,6 +16,8 @@ from tests.support.programs import busybox
 from webhook.strategies.s3_init import MARK, SCRIPT
 
 FLAGS = ("--numworkers", "8", "--retry-count", "3")
+NO_RETRY = ("--retry-count", "0")
+"""Of s5cmd's own; the script's remain."""
 _OVERTIME = 45
 """Seconds after a download's own limit: whatever runs longer hangs."""
 
@@ -29,6 +31,7 @@ class Options(TypedDict, total=False):
     verify: Literal["size", "sha256", "none"]
     limit: int
     mode: str
+    parts: int
     flags: Sequence[str]
     env: Mapping[str, str | None]
     """Added to the container's environment, or taken away (None)."""
@@ -95,9 +98,9 @@ class InitContainer:
     uri: str
     destination: Path
     path: Path
-    env: Mapping[str, str]
+    env: dict[str, str]
     logs: Path
-    shell: Sequence[str | Path] = field(default_factory=lambda: (busybox(), "sh"))
+    interpreter: Sequence[str | Path] = field(default_factory=lambda: (busybox(), "sh"))
     runs: list[Running] = field(default_factory=list, repr=False)
 
     def __call__(self, **options: Unpack[Options]) -> Outcome:
@@ -119,14 +122,14 @@ class InitContainer:
             options.get("verify", "size"),
             str(limit),
             options.get("mode", "a+rX"),
-            "4",
+            str(options.get("parts", 4)),
             *options.get("flags", FLAGS),
         )
         command = ["-c", *(expand(word, env) for word in (SCRIPT, MARK, *arguments))]
         started = time.monotonic()
         with log_file.open("wb") as log:
             process = subprocess.Popen(
-                [*options.get("inside", ()), *self.shell, *command],
+                [*options.get("inside", ()), *self.interpreter, *command],
                 env={"PATH": str(self.path), **env},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -4,6 +4,7 @@ Each function gives the start of a command line, to stand before the program's o
 users and mounts, so it needs no privilege where the kernel lets users do that.
 """
 
+import shlex
 from pathlib import Path
 
 from tests.support.programs import busybox
@@ -11,16 +12,24 @@ from tests.support.programs import busybox
 
 def tmpfs(target: Path, options: str) -> tuple[str, ...]:
     """A file system in memory at `target`; `options` as of mount(8), such as `size=1m`."""
-    return _mounting("tmpfs", options, "tmpfs", str(target))
+    return _mounting(f"-t tmpfs -o {options} tmpfs {shlex.quote(str(target))}")
 
 
 def bind(source: Path, target: Path) -> tuple[str, ...]:
     """The folder `source` at `target`."""
-    return _mounting("none", "bind", str(source), str(target))
+    return _mounting(_bind(source, target))
 
 
-def _mounting(kind: str, options: str, source: str, target: str) -> tuple[str, ...]:
+def read_only_root(*writable: Path) -> tuple[str, ...]:
+    """Nothing of the root file system can be written, but for these folders: `readOnlyRootFilesystem`."""
+    return _mounting(*(_bind(folder, folder) for folder in writable), "-o remount,bind,ro /")
+
+
+def _bind(source: Path, target: Path) -> str:
+    return f"-o bind {shlex.quote(str(source))} {shlex.quote(str(target))}"
+
+
+def _mounting(*mounts: str) -> tuple[str, ...]:
     tools = str(busybox())
-    script = '"$0" mount -t "$1" -o "$2" "$3" "$4" && shift 4 && exec "$@"'
-    namespaces = (tools, "unshare", "--map-root-user", "--mount")
-    return (*namespaces, tools, "sh", "-c", script, tools, kind, options, source, target)
+    script = "".join(f"{tools} mount {mount} && " for mount in mounts) + 'exec "$@"'
+    return (tools, "unshare", "--map-root-user", "--mount", tools, "sh", "-c", script, "mounts")

@@ -38,11 +38,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_whole or self.transport.is_closing():
             return
         if self._timer is None:
-            self._timer = self.loop.call_later(REQUEST_SECONDS, self.transport.close)
+            self._timer = self.loop.call_later(REQUEST_SECONDS, self.transport.abort)
         if self._head_bytes is not None:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES:
-                self.send_400_response("The request's head is too large.")
+                self.transport.abort()  # without a word, for a client that goes on sending hears none
 
     def on_message_begin(self) -> None:
         """A request's first byte has come."""

@@ -56,8 +56,8 @@ async def _serve(
     settings: Settings, certificate: ServerCertificate, admission_socket: socket.socket, ops_socket: socket.socket
 ) -> None:
     metrics, health = Metrics(), Health()
-    admission = _server(admission_app(settings, metrics), certificate)
-    ops = _server(operations(health, metrics))
+    admission = server(admission_app(settings, metrics), certificate)
+    ops = server(operations(health, metrics))
     stop, hurry = _signals()
     async with asyncio.TaskGroup() as tasks:
         watch = tasks.create_task(certificate.watch(settings.server.tls_poll))
@@ -112,7 +112,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _server(app: ASGIApp, certificate: ServerCertificate | None = None) -> uvicorn.Server:
+def server(app: ASGIApp, certificate: ServerCertificate | None = None) -> uvicorn.Server:
+    """A server of ours for an application: over TLS where there is a certificate."""
     config = uvicorn.Config(
         app,
         http=BoundedProtocol,

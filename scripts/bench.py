@@ -1,0 +1,179 @@
+"""Measures the webhook against an empty route on the same uvicorn, and the init container against bare s5cmd.
+
+Both sides run in turn, so that whatever else the machine does hits them alike. Figures are medians over the rounds, and
+ratios medians of each round's ratio. Prints JSON.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import uvloop
+import yaml
+
+from load import Figures, load
+from tests.support import programs, rclone
+from tests.support.container import InitContainer
+from tests.support.reviews import pod_of, review
+from tests.support.webhook import HOST, Webhook, running_webhook
+
+ROOT = Path(__file__).parents[1]
+CONNECTIONS = (1, 16)
+POD_BYTES = 5000
+Round = dict[str, Figures]
+
+
+def main() -> int:
+    options = _options()
+    with tempfile.TemporaryDirectory(prefix="model-injector-bench-") as folder:
+        result = {
+            "processors": len(os.sched_getaffinity(0)),
+            "python": platform.python_version(),
+            "mutate": _mutate(Path(folder), options.rounds, options.seconds),
+            "fetch": _fetch(Path(folder), options.rounds, options.mib),
+        }
+    print(json.dumps(result, indent=2))
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5, help="how often each side runs (5)")
+    parser.add_argument("--seconds", type=float, default=3, help="how long each run under load takes (3)")
+    parser.add_argument("--mib", type=int, default=512, help="size of the model that is downloaded (512)")
+    return parser.parse_args()
+
+
+def _mutate(work: Path, rounds: int, seconds: float) -> dict[str, Any]:
+    """Latency and throughput of /mutate and of the floors, the webhook's memory, and how soon it was ready."""
+    folder = work / "webhook"
+    folder.mkdir()
+    started = time.perf_counter()
+    with running_webhook(folder, {"bucket": "my-ml-bucket", "prefix": "model-artifacts"}) as webhook:
+        while webhook.ops("/readyz").status_code != 200:
+            time.sleep(0.005)
+        ready = time.perf_counter() - started
+        command = (sys.executable, str(ROOT / "scripts" / "floor.py"), str(folder / "tls.crt"), str(folder / "tls.key"))
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        with programs.running_server(command, ready=re.compile(r"port (\d+)"), log=work / "floor.log", env=env) as port:
+            urls = {
+                "floor": (HOST, int(port), "/empty"),
+                "bare": (HOST, int(port), "/bare"),
+                "mutate": (HOST, webhook.port, "/mutate"),
+            }
+            runs = {count: _rounds(urls, webhook, count, rounds, seconds) for count in CONNECTIONS}
+        memory = _resident_mib(webhook.process.pid)
+    return {
+        **{f"connections_{count}": _summary(found) for count, found in runs.items()},
+        "resident_mib": memory,
+        "ready_seconds": round(ready, 2),
+    }
+
+
+def _rounds(
+    urls: dict[str, tuple[str, int, str]], webhook: Webhook, connections: int, rounds: int, seconds: float
+) -> list[Round]:
+    """One round more than asked for: the first one warms up and is dropped."""
+    body = _body()
+    return [
+        {name: uvloop.run(load(url, webhook.trust, body, connections, seconds)) for name, url in urls.items()}
+        for _ in range(rounds + 1)
+    ][1:]
+
+
+def _summary(rounds: Sequence[Round]) -> dict[str, Any]:
+    def median(name: str, figure: str) -> float:
+        return float(statistics.median(getattr(one[name], figure) for one in rounds))
+
+    def ratio(figure: str, floor: str) -> float:
+        ratios = [getattr(one["mutate"], figure) / getattr(one[floor], figure) for one in rounds]
+        return round(float(statistics.median(ratios)), 2)
+
+    figures = ("p50_ms", "p99_ms", "requests_per_second")
+    return {
+        **{name: {figure: median(name, figure) for figure in figures} for name in rounds[0]},
+        "mutate_to_floor": {figure: ratio(figure, "floor") for figure in figures},
+        "mutate_to_bare": {figure: ratio(figure, "bare") for figure in figures},
+    }
+
+
+def _body() -> bytes:
+    """The review of the example's pod as a cluster sends it, with what the API server has filled in."""
+    pod = pod_of(yaml.safe_load((ROOT / "examples" / "deployment.yaml").read_text()))
+    token = {
+        "name": "kube-api-access-x7k2p",
+        "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount",
+        "readOnly": True,
+    }
+    sources = [{"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}}]
+    pod["spec"] |= {
+        "serviceAccountName": "default",
+        "serviceAccount": "default",
+        "volumes": [{"name": token["name"], "projected": {"defaultMode": 420, "sources": sources}}],
+    }
+    app = pod["spec"]["containers"][0]
+    app |= {"env": [], "volumeMounts": [token], "imagePullPolicy": "IfNotPresent"}
+    body = json.dumps(review(pod))
+    while len(body) < POD_BYTES:
+        app["env"].append({"name": f"SETTING_{len(app['env'])}", "value": "a value that some application needs"})
+        body = json.dumps(review(pod))
+    return body.encode()
+
+
+def _resident_mib(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
+
+
+def _fetch(work: Path, rounds: int, mib: int) -> dict[str, Any]:
+    """Seconds for a model of four large files and 300 small ones: bare s5cmd, and the init container's script."""
+    model = work / "s3" / "bucket" / "my-model-1.2.3"
+    (model / "small").mkdir(parents=True)
+    for index in range(4):
+        (model / f"part-{index}.safetensors").write_bytes(os.urandom(1 << 20) * (mib // 4))
+    for index in range(300):
+        (model / "small" / f"{index}.json").write_bytes(os.urandom(2000))
+    image = programs.install_image(work / "image")
+    flags = ("--numworkers", "32", "--retry-count", "3")
+    seconds: dict[str, list[float]] = {"s5cmd": [], "init_container": []}
+    with rclone.serve(work / "s3", work / "s3.log") as endpoint:
+        env = {
+            "AWS_ACCESS_KEY_ID": rclone.ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": rclone.SECRET_KEY,
+            "AWS_REGION": "us-east-1",
+            "S3_ENDPOINT_URL": endpoint,
+        }
+        uri, target = "s3://bucket/my-model-1.2.3/*", work / "volume"
+        bare = [str(programs.s5cmd()), *flags, "cp", "-c", "16", uri, f"{target}/"]
+        container = InitContainer(uri, target, image, env, work)
+        for _ in range(rounds + 1):
+            started = time.perf_counter()
+            subprocess.run(bare, env=env, check=True, stdout=subprocess.DEVNULL)
+            seconds["s5cmd"].append(time.perf_counter() - started)
+            shutil.rmtree(target)
+            outcome = container(limit=600, parts=16, flags=flags)
+            if outcome.reason != "Complete":
+                raise RuntimeError(outcome)
+            seconds["init_container"].append(outcome.seconds)
+            shutil.rmtree(target)
+    ratios = [ours / theirs for ours, theirs in zip(seconds["init_container"][1:], seconds["s5cmd"][1:], strict=True)]
+    return {
+        "mib": mib,
+        **{f"{name}_seconds": round(statistics.median(found[1:]), 2) for name, found in seconds.items()},
+        "init_container_to_s5cmd": round(statistics.median(ratios), 2),
+    }
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,36 @@
+"""The floor that the webhook is measured against: an empty route on the same uvicorn, over TLS.
+
+/empty is FastAPI's own kind of route, with nothing in it; /bare is an ASGI application with nothing in it, behind
+Starlette's router as /mutate is. Prints its port when it listens. Usage: floor.py TLS_CERT TLS_KEY
+"""
+
+import socket
+import sys
+from pathlib import Path
+
+import uvloop
+from fastapi import FastAPI
+from starlette.responses import Response
+from starlette.routing import Route, Router
+
+from webhook.server.run import server
+from webhook.server.tls import ServerCertificate
+
+app = FastAPI()
+
+
+@app.post("/empty")
+async def empty() -> None:
+    pass
+
+
+def main() -> None:
+    certificate = ServerCertificate(*map(Path, sys.argv[1:3]))
+    with socket.create_server(("127.0.0.1", 0), backlog=2048) as listening:
+        print(f"port {listening.getsockname()[1]}", flush=True)
+        router = Router([Route("/bare", Response(b""), methods=["POST"])], default=app)
+        uvloop.run(server(router, certificate).serve([listening]))
+
+
+if __name__ == "__main__":
+    main()

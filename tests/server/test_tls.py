@@ -1,0 +1,105 @@
+"""The certificate, and what happens to handshakes while it changes."""
+
+import asyncio
+import ssl
+import time
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from certs import Authority
+from tests.server.conftest import Start
+from tests.support.webhook import HOST, Webhook, write_certificate
+
+
+def served(webhook: Webhook) -> int:
+    """The serial number of the certificate that a new connection gets."""
+    pem = ssl.get_server_certificate(("127.0.0.1", webhook.port))
+    return x509.load_pem_x509_certificate(pem.encode()).serial_number
+
+
+def wait_until_served(webhook: Webhook, serial: int) -> None:
+    deadline = time.monotonic() + 20
+    while served(webhook) != serial:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def serial_on_disk(folder: Path) -> int:
+    return x509.load_pem_x509_certificate((folder / "tls.crt").read_bytes()).serial_number
+
+
+async def handshake(webhook: Webhook, trust: ssl.SSLContext) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", webhook.port, ssl=trust, server_hostname=HOST)
+    writer.close()
+    await writer.wait_closed()
+
+
+def test_handshakes_go_on_through_reloads_of_the_certificate(start: Start) -> None:
+    authority = Authority.create()
+    webhook = start(authority, tlsPoll=1)
+    trust = webhook.trust
+    serials = {served(webhook)}
+
+    async def load() -> int:
+        done, until = 0, time.monotonic() + 6
+        while time.monotonic() < until:
+            await asyncio.gather(*(handshake(webhook, trust) for _ in range(4)))
+            done += 4
+            if done % 40 == 0:
+                write_certificate(webhook.folder, authority)
+                serials.add(await asyncio.to_thread(served, webhook))
+        return done
+
+    assert asyncio.run(load()) > 100
+    assert len(serials) > 2
+
+
+def test_a_connection_outlives_the_certificate_that_it_began_with(start: Start) -> None:
+    authority = Authority.create()
+    webhook = start(authority, tlsPoll=1)
+    with webhook.client() as client:
+        assert client.post("/mutate", content=b"{").status_code == 400
+        write_certificate(webhook.folder, authority)
+        wait_until_served(webhook, serial_on_disk(webhook.folder))
+        assert client.post("/mutate", content=b"{").status_code == 400
+
+
+@pytest.mark.parametrize("spoiled", ["tls.crt", "tls.key"])
+def test_a_spoiled_file_leaves_the_old_certificate_in_place(start: Start, spoiled: str) -> None:
+    authority = Authority.create()
+    webhook = start(authority, tlsPoll=1)
+    before = served(webhook)
+    whole = (webhook.folder / spoiled).read_bytes()
+    (webhook.folder / spoiled).write_bytes(whole[: len(whole) // 2])
+    deadline = time.monotonic() + 20
+    while not any("not reloaded" in line["message"] for line in webhook.log()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert served(webhook) == before
+    assert "PRIVATE KEY" not in (webhook.folder / "log").read_text()
+    write_certificate(webhook.folder, authority)
+    wait_until_served(webhook, serial_on_disk(webhook.folder))
+
+
+def test_a_certificate_and_a_key_that_do_not_match_are_not_taken(start: Start) -> None:
+    authority = Authority.create()
+    webhook = start(authority, tlsPoll=1)
+    before = served(webhook)
+    (webhook.folder / "tls.key").write_bytes(authority.issue([HOST]).key)
+    deadline = time.monotonic() + 20
+    while not any("not reloaded" in line["message"] for line in webhook.log()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    asyncio.run(handshake(webhook, webhook.trust))
+    assert served(webhook) == before
+
+
+def test_nothing_older_than_tls_1_2_is_spoken(start: Start) -> None:
+    webhook = start()
+    trust = webhook.trust
+    with pytest.warns(DeprecationWarning, match="TLSv1"):
+        trust.minimum_version, trust.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        asyncio.run(handshake(webhook, trust))

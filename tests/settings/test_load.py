@@ -1,0 +1,147 @@
+"""Settings from a file and the environment, and the one line where they can't be."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from webhook.errors import InvalidSettings
+from webhook.settings import Setting, Settings, declared, load
+
+Load = Callable[[str], Settings]
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> Load:
+    def from_text(text: str) -> Settings:
+        file = tmp_path / "settings.yaml"
+        file.write_text(text)
+        return load(file)
+
+    return from_text
+
+
+def test_a_bucket_is_enough(loaded: Load) -> None:
+    settings = loaded("bucket: my-ml-bucket")
+    assert list(settings.all_sources) == ["default"]
+    assert settings.all_sources["default"].bucket == "my-ml-bucket"
+
+
+def test_the_file_has_camel_case_names_and_durations_as_people_write_them(loaded: Load) -> None:
+    settings = loaded(
+        "{bucket: my-ml-bucket, endpointUrl: 'http://minio:9000', fetch: {timeout: 1h, numWorkers: 64},"
+        " defaults: {mountPath: /models}, prefix: /models/}"
+    )
+    assert (settings.endpoint_url, settings.prefix) == ("http://minio:9000", "models")
+    assert (settings.fetch.timeout, settings.fetch.num_workers) == (3600, 64)
+    assert settings.defaults.mount_path == "/models"
+
+
+def test_sources_come_beside_the_default_one(loaded: Load) -> None:
+    settings = loaded(
+        "{bucket: my-ml-bucket, region: eu-west-1, sources: {research: {bucket: rrr, requesterPays: true}}}"
+    )
+    assert settings.all_sources["default"].region == "eu-west-1"
+    assert settings.all_sources["research"].requester_pays
+    assert not settings.all_sources["research"].region
+
+
+def test_the_environment_wins_over_the_file(loaded: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL_INJECTOR_BUCKET", "from-environment")
+    monkeypatch.setenv("MODEL_INJECTOR_FETCH__NUM_WORKERS", "7")
+    monkeypatch.setenv("MODEL_INJECTOR_FETCH__RESOURCES__LIMITS__MEMORY", "1Gi")
+    monkeypatch.setenv("MODEL_INJECTOR_SOURCES", '{"research": {"bucket": "rrr", "endpointUrl": "http://x"}}')
+    settings = loaded("{bucket: from-file, fetch: {numWorkers: 64, concurrency: 3}}")
+    assert settings.bucket == "from-environment"
+    assert (settings.fetch.num_workers, settings.fetch.concurrency) == (7, 3)
+    assert settings.fetch.resources.limits.memory == "1Gi"
+    assert settings.all_sources["research"].endpoint_url == "http://x"
+
+
+def test_a_commands_options_win_over_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL_INJECTOR_BUCKET", "my-ml-bucket")
+    monkeypatch.setenv("MODEL_INJECTOR_SERVER__PORT", "1")
+    assert load(None, {"port": 2}).server.port == 2
+
+
+@pytest.mark.parametrize("setting", list(declared()), ids=lambda setting: setting.path)
+def test_every_setting_can_come_from_the_environment(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL_INJECTOR_BUCKET", "my-ml-bucket")
+    monkeypatch.setenv(setting.variable, "# odd #")
+    try:
+        effect = repr(load())
+    except InvalidSettings as error:
+        effect = str(error)
+    assert "# odd #" in effect or f" {setting.path}" in effect or setting.variable in effect
+
+
+def test_what_kubernetes_puts_into_the_environment_for_a_service_of_our_name_is_no_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MODEL_INJECTOR_BUCKET", "my-ml-bucket")
+    for name in ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTPS", "PORT", "PORT_443_TCP", "PORT_443_TCP_ADDR"):
+        monkeypatch.setenv(f"MODEL_INJECTOR_{name}", "tcp://10.0.0.1:443")
+    assert load().server.port == 8443
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", "no bucket is set"),
+        ("buket: my-ml-bucket", "unknown setting buket; did you mean bucket?"),
+        ("{bucket: abc, fetch: {numWorker: 3}}", "unknown setting fetch.numWorker; did you mean fetch.numWorkers?"),
+        ("{bucket: abc, fetch: {timeout: soon}}", "setting fetch.timeout: 'soon' is no duration such as 30m"),
+        ("{bucket: abc, fetch: {numWorkers: 0}}", "setting fetch.numWorkers: "),
+        (
+            "{bucket: abc, fetch: {resources: {limits: {memory: 5x}}}}",
+            "fetch.resources.limits.memory: '5x' is no quantity",
+        ),
+        ("{bucket: abc, fetch: {resources: {limits: {memory: 5}}}}", "setting fetch.resources.limits.memory"),
+        (
+            "{bucket: abc, fetch: {resources: {requests: {memory: 1Gi}}}}",
+            "requests.memory 1Gi is more than limits.memory",
+        ),
+        ("{bucket: abc, fetch: {env: [{name: a}]}}", "env: a needs a value"),
+        ("{bucket: abc, fetch: {env: [{value: a}]}}", "env: each entry needs a name"),
+        ("{bucket: abc, fetch: {env: [{name: a, value: 1}]}}", "env: a needs a value (a string)"),
+        ("{bucket: abc, fetch: {caBundle: nonsense}}", "setting fetch.caBundle"),
+        ("{bucket: abc, prefix: a//b}", "setting prefix"),
+        ("{bucket: abc, prefix: ../b}", "setting prefix"),
+        ("{bucket: 'a b c'}", "setting bucket"),
+        ("{bucket: abc, layout: '{version}'}", "setting layout"),
+        ("{bucket: abc, defaults: {mountPath: models}}", "setting defaults.mountPath"),
+        ("{bucket: abc, defaults: {strategy: magic}}", "setting defaults.strategy"),
+        ("{bucket: abc, sources: {default: {bucket: abc}}}", "are the same source"),
+        ("{bucket: abc, sources: {other: {}}}", "setting sources.other.bucket"),
+        ("{bucket: abc, server: {port: 70000}}", "setting server.port"),
+        ("- bucket", "settings are a mapping"),
+        ("{bucket: [}", "settings.yaml: "),
+        ("{bucket: abc, 3: 4}", "unknown setting 3"),
+    ],
+)
+def test_a_setting_that_can_not_be_is_one_clear_line(loaded: Load, text: str, line: str) -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        loaded(text)
+    assert line in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_variable_under_our_prefix_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL_INJECTOR_BUCKT", "my-ml-bucket")
+    with pytest.raises(InvalidSettings, match="MODEL_INJECTOR_BUCKT; did you mean MODEL_INJECTOR_BUCKET"):
+        load()
+
+
+def test_a_file_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match="No such file"):
+        load(tmp_path / "none.yaml")
+
+
+def test_a_secret_in_the_settings_shows_in_no_message(loaded: Load) -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        loaded("{bucket: abc, fetch: {env: [{name: AWS_SECRET_ACCESS_KEY, value: hush, more: 1}], numWorkers: x}}")
+    assert "hush" not in str(caught.value)
+
+
+def test_every_setting_has_its_reason() -> None:
+    assert all(setting.field.description for setting in declared())
