@@ -67,8 +67,10 @@ class _Group(BaseModel):
 
 
 class Location(_Group):
-    """How a bucket is reached and read."""
+    """A bucket, and how it is reached and read."""
 
+    bucket: str = Field(default="", pattern=f"({_BUCKET})|^$")
+    """The bucket of the source named `default`; empty means that there is none, and `sources` has them all."""
     prefix: KeyPrefix = ""
     """The folder of the bucket under which models stand; empty is the bucket's root."""
     layout: Literal["{model}-{version}", "{model}/{version}"] = "{model}-{version}"
@@ -197,8 +199,6 @@ class Settings(Location, BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__")
 
-    bucket: str = Field(default="", pattern=f"({_BUCKET})|^$")
-    """The bucket of the source named `default`; empty means that there is none, and `sources` has them all."""
     sources: dict[Annotated[str, Field(pattern=f"^{_DNS_NAME}$")], Source] = {}
     """More places, by the name that the annotation `source` asks for. Each has the settings above, and a bucket."""
     annotation_prefix: str = Field(default="model-injector.io", pattern=f"^{_DNS_NAME}$")
@@ -248,17 +248,20 @@ class Setting(NamedTuple):
     path: str
     variable: str
     field: FieldInfo
+    default: object
 
 
-def declared(
-    model: type[BaseModel] = Settings, path: str = "", variable: str = ENVIRONMENT_PREFIX
-) -> Iterator[Setting]:
+def declared() -> Iterator[Setting]:
     """Every setting there is, in the order of its declaration; a group's own settings instead of the group."""
-    for name, field in model.model_fields.items():
-        inner = field.annotation
-        here = Setting(f"{path}{to_camel(name)}", f"{variable}{name.upper()}", field)
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from declared(inner, f"{here.path}.", f"{here.variable}__")
+    return _declared(Settings.model_construct(), "", ENVIRONMENT_PREFIX)
+
+
+def _declared(defaults: BaseModel, path: str, variable: str) -> Iterator[Setting]:
+    for name, field in type(defaults).model_fields.items():
+        default = getattr(defaults, name)
+        here = Setting(f"{path}{to_camel(name)}", f"{variable}{name.upper()}", field, default)
+        if isinstance(default, BaseModel):
+            yield from _declared(default, f"{here.path}.", f"{here.variable}__")
         else:
             yield here
 

@@ -31,7 +31,7 @@ class Injector:
         """The pod as the API server would store it; it has to be admitted."""
         injection = self.decide(pod)
         assert injection.decision in {"injected", "unchanged"}, injection
-        return apply(pod, list(injection.operations))
+        return apply(pod, injection.operations)
 
     def refusal(self, pod: JSON) -> str:
         """Why a pod is refused, which it has to be."""

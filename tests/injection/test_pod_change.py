@@ -177,7 +177,7 @@ def test_a_model_in_memory_of_unknown_size_is_warned_of_and_not_killed(injected:
 def test_a_pod_overrides_the_resources_of_its_init_container(
     injected: Injector, annotations: dict[str, str], memory: tuple[str, str]
 ) -> None:
-    resources = injected(asking(**annotations))["spec"]["initContainers"][0]["resources"]
+    resources = injected(asking(None, **annotations))["spec"]["initContainers"][0]["resources"]
     assert (resources["requests"]["memory"], resources["limits"]["memory"]) == memory
 
 

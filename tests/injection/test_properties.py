@@ -78,7 +78,7 @@ def test_a_patch_only_adds_and_everything_of_the_pod_survives(injected: Injector
     injection = injected.decide(pod)
     assume(injection.decision != "refused")
     assert {operation["op"] for operation in injection.operations} <= {"add"}
-    assert without_ours(apply(pod, list(injection.operations))) == normal(pod)
+    assert without_ours(apply(pod, injection.operations)) == normal(pod)
 
 
 @many
@@ -86,7 +86,7 @@ def test_a_patch_only_adds_and_everything_of_the_pod_survives(injected: Injector
 def test_a_second_pass_changes_nothing(injected: Injector, pod: JSON) -> None:
     injection = injected.decide(pod)
     assume(injection.decision == "injected")
-    again = injected.decide(apply(pod, list(injection.operations)))
+    again = injected.decide(apply(pod, injection.operations))
     assert (again.decision, again.operations, again.models) == ("unchanged", (), injection.models)
 
 
@@ -115,7 +115,7 @@ def known_fields_only(value: Any) -> Any:
 def test_the_result_is_a_valid_pod_by_the_official_schema(injected: Injector, pod: JSON, version: str) -> None:
     injection = injected.decide(pod)
     assume(injection.decision == "injected")
-    kubernetes_validate.validate(apply(pod, list(injection.operations)), version, strict=True)
+    kubernetes_validate.validate(apply(pod, injection.operations), version, strict=True)
 
 
 @many
@@ -123,7 +123,7 @@ def test_the_result_is_a_valid_pod_by_the_official_schema(injected: Injector, po
 def test_no_value_of_an_annotation_reaches_a_shell_word(injected: Injector, pod: JSON) -> None:
     injection = injected.decide(pod)
     assume(injection.decision == "injected")
-    for container in apply(pod, list(injection.operations))["spec"]["initContainers"]:
+    for container in apply(pod, injection.operations)["spec"]["initContainers"]:
         if "model-fetch" in container.get("command", ()):
             assert container["command"] == ["/bin/sh", "-c", SCRIPT, "model-fetch"]
             assert all("$" not in argument for argument in container["args"])
@@ -152,7 +152,7 @@ def test_whatever_an_annotation_holds_no_shell_sees_it_and_no_folder_is_left(
     injection = injected.decide(pod)
     if injection.decision != "injected":
         return
-    changed = apply(pod, list(injection.operations))["spec"]
+    changed = apply(pod, injection.operations)["spec"]
     (fetch,) = changed["initContainers"]
     assert fetch["command"] == ["/bin/sh", "-c", SCRIPT, "model-fetch"]
     words = [*fetch["args"], *(variable["value"] for variable in changed["containers"][0]["env"])]

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import jsonpatch
@@ -48,7 +49,7 @@ def operations(answer: JSON) -> list[JSON]:
     return found
 
 
-def apply(pod: JSON, patch: list[JSON]) -> JSON:
+def apply(pod: JSON, patch: Sequence[Any]) -> JSON:
     """What the API server makes of a pod and a patch."""
-    changed: JSON = jsonpatch.apply_patch(pod, patch)
+    changed: JSON = jsonpatch.apply_patch(pod, list(patch))
     return changed
