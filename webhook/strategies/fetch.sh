@@ -1,8 +1,8 @@
-# model-fetch URI DEST FILES,BYTES|- VERIFY SECONDS MODE PARTS [FLAG...]: see docs/fetch.md
+# model-fetch URI DEST FILES,BYTES|- VERIFY SECONDS MODE PARTS [FLAG...]; docs/fetch.md
 set -f
 uri=$1 dest=$2 want=$3 verify=$4 limit=$5 mode=$6 parts=$7 PATH=$PATH:/
 shift 7
-start=$(date +%s) n=0,0 nap=1 reason=TimedOut ahead='' pid='' tick=''
+start=$(date +%s) n=0,0 nap=1 reason=TimedOut ahead='' pid='' tick='' s=''
 
 end() {
 	echo "$1: $2"
@@ -12,39 +12,42 @@ end() {
 	[ "$1" = Complete ]
 	exit
 }
-bg() { # lets a signal be heard
+bg() { # a signal is heard
 	"$@" &
 	pid=$!
 	wait $pid
 }
-run() { # within the deadline; again while what stopped it may pass
-	while t=$((start + limit - $(date +%s))); do
-		[ $t -gt 0 ] || end $reason "gave up after ${limit}s. $text"
-		bg timeout -s KILL $t "$@" >out 2>err && return
-		text=$(tail -n 1 err) reason=Unreachable
-		case $(cat err) in
-		*'no space'* | *quota*) end OutOfSpace "raise size-limit. $text" ;;
-		*NoCred* | *ProcessP* | *Expired*) reason=Unauthorized ;;
-		*'no object'* | *NoSuch*) end NotFound "check model, version, source. $text" ;;
-		*Glacier* | *ObjectState*) end Incomplete "archived: restore it. $text" ;;
-		*'code: 40'[0134]* | *AccessDenied*) end Unauthorized "allow s3:ListBucket, s3:GetObject. $text" ;;
-		*' denied'* | *read-only* | *' directory'*) end Incomplete "cannot write. $text" ;;
-		*match*) end Corrupt "publish again: $(grep FAILED out)" ;;
-		'' | *illed*) reason=TimedOut text='raise timeout' ;;
-		esac
-		echo "$reason, retrying: $text"
-		bg sleep $((nap < t ? nap : t))
-		nap=$((nap < 20 ? nap * 2 : 30))
-	done
+left() {
+	t=$((start + limit - $(date +%s)))
+	[ $t -gt 0 ] || end $reason "gave up after ${limit}s. $text"
 }
-tally() { # n: files,bytes of the list (or any) here; miss: one not; left: torn downloads
+run() { # fails where it may pass
+	left
+	bg timeout -s KILL $t "$@" >out 2>err && return
+	text=$(tail -n1 err) reason=Unreachable
+	case $(sed 's/"[^"]*"//' err) in
+	*'no space'* | *quota*) end OutOfSpace "raise size-limit. $text" ;;
+	*NoCred* | *ProcessP* | *Expired*) reason=Unauthorized ;;
+	*'no object'* | *NoSuch*) end NotFound "check model, version, source. $text" ;;
+	*Glacier* | *ObjectState*) end Incomplete "archived: restore it. $text" ;;
+	*'code: 40'[0134]* | *AccessDenied*) end Unauthorized "allow s3:ListBucket, s3:GetObject. $text" ;;
+	*match*) end Corrupt "publish again: $(grep FAILED out)" ;;
+	*' denied'* | *read-only* | *' directory'*) end Incomplete "cannot write. $text" ;;
+	'' | *illed*) reason=TimedOut text='raise timeout' ;;
+	esac
+	echo "$reason, retrying: $text"
+	left
+	bg sleep $((nap < t ? nap : t))
+	! nap=$((nap < 20 ? nap * 2 : 30))
+}
+tally() { # n: files,bytes in place; miss: one not; left: torn ones
 	find "$dest" -type f -exec stat -c '%s  %n' {} + | awk -v d="$dest/" -v any="$1" '
-		{s = $1; sub(/^[0-9]+  /, "")}
-		FILENAME != "-" {want[$0] = s; next}
-		{k = substr($0, length(d) + 1)}
-		any || want[k] == s && k in want {n++; b += s; delete want[k]; next}
-		{while (sub(/[0-9]$/, "", k)) if (k in want) print >"left"}
-		END {printf "%.0f,%.0f ", n, b; for (k in want) {print k; exit}}' list - >out
+	{s = $1; sub(/^[0-9]+  /, "")}
+	FILENAME != "-" {want[$0] = s; next}
+	{k = substr($0, length(d) + 1)}
+	any ? !/[0-9]$/ : k in want && want[k] == s {n++; b += s; delete want[k]; next}
+	{while (sub(/[0-9]$/, "", k)) if (k in want) print >"left"}
+	END {printf "%d,%.0f ", n, b; for (k in want) {print k; exit}}' list - >out
 	read -r n miss <out
 }
 
@@ -56,25 +59,25 @@ tally any
 [ "$n$verify" != "${want}size" ] || end Complete "$dest"
 
 if [ "$AWS_CONTAINER_CREDENTIALS_FULL_URI" ]; then
-	export AWS_CONFIG_FILE="$w/config"
+	export AWS_CONFIG_FILE=config
 	cat >config <<'E'
 [default]
 credential_process=http_proxy= wget -qO- --header "Authorization: $(cat $AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE)" $AWS_CONTAINER_CREDENTIALS_FULL_URI | sed 's/"Token"/"Version":1,"SessionToken"/'
 E
 fi
 if [ "$FETCH_CA_BUNDLE" ]; then
-	export AWS_CA_BUNDLE="$w/ca"
+	export AWS_CA_BUNDLE=ca
 	{ cat /etc/ssl/cert.pem; echo "$FETCH_CA_BUNDLE"; } >ca
 fi
-while # s5cmd skips objects newer than this clock: let it pass S3's
-	run s5cmd --log trace "$@" ls "$uri"
+while # s5cmd skips objects newer than this clock
+	until run s5cmd --log trace "$@" ls "$uri"; do :; done
 	: "${ahead:=$(awk '/^Date:/ {gsub(":", "", $6); printf "%s%02d%s%s", $5,
 		(index("JanFebMarAprMayJunJulAugSepOctNovDec", $4) + 2) / 3, $3, $6; exit}' out)}"
 	[ "$(date -u +%Y%m%d%H%M%S)" -lt "$ahead" ]
 do bg sleep 1; done
 sed -nE 's|^[0-9/]{10} .{8} +([0-9]+  )|\1|p' out >list
-! grep -qE '(  |/)\.\.(/|$)' list || end Corrupt "remove the key with .."
-total=$(awk '{b += $1} END {printf "%.0f,%.0f", NR, b}' list)
+! grep -qE '(  |/)\.\.(/|$)' out || end Corrupt "remove the key with .."
+total=$(awk '{b += $1} END {printf "%d,%.0f", NR, b}' list)
 [ -s list ] || end NotFound "objects of the future"
 [ "$want" = - ] || [ "$want" = "$total" ] || end Incomplete "S3 has files,bytes $total, not $want"
 tally
@@ -83,15 +86,16 @@ if [ "$n" != "$total" ]; then
 	echo "$uri: $n of $total here"
 	while sleep 10 >&- 2>&-; do du -sk "$dest"; done &
 	tick=$!
-	run s5cmd "$@" cp -s -c "$parts" "$uri" "$dest/"
+	[ "$n" = 0,0 ] || s=1
+	until run s5cmd "$@" cp ${s:+-s} -c "$parts" "$uri" "$dest/"; do s=1; done
 	tally
-	[ "$n" = "$total" ] || end Incomplete "$n of $total (files,bytes) came, not $miss"
+	[ "$n" = "$total" ] || end Incomplete "$n of $total came, not $miss"
 fi
 if [ "$verify" = sha256 ]; then
-	sed "s|^.\{66\}|&$dest/|" "$dest/SHA256SUMS" >sums
+	sed "s|^.\{66\}|&$dest/|" "$dest/SHA256SUMS" | sort -u >sums
 	[ "$(grep -c . sums)" = "$(grep -vcE '  (manifest.json|SHA256SUMS)$' list)" ] ||
 		end Corrupt "SHA256SUMS is not of all files"
-	run sha256sum -c sums
+	until run sha256sum -c sums; do :; done
 fi
 chmod -R "$mode" "$dest"
 end Complete "$dest"
