@@ -7,7 +7,7 @@ names hosts in subjectAltName alone, for Go has ignored common names since 1.15.
 import datetime
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Self
 
 from cryptography import x509
@@ -23,7 +23,7 @@ class Leaf:
     """A server's certificate chain and its private key, both PEM."""
 
     certificate: bytes
-    key: bytes
+    key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Authority:
     """A certificate authority. `certificate` (PEM) is what a webhook configuration has as its caBundle."""
 
     certificate: bytes
-    _key: ec.EllipticCurvePrivateKey
+    _key: ec.EllipticCurvePrivateKey = field(repr=False)
 
     @classmethod
     def create(cls, lifetime: datetime.timedelta = datetime.timedelta(days=365)) -> Self:

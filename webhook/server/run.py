@@ -135,4 +135,4 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=2048, dualstack_ipv6=host == "::")
     except OSError as error:
-        raise InvalidSettings(f"can't listen on {host} port {port}: {error.strerror}") from error
+        raise InvalidSettings(f"can't listen on {host} port {port}: {error}") from error

@@ -1,0 +1,49 @@
+"""Pages that can't go stale."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from reference import pages
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize(("name", "content"), pages().items())
+def test_what_the_code_can_print_is_what_stands_there(name: str, content: str) -> None:
+    assert (ROOT / "docs" / name).read_text() == content, "run scripts/docs"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_link_to_a_file_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_yaml_example_is_yaml(page: Path) -> None:
+    for example in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
+        assert list(yaml.safe_load_all(example))
+
+
+@pytest.mark.parametrize("path", ["/mutate", "/healthz", "/readyz", "/metrics"])
+def test_every_endpoint_stands_in_the_readme(path: str) -> None:
+    assert path in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in (ROOT / "scripts").iterdir() if not path.suffix))
+def test_every_script_says_what_it_does_and_stands_in_the_readme(script: str) -> None:
+    if script.startswith(("_", ".")):
+        return
+    assert (ROOT / "scripts" / script).read_text().splitlines()[1].startswith("# ")
+    assert f"scripts/{script}" in (ROOT / "README.md").read_text()
+
+
+def test_every_reason_of_a_download_stands_in_its_page() -> None:
+    script = (ROOT / "webhook" / "strategies" / "fetch.sh").read_text()
+    page = (ROOT / "docs" / "fetch.md").read_text()
+    for reason in set(re.findall(r"end ([A-Z]\w+)|reason=([A-Z]\w+)", script)):
+        assert f"`{''.join(reason)}`" in page
