@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "scripts" / "demo.py"), *arguments]
+    command = [sys.executable, "-u", str(ROOT / "scripts" / "demo.py"), *arguments]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=env, check=False)
 
