@@ -70,7 +70,7 @@ def test_an_agent_that_refuses_the_token_ends_as_unauthorized(
     stale = tmp_path / "stale-token"
     stale.write_text("expired")
     env = {**agent.env, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(stale)}
-    assert fetch(limit=1, env=env).reason == "Unauthorized"
+    assert fetch(limit=3, env=env).reason == "Unauthorized"
     assert set(agent.answered) == {401}
 
 

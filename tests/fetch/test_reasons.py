@@ -151,7 +151,7 @@ def test_whatever_a_server_says_the_termination_message_is_json(
     fetch: InitContainer, s3: FaultyProxy, text: str, status: int, reason: str
 ) -> None:
     s3.inject(s3_error(status, "Nasty", text), when=Request.is_listing)
-    outcome = fetch(limit=1, flags=NO_RETRY)
+    outcome = fetch(limit=3, flags=NO_RETRY)
     assert outcome.reason == reason
     assert f"\n{reason}: " in f"\n{outcome.log}"
 
@@ -164,5 +164,5 @@ def test_a_reason_is_not_read_off_the_models_name(
     fetch: InitContainer, model: Model, s3: FaultyProxy, word: str
 ) -> None:
     s3.inject(SLOW_DOWN, when=Request.is_listing)
-    outcome = fetch(uri=f"s3://{model.bucket}/{word}-1.0/*", limit=1, flags=NO_RETRY)
+    outcome = fetch(uri=f"s3://{model.bucket}/{word}-1.0/*", limit=3, flags=NO_RETRY)
     assert outcome.reason == "Unreachable"
