@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from webhook.annotations import ANNOTATIONS
-from webhook.settings import declared
+from webhook.configuration import declared
 
 ANNOTATIONS_PAGE = """# Annotations
 

@@ -5,22 +5,18 @@ messages, the keys of an entry of `models` and docs/annotations.md all come from
 """
 
 import difflib
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import lru_cache
 from itertools import chain
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, get_args
 
-import msgspec
 import yaml
 
 from webhook.errors import InvalidAnnotation
-from webhook.quantities import parse_duration, parse_quantity
+from webhook.request import Medium, ModelRequest, PodRequest
 from webhook.settings import DEFAULT_SOURCE, Settings, StrategyName, Verification
-
-Medium = Literal["disk", "memory"]
+from webhook.values import boolean, duration, folder, label, labels, matching, one_of, quantity, size, subdomain
 
 INJECTED: Final = "injected"
 """What was injected, as JSON; written by us, as is `pinned` on the templates of workloads."""
@@ -31,42 +27,6 @@ _MAX_MODELS_TEXT: Final = 32 * 1024
 _MAX_MODELS_DEPTH: Final = 3  # a list of mappings of lists
 _MAX_WARNINGS: Final = 8
 _MAX_MEMORISED_TEXT: Final = 4 * 1024
-
-
-class ModelRequest(msgspec.Struct, frozen=True):
-    """One model, as asked for: annotations, then `models` entry, then settings. Quantities keep the user's spelling."""
-
-    model: str
-    version: str
-    source: str
-    strategy: StrategyName
-    mount_path: str | None
-    """The folder under which the model's own folder stands; None where only `model_path` is asked for."""
-    model_path: str | None
-    containers: tuple[str, ...]
-    """Names of the chosen containers; empty means every container of the application."""
-    read_only: bool
-    volume: str | None
-    """A volume of the pod's own; None for one of ours."""
-    medium: Medium
-    size_limit: Decimal | None
-    """Bytes."""
-    verify: Verification
-    timeout: int
-    """Seconds."""
-    fetch_cpu_request: str | None
-    fetch_cpu_limit: str | None
-    fetch_memory_request: str | None
-    fetch_memory_limit: str | None
-
-
-class PodRequest(msgspec.Struct, frozen=True):
-    """What a pod asks for. No models: it does not ask for any, or has `inject: "false"` (then `opted_out`)."""
-
-    models: tuple[ModelRequest, ...] = ()
-    service_account: str | None = None
-    opted_out: bool = False
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,61 +47,6 @@ class Annotation:
         return first + "".join(part.capitalize() for part in rest)
 
 
-def _matching(pattern: str, longest: int) -> Callable[[str], str]:
-    compiled = re.compile(pattern, re.ASCII)
-
-    def parse(text: str) -> str:
-        if len(text) > longest or not compiled.fullmatch(text):
-            raise ValueError(text)
-        return text
-
-    return parse
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in choices:
-            raise ValueError(text)
-        return text
-
-    return parse
-
-
-def _boolean(text: str) -> bool:
-    return _one_of("true", "false")(text) == "true"
-
-
-def _duration(text: str) -> int:
-    seconds = parse_duration(text)
-    if seconds > 7 * 24 * 3600:
-        raise ValueError(text)
-    return seconds
-
-
-def _positive(text: str) -> Decimal:
-    value = parse_quantity(text)
-    if value <= 0:
-        raise ValueError(text)
-    return value
-
-
-def _quantity(text: str) -> str:
-    _positive(text)
-    return text
-
-
-_label = _matching(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", 63)
-_path = _matching(r"(/[A-Za-z0-9_@%+=,-][A-Za-z0-9._@%+=,-]*)+", 512)
-
-
-def _folder(text: str) -> str:
-    return _path(text.removesuffix("/"))
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(_label(name.strip()) for name in text.split(","))
-
-
 _PATHS = "an absolute path of letters, digits and ._@%+=,- without `..` or `//`, such as /models"
 _BOOLEANS = '"true" or "false"'
 
@@ -151,14 +56,14 @@ ANNOTATIONS: Final = (
         "a model's name, such as my-model or my-org/my-model",
         "",
         "The model. Its presence opts the pod in.",
-        _matching(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*", 200),
+        matching(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*", 200),
     ),
     Annotation(
         "version",
         "a version, such as 1.2.3",
         "the setting defaults.version, else refused",
         "The version: exact (`1.2.3`), and where the catalog is on also an alias, a range or `latest`.",
-        _matching(r"[A-Za-z0-9@^~<>=!*][A-Za-z0-9._+,<>=!^~ *-]*", 128),
+        matching(r"[A-Za-z0-9@^~<>=!*][A-Za-z0-9._+,<>=!^~ *-]*", 128),
     ),
     Annotation(
         "models",
@@ -174,61 +79,59 @@ ANNOTATIONS: Final = (
         "the name of a configured source",
         DEFAULT_SOURCE,
         "Where the model is: one of the configured sources.",
-        _label,
+        label,
     ),
     Annotation(
         "strategy",
         " or ".join(get_args(StrategyName)),
         "the setting defaults.strategy",
         "How the model gets into the pod.",
-        _one_of(*get_args(StrategyName)),
+        one_of(*get_args(StrategyName)),
     ),
     Annotation(
         "mount-path",
         _PATHS,
         "the setting defaults.mountPath",
         "The folder in the containers under which `<model>-<version>/` stands.",
-        _folder,
+        folder,
     ),
     Annotation(
         "model-path",
         _PATHS,
         "",
         "Mounts the model's own folder here, whatever its version. Without `mount-path` beside it, only here.",
-        _folder,
+        folder,
     ),
     Annotation(
         "containers",
         "names of containers with commas between, such as app,worker",
         "every container of the application",
         "The containers that get the mount and the environment. Init containers may be named too.",
-        _names,
+        labels,
     ),
     Annotation(
         "service-account",
         "a service account's name",
         "the setting defaults.serviceAccount",
         "The pod's service account, where it has none of its own.",
-        _matching(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", 253),
+        subdomain,
         per_model=False,
     ),
-    Annotation(
-        "read-only", _BOOLEANS, '"true"', '`"false"`: the containers may write to the model\'s files.', _boolean
-    ),
+    Annotation("read-only", _BOOLEANS, '"true"', '`"false"`: the containers may write to the model\'s files.', boolean),
     Annotation(
         "volume",
         "the name of one of the pod's volumes",
         "an emptyDir of ours",
         "Download into this volume of the pod's own. What is in place already is not fetched again.",
-        _label,
+        label,
     ),
-    Annotation("medium", "disk or memory", "disk", "Where our volume stands.", _one_of(*get_args(Medium))),
+    Annotation("medium", "disk or memory", "disk", "Where our volume stands.", one_of(*get_args(Medium))),
     Annotation(
         "size-limit",
         "a quantity of bytes, such as 20Gi",
         "none",
         "The most that the model may take of our volume; the scheduler looks for a node with that much.",
-        _positive,
+        size,
     ),
     Annotation(
         "verify",
@@ -236,14 +139,14 @@ ANNOTATIONS: Final = (
         "the setting defaults.verify",
         "How the download is checked: `size` counts files and bytes, `sha256` also checks SHA256SUMS, `none` does not "
         "compare with what the catalog recorded.",
-        _one_of(*get_args(Verification)),
+        one_of(*get_args(Verification)),
     ),
     Annotation(
         "timeout",
         "a duration of at most a week, such as 30m or 1h30m",
         "the setting fetch.timeout",
         "How long the download may take, retries included.",
-        _duration,
+        duration,
     ),
     *(
         Annotation(
@@ -251,7 +154,7 @@ ANNOTATIONS: Final = (
             f"a quantity, such as {example}",
             f"the setting fetch.resources.{kind}s.{resource}",
             f"The {resource} {kind} of the init container.",
-            _quantity,
+            quantity,
         )
         for resource, example in (("cpu", "500m"), ("memory", "256Mi"))
         for kind in ("request", "limit")
@@ -261,7 +164,7 @@ ANNOTATIONS: Final = (
         _BOOLEANS,
         '"true"',
         '`"false"`: leave this pod alone, whatever else it says.',
-        _boolean,
+        boolean,
         per_model=False,
     ),
 )

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from webhook import __version__
+from webhook.configuration import load
 from webhook.errors import InvalidSettings
-from webhook.settings import Server, load
+from webhook.settings import Server
 
 _FLAGS = {"host": str, "port": int, "ops_port": int, "tls_cert": Path, "tls_key": Path}
 """Options of `serve` that stand for a setting of the group `server`, by its field's name."""

@@ -14,12 +14,13 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from webhook.annotations import INJECTED, PodRequest, parse, unknown
+from webhook.annotations import INJECTED, parse, unknown
 from webhook.catalog import Artifact, Catalog
 from webhook.containers import MESH_PROXIES, Placed, attach
 from webhook.errors import Conflict, Refusal
 from webhook.patch import Operation, add, escape, extend
 from webhook.pod import Pod, PodSpec
+from webhook.request import PodRequest
 from webhook.settings import Settings
 from webhook.strategies import STRATEGIES
 from webhook.strategies.protocol import JSON, Change, Delivery, Strategy

@@ -4,8 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from webhook.annotations import ANNOTATIONS, PodRequest, parse
+from webhook.annotations import ANNOTATIONS, parse
 from webhook.errors import InvalidAnnotation
+from webhook.request import PodRequest
 from webhook.settings import Settings
 
 SETTINGS = Settings(bucket="my-ml-bucket", sources={"research": {"bucket": "research-bucket"}})

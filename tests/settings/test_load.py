@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from webhook.configuration import Setting, declared, load
 from webhook.errors import InvalidSettings
-from webhook.settings import Setting, Settings, declared, load
+from webhook.settings import Settings
 
 Load = Callable[[str], Settings]
 

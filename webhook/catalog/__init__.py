@@ -4,7 +4,7 @@ from typing import Protocol
 
 import msgspec
 
-from webhook.annotations import ModelRequest
+from webhook.request import ModelRequest
 from webhook.settings import Source
 
 __all__ = ["Artifact", "Catalog"]

@@ -3,9 +3,9 @@
 import re
 from typing import Final
 
-from webhook.annotations import ModelRequest
 from webhook.catalog import Artifact
 from webhook.errors import UnknownModel, shown
+from webhook.request import ModelRequest
 from webhook.settings import Settings
 
 _EXACT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*", re.ASCII)

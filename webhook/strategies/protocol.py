@@ -5,9 +5,9 @@ from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
-from webhook.annotations import ModelRequest
 from webhook.catalog import Artifact
 from webhook.pod import Container, Pod
+from webhook.request import ModelRequest
 from webhook.settings import Settings
 
 JSON: TypeAlias = dict[str, Any]

@@ -10,11 +10,11 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Final, Literal
 
-from webhook.annotations import Medium, ModelRequest
 from webhook.catalog import Artifact
 from webhook.errors import InvalidAnnotation
 from webhook.pod import Container, Pod
 from webhook.quantities import format_bytes, parse_quantity
+from webhook.request import Medium, ModelRequest
 from webhook.settings import Fetch, Settings
 from webhook.strategies.protocol import JSON, Change, Delivery, Folder
 

@@ -1,0 +1,112 @@
+"""Settings from a YAML file and the environment, and every setting there is."""
+
+import difflib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
+
+from webhook.errors import InvalidSettings
+from webhook.settings import ENVIRONMENT_PREFIX, Server, Settings
+
+_SERVICE_LINK: Final = re.compile(r"MODEL_INJECTOR_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_\w+)")
+"""What Kubernetes itself puts into a container's environment where a Service has our name."""
+
+
+class Setting(NamedTuple):
+    """One setting: `path` as in the file (`fetch.numWorkers`), `variable` as in the environment."""
+
+    path: str
+    variable: str
+    field: FieldInfo
+    default: object
+
+
+def declared() -> Iterator[Setting]:
+    """Every setting there is, in the order of its declaration; a group's own settings instead of the group."""
+    return _declared(Settings.model_construct(), "", ENVIRONMENT_PREFIX)
+
+
+def _declared(defaults: BaseModel, path: str, variable: str) -> Iterator[Setting]:
+    for name, field in type(defaults).model_fields.items():
+        default = getattr(defaults, name)
+        here = Setting(f"{path}{to_camel(name)}", f"{variable}{name.upper()}", field, default)
+        if isinstance(default, BaseModel):
+            yield from _declared(default, f"{here.path}.", f"{here.variable}__")
+        else:
+            yield here
+
+
+def load(file: Path | None = None, server: Mapping[str, object] | None = None) -> Settings:
+    """Settings from a YAML file, where one is given, and the environment. Raises InvalidSettings, in one line.
+
+    `server` wins over both: fields of the group of that name, as a command's options give them.
+    """
+    document = _read(file) if file else {}
+    _check_environment()
+    try:
+        settings = Settings(**_by_field_name(document, Settings))
+        group = Server.model_validate({**settings.server.model_dump(), **(server or {})})
+        return settings.model_copy(update={"server": group})
+    except ValidationError as error:
+        raise InvalidSettings("; ".join(_describe(entry) for entry in error.errors(include_url=False))) from error
+
+
+def _check_environment() -> None:
+    """What the library would pass over, or say without the variable's name."""
+    known = {setting.variable: setting for setting in declared()}
+    for variable, value in os.environ.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX) or _SERVICE_LINK.fullmatch(variable):
+            continue
+        if variable not in known:
+            raise InvalidSettings(f"unknown setting in the environment: {variable}{_nearest(variable, set(known))}")
+        if get_origin(known[variable].field.annotation) in (dict, tuple):
+            try:
+                json.loads(value)
+            except ValueError as error:
+                raise InvalidSettings(f"{variable} has to be JSON: {error}") from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(file.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InvalidSettings(f"{file}: {' '.join(str(error).split())}") from error
+    if not isinstance(document, dict | None):
+        raise InvalidSettings(f"{file}: settings are a mapping, such as `bucket: my-ml-bucket`")
+    return document or {}
+
+
+def _by_field_name(document: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """The file's camelCase keys as the fields' own names, by which the environment's values come."""
+
+    names = {field.alias: name for name, field in model.model_fields.items()}
+    renamed = {}
+    for key, value in document.items():
+        name = names.get(key, str(key))
+        inner = model.model_fields[name].annotation if name in model.model_fields else None
+        if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, BaseModel):
+            renamed[name] = _by_field_name(value, inner)
+        else:
+            renamed[name] = value
+    return renamed
+
+
+def _describe(error: Any) -> str:
+    path = ".".join(to_camel(str(part)) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"unknown setting {path}{_nearest(path, {setting.path for setting in declared()})}"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"setting {path}: {message}" if path else message
+
+
+def _nearest(name: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {near[0]}?" if near else ""
