@@ -26,6 +26,7 @@ from tests.support import programs, rclone
 from tests.support.kubelet import expand
 from tests.support.reviews import apply, operations, pod_of, review
 from tests.support.webhook import running_webhook
+from webhook.strategies.s3_init import SCRIPT
 
 ROOT = Path(__file__).parents[1]
 BUCKET, PREFIX = "my-ml-bucket", "model-artifacts"
@@ -139,9 +140,7 @@ def _lines(pod: JSON) -> list[str]:
             return {key: short(inner) for key, inner in value.items()}
         if isinstance(value, list):
             return [short(inner) for inner in value]
-        return (
-            f"(fetch.sh, {len(value)} bytes)" if isinstance(value, str) and value.startswith("# model-fetch") else value
-        )
+        return f"(fetch.sh, {len(SCRIPT)} bytes)" if value == SCRIPT else value
 
     return yaml.safe_dump(short(pod), sort_keys=False, width=120).splitlines(keepends=True)
 

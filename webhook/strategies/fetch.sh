@@ -1,4 +1,4 @@
-# model-fetch URI DEST FILES,BYTES|- VERIFY SECONDS MODE PARTS [FLAG...]; docs/fetch.md
+# see docs/fetch.md
 set -f
 uri=$1 dest=$2 want=$3 verify=$4 limit=$5 mode=$6 parts=$7 PATH=$PATH:/
 shift 7
@@ -12,35 +12,38 @@ end() {
 	[ "$1" = Complete ]
 	exit
 }
-bg() { # a signal is heard
+bg() {
 	"$@" &
 	pid=$!
 	wait $pid
 }
 left() {
 	t=$((start + limit - $(date +%s)))
-	[ $t -gt 0 ] || end $reason "gave up after ${limit}s. $text"
+	[ $t -gt 0 ] || end $reason "gave up. $text"
 }
-run() { # fails where it may pass
+run() {
 	left
 	bg timeout -s KILL $t "$@" >out 2>err && return
 	text=$(tail -n1 err) reason=Unreachable
 	case $(sed 's/"[^"]*"//' err) in
 	*'no space'* | *quota*) end OutOfSpace "raise size-limit. $text" ;;
-	*NoCred* | *ProcessP* | *Expired*) reason=Unauthorized ;;
-	*'no object'* | *NoSuch*) end NotFound "check model, version, source. $text" ;;
-	*Glacier* | *ObjectState*) end Incomplete "archived: restore it. $text" ;;
-	*'code: 40'[0134]* | *AccessDenied*) end Unauthorized "allow s3:ListBucket, s3:GetObject. $text" ;;
-	*match*) end Corrupt "publish again: $(grep FAILED out)" ;;
-	*' denied'* | *read-only* | *' directory'*) end Incomplete "cannot write. $text" ;;
+	*NoCred* | *ProcessP* | *Expired* | *'to read file'*) reason=Unauthorized ;;
+	*'no object'* | *NoSuch* | *Region* | *Malformed*) end NotFound "check model, version, source, region. $text" ;;
+	*'NOT m'*)
+		sed -n 's/: FAILED.*//p' out | drop
+		end Corrupt "not as in SHA256SUMS: $(grep FAILED out)"
+		;;
+	*' denied'* | *read-only* | *' directory'* | *exists* | *Glacier* | *ObjectSt*) end Incomplete "restore it, or let it be written. $text" ;;
+	*'code: 40'[13]* | *AccessDenied*) end Unauthorized "allow s3:ListBucket, s3:GetObject. $text" ;;
 	'' | *illed*) reason=TimedOut text='raise timeout' ;;
 	esac
 	echo "$reason, retrying: $text"
 	left
 	bg sleep $((nap < t ? nap : t))
-	! nap=$((nap < 20 ? nap * 2 : 30))
+	! nap=$((nap < 9 ? nap * 2 : 15))
 }
-tally() { # n: files,bytes in place; miss: one not; left: torn ones
+drop() { tr '\n' '\0' | xargs -0 rm -f; }
+tally() {
 	find "$dest" -type f -exec stat -c '%s  %n' {} + | awk -v d="$dest/" -v any="$1" '
 	{s = $1; sub(/^[0-9]+  /, "")}
 	FILENAME != "-" {want[$0] = s; next}
@@ -54,7 +57,7 @@ tally() { # n: files,bytes in place; miss: one not; left: torn ones
 w=$(mktemp -d -p /dev/shm)
 trap 'rm -rf "$w"; kill $pid $tick 2>/dev/null' EXIT
 trap 'exit 143' TERM INT
-{ cd "$w" && touch list left && mkdir -p "$dest"; } || end Incomplete "cannot write to $dest"
+{ cd "$w" && touch list left && mkdir -p "$dest"; } || end Incomplete "cannot write"
 tally any
 [ "$n$verify" != "${want}size" ] || end Complete "$dest"
 
@@ -69,7 +72,7 @@ if [ "$FETCH_CA_BUNDLE" ]; then
 	export AWS_CA_BUNDLE=ca
 	{ cat /etc/ssl/cert.pem; echo "$FETCH_CA_BUNDLE"; } >ca
 fi
-while # s5cmd skips objects newer than this clock
+while
 	until run s5cmd --log trace "$@" ls "$uri"; do :; done
 	: "${ahead:=$(awk '/^Date:/ {gsub(":", "", $6); printf "%s%02d%s%s", $5,
 		(index("JanFebMarAprMayJunJulAugSepOctNovDec", $4) + 2) / 3, $3, $6; exit}' out)}"
@@ -78,11 +81,11 @@ do bg sleep 1; done
 sed -nE 's|^[0-9/]{10} .{8} +([0-9]+  )|\1|p' out >list
 ! grep -qE '(  |/)\.\.(/|$)' out || end Corrupt "remove the key with .."
 total=$(awk '{b += $1} END {printf "%d,%.0f", NR, b}' list)
-[ -s list ] || end NotFound "objects of the future"
+[ -s list ] || end NotFound "none is older"
 [ "$want" = - ] || [ "$want" = "$total" ] || end Incomplete "S3 has files,bytes $total, not $want"
 tally
 if [ "$n" != "$total" ]; then
-	tr '\n' '\0' <left | xargs -0 rm -f
+	drop <left
 	echo "$uri: $n of $total here"
 	while sleep 10 >&- 2>&-; do du -sk "$dest"; done &
 	tick=$!
@@ -92,9 +95,10 @@ if [ "$n" != "$total" ]; then
 	[ "$n" = "$total" ] || end Incomplete "$n of $total came, not $miss"
 fi
 if [ "$verify" = sha256 ]; then
-	sed "s|^.\{66\}|&$dest/|" "$dest/SHA256SUMS" | sort -u >sums
-	[ "$(grep -c . sums)" = "$(grep -vcE '  (manifest.json|SHA256SUMS)$' list)" ] ||
-		end Corrupt "SHA256SUMS is not of all files"
+	[ -f "$dest/SHA256SUMS" ] || end Corrupt "no SHA256SUMS"
+	awk -v d="$dest/" 'FILENAME == "list" {sub(/^[0-9]+  /, ""); w[$0] = sprintf("%064d", 0); next}
+	{k = substr($0, 67); sub(/^\.\//, "", k)} k in w {w[k] = substr($0, 1, 64)}
+	END {for (k in w) if (k !~ /^(manifest.json|SHA256SUMS)$/) print w[k] "  " d k}' list "$dest/SHA256SUMS" >sums
 	until run sha256sum -c sums; do :; done
 fi
 chmod -R "$mode" "$dest"
