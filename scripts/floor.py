@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
-from webhook.server.run import server
+from webhook.server.run import calm_garbage_collection, server
 from webhook.server.tls import ServerCertificate
 
 app = FastAPI()
@@ -26,6 +26,7 @@ async def empty() -> None:
 
 def main() -> None:
     certificate = ServerCertificate(*map(Path, sys.argv[1:3]))
+    calm_garbage_collection()
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listening:
         print(f"port {listening.getsockname()[1]}", flush=True)
         router = Router([Route("/bare", Response(b""), methods=["POST"])], default=app)

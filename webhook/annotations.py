@@ -14,7 +14,7 @@ from typing import Any, Final, get_args
 import yaml
 
 from webhook.errors import InvalidAnnotation
-from webhook.request import Medium, ModelRequest, PodRequest
+from webhook.request import Medium, ModelRequest, PodRequest, key_of
 from webhook.settings import DEFAULT_SOURCE, Settings, StrategyName, Verification
 from webhook.values import boolean, duration, folder, label, labels, matching, one_of, quantity, size, subdomain
 
@@ -42,9 +42,8 @@ class Annotation:
 
     @property
     def key(self) -> str:
-        """Its name in an entry of `models`: `mountPath`."""
-        first, *rest = self.name.split("-")
-        return first + "".join(part.capitalize() for part in rest)
+        """Its name in an entry of `models`."""
+        return key_of(self.name)
 
 
 _PATHS = "an absolute path of letters, digits and ._@%+=,- without `..` or `//`, such as /models"
@@ -213,9 +212,9 @@ def _parse(given: Mapping[str, str], settings: Settings) -> PodRequest:
     }
     account = values.pop("service-account", None)
     values.pop("inject", None)
-    entries = _entries(given["models"], f"{prefix}models") if "models" in given else {f"{prefix}model": {}}
+    entries = _entries(given["models"], f"{prefix}models") if "models" in given else {prefix: {}}
     return PodRequest(
-        models=tuple(_request({**values, **entry}, settings, prefix, place) for place, entry in entries.items()),
+        models=tuple(_request({**values, **entry}, settings, place) for place, entry in entries.items()),
         service_account=account,
         warnings=warnings,
     )
@@ -252,7 +251,7 @@ def _entries(text: str, annotation: str) -> dict[str, dict[str, Any]]:
     entries = _load(text, annotation)
     if not isinstance(entries, list) or not entries or len(entries) > _MAX_MODELS:
         raise InvalidAnnotation(annotation, text, f"{_BY_NAME['models'].allowed}, of 1 to {_MAX_MODELS} models")
-    return {f"{annotation}[{index}]": _entry(entry, f"{annotation}[{index}]") for index, entry in enumerate(entries)}
+    return {f"{annotation}[{index}].": _entry(entry, f"{annotation}[{index}]") for index, entry in enumerate(entries)}
 
 
 def _entry(entry: object, place: str) -> dict[str, Any]:
@@ -287,24 +286,12 @@ def _load(text: str, annotation: str) -> object:
         raise InvalidAnnotation(annotation, text, f"valid YAML: {' '.join(str(error).split())}") from error
 
 
-def _request(values: Mapping[str, Any], settings: Settings, prefix: str, place: str) -> ModelRequest:
-    version = values.get("version", settings.defaults.version)
-    if not version:
-        where = f"{prefix}version" if place == f"{prefix}model" else f"{place}.version"
-        raise InvalidAnnotation(where, None, _BY_NAME["version"].allowed)
-    source = values.get("source", DEFAULT_SOURCE)
-    if source not in settings.all_sources:
-        raise InvalidAnnotation(f"{prefix}source", source, " or ".join(settings.all_sources))
-    for ours in ("medium", "size-limit"):
-        if "volume" in values and ours in values:
-            raise InvalidAnnotation(
-                f"{prefix}volume", values["volume"], f"no {prefix}{ours} with it: that is for our volume"
-            )
+def _request(values: Mapping[str, Any], settings: Settings, place: str) -> ModelRequest:
     model_path = values.get("model-path")
-    return ModelRequest(
+    request = ModelRequest(
         model=values["model"],
-        version=version,
-        source=source,
+        version=values.get("version", settings.defaults.version),
+        source=values.get("source", DEFAULT_SOURCE),
         strategy=values.get("strategy", settings.defaults.strategy),
         mount_path=values.get("mount-path", None if model_path else settings.defaults.mount_path),
         model_path=model_path,
@@ -319,4 +306,14 @@ def _request(values: Mapping[str, Any], settings: Settings, prefix: str, place: 
         fetch_cpu_limit=values.get("fetch-cpu-limit", settings.fetch.resources.limits.cpu),
         fetch_memory_request=values.get("fetch-memory-request", settings.fetch.resources.requests.memory),
         fetch_memory_limit=values.get("fetch-memory-limit", settings.fetch.resources.limits.memory),
+        place=place,
     )
+    if not request.version:
+        raise InvalidAnnotation(request.where("version"), None, _BY_NAME["version"].allowed)
+    if request.source not in settings.all_sources:
+        raise InvalidAnnotation(request.where("source"), request.source, " or ".join(settings.all_sources))
+    for ours in ("medium", "size-limit"):
+        if "volume" in values and ours in values:
+            allowed = f"none beside {request.where('volume')}, for it is about a volume of ours"
+            raise InvalidAnnotation(request.where(ours), str(values[ours]), allowed)
+    return request

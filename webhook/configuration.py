@@ -16,8 +16,8 @@ from pydantic.fields import FieldInfo
 from webhook.errors import InvalidSettings
 from webhook.settings import ENVIRONMENT_PREFIX, Server, Settings
 
-_SERVICE_LINK: Final = re.compile(r"MODEL_INJECTOR_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_\w+)")
-"""What Kubernetes itself puts into a container's environment where a Service has our name."""
+_SERVICE_LINK: Final = re.compile(r"MODEL_INJECTOR_(\w+_)?(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_\w+)")
+"""What Kubernetes itself puts into a container's environment where a Service's name begins with ours."""
 
 
 class Setting(NamedTuple):
@@ -63,9 +63,11 @@ def _check_environment() -> None:
     """What the library would pass over, or say without the variable's name."""
     known = {setting.variable: setting for setting in declared()}
     for variable, value in os.environ.items():
-        if not variable.startswith(ENVIRONMENT_PREFIX) or _SERVICE_LINK.fullmatch(variable):
+        if not variable.startswith(ENVIRONMENT_PREFIX):
             continue
         if variable not in known:
+            if _SERVICE_LINK.fullmatch(variable):
+                continue
             raise InvalidSettings(f"unknown setting in the environment: {variable}{_nearest(variable, set(known))}")
         if get_origin(known[variable].field.annotation) in (dict, tuple):
             try:

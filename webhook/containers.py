@@ -1,14 +1,14 @@
 """What the pod's own containers get: mounts and environment variables, and the patch that adds them."""
 
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, permutations
 from typing import Final
 
 import msgspec
 
 from webhook.errors import Conflict, InvalidAnnotation
 from webhook.patch import Operation, extend
-from webhook.pod import Container, PodSpec, VolumeMount
+from webhook.pod import Container, PodSpec
 from webhook.strategies.protocol import JSON, Delivery, Folder
 
 MESH_PROXIES: Final = frozenset({"istio-proxy", "linkerd-proxy", "consul-dataplane", "kuma-sidecar"})
@@ -28,50 +28,63 @@ class Placed(msgspec.Struct, frozen=True):
         return request.model_path or f"{request.mount_path}/{self.folder.path}"
 
 
-def attach(spec: PodSpec, placed: Sequence[Placed], annotation: str) -> list[Operation]:
+def attach(spec: PodSpec, placed: Sequence[Placed]) -> list[Operation]:
     """The operations that give each chosen container its mounts and its environment.
 
-    `annotation` is the full name of the one that chooses. Raises InvalidAnnotation where it names a container that the
-    pod does not have, and Conflict where a container has something else at a path that a model needs.
+    Raises InvalidAnnotation where a container is chosen that the pod does not have, and Conflict where one has
+    something else at a path that a model needs.
     """
     groups = {"containers": spec.containers or (), "initContainers": spec.init_containers or ()}
     names = {container.name for container in chain.from_iterable(groups.values())}
-    for name in chain.from_iterable(one.delivery.request.containers for one in placed):
-        if name not in names:
-            raise InvalidAnnotation(annotation, name, f"one of the pod's containers: {', '.join(sorted(names))}")
+    for request in (one.delivery.request for one in placed):
+        for name in request.containers:
+            if name not in names:
+                allowed = f"one of the pod's containers: {', '.join(sorted(names))}"
+                raise InvalidAnnotation(request.where("containers"), name, allowed)
     application = {container.name for container in groups["containers"]}
     everywhere = application - MESH_PROXIES or application
+    ours = {one.folder.volume for one in placed if one.folder.exclusive}
+    roots = {one.delivery.request.mount_path for one in placed if one.delivery.request.mount_path}
     operations: list[Operation] = []
-    wanted: dict[tuple[int, ...], tuple[list[JSON], list[JSON]]] = {}  # the same for all that get the same models
+    wanted: dict[object, tuple[list[JSON], list[JSON]]] = {}  # the same for all that get the same models
     for group, containers in groups.items():
         for index, container in enumerate(containers):
             key = tuple(
                 i for i, one in enumerate(placed) if container.name in (one.delivery.request.containers or everywhere)
             )
-            if key and key not in wanted:
+            if not key:
+                continue
+            foreign = [mount for mount in container.volume_mounts or () if mount.name not in ours]
+            taken = tuple(
+                mount.mount_path for mount in foreign if any(_inside(mount.mount_path, root) for root in roots)
+            )
+            if (key, taken) not in wanted:
                 chosen = [placed[i] for i in key]
-                wanted[key] = _mounts(chosen, placed), _environment(chosen, len(placed))
-            if key:
-                operations += _attach(container, f"/spec/{group}/{index}", *wanted[key])
+                wanted[key, taken] = _mounts(chosen, placed, taken), _environment(chosen, len(placed))
+            operations += _attach(container, f"/spec/{group}/{index}", *wanted[key, taken])
     return operations
 
 
 def _attach(container: Container, place: str, mounts: Sequence[JSON], variables: Sequence[JSON]) -> list[Operation]:
     present = {variable.name for variable in container.env or ()}
+    missing = [mount for mount in mounts if not _is_mounted(mount, container)]
     return [
-        *extend(
-            f"{place}/volumeMounts", container.volume_mounts, [one for one in mounts if not _is_mounted(one, container)]
-        ),
+        *extend(f"{place}/volumeMounts", container.volume_mounts, missing),
         # In front, so that the container's own variables can refer to ours as $(MODEL_PATH).
         *extend(f"{place}/env", container.env, [one for one in variables if one["name"] not in present], at=0),
     ]
 
 
-def _mounts(chosen: Sequence[Placed], everything: Sequence[Placed]) -> list[JSON]:
-    """The mounts of one container.
+def _inside(path: str, folder: str) -> bool:
+    return path.startswith(f"{folder.rstrip('/')}/") and path.rstrip("/") != folder.rstrip("/")
+
+
+def _mounts(chosen: Sequence[Placed], everything: Sequence[Placed], taken: Sequence[str]) -> list[JSON]:
+    """The mounts of one container, in which other volumes stand at the paths `taken`.
 
     A mount path shows only the models that are asked for there: the volume stands there whole where it holds just
-    those, and model by model otherwise.
+    those, and model by model otherwise. Also where something else stands inside: no runtime can make a mount point in
+    a volume that is mounted read-only.
     """
     by_path: dict[str, list[Placed]] = {}
     mounts = []
@@ -81,15 +94,15 @@ def _mounts(chosen: Sequence[Placed], everything: Sequence[Placed]) -> list[JSON
             by_path.setdefault(request.mount_path, []).append(one)
         if request.model_path:
             mounts.append(_folder_mount(one, request.model_path))
+    others = (*taken, *by_path, *(mount["mountPath"] for mount in mounts))
     for path, here in by_path.items():
-        if _fill_their_volume(here, everything):
+        if _fill_their_volume(here, everything) and not any(_inside(other, path) for other in others):
             mounts.append(_mount(here[0], path))
         else:
             mounts += [_folder_mount(one, f"{path}/{one.folder.path}") for one in here]
-    paths = [mount["mountPath"] for mount in mounts]
-    for path in paths:
-        if paths.count(path) > 1:
-            raise Conflict(f"two models would be mounted at {path}; give them different paths")
+    for one, other in permutations([mount["mountPath"] for mount in mounts], 2):
+        if one == other or _inside(one, other):
+            raise Conflict(f"models would be mounted at {one} and at {other}; give them paths apart from each other")
     return mounts
 
 
@@ -113,15 +126,20 @@ def _folder_mount(one: Placed, path: str) -> JSON:
 
 
 def _is_mounted(wanted: JSON, container: Container) -> bool:
-    """Whether the container has this mount already. Raises Conflict where it has another one at that path."""
+    """Whether the container has this mount already. Raises Conflict where another one is in its way."""
+    path = wanted["mountPath"]
+    advice = "choose another path with the annotation mount-path or model-path"
     for mount in container.volume_mounts or ():
-        if mount.mount_path.rstrip("/") == wanted["mountPath"]:
-            if mount == VolumeMount(wanted["name"], mount.mount_path, wanted.get("subPath", "")):
+        other = mount.mount_path.rstrip("/")
+        own = f"container {container.name} mounts its volume {mount.name} at {mount.mount_path}"
+        if other == path:
+            if (mount.name, mount.sub_path, mount.sub_path_expr) == (wanted["name"], wanted.get("subPath", ""), ""):
                 return True
-            raise Conflict(
-                f"container {container.name} mounts its volume {mount.name} at {mount.mount_path}, where the model has "
-                "to stand; choose another path with the annotation mount-path or model-path"
-            )
+            raise Conflict(f"{own}, where the model has to stand; {advice}")
+        if _inside(other, path):
+            raise Conflict(f"{own}, inside of the model's {path}; {advice}")
+        if mount.read_only and _inside(path, other):
+            raise Conflict(f"{own} read-only, so nothing can be mounted inside of it at {path}; {advice}")
     return False
 
 

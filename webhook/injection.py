@@ -156,7 +156,7 @@ def _operations(
     placed = [one for plan in plans for one in plan.placed]
     missing, volumes = _missing_init_containers(spec, plans), _missing_volumes(spec, plans)
     return [
-        *attach(spec, placed, f"{prefix}/containers"),
+        *attach(spec, placed),
         *extend("/spec/volumes", spec.volumes, volumes),
         *_service_account(spec, request.service_account, settings),
         *_annotation(pod, f"{prefix}/{INJECTED}", records),
@@ -174,7 +174,10 @@ def _missing_init_containers(spec: PodSpec, plans: Sequence[_Plan]) -> list[JSON
             if name not in taken:
                 missing.append(container)
             elif name not in existing or not plan.strategy.is_planned(existing[name], container):
-                raise Conflict(f"the pod has a container {name} of its own, a name that its model needs; rename it")
+                raise Conflict(
+                    f"the pod has a container {name} already, and it is not the one that its model needs; rename it, "
+                    "or remove it where it was copied from a running pod"
+                )
     return missing
 
 

@@ -16,6 +16,7 @@ class VolumeMount(msgspec.Struct, rename="camel", frozen=True, gc=False):
     mount_path: str = ""
     sub_path: str = ""
     sub_path_expr: str = ""
+    read_only: bool | None = None
 
 
 class EnvVar(msgspec.Struct, rename="camel", frozen=True, gc=False):
@@ -30,6 +31,12 @@ class SecurityContext(msgspec.Struct, rename="camel", frozen=True, gc=False):
     run_as_user: int | None = None
 
 
+class Resources(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    """core/v1 ResourceRequirements: limits alone, as quantities."""
+
+    limits: dict[str, str | int | float] | None = None
+
+
 class Container(msgspec.Struct, rename="camel", frozen=True, gc=False):
     """core/v1 Container."""
 
@@ -40,6 +47,7 @@ class Container(msgspec.Struct, rename="camel", frozen=True, gc=False):
     volume_mounts: tuple[VolumeMount, ...] | None = None
     security_context: SecurityContext | None = None
     restart_policy: str | None = None
+    resources: Resources | None = None
 
     @property
     def is_sidecar(self) -> bool:

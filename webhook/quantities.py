@@ -5,10 +5,12 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Final
 
-_QUANTITY: Final = re.compile(r"(\d{1,18}(?:\.\d{1,9})?|\.\d{1,9})(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|)", re.ASCII)
+_QUANTITY: Final = re.compile(
+    r"(\d{1,18}(?:\.\d{0,9})?|\.\d{1,9})(?:(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|)|[eE]([+-]?\d{1,2}))", re.ASCII
+)
 _SUFFIXES: Final = {
     "": Decimal(1),
-    "m": Decimal("0.001"),
+    **{suffix: Decimal(1000) ** -power for power, suffix in enumerate("mun", 1)},
     **{suffix: Decimal(1000) ** power for power, suffix in enumerate("kMGTPE", 1)},
     **{f"{suffix}i": Decimal(1024) ** power for power, suffix in enumerate("KMGTPE", 1)},
 }
@@ -19,14 +21,13 @@ _DURATION: Final = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?", 
 def parse_quantity(text: str) -> Decimal:
     """The number that a quantity stands for: `500m` is 0.5, `2Gi` 2147483648.
 
-    Negative quantities, exponents (`1e3`) and the suffixes `n` and `u` are left out: no resource of ours needs them.
-    Raises ValueError for them, and for anything else.
+    Raises ValueError for anything else, and for negative quantities: no resource has those.
     """
     match = _QUANTITY.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is no quantity such as 500m or 2Gi")
-    number, suffix = match.groups()
-    return Decimal(number) * _SUFFIXES[suffix]
+    number, suffix, exponent = match.groups()
+    return Decimal(number) * (_SUFFIXES[suffix] if exponent is None else Decimal(10) ** int(exponent))
 
 
 def format_bytes(value: Decimal) -> str:

@@ -10,6 +10,12 @@ from webhook.settings import StrategyName, Verification
 Medium: TypeAlias = Literal["disk", "memory"]
 
 
+def key_of(name: str) -> str:
+    """An annotation's name as an entry of `models` has it: `mountPath`."""
+    first, *rest = name.split("-")
+    return first + "".join(part.capitalize() for part in rest)
+
+
 class ModelRequest(msgspec.Struct, frozen=True):
     """One model, as asked for: annotations, then `models` entry, then settings. Quantities keep the user's spelling."""
 
@@ -35,6 +41,12 @@ class ModelRequest(msgspec.Struct, frozen=True):
     fetch_cpu_limit: str | None
     fetch_memory_request: str | None
     fetch_memory_limit: str | None
+    place: str
+    """What a message puts before the name of an annotation: the prefix, or the entry of `models`."""
+
+    def where(self, name: str) -> str:
+        """How a message names the annotation `name` of this model: `…/mount-path`, or `…/models[0].mountPath`."""
+        return self.place + (key_of(name) if self.place.endswith(".") else name)
 
 
 class PodRequest(msgspec.Struct, frozen=True):

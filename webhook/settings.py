@@ -1,7 +1,8 @@
 """Every setting, declared once: its name, default, bounds, and the reason for it.
 
 A YAML file carries them in camelCase (`fetch: {numWorkers: 64}`), the environment as
-`MODEL_INJECTOR_FETCH__NUM_WORKERS=64`, and the environment wins. docs/settings.md is printed from here; configuration.py reads them.
+`MODEL_INJECTOR_FETCH__NUM_WORKERS=64`, and the environment wins: configuration.py reads them. docs/settings.md is
+printed from here.
 """
 
 import re
@@ -14,6 +15,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from webhook.quantities import parse_duration, parse_quantity
+from webhook.values import folder
 
 ENVIRONMENT_PREFIX: Final = "MODEL_INJECTOR_"
 DEFAULT_SOURCE: Final = "default"
@@ -32,13 +34,20 @@ def _quantity(value: str) -> str:
     return value
 
 
+def _folder(value: str) -> str:
+    try:
+        return folder(value)
+    except ValueError as error:
+        raise ValueError(f"{value!r} is no absolute path such as /models") from error
+
+
 def _no_slashes_around(value: str) -> str:
     return value.strip("/")
 
 
 Seconds = Annotated[int, BeforeValidator(_duration), Field(gt=0, le=7 * 24 * 3600)]
 Quantity = Annotated[str, AfterValidator(_quantity)]
-AbsolutePath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_@%+=,-][A-Za-z0-9._@%+=,-]*)+$", max_length=512)]
+AbsolutePath = Annotated[str, AfterValidator(_folder)]
 KeyPrefix = Annotated[
     str,
     AfterValidator(_no_slashes_around),

@@ -66,11 +66,13 @@ label = matching(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", 63)
 subdomain = matching(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", 253)
 """A DNS subdomain: the name of a service account."""
 
-_absolute = matching(r"(/[A-Za-z0-9_@%+=,-][A-Za-z0-9._@%+=,-]*)+", 512)
+_absolute = matching(r"(/[A-Za-z0-9._@%+=,-]+)+", 512)
 
 
 def folder(text: str) -> str:
-    """An absolute path, without `..` or `//`, of signs that neither a shell nor kubelet reads anything into."""
+    """An absolute path, without `.`, `..` or `//`, of signs that neither a shell nor kubelet reads anything into."""
+    if not {".", ".."}.isdisjoint(text.split("/")):
+        raise ValueError(text)
     return _absolute(text.removesuffix("/"))
 
 

@@ -213,4 +213,5 @@ def test_model_and_models_exclude_each_other() -> None:
 def test_a_volume_of_the_pods_own_takes_nothing_that_is_for_ours(ours: str) -> None:
     value = {"medium": "memory", "size-limit": "1Gi"}[ours]
     message = refusal(model="a", version="1", volume="cache", **{ours.replace("-", "_"): value})
-    assert f"no {PREFIX}{ours} with it" in message
+    assert message.startswith(f"annotation {PREFIX}{ours}: ")
+    assert f"none beside {PREFIX}volume" in message

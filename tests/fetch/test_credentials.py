@@ -1,4 +1,4 @@
-"""Keys, no keys, and EKS Pod Identity, which s5cmd itself cannot use."""
+"""Keys, no keys, EKS Pod Identity, which s5cmd itself cannot use, and what it can: IRSA, and the node's role."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 
 from tests.fetch.conftest import Model, own
-from tests.support import rclone
+from tests.support import node_role, rclone, sts
 from tests.support.container import NO_RETRY, InitContainer
 from tests.support.faults import SLOW_DOWN, Request
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.folder import Folder
 from tests.support.pod_identity import Credentials, PodIdentityAgent
+from tests.support.sts import SecurityTokenService, sts_error
 
+KEYS = Credentials(rclone.ACCESS_KEY, rclone.SECRET_KEY)
 NO_KEYS = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
 DEAD_PROXY = dict.fromkeys(("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"), "http://127.0.0.1:1")
 
@@ -22,7 +24,7 @@ def agent(tmp_path: Path) -> Iterator[PodIdentityAgent]:
     """Not up yet."""
     token = tmp_path / "eks-pod-identity-token"
     token.write_text("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW0ifQ.c2lnbmF0dXJl-_")
-    agent = PodIdentityAgent(Credentials(rclone.ACCESS_KEY, rclone.SECRET_KEY), token)
+    agent = PodIdentityAgent(KEYS, token)
     yield agent
     agent.close()
 
@@ -103,3 +105,84 @@ def test_secrets_are_readable_by_nobody_else_while_it_runs(
     run.wait_for_log("retrying")
     (work,) = shm.path.iterdir()
     assert work.stat().st_mode & 0o077 == 0
+
+
+@pytest.fixture
+def irsa(tmp_path: Path) -> Iterator[SecurityTokenService]:
+    """The token's file is not there yet."""
+    with sts.serve(KEYS, tmp_path) as service:
+        yield service
+
+
+def test_a_web_identity_token_gives_the_keys_of_its_role(
+    fetch: InitContainer, model: Model, volume: Folder, s3: FaultyProxy, irsa: SecurityTokenService
+) -> None:
+    irsa.project_token()
+    model.write({"a": b"x"})
+    assert fetch(env=irsa.env).reason == "Complete"
+    assert volume.read() == {"a": b"x"}
+    assert set(irsa.answered) == {200}
+    assert {request.headers["X-Amz-Security-Token"] for request in s3.requests} == {KEYS.session_token}
+
+
+@pytest.mark.parametrize("code", ["Throttling", "IDPCommunicationError"])
+def test_an_sts_that_throttles_is_asked_again(
+    fetch: InitContainer, model: Model, irsa: SecurityTokenService, code: str
+) -> None:
+    irsa.project_token()
+    irsa.errors.extend([sts_error(400, code)] * 2)
+    model.write({"a": b"x"})
+    outcome = fetch(env=irsa.env, flags=NO_RETRY)
+    assert outcome.reason == "Complete"
+    assert irsa.answered[:3] == [400, 400, 200]
+    assert "retrying: " in outcome.log
+
+
+def test_an_sts_that_throttles_to_the_end_is_unreachable(
+    fetch: InitContainer, model: Model, irsa: SecurityTokenService
+) -> None:
+    irsa.project_token()
+    irsa.errors.extend([sts_error(400, "Throttling")] * 100)
+    model.write({"a": b"x"})
+    outcome = fetch(limit=3, env=irsa.env, flags=NO_RETRY)
+    assert outcome.reason == "Unreachable"
+    assert "Throttling" in outcome.message.message
+
+
+def test_a_role_that_does_not_trust_the_service_account_is_unauthorized(
+    fetch: InitContainer, model: Model, irsa: SecurityTokenService
+) -> None:
+    irsa.project_token()
+    irsa.errors.extend([sts_error(403, "AccessDenied")] * 100)
+    model.write({"a": b"x"})
+    assert fetch(env=irsa.env).reason == "Unauthorized"
+
+
+def test_a_web_identity_token_that_comes_late_is_waited_for(
+    fetch: InitContainer, model: Model, irsa: SecurityTokenService
+) -> None:
+    model.write({"a": b"x"})
+    run = fetch.start(env=irsa.env)
+    run.wait_for_log("Unauthorized, retrying")
+    irsa.project_token()
+    assert run.wait().reason == "Complete"
+
+
+def test_a_web_identity_token_that_never_comes_is_unauthorized(
+    fetch: InitContainer, irsa: SecurityTokenService
+) -> None:
+    outcome = fetch(limit=3, env=irsa.env)
+    assert outcome.reason == "Unauthorized"
+    assert str(irsa.token_file) in outcome.message.message
+
+
+def test_the_role_of_the_node_gives_the_keys(
+    fetch: InitContainer, model: Model, volume: Folder, s3: FaultyProxy
+) -> None:
+    model.write({"a": b"x"})
+    with node_role.serve(KEYS) as service:
+        assert fetch(env=service.env).reason == "Complete"
+    assert volume.read() == {"a": b"x"}
+    assert service.answered[0] == ("/latest/api/token", 200)
+    assert {status for _, status in service.answered} == {200}
+    assert {request.headers["X-Amz-Security-Token"] for request in s3.requests} == {KEYS.session_token}

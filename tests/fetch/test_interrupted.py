@@ -82,7 +82,7 @@ def test_sigterm_ends_it_long_before_kubelets_grace_is_over(stalled: Running) ->
     stalled.terminate()
     stalled.process.wait(timeout=30)
     assert time.monotonic() - asked < 5
-    assert "s5cmd" not in stalled.programs()
+    eventually(lambda: "s5cmd" not in stalled.programs())
 
 
 def test_sigterm_leaves_nothing_in_the_memory_of_the_pod(stalled: Running, shm: Folder) -> None:

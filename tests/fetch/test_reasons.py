@@ -1,5 +1,7 @@
 """Each reason of the contract, provoked for real. What a user reads is the termination message."""
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.fetch.conftest import Model
@@ -10,6 +12,10 @@ from tests.support.faulty_proxy import FaultyProxy
 from tests.support.folder import Folder
 
 MIB = 1024 * 1024
+
+
+def everything(_: Request) -> bool:
+    return True
 
 
 def test_a_bucket_that_is_not_there_is_not_found(fetch: InitContainer) -> None:
@@ -23,6 +29,32 @@ def test_a_version_that_is_not_there_is_not_found(fetch: InitContainer, model: M
     outcome = fetch(uri=f"s3://{model.bucket}/model-artifacts/my-model-9.9.9/*")
     assert outcome.reason == "NotFound"
     assert "version" in outcome.message.message
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (301, "PermanentRedirect", "BucketRegionError"),
+        (400, "AuthorizationHeaderMalformed", "AuthorizationHeaderMalformed"),
+    ],
+)
+@pytest.mark.parametrize("what", [everything, Request.is_download], ids=["all", "download"])
+def test_a_bucket_of_another_region_is_not_found(
+    fetch: InitContainer,
+    model: Model,
+    s3: FaultyProxy,
+    what: Callable[[Request], bool],
+    status: int,
+    code: str,
+    said: str,
+) -> None:
+    model.write({"a": b"x"})
+    s3.inject(s3_error(status, code, "the region 'us-east-1' is wrong; expecting 'eu-west-1'"), when=what)
+    outcome = fetch()
+    assert outcome.reason == "NotFound"
+    assert "region." in outcome.message.message
+    assert said in outcome.message.message
+    assert "retrying" not in outcome.log
 
 
 def test_a_wrong_secret_key_is_unauthorized(fetch: InitContainer, model: Model) -> None:
@@ -164,5 +196,14 @@ def test_a_reason_is_not_read_off_the_models_name(
     fetch: InitContainer, model: Model, s3: FaultyProxy, word: str
 ) -> None:
     s3.inject(SLOW_DOWN, when=Request.is_listing)
+    outcome = fetch(uri=f"s3://{model.bucket}/{word}-1.0/*", limit=3, flags=NO_RETRY)
+    assert outcome.reason == "Unreachable"
+
+
+@pytest.mark.parametrize("word", [*WORDS, "Region", "Malformed", "exists"])
+def test_a_reason_is_not_read_off_the_url_of_a_connection_that_broke(
+    fetch: InitContainer, model: Model, s3: FaultyProxy, word: str
+) -> None:
+    s3.inject(Drop(), when=Request.is_listing)
     outcome = fetch(uri=f"s3://{model.bucket}/{word}-1.0/*", limit=3, flags=NO_RETRY)
     assert outcome.reason == "Unreachable"

@@ -1,5 +1,6 @@
 """What is checked after a download: number and sizes always, digests on demand."""
 
+import hashlib
 import re
 from dataclasses import replace
 
@@ -59,21 +60,114 @@ def test_a_manifest_written_last_needs_no_digest(fetch: InitContainer, model: Mo
     assert fetch(verify="sha256").reason == "Complete"
 
 
+def test_a_manifest_that_has_a_digest_is_complete(fetch: InitContainer, model: Model, volume: Folder) -> None:
+    model.write({"manifest.json": b"{}"})
+    model.write_sha256sums()
+    assert fetch(verify="sha256").reason == "Complete"
+    assert volume.read() == model.read()
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_digests_of_names_that_start_with_the_folder_itself_are_complete(fetch: InitContainer, model: Model) -> None:
+    sums = "".join(f"{digest(content)}  ./{name}\n" for name, content in FILES.items())
+    model.write({"SHA256SUMS": sums.encode()})
+    assert fetch(verify="sha256").reason == "Complete"
+
+
+def test_digests_of_binary_mode_are_complete(fetch: InitContainer, model: Model) -> None:
+    sums = "".join(f"{digest(content)} *{name}\n" for name, content in FILES.items())
+    model.write({"SHA256SUMS": sums.encode()})
+    assert fetch(verify="sha256").reason == "Complete"
+
+
+def test_two_names_of_one_file_do_not_stand_for_two_files(fetch: InitContainer, model: Model) -> None:
+    names = ("config.json", "./config.json", "weights/c.bin")
+    sums = "".join(f"{digest(FILES[name.removeprefix('./')])}  {name}\n" for name in names)
+    model.write({"SHA256SUMS": sums.encode()})
+    outcome = fetch(verify="sha256")
+    assert outcome.reason == "Corrupt"
+    assert "weights/a b.bin" in outcome.message.message
+
+
+@pytest.mark.parametrize("content", [b"right", b"wrong"])
+@pytest.mark.parametrize("absolute", [True, False])
+@pytest.mark.parametrize("covered", [True, False])
+def test_a_digest_of_a_file_outside_is_neither_coverage_nor_a_reason_to_touch_it(
+    fetch: InitContainer, model: Model, volume: Folder, content: bytes, absolute: bool, covered: bool
+) -> None:
+    outside = volume.path.parent / "outside"
+    outside.write_bytes(b"right")
+    if covered:
+        model.write_sha256sums()
+    sums = model.read().get("SHA256SUMS", f"{digest(FILES['config.json'])}  config.json\n".encode())
+    names = [str(outside)] if absolute else ["../outside", "./../outside"]
+    model.write({"SHA256SUMS": sums + "".join(f"{digest(content)}  {name}\n" for name in names).encode()})
+    outcome = fetch(verify="sha256")
+    assert outcome.reason == ("Complete" if covered else "Corrupt")
+    assert "outside" not in outcome.message.message
+    assert outside.read_bytes() == b"right"
+
+
 def test_a_flipped_byte_in_the_bucket_is_corrupt(fetch: InitContainer, model: Model) -> None:
     model.write_sha256sums()
     model.write({"weights/a b.bin": b"w" * 99_999 + b"v"})
     outcome = fetch(verify="sha256", known=model.known())
     assert outcome.reason == "Corrupt"
     assert "weights/a b.bin" in outcome.message.message
+    assert "weights/c.bin" not in outcome.message.message
 
 
-def test_a_byte_flipped_in_the_volume_is_seen_by_the_next_container(
-    fetch: InitContainer, model: Model, volume: Folder
+def downloads(s3: FaultyProxy) -> set[str]:
+    return {request.key.partition("my-model-1.2.3/")[2] for request in s3.requests if request.is_download()}
+
+
+def test_a_bucket_that_is_put_right_is_complete_in_the_next_container(
+    fetch: InitContainer, model: Model, volume: Folder, s3: FaultyProxy
+) -> None:
+    model.write_sha256sums()
+    model.write({"weights/a b.bin": b"w" * 99_999 + b"v"})
+    assert fetch(verify="sha256", known=model.known()).reason == "Corrupt"
+    model.write(FILES)
+    s3.requests.clear()
+    assert fetch(verify="sha256", known=model.known()).reason == "Complete"
+    assert volume.read() == model.read()
+    assert downloads(s3) == {"weights/a b.bin"}
+
+
+def test_a_bucket_that_stays_wrong_stays_corrupt(fetch: InitContainer, model: Model) -> None:
+    model.write_sha256sums()
+    model.write({"config.json": b"[]"})
+    assert [fetch(verify="sha256", known=model.known()).reason for _ in range(3)] == ["Corrupt"] * 3
+
+
+def test_a_byte_flipped_in_the_volume_is_mended_by_the_next_container_but_one(
+    fetch: InitContainer, model: Model, volume: Folder, s3: FaultyProxy
 ) -> None:
     model.write_sha256sums()
     fetch(verify="sha256", known=model.known())
     volume.write({"weights/c.bin": b"c" * 9 + b"d"})
+    s3.requests.clear()
     assert fetch(verify="sha256", known=model.known()).reason == "Corrupt"
+    assert downloads(s3) == set()
+    assert fetch(verify="sha256", known=model.known()).reason == "Complete"
+    assert downloads(s3) == {"weights/c.bin"}
+    assert volume.read() == model.read()
+
+
+def test_digests_that_are_put_right_are_complete_in_the_next_container(
+    fetch: InitContainer, model: Model, volume: Folder
+) -> None:
+    model.write({"config.json": b"[]"})
+    model.write_sha256sums()
+    model.write(FILES)
+    assert fetch(verify="sha256", known=model.known()).reason == "Corrupt"
+    (model.path / "SHA256SUMS").unlink()
+    model.write_sha256sums()
+    assert fetch(verify="sha256", known=model.known()).reason == "Complete"
+    assert volume.read() == model.read()
 
 
 def test_a_file_that_has_no_digest_is_corrupt(fetch: InitContainer, model: Model) -> None:

@@ -1,7 +1,7 @@
-"""The guide's application, annotated instead of altered, becomes the guide's manifest."""
+"""The guide's application, annotated as in examples/deployment.yaml, becomes the guide's manifest."""
 
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 import yaml
 
@@ -30,7 +30,7 @@ spec:
           volumeMounts: [{mountPath: /model-artifacts, name: model-artifacts}]
       containers:
         - name: app
-          image: my-inference-app:3.5.0
+          image: registry.example.com/my-inference-app:3.5.0
           ports: [{name: app-port, containerPort: 6060}]
           volumeMounts: [{mountPath: /app/model-artifacts, name: model-artifacts}]
       volumes:
@@ -38,31 +38,21 @@ spec:
 """
 
 
-def before(guide: dict[str, Any]) -> dict[str, Any]:
-    """The guide's pod as its team writes it once models are injected: without what the guide had to add."""
-    pod = pod_of(guide)
-    spec = {key: value for key, value in pod["spec"].items() if key in {"containers"}}
-    app = {key: value for key, value in spec["containers"][0].items() if key != "volumeMounts"}
-    asked = {
-        "model": "my-model",
-        "version": "1.2.3",
-        "mount-path": "/app/model-artifacts",
-        "service-account": "my-inference-app",
-    }
-    annotations = {f"model-injector.io/{name}": value for name, value in asked.items()}
-    return {**pod, "metadata": {**pod["metadata"], "annotations": annotations}, "spec": {**spec, "containers": [app]}}
+EXAMPLE = Path(__file__).parents[2] / "examples" / "deployment.yaml"
 
 
 def test_the_annotated_example_becomes_the_guides_manifest(configured: Callable[..., Injector]) -> None:
-    guide = yaml.safe_load(GUIDE)
-    wanted = pod_of(guide)["spec"]
-    found = configured()(before(guide))["spec"]
+    wanted = pod_of(yaml.safe_load(GUIDE))["spec"]
+    asked = pod_of(yaml.safe_load(EXAMPLE.read_text()))
+    found = configured()(asked)["spec"]
+    assert asked["spec"].keys() == {"containers"}
+    assert found.keys() == wanted.keys() | {"serviceAccount"}
 
     assert found["serviceAccountName"] == wanted["serviceAccountName"]
     assert found["volumes"] == wanted["volumes"]
 
     (download,), (fetch,) = wanted["initContainers"], found["initContainers"]
-    assert fetch["image"].partition(":")[0] == download["image"]
+    assert fetch["image"] == f"{download['image']}:v2.3.0"
     assert fetch["volumeMounts"] == download["volumeMounts"]
     source, target = download["command"][2].split()[2:]
     assert fetch["command"][:2] == download["command"][:2]
@@ -71,6 +61,7 @@ def test_the_annotated_example_becomes_the_guides_manifest(configured: Callable[
     (app,), (guides_app,) = found["containers"], wanted["containers"]
     (mount,), (guides_mount,) = app["volumeMounts"], guides_app["volumeMounts"]
     assert mount == {**guides_mount, "readOnly": True}
-    assert {key: value for key, value in app.items() if key not in {"volumeMounts", "env"}} == {
+    assert {key: app[key] for key in guides_app if key != "volumeMounts"} == {
         key: value for key, value in guides_app.items() if key != "volumeMounts"
     }
+    assert app.keys() - guides_app.keys() == {"env", "resources"}

@@ -60,7 +60,7 @@ def test_another_volume_at_the_path_is_refused(injected: Injector, path: str) ->
 
 def test_two_models_at_one_path_are_refused(injected: Injector) -> None:
     models = "[{model: a, version: '1', modelPath: /m}, {model: b, version: '1', modelPath: /m}]"
-    assert "two models would be mounted at /m" in injected.refusal(annotated(models=models))
+    assert "would be mounted at /m and at /m" in injected.refusal(annotated(models=models))
 
 
 def test_two_models_at_one_path_in_different_containers_are_fine(injected: Injector) -> None:
@@ -86,7 +86,7 @@ def test_models_whose_folders_lie_within_each_other_are_refused(injected: Inject
 def test_a_container_that_has_our_name_is_refused(injected: Injector, group: str) -> None:
     spec: dict[str, Any] = {"containers": [{"name": "app"}]}
     spec[group] = [*spec.get(group, []), {"name": "fetch-my-model", "command": ["sh"]}]
-    assert "a container fetch-my-model of its own" in injected.refusal(asking(spec))
+    assert "a container fetch-my-model already" in injected.refusal(asking(spec))
 
 
 def test_an_init_container_that_fetches_something_else_is_refused(injected: Injector) -> None:
@@ -189,3 +189,52 @@ def test_a_second_pass_changes_nothing_after_other_webhooks_did(injected: Inject
     pod["spec"]["containers"].append({"name": "istio-proxy"})
     injection = injected.decide(pod)
     assert (injection.decision, injection.operations) == ("unchanged", ())
+
+
+def test_a_volume_is_mounted_model_by_model_where_something_else_stands_inside(injected: Injector) -> None:
+    own = {"name": "app", "volumeMounts": [{"name": "conf", "mountPath": "/models/conf"}]}
+    spec = {"containers": [own], "volumes": [{"name": "conf", "emptyDir": {}}]}
+    paths = {
+        mount["mountPath"]: mount.get("subPath")
+        for mount in injected(asking(spec, mount_path="/models"))["spec"]["containers"][0]["volumeMounts"]
+    }
+    assert paths == {"/models/conf": None, "/models/my-model-1.2.3": "my-model-1.2.3"}
+
+
+def test_a_model_path_inside_the_mount_path_does_not_nest_mounts(injected: Injector) -> None:
+    (app,) = injected(asking(mount_path="/models", model_path="/models/current"))["spec"]["containers"]
+    assert {mount["mountPath"] for mount in app["volumeMounts"]} == {"/models/my-model-1.2.3", "/models/current"}
+
+
+@pytest.mark.parametrize("inside", ["/model-artifacts/my-model-1.2.3", "/model-artifacts/my-model-1.2.3/config"])
+def test_a_volume_over_or_inside_the_models_own_folder_is_refused(injected: Injector, inside: str) -> None:
+    own = {"name": "app", "volumeMounts": [{"name": "conf", "mountPath": inside}]}
+    message = injected.refusal(asking({"containers": [own], "volumes": [{"name": "conf", "emptyDir": {}}]}))
+    assert f"container app mounts its volume conf at {inside}" in message
+
+
+def test_a_model_inside_of_a_volume_that_is_read_only_is_refused(injected: Injector) -> None:
+    own = {"name": "app", "volumeMounts": [{"name": "conf", "mountPath": "/app", "readOnly": True}]}
+    spec = {"containers": [own], "volumes": [{"name": "conf", "emptyDir": {}}]}
+    assert "read-only, so nothing can be mounted inside" in injected.refusal(asking(spec, mount_path="/app/models"))
+    del own["volumeMounts"][0]["readOnly"]  # type: ignore[attr-defined]
+    assert injected(asking(spec, mount_path="/app/models"))
+
+
+def test_models_at_paths_inside_of_each_other_are_refused(injected: Injector) -> None:
+    models = "[{model: a, version: '1', modelPath: /m}, {model: b, version: '1', modelPath: /m/b}]"
+    assert "paths apart from each other" in injected.refusal(annotated(models=models))
+
+
+@pytest.mark.parametrize(
+    ("entry", "place"),
+    [
+        ("containers: nobody", "containers"),
+        ("source: elsewhere", "source"),
+        ("volume: none", "volume"),
+        ("fetchCpuRequest: 2, fetchCpuLimit: 1", "fetchCpuRequest"),
+    ],
+)
+def test_a_refusal_names_the_entry_of_models_that_it_is_about(injected: Injector, entry: str, place: str) -> None:
+    models = f"[{{model: a, version: '1'}}, {{model: b, version: '1', {entry}}}]"
+    assert f"annotation model-injector.io/models[1].{place}: " in injected.refusal(annotated(models=models))

@@ -268,3 +268,63 @@ def test_a_pod_chooses_among_the_sources(configured: Callable[..., Injector]) ->
     (fetch,) = injector(asking(source="research"))["spec"]["initContainers"]
     assert fetch["args"][0] == "s3://research-bucket/my-model-1.2.3/*"
     assert "default or research" in injector.refusal(asking(source="other"))
+
+
+@pytest.mark.parametrize(
+    ("annotations", "argument"),
+    [
+        ({"verify": "sha256"}, "sha256"),
+        ({"verify": "none"}, "none"),
+        ({"timeout": "1h30m"}, "5400"),
+    ],
+)
+def test_what_a_pod_asks_of_its_download_is_passed_to_the_script(
+    injected: Injector, annotations: dict[str, str], argument: str
+) -> None:
+    (fetch,) = injected(asking(None, **annotations))["spec"]["initContainers"]
+    assert argument in fetch["args"][3:5]
+
+
+def test_the_settings_numbers_are_passed_to_the_script(configured: Callable[..., Injector]) -> None:
+    injector = configured(fetch={"timeout": 77, "numWorkers": 5, "concurrency": 6, "image": "mirror/s5cmd:1"})
+    (fetch,) = injector(asking())["spec"]["initContainers"]
+    assert fetch["image"] == "mirror/s5cmd:1"
+    assert fetch["args"][2:] == ["-", "size", "77", "a+rX", "6", "--numworkers", "5", "--retry-count", "3"]
+
+
+def test_models_of_which_some_may_be_written_are_mounted_one_by_one(injected: Injector) -> None:
+    models = "[{model: a, version: '1'}, {model: b, version: '1', readOnly: false}]"
+    (app,) = injected(annotated(models=models))["spec"]["containers"]
+    assert {mount["subPath"]: mount.get("readOnly", False) for mount in app["volumeMounts"]} == {
+        "a-1": True,
+        "b-1": False,
+    }
+
+
+def test_a_limit_of_ephemeral_storage_is_raised_by_the_models_size(injected: Injector) -> None:
+    limits = {"resources": {"limits": {"ephemeral-storage": "1Gi"}}}
+    spec = {"containers": [{"name": "app", **limits}, {"name": "web", **limits}, {"name": "free"}]}
+    (fetch,) = injected(asking(spec, size_limit="20Gi"))["spec"]["initContainers"]
+    assert fetch["resources"]["limits"]["ephemeral-storage"] == "22528Mi"
+    assert any("ephemeral-storage to 2048Mi" in warning for warning in injected.decide(asking(spec)).warnings)
+
+
+def test_a_memory_limit_that_a_pod_asks_for_holds_for_a_model_in_memory_as_well(injected: Injector) -> None:
+    (fetch,) = injected(asking(medium="memory", fetch_memory_limit="512Mi"))["spec"]["initContainers"]
+    assert fetch["resources"]["limits"]["memory"] == "512Mi"
+
+
+@pytest.mark.parametrize("proxy", ["istio-proxy", "linkerd-proxy", "consul-dataplane", "kuma-sidecar"])
+def test_every_meshs_proxy_is_known(injected: Injector, proxy: str) -> None:
+    spec = {"containers": [{"name": "app"}], "initContainers": [{"name": proxy, "restartPolicy": "Always"}]}
+    changed = injected(asking(spec))["spec"]
+    assert [one["name"] for one in changed["initContainers"]] == [proxy, "fetch-my-model"]
+
+
+def test_an_account_under_the_deprecated_name_alone_is_an_account(injected: Injector) -> None:
+    assert "mine" in injected.refusal(asking({"serviceAccount": "mine"}, service_account="reader"))
+
+
+def test_a_hidden_folder_is_a_path_like_any_other(injected: Injector) -> None:
+    (app,) = injected(asking(mount_path="/home/user/.cache/models"))["spec"]["containers"]
+    assert env(app)["MODEL_PATH"] == "/home/user/.cache/models/my-model-1.2.3"

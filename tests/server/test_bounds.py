@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.webhook import HOST, Webhook
 from webhook.server.protocol import HEAD_BYTES, REQUEST_SECONDS
+from webhook.server.run import KEEP_ALIVE_SECONDS
 
 
 @contextmanager
@@ -86,3 +87,7 @@ def test_a_client_that_hangs_up_harms_nobody(webhook: Webhook) -> None:
     with webhook.client() as client:
         assert client.post("/mutate", content=b"{}").status_code == 400
     assert "model_injector_errors_total 0.0" in webhook.ops("/metrics").text
+
+
+def test_a_connection_is_kept_longer_than_the_api_server_keeps_it() -> None:
+    assert KEEP_ALIVE_SECONDS > 90

@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -87,13 +88,12 @@ def test_other_methods_and_paths_are_told_so(client: httpx.Client, method: str, 
     assert client.request(method, path).status_code == status
 
 
-def mutations(seed: int, count: int) -> list[bytes]:
-    """A review with random damage: bytes flipped, cut, repeated, and values replaced by others that JSON knows."""
+def mutations(seed: int) -> Iterator[bytes]:
+    """Reviews with random damage: bytes flipped, cut, repeated, and values replaced by others that JSON knows."""
     chance = random.Random(seed)  # noqa: S311 - the same damage in every run
     valid = json.dumps(review(asking({"volumes": [{"name": "v", "emptyDir": {}}]}))).encode()
     odd = [b"null", b"-1", b"1e999", b'"\\ud800"', b'"\\u0000"', b"[]", b"{}", b"true", b'""', b"9" * 400]
-    bodies = []
-    for _ in range(count):
+    while True:
         body = bytearray(valid)
         for _ in range(chance.randint(1, 4)):
             at = chance.randrange(len(body)) if body else 0
@@ -109,17 +109,17 @@ def mutations(seed: int, count: int) -> list[bytes]:
                 body[colon + 2 : end] = chance.choice(odd)
             else:
                 body = body[: max(at, 1)]
-        bodies.append(bytes(body))
-    return bodies
+        yield bytes(body)
 
 
 def test_ten_thousand_malformed_bodies_give_no_5xx_and_no_dead_process(webhook: Webhook, client: httpx.Client) -> None:
     answers: dict[int, int] = {}
-    for body in mutations(seed=1, count=10_000):
+    for body in mutations(seed=1):
         response = post(client, body)
         answers[response.status_code] = answers.get(response.status_code, 0) + 1
-    assert set(answers) == {200, 400}, answers
-    assert answers[400] > 5000
+        if response.status_code != 200 and sum(answers.values()) - answers.get(200, 0) == 10_000:
+            break
+    assert set(answers) == {200, 400}, answers  # some damage hits only what may be anything
     assert webhook.process.poll() is None
     assert "model_injector_errors_total 0.0" in webhook.ops("/metrics").text
     assert post(client, json.dumps(review(asking()))).json()["response"]["patch"]

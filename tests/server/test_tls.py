@@ -1,12 +1,15 @@
 """The certificate, and what happens to handshakes while it changes."""
 
 import asyncio
+import http.client
 import ssl
 import time
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from certs import Authority
 from tests.server.conftest import Start
@@ -56,14 +59,24 @@ def test_handshakes_go_on_through_reloads_of_the_certificate(start: Start) -> No
     assert len(serials) > 2
 
 
+def ask(connection: http.client.HTTPSConnection) -> int:
+    """Send a request; gives the port of our end, which a new connection would not have."""
+    connection.request("POST", "/mutate", b"{")
+    response = connection.getresponse()
+    assert (response.status, response.read()[:8]) == (400, b'{"error"')
+    port: int = connection.sock.getsockname()[1]
+    return port
+
+
 def test_a_connection_outlives_the_certificate_that_it_began_with(start: Start) -> None:
     authority = Authority.create()
     webhook = start(authority, tlsPoll=1)
-    with webhook.client() as client:
-        assert client.post("/mutate", content=b"{").status_code == 400
-        write_certificate(webhook.folder, authority)
-        wait_until_served(webhook, serial_on_disk(webhook.folder))
-        assert client.post("/mutate", content=b"{").status_code == 400
+    connection = http.client.HTTPSConnection(HOST, webhook.port, context=webhook.trust, timeout=30)
+    before = ask(connection)
+    write_certificate(webhook.folder, authority)
+    wait_until_served(webhook, serial_on_disk(webhook.folder))
+    assert ask(connection) == before
+    connection.close()
 
 
 @pytest.mark.parametrize("spoiled", ["tls.crt", "tls.key"])
@@ -103,3 +116,12 @@ def test_nothing_older_than_tls_1_2_is_spoken(start: Start) -> None:
         trust.minimum_version, trust.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
     with pytest.raises((ssl.SSLError, ConnectionError)):
         asyncio.run(handshake(webhook, trust))
+
+
+def test_a_key_with_a_passphrase_is_a_fault_and_no_question_at_the_terminal(start: Start, tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    locked = serialization.BestAvailableEncryption(b"hush")
+    path = tmp_path / "locked.key"
+    path.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked))
+    with pytest.raises(RuntimeError, match=r"did not start: model-injector: server\.tlsCert"):
+        start(tlsKey=str(path))

@@ -65,7 +65,7 @@ async def _serve(
         ops_task = tasks.create_task(ops.serve([ops_socket]))
         while not (admission.started and ops.started):
             await asyncio.sleep(0.01)
-        _calm_garbage_collection()
+        calm_garbage_collection()
         health.not_ready = None
         ports = {"port": admission_socket.getsockname()[1], "opsPort": ops_socket.getsockname()[1]}
         _log.info("serving", extra={FIELDS: {"version": __version__, **ports}})
@@ -78,7 +78,7 @@ async def _serve(
     _log.info("stopped")
 
 
-def _calm_garbage_collection() -> None:
+def calm_garbage_collection() -> None:
     """A request's objects go as it ends, by their reference counts: what is left for the collector is rare cycles."""
     gc.collect()
     gc.freeze()  # what lives as long as the process need not be looked at again

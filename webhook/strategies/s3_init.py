@@ -40,21 +40,30 @@ def plan(deliveries: Sequence[Delivery], pod: Pod, settings: Settings) -> Change
                 if present
                 else "the name of a volume that the pod has"
             )
-            raise InvalidAnnotation(f"{settings.annotation_prefix}/volume", request.volume, allowed)
+            raise InvalidAnnotation(request.where("volume"), request.volume, allowed)
     ours = dict.fromkeys(delivery.request.medium for delivery in deliveries if delivery.request.volume is None)
     sizes = {VOLUMES[medium]: _total_size(deliveries, medium) for medium in ours}
-    unsized = VOLUMES["memory"] in sizes and sizes[VOLUMES["memory"]] is None
+    storage = _storage_limit(pod)
+    warnings = []
+    if VOLUMES["memory"] in sizes and sizes[VOLUMES["memory"]] is None:
+        warnings.append("medium memory without size-limit: the download has no memory limit")
+    if storage is not None and VOLUMES["disk"] in sizes and sizes[VOLUMES["disk"]] is None:
+        warnings.append(
+            f"the containers limit ephemeral-storage to {format_bytes(storage)} together, and the model counts; "
+            "set size-limit, by which that limit is raised"
+        )
     user = (pod.spec.security_context and pod.spec.security_context.run_as_user) or settings.fetch.run_as_user
     return Change(
         volumes=tuple(_empty_dir(medium, sizes[VOLUMES[medium]]) for medium in ours),
         init_containers=tuple(
-            _init_container(delivery, sizes.get(_volume(delivery.request)), user, settings) for delivery in deliveries
+            _init_container(delivery, sizes.get(_volume(delivery.request)), storage, user, settings)
+            for delivery in deliveries
         ),
         folders=tuple(
             Folder(_volume(delivery.request), delivery.artifact.folder, exclusive=delivery.request.volume is None)
             for delivery in deliveries
         ),
-        warnings=("medium memory without size-limit: the download has no memory limit",) if unsized else (),
+        warnings=tuple(warnings),
     )
 
 
@@ -88,7 +97,9 @@ def _empty_dir(medium: Medium, size: Decimal | None) -> JSON:
 
 
 @lru_cache(maxsize=1024)
-def _init_container(delivery: Delivery, size: Decimal | None, user: int, settings: Settings) -> JSON:
+def _init_container(
+    delivery: Delivery, size: Decimal | None, storage_limit: Decimal | None, user: int, settings: Settings
+) -> JSON:
     """The same for every pod of a workload, and shared by them: nobody writes to it."""
     environment = _environment(delivery.artifact, settings.fetch)
     return {
@@ -97,7 +108,7 @@ def _init_container(delivery: Delivery, size: Decimal | None, user: int, setting
         "command": ["/bin/sh", "-c", SCRIPT, MARK],
         "args": _arguments(delivery.request, delivery.artifact, settings.fetch),
         **({"env": environment} if environment else {}),
-        "resources": _resources(delivery.request, size, settings),
+        "resources": _resources(delivery.request, size, storage_limit, settings),
         "volumeMounts": [{"name": _volume(delivery.request), "mountPath": ROOT}],
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -145,25 +156,39 @@ def _environment(artifact: Artifact, fetch: Fetch) -> list[JSON]:
     ]
 
 
-def _resources(request: ModelRequest, size: Decimal | None, settings: Settings) -> JSON:
-    """Requests and limits. Files in memory count as the memory of who writes them, and those on disk as its ephemeral
-    storage: the scheduler takes the largest init container for the pod's need, so each asks for the whole volume."""
+def _resources(request: ModelRequest, size: Decimal | None, storage_limit: Decimal | None, settings: Settings) -> JSON:
+    """Requests and limits.
+
+    Files in memory count as the memory of who writes them, and those on disk as ephemeral storage of the pod. The pod's
+    need and its limit are those of the largest init container where that is more than its containers', so each of ours
+    asks for the whole volume, and has the containers' own limit beside it.
+    """
     cpu = _within(request, "cpu", settings)
     memory = _within(request, "memory", settings)
-    storage = None
+    storage: tuple[str | None, str | None] = (None, None)
     if request.volume is None and request.medium == "memory":
+        explicit = request.fetch_memory_limit != settings.fetch.resources.limits.memory
         memory = (
             memory[0] and format_bytes(parse_quantity(memory[0]) + (size or 0)),
-            format_bytes(parse_quantity(memory[1]) + size) if memory[1] and size else None,
+            memory[1] and (format_bytes(parse_quantity(memory[1]) + (size or 0)) if size or explicit else None),
         )
     elif size is not None:
-        storage = format_bytes(size)
-    requests = {"cpu": cpu[0], "memory": memory[0], "ephemeral-storage": storage}
-    limits = {"cpu": cpu[1], "memory": memory[1]}
+        storage = format_bytes(size), None if storage_limit is None else format_bytes(storage_limit + size)
+    quantities = {"cpu": cpu, "memory": memory, "ephemeral-storage": storage}
     return {
-        kind: {resource: quantity for resource, quantity in quantities.items() if quantity}
-        for kind, quantities in (("requests", requests), ("limits", limits))
+        kind: {resource: pair[index] for resource, pair in quantities.items() if pair[index]}
+        for index, kind in enumerate(("requests", "limits"))
     }
+
+
+def _storage_limit(pod: Pod) -> Decimal | None:
+    """The bytes to which the containers limit their ephemeral storage together; None where none of them does."""
+    limits = [
+        container.resources.limits["ephemeral-storage"]
+        for container in pod.spec.containers or ()
+        if container.resources and container.resources.limits and "ephemeral-storage" in container.resources.limits
+    ]
+    return sum((parse_quantity(str(limit)) for limit in limits), Decimal(0)) if limits else None
 
 
 def _within(
@@ -178,5 +203,4 @@ def _within(
         return asked, asked
     if asked == getattr(settings.fetch.resources.requests, resource):
         return limit, limit
-    place = f"{settings.annotation_prefix}/fetch-{resource}-request"
-    raise InvalidAnnotation(place, asked, f"at most its limit, {limit}")
+    raise InvalidAnnotation(request.where(f"fetch-{resource}-request"), asked, f"at most its limit, {limit}")
