@@ -15,14 +15,13 @@ from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from webhook.quantities import parse_duration, parse_quantity
-from webhook.values import folder
+from webhook.values import EXACT_VERSION, SUBDOMAIN, folder, label
 
 ENVIRONMENT_PREFIX: Final = "MODEL_INJECTOR_"
 DEFAULT_SOURCE: Final = "default"
 StrategyName: TypeAlias = Literal["s3-init"]
 Verification: TypeAlias = Literal["size", "sha256", "none"]
 _BUCKET: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$"
-_DNS_NAME: Final = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
 
 
 def _duration(value: object) -> object:
@@ -101,7 +100,7 @@ class Defaults(_Group):
     """The version of a model that is asked for without one. Empty refuses such a pod: a version should be a choice."""
     mount_path: AbsolutePath = "/model-artifacts"
     """The folder in the containers under which models stand."""
-    service_account: str = Field(default="", pattern=f"^({_DNS_NAME})?$")
+    service_account: str = Field(default="", pattern=f"^({SUBDOMAIN})?$")
     """The service account of pods that have none of their own; empty leaves them as they are."""
     verify: Verification = "size"
     """How a download is checked. Sizes cost nothing; sha256 reads every byte again."""
@@ -136,7 +135,7 @@ class Resources(_Group):
 class Fetch(_Group):
     """The init container that downloads."""
 
-    image: str = Field(default="peakcom/s5cmd:v2.3.0", pattern=r"^\S+$")
+    image: str = Field(default="peakcom/s5cmd:v2.3.0", pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$")
     """The stock image of s5cmd, pinned: a moving tag would change every pod of the cluster at a time nobody chose."""
     timeout: Seconds = 30 * 60
     """How long a download may take, retries included (`30m`): a stalled one must end and say so."""
@@ -163,8 +162,9 @@ class Fetch(_Group):
             name, rest = entry.get("name"), entry.keys() - {"name"}
             if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
                 raise ValueError("env: each entry needs a name, such as HTTPS_PROXY")
-            if rest not in ({"value"}, {"valueFrom"}) or not isinstance(entry.get("value", ""), str):
-                raise ValueError(f"env: {name} needs a value (a string) or a valueFrom, and nothing else")
+            value, source = entry.get("value", ""), entry.get("valueFrom", {})
+            if rest not in ({"value"}, {"valueFrom"}) or not isinstance(value, str) or not isinstance(source, dict):
+                raise ValueError(f"env: {name} needs a value (a string) or a valueFrom (a mapping), and nothing else")
         return self
 
 
@@ -199,9 +199,9 @@ class Settings(Location, BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__")
 
-    sources: dict[Annotated[str, Field(pattern=f"^{_DNS_NAME}$")], Source] = {}
+    sources: dict[Annotated[str, AfterValidator(label)], Source] = {}
     """More places, by the name that the annotation `source` asks for. Each has the settings above, and a bucket."""
-    annotation_prefix: str = Field(default="model-injector.io", pattern=f"^{_DNS_NAME}$")
+    annotation_prefix: str = Field(default="model-injector.io", pattern=f"^{SUBDOMAIN}$")
     """What the annotations' names begin with, before the slash."""
     defaults: Defaults = Defaults()
     """What holds where a pod's annotations say nothing."""
@@ -215,9 +215,14 @@ class Settings(Location, BaseSettings):
     __hash__ = object.__hash__  # there is one of it, and what follows from it is remembered
 
     @model_validator(mode="after")
-    def _has_a_source(self) -> Self:
+    def _fits_together(self) -> Self:
         if not self.bucket and not self.sources:
             raise ValueError("no bucket is set: set `bucket`, or `sources`")
+        version = self.defaults.version
+        if self.catalog.mode == "none" and version and not EXACT_VERSION.fullmatch(version):
+            raise ValueError(
+                f"defaults.version {version!r} needs a catalog, and catalog.mode is none: set an exact one"
+            )
         if self.bucket and DEFAULT_SOURCE in self.sources:
             raise ValueError(f"sources.{DEFAULT_SOURCE} and the top level's bucket are the same source: keep one")
         return self

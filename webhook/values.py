@@ -63,8 +63,12 @@ def quantity(text: str) -> str:
 label = matching(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", 63)
 """A DNS label: the name of a container or a volume."""
 
-subdomain = matching(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", 253)
+SUBDOMAIN: Final = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
+subdomain = matching(SUBDOMAIN, 253)
 """A DNS subdomain: the name of a service account."""
+
+EXACT_VERSION: Final = re.compile(r"(?!latest$)[A-Za-z0-9][A-Za-z0-9._+-]*", re.ASCII)
+"""A version that says which one it is, unlike an alias, a range or `latest`."""
 
 _absolute = matching(r"(/[A-Za-z0-9._@%+=,-]+)+", 512)
 

@@ -119,7 +119,9 @@ def test_a_web_identity_token_gives_the_keys_of_its_role(
 ) -> None:
     irsa.project_token()
     model.write({"a": b"x"})
-    assert fetch(env=irsa.env).reason == "Complete"
+    o = fetch(env=irsa.env, limit=6)
+    print(o.log)
+    assert o.reason == "Complete"
     assert volume.read() == {"a": b"x"}
     assert set(irsa.answered) == {200}
     assert {request.headers["X-Amz-Security-Token"] for request in s3.requests} == {KEYS.session_token}

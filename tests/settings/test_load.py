@@ -80,7 +80,8 @@ def test_what_kubernetes_puts_into_the_environment_for_a_service_of_our_name_is_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MODEL_INJECTOR_BUCKET", "my-ml-bucket")
-    for name in ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTPS", "PORT", "PORT_443_TCP", "PORT_443_TCP_ADDR"):
+    names = ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTPS", "PORT", "PORT_443_TCP", "PORT_443_TCP_ADDR")
+    for name in (*names, *(f"METRICS_{name}" for name in names)):
         monkeypatch.setenv(f"MODEL_INJECTOR_{name}", "tcp://10.0.0.1:443")
     assert load().server.port == 8443
 
@@ -115,6 +116,11 @@ def test_what_kubernetes_puts_into_the_environment_for_a_service_of_our_name_is_
         ("{bucket: abc, sources: {default: {bucket: abc}}}", "are the same source"),
         ("{bucket: abc, sources: {other: {}}}", "setting sources.other.bucket"),
         ("{bucket: abc, server: {port: 70000}}", "setting server.port"),
+        ("{bucket: abc, defaults: {version: latest}}", "defaults.version 'latest' needs a catalog"),
+        ("{bucket: abc, sources: {eu.west: {bucket: abc}}}", "setting sources.eu.west"),
+        ("{bucket: abc, fetch: {env: [{name: A, valueFrom: 5}]}}", "env: A needs a value"),
+        ("{bucket: abc, annotationPrefix: a..b}", "setting annotationPrefix"),
+        ("{bucket: abc, fetch: {image: ':::'}}", "setting fetch.image"),
         ("- bucket", "settings are a mapping"),
         ("{bucket: [}", "settings.yaml: "),
         ("{bucket: abc, 3: 4}", "unknown setting 3"),

@@ -1,14 +1,10 @@
 """The catalog that knows nothing (`catalog.mode: none`): exact versions are taken at their word."""
 
-import re
-from typing import Final
-
 from webhook.catalog import Artifact
 from webhook.errors import UnknownModel, shown
 from webhook.request import ModelRequest
 from webhook.settings import Settings
-
-_EXACT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*", re.ASCII)
+from webhook.values import EXACT_VERSION
 
 
 class ExactCatalog:
@@ -19,7 +15,7 @@ class ExactCatalog:
 
     def resolve(self, request: ModelRequest) -> Artifact:
         """The artifact of an exact version. Raises UnknownModel for an alias, a range and `latest`."""
-        if request.version == "latest" or not _EXACT.fullmatch(request.version):
+        if not EXACT_VERSION.fullmatch(request.version):
             raise UnknownModel(
                 f"model {request.model}: version {shown(request.version)} needs a catalog to resolve it, and this "
                 "installation has none (catalog.mode: none); write an exact version such as 1.2.3"
