@@ -27,6 +27,7 @@ _MAX_MODELS_TEXT: Final = 32 * 1024
 _MAX_MODELS_DEPTH: Final = 3  # a list of mappings of lists
 _MAX_WARNINGS: Final = 8
 _MAX_MEMORISED_TEXT: Final = 4 * 1024
+_MAX_TEXT: Final = 4 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +241,8 @@ def _value(annotation: Annotation, text: str, prefix: str) -> Any:
 
 
 def _parsed(annotation: Annotation, text: str, place: str) -> Any:
+    if len(text) > _MAX_TEXT:
+        raise InvalidAnnotation(place, text, f"at most {_MAX_TEXT} characters")
     try:
         return annotation.parse(text)
     except ValueError as error:

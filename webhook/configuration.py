@@ -79,7 +79,7 @@ def _check_environment() -> None:
 def _read(file: Path) -> dict[str, Any]:
     try:
         document = yaml.safe_load(file.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         raise InvalidSettings(f"{file}: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict | None):
         raise InvalidSettings(f"{file}: settings are a mapping, such as `bucket: my-ml-bucket`")
@@ -92,6 +92,8 @@ def _by_field_name(document: dict[str, Any], model: type[BaseModel]) -> dict[str
     names = {field.alias: name for name, field in model.model_fields.items()}
     renamed = {}
     for key, value in document.items():
+        if str(key).startswith("_"):  # the library's own arguments begin so
+            raise InvalidSettings(f"unknown setting {key}")
         name = names.get(key, str(key))
         inner = model.model_fields[name].annotation if name in model.model_fields else None
         if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, BaseModel):
@@ -102,7 +104,8 @@ def _by_field_name(document: dict[str, Any], model: type[BaseModel]) -> dict[str
 
 
 def _describe(error: Any) -> str:
-    path = ".".join(to_camel(str(part)) for part in error["loc"])
+    parts = [str(part) for part in error["loc"] if part != "[key]"]
+    path = ".".join(to_camel(part) if "_" in part else part for part in parts)
     if error["type"] == "extra_forbidden":
         return f"unknown setting {path}{_nearest(path, {setting.path for setting in declared()})}"
     message = str(error["msg"]).removeprefix("Value error, ")

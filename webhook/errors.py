@@ -2,7 +2,8 @@
 
     InjectorError
     ├── BadRequest             the body is no AdmissionReview v1 of a pod: HTTP 400
-    │   └── BodyTooLarge       HTTP 413
+    │   ├── BodyTooLarge       HTTP 413
+    │   └── Busy               too many bodies are on their way: HTTP 503
     ├── Refusal                the pod can't be admitted as it is: `allowed: false`, code 422
     │   ├── InvalidAnnotation  an annotation's value can't be
     │   ├── UnknownModel       the catalog can't tell what is asked for
@@ -36,6 +37,12 @@ class BodyTooLarge(BadRequest):
     """The request's body is larger than any AdmissionReview can be."""
 
     status = 413
+
+
+class Busy(BadRequest):
+    """More bodies are on their way than there is memory for."""
+
+    status = 503
 
 
 class Refusal(InjectorError):

@@ -31,6 +31,8 @@ PROTECTED_NAMESPACES: Final = frozenset({"kube-system", "kube-node-lease"})
 """Left alone even where the webhook's configuration lets their pods through: the cluster depends on them."""
 
 _MIRROR_POD: Final = "kubernetes.io/config.mirror"  # kubelet's mark on the API's image of a static pod
+_MOST_ATTACHMENTS: Final = 2000
+_MOST_PARTS: Final = 20_000
 _LONGEST_SLUG: Final = 57  # and `fetch-` makes a DNS label
 
 
@@ -62,6 +64,7 @@ def inject(pod: Pod, namespace: str, settings: Settings, catalog: Catalog) -> In
         request = parse(annotations, settings)
         if not request.models:
             return Injection("skipped", "OptedOut" if request.opted_out else "NotAnnotated", warnings=request.warnings)
+        _check_size(pod.spec, len(request.models))
         deliveries = _deliveries(request, catalog)
         plans = _plans(deliveries, pod, settings)
         warnings = (*request.warnings, *chain.from_iterable(plan.change.warnings for plan in plans))
@@ -75,6 +78,17 @@ def inject(pod: Pod, namespace: str, settings: Settings, catalog: Catalog) -> In
         warnings=warnings,
         models=records,
     )
+
+
+def _check_size(spec: PodSpec, models: int) -> None:
+    """Refuse what no node runs, before it takes the time of the pods behind it."""
+    containers = (*(spec.containers or ()), *(spec.init_containers or ()))
+    parts = sum(len(one.env or ()) + len(one.volume_mounts or ()) for one in containers)
+    if len(containers) * models > _MOST_ATTACHMENTS or parts + len(spec.volumes or ()) > _MOST_PARTS:
+        raise Conflict(
+            f"the pod is too large for injection: {models} models in {len(containers)} containers with {parts} mounts "
+            f"and variables; at most {_MOST_ATTACHMENTS} models times containers, and {_MOST_PARTS} of the others"
+        )
 
 
 class _Exemption(NamedTuple):

@@ -1,7 +1,8 @@
 """AdmissionReview v1, in and out (`k8s.io/api/admission/v1`)."""
 
 import base64
-from typing import Any, Literal
+import re
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -47,8 +48,10 @@ class AdmissionReview(msgspec.Struct, rename="camel", frozen=True, gc=False):
 
 
 _decoder = msgspec.json.Decoder(AdmissionReview)
-_LONGEST_WARNING = 256
+_LONGEST_WARNING: Final = 256
 """Longer ones may be cut by the API server, which also drops what goes over 4 KiB together."""
+_LONGEST_MESSAGE: Final = 2048
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def decode(body: bytes) -> AdmissionRequest:
@@ -66,7 +69,7 @@ def respond(uid: str, injection: Injection) -> bytes:
     """The AdmissionReview that answers: allowed with a JSON Patch, or refused with code 422 and a message."""
     response: dict[str, Any] = {"uid": uid, "allowed": injection.decision != "refused"}
     if injection.decision == "refused":
-        response["status"] = {"code": 422, "reason": "Invalid", "message": injection.message}
+        response["status"] = {"code": 422, "reason": "Invalid", "message": _line(injection.message, _LONGEST_MESSAGE)}
     if injection.operations:
         response["patchType"] = "JSONPatch"
         patch = base64.b64encode(msgspec.json.encode(injection.operations))
@@ -74,5 +77,10 @@ def respond(uid: str, injection: Injection) -> bytes:
     if injection.models:
         response["auditAnnotations"] = {"injected": msgspec.json.encode(injection.models).decode()}
     if injection.warnings:
-        response["warnings"] = [warning[:_LONGEST_WARNING] for warning in injection.warnings]
+        response["warnings"] = [_line(warning, _LONGEST_WARNING) for warning in injection.warnings]
     return msgspec.json.encode({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})
+
+
+def _line(text: str, longest: int) -> str:
+    """Text that holds a user's, as one line: the API server drops warnings with control characters."""
+    return _CONTROL.sub("?", text if len(text) <= longest else f"{text[: longest - 1]}…")

@@ -40,6 +40,13 @@ def _folder(value: str) -> str:
         raise ValueError(f"{value!r} is no absolute path such as /models") from error
 
 
+def _source_name(value: str) -> str:
+    try:
+        return label(value)
+    except ValueError as error:
+        raise ValueError(f"{value!r} is no name that an annotation could ask for, such as research") from error
+
+
 def _no_slashes_around(value: str) -> str:
     return value.strip("/")
 
@@ -148,7 +155,9 @@ class Fetch(_Group):
     resources: Resources = Resources()
     """Its resources; a pod's annotations override each."""
     ca_bundle: str = Field(
-        default="", pattern=r"^(\s*|\s*(-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\s*)+)$"
+        default="",
+        max_length=64 * 1024,  # Linux takes no variable of more than twice that
+        pattern=r"^(\s*|\s*(-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\s*)+)$",
     )
     """Certificates (PEM) that it trusts besides the image's: for a private endpoint or a proxy that looks inside TLS.
     They travel in the pod, so that no ConfigMap is needed in anyone's namespace."""
@@ -199,7 +208,7 @@ class Settings(Location, BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__")
 
-    sources: dict[Annotated[str, AfterValidator(label)], Source] = {}
+    sources: dict[Annotated[str, AfterValidator(_source_name)], Source] = {}
     """More places, by the name that the annotation `source` asks for. Each has the settings above, and a bucket."""
     annotation_prefix: str = Field(default="model-injector.io", pattern=f"^{SUBDOMAIN}$")
     """What the annotations' names begin with, before the slash."""

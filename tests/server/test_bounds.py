@@ -4,7 +4,8 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -72,6 +73,33 @@ def test_an_idle_connection_stays_open_longer_than_a_request_may_take(webhook: W
         time.sleep(REQUEST_SECONDS + 1)
         connected.sendall(b"POST /mutate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}")
         assert connected.recv(65536).startswith(b"HTTP/1.1 400")
+
+
+def test_trailers_without_end_take_no_memory(webhook: Webhook) -> None:
+    with connection(webhook) as connected:
+        connected.sendall(
+            b"POST /mutate HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+        )
+        before = resident(webhook)
+        send_until_refused(connected, b"".join(b"x%d: y\r\n" % index for index in range(5000)))
+        assert resident(webhook) - before < 20
+
+
+def resident(webhook: Webhook) -> float:
+    """MiB."""
+    return int(Path(f"/proc/{webhook.process.pid}/statm").read_text().split()[1]) * 4096 / 2**20
+
+
+def test_bodies_on_their_way_are_bounded_together(webhook: Webhook) -> None:
+    begun = b"POST /mutate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 7000000\r\n\r\n" + b" " * 6_000_000
+    with ExitStack() as stack:
+        for _ in range(12):
+            connected = stack.enter_context(connection(webhook))
+            with suppress(OSError):
+                connected.sendall(begun)
+        assert resident(webhook) < 160
+    with webhook.client() as client:
+        assert client.post("/mutate", content=b"{}").status_code == 400
 
 
 def test_what_is_no_http_is_told_so(webhook: Webhook) -> None:

@@ -1,6 +1,8 @@
 """Logs as JSON, one object a line, on standard output."""
 
 import logging
+import os
+import select
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -23,10 +25,34 @@ class JsonFormatter(logging.Formatter):
         return _line(datetime.fromtimestamp(record.created, UTC), record.levelname.lower(), record.getMessage(), fields)
 
 
+class _Output:
+    """Standard output for lines that may be lost: where nobody reads it, or its disk is full, admission goes on."""
+
+    _CHUNK = 4096
+    """Bytes that a pipe takes at once when it says that it takes any (PIPE_BUF)."""
+
+    def __init__(self) -> None:
+        self._descriptor = sys.stdout.fileno()
+        self._poll = select.poll()
+        self._poll.register(self._descriptor, select.POLLOUT)
+
+    def write(self, text: str) -> None:
+        data = text.encode()
+        try:
+            for start in range(0, len(data), self._CHUNK):
+                if self._poll.poll(0) != [(self._descriptor, select.POLLOUT)]:
+                    return
+                os.write(self._descriptor, data[start : start + self._CHUNK])
+        except OSError:
+            pass  # there is nowhere to tell of it
+
+
+_output: Final = _Output()
+
+
 def write(message: str, fields: Mapping[str, Any]) -> None:
     """Log at the level `info`, without logging's machinery: it would take as long as the decision that it tells of."""
-    sys.stdout.write(_line(datetime.now(UTC), "info", message, fields) + "\n")
-    sys.stdout.flush()
+    _output.write(_line(datetime.now(UTC), "info", message, fields) + "\n")
 
 
 def _line(time: datetime, level: str, message: str, fields: Mapping[str, Any]) -> str:
@@ -35,7 +61,7 @@ def _line(time: datetime, level: str, message: str, fields: Mapping[str, Any]) -
 
 def configure() -> None:
     """Send everything that is logged, uvicorn's lines included, to standard output as JSON."""
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(_output)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)

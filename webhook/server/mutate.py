@@ -1,7 +1,7 @@
 """POST /mutate: one AdmissionReview in, one out. A thin layer over `inject`."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Final, NamedTuple
 
@@ -11,23 +11,16 @@ from starlette.types import Receive, Scope, Send
 
 from webhook import pod
 from webhook.catalog import Catalog
-from webhook.errors import BadRequest, BodyTooLarge
+from webhook.errors import BadRequest, BodyTooLarge, Busy
 from webhook.injection import Injection, inject
 from webhook.review import AdmissionRequest, decode, respond
+from webhook.server.body import Bodies, ClientGone
 from webhook.server.log import FIELDS, write
 from webhook.server.metrics import Metrics
 from webhook.settings import Settings
 
-MAX_BODY: Final = 7 * 1024 * 1024
-"""Bytes. The API server takes objects of up to 3 MiB, and a review may hold two of them."""
-
 _log = logging.getLogger(__name__)
 _JSON: Final = "application/json"
-_TOO_LARGE: Final = f"the body is larger than {MAX_BODY} bytes, which no AdmissionReview is"
-
-
-class ClientGone(Exception):
-    """The client has hung up before its request was whole; nobody waits for an answer."""
 
 
 class Decision(NamedTuple):
@@ -45,13 +38,14 @@ class Mutate:
     settings: Settings
     catalog: Catalog
     metrics: Metrics
+    bodies: Bodies = field(default_factory=Bodies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: 200 with a review, 400 or 413 for a body that is none, 500 for a fault of ours."""
         started = perf_counter()
         decision: Decision | None = None
         try:
-            body = await _read(scope, receive)
+            body = await self.bodies.read(scope, receive)
             decision = self._decide(body)
             response = Response(respond(decision.request.uid, decision.injection), media_type=_JSON)
         except ClientGone:
@@ -100,23 +94,6 @@ class Mutate:
 
 
 def _failure(status: int, error: str) -> Response:
-    # Closed, for the rest of a body that was too large may still be on its way.
-    headers = {"connection": "close"} if status == BodyTooLarge.status else None
+    # Closed where the rest of a body may still be on its way.
+    headers = {"connection": "close"} if status in (BodyTooLarge.status, Busy.status) else None
     return Response(msgspec.json.encode({"error": error}), status, headers, _JSON)
-
-
-async def _read(scope: Scope, receive: Receive) -> bytes:
-    """The request's body. Raises BodyTooLarge as soon as that shows, and ClientGone."""
-    for name, value in scope["headers"]:
-        if name == b"content-length" and int(value) > MAX_BODY:
-            raise BodyTooLarge(_TOO_LARGE)
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        body += message["body"]
-        if len(body) > MAX_BODY:
-            raise BodyTooLarge(_TOO_LARGE)
-        if not message["more_body"]:
-            return bytes(body)

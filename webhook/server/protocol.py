@@ -30,6 +30,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
         self._stop_timer()
+        self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -48,6 +49,11 @@ class BoundedProtocol(HttpToolsProtocol):
         """A request's first byte has come."""
         super().on_message_begin()
         self._is_whole, self._head_bytes = False, 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header is whole. Those after a chunked body are of no use, and there is no end to them."""
+        if self._head_bytes is not None:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """A request's head is whole."""

@@ -49,7 +49,7 @@ def admission_app(settings: Settings, metrics: Metrics) -> ASGIApp:
     """
     mutate = Mutate(settings, ExactCatalog(settings), metrics)
     app = FastAPI(title="model-injector", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
-    return Router([Route("/mutate", mutate, methods=["POST"])], default=app)
+    return Router([Route("/mutate", mutate, methods=["POST"])], default=app, redirect_slashes=False)
 
 
 async def _serve(

@@ -33,7 +33,8 @@ run() {
 		sed -n 's/: FAILED.*//p' out | drop
 		end Corrupt "not as in SHA256SUMS: $(grep FAILED out)"
 		;;
-	*' denied'* | *read-only* | *' directory'* | *exists* | *Glacier* | *ObjectSt*) end Incomplete "restore it, or let it be written. $text" ;;
+	*rename*) ;;
+	*' denied'* | *read-only* | *' directory'* | *exists* | *Glacier* | *ObjectSt*) end Incomplete "restore it, or permit. $text" ;;
 	*'code: 40'[13]* | *AccessDenied*) end Unauthorized "allow s3:ListBucket, s3:GetObject. $text" ;;
 	'' | *illed*) reason=TimedOut text='raise timeout' ;;
 	esac
@@ -84,7 +85,7 @@ total=$(awk '{b += $1} END {printf "%d,%.0f", NR, b}' list)
 [ -s list ] || end NotFound "none is older"
 [ "$want" = - ] || [ "$want" = "$total" ] || end Incomplete "S3 has files,bytes $total, not $want"
 tally
-if [ "$n" != "$total" ]; then
+if [ "$n" != "${total:?}" ]; then
 	drop <left
 	echo "$uri: $n of $total here"
 	while sleep 10 >&- 2>&-; do du -sk "$dest"; done &

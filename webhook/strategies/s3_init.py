@@ -96,7 +96,7 @@ def _empty_dir(medium: Medium, size: Decimal | None) -> JSON:
     return {"name": VOLUMES[medium], "emptyDir": source}
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _init_container(
     delivery: Delivery, size: Decimal | None, storage_limit: Decimal | None, user: int, settings: Settings
 ) -> JSON:
