@@ -32,8 +32,9 @@ class SecurityContext(msgspec.Struct, rename="camel", frozen=True, gc=False):
 
 
 class Resources(msgspec.Struct, rename="camel", frozen=True, gc=False):
-    """core/v1 ResourceRequirements: limits alone, as quantities."""
+    """core/v1 ResourceRequirements, as quantities."""
 
+    requests: dict[str, str | int | float] | None = None
     limits: dict[str, str | int | float] | None = None
 
 

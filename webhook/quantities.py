@@ -43,3 +43,8 @@ def parse_duration(text: str) -> int:
     if not seconds:
         raise ValueError(f"{text!r} is no duration such as 30m or 1h30m")
     return seconds
+
+
+def format_cpu(value: Decimal) -> str:
+    """A number of processors as a quantity: `2`, or `1500m`."""
+    return str(int(value)) if value == int(value) else f"{int(value * 1000)}m"

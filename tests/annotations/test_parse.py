@@ -119,6 +119,10 @@ def test_a_long_value_is_shown_in_part() -> None:
     assert len(refusal(model="x" * 100_000, version="1")) < 400
 
 
+def test_a_value_without_end_is_refused() -> None:
+    assert "at most 4096 characters" in refusal(model="a", version="1", containers=",".join(["app"] * 2000))
+
+
 def test_a_model_without_a_version_is_refused() -> None:
     assert refusal(model="my-model").startswith("annotation model-injector.io/version: is missing; write a version")
 

@@ -238,3 +238,13 @@ def test_models_at_paths_inside_of_each_other_are_refused(injected: Injector) ->
 def test_a_refusal_names_the_entry_of_models_that_it_is_about(injected: Injector, entry: str, place: str) -> None:
     models = f"[{{model: a, version: '1'}}, {{model: b, version: '1', {entry}}}]"
     assert f"annotation model-injector.io/models[1].{place}: " in injected.refusal(annotated(models=models))
+
+
+def test_a_pod_that_no_node_could_run_is_refused_before_it_takes_time(injected: Injector) -> None:
+    containers = [{"name": f"c{index}"} for index in range(3000)]
+    assert "too large for injection" in injected.refusal(asking({"containers": containers}))
+    mounts = [{"name": "v", "mountPath": f"/v/{index}"} for index in range(30_000)]
+    assert "too large for injection" in injected.refusal(
+        asking({"containers": [{"name": "app", "volumeMounts": mounts}]})
+    )
+    assert injected.decide(annotated({"containers": containers})).decision == "skipped"

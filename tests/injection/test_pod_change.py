@@ -328,3 +328,26 @@ def test_an_account_under_the_deprecated_name_alone_is_an_account(injected: Inje
 def test_a_hidden_folder_is_a_path_like_any_other(injected: Injector) -> None:
     (app,) = injected(asking(mount_path="/home/user/.cache/models"))["spec"]["containers"]
     assert env(app)["MODEL_PATH"] == "/home/user/.cache/models/my-model-1.2.3"
+
+
+def test_a_guaranteed_pod_stays_guaranteed_at_no_cost(injected: Injector) -> None:
+    bound = {"resources": {"limits": {"cpu": "1500m", "memory": "8Gi"}, "requests": {"cpu": "1.5", "memory": "8192Mi"}}}
+    spec = {"containers": [{"name": "app", **bound}, {"name": "web", **bound}]}
+    (fetch,) = injected(asking(spec))["spec"]["initContainers"]
+    assert fetch["resources"] == {
+        "requests": {"cpu": "3", "memory": "256Mi"},
+        "limits": {"cpu": "3", "memory": "256Mi"},
+    }
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [
+        {"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m", "memory": "1Gi"}},
+        {"limits": {"memory": "1Gi"}},
+        {},
+    ],
+)
+def test_a_pod_that_is_not_guaranteed_gets_no_limit_of_cpu(injected: Injector, resources: dict[str, Any]) -> None:
+    (fetch,) = injected(asking({"containers": [{"name": "app", "resources": resources}]}))["spec"]["initContainers"]
+    assert "cpu" not in fetch["resources"]["limits"]

@@ -110,3 +110,14 @@ def test_a_name_that_is_given_stands_in_the_log(webhook: Webhook, client: httpx.
 def test_the_patch_is_base64_of_json(client: httpx.Client) -> None:
     patch = answer(client, review(asking()))["response"]["patch"]
     assert json.loads(base64.b64decode(patch, validate=True))
+
+
+def test_messages_are_bounded_and_hold_no_control_characters(client: httpx.Client) -> None:
+    containers = [{"name": "x" * 5000}, {"name": "y"}]
+    pod = asking({"containers": containers}, containers="nobody")
+    pod["metadata"]["annotations"]["model-injector.io/a\nb\x1b"] = "x"
+    response = answer(client, review(pod))["response"]
+    texts = [response["status"]["message"], *response["warnings"]]
+    assert all(text.isprintable() for text in texts)
+    assert len(texts[0]) == 2048
+    assert all(len(text) <= 256 for text in texts[1:])

@@ -7,7 +7,7 @@ be an endpoint (a reverse proxy) and a client's HTTP_PROXY or HTTPS_PROXY: then 
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,9 +28,10 @@ class FaultyProxy(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, server_url: str) -> None:
+    def __init__(self, server_url: str, others: Mapping[str, str] | None = None) -> None:
+        """`others` are the URLs of servers that CONNECT reaches instead, by the names that it asks for."""
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.server_host, self.server_port_behind = urlsplit(server_url).hostname, urlsplit(server_url).port
+        self.server_url, self.others = server_url, others or {}
         self.requests: list[Request] = []
         self.tunnels: list[str] = []
         """What CONNECT asked for, as host:port."""
@@ -75,9 +76,10 @@ class FaultyProxy(ThreadingHTTPServer):
                     return fault
         return None
 
-    def connect(self) -> socket.socket:
-        """A connection to the server behind."""
-        return socket.create_connection((self.server_host, self.server_port_behind), timeout=_PATIENCE)
+    def connect(self, name: str = "") -> socket.socket:
+        """A connection to the server behind, or to the other one of this name."""
+        server = urlsplit(self.others.get(name, self.server_url))
+        return socket.create_connection((server.hostname, server.port), timeout=_PATIENCE)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients that are killed in the middle are no errors here."""
@@ -118,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_CONNECT(self) -> None:
         self.server.tunnels.append(self.path)
         self.close_connection = True
-        with self.server.connect() as behind:
+        with self.server.connect(self.path.rpartition(":")[0]) as behind:
             self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             upwards = threading.Thread(target=_pour, args=(self.connection, behind), daemon=True)
             upwards.start()

@@ -15,9 +15,17 @@ _READY = re.compile(r"Starting s3 server on \[(http\S+?)/?\]")
 
 @contextmanager
 def serve(
-    root: Path, log: Path, *, anonymous: bool = False, certificate: ServerCertificate | None = None
+    root: Path,
+    log: Path,
+    *,
+    anonymous: bool = False,
+    certificate: ServerCertificate | None = None,
+    virtual_hosts: bool = False,
 ) -> Iterator[str]:
-    """Serve `root` on a free port of loopback; gives the endpoint's URL. What changes in `root` is seen at once."""
+    """Serve `root` on a free port of loopback; gives the endpoint's URL. What changes in `root` is seen at once.
+
+    With `virtual_hosts` the bucket is the first part of the host's name, as at AWS.
+    """
     # No ETags: it would read every file whole for each listing.
     quick = ("--dir-cache-time", "0s", "--poll-interval", "0", "--etag-hash", "")
     options: Sequence[str | Path] = (*quick, "--config", "", "--read-only")
@@ -25,6 +33,8 @@ def serve(
         options = (*options, "--auth-key", f"{ACCESS_KEY},{SECRET_KEY}")
     if certificate is not None:
         options = (*options, "--cert", certificate.certificate, "--key", certificate.key)
+    if virtual_hosts:
+        options = (*options, "--force-path-style=false")
     command = (programs.rclone(), "serve", "s3", root, "--addr", "127.0.0.1:0", *options)
     with programs.running_server(command, ready=_READY, log=log, env={"HOME": str(log.parent)}) as url:
         yield url

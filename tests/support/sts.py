@@ -10,9 +10,8 @@ from pathlib import Path
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
-from tests.support.certificates import ServerCertificate, throwaway_certificate
+from tests.support.certificates import ServerCertificate
 from tests.support.faults import Answer
-from tests.support.faulty_proxy import FaultyProxy
 from tests.support.pod_identity import Credentials
 
 HOST = "sts.us-east-1.amazonaws.com"
@@ -31,24 +30,21 @@ class SecurityTokenService:
 
     credentials: Credentials
     token_file: Path
-    certificate: ServerCertificate
+    url: str = ""
     answered: list[int] = field(default_factory=list)
     """The statuses of its answers."""
     errors: list[Answer] = field(default_factory=list)
     """What it answers first, each once."""
-    proxy_url: str = ""
 
     @property
     def env(self) -> dict[str, str | None]:
-        """What EKS' webhook adds to a container, and no keys beside it; and the way to this instead of to AWS."""
+        """What EKS' webhook adds to a container, and no keys beside it."""
         return {
             "AWS_ROLE_ARN": ROLE,
             "AWS_WEB_IDENTITY_TOKEN_FILE": str(self.token_file),
             "AWS_STS_REGIONAL_ENDPOINTS": "regional",
             "AWS_ACCESS_KEY_ID": None,
             "AWS_SECRET_ACCESS_KEY": None,
-            "HTTPS_PROXY": self.proxy_url,
-            "FETCH_CA_BUNDLE": self.certificate.authority,
         }
 
     def project_token(self) -> None:
@@ -77,18 +73,17 @@ class SecurityTokenService:
 
 
 @contextmanager
-def serve(credentials: Credentials, folder: Path) -> Iterator[SecurityTokenService]:
-    """Answer to the name of STS while the context lasts, to who comes through the proxy in `env`."""
-    service = SecurityTokenService(credentials, folder / "web-identity-token", throwaway_certificate(folder, HOST))
+def serve(credentials: Credentials, token_file: Path, certificate: ServerCertificate) -> Iterator[SecurityTokenService]:
+    """Listen on a free port of loopback while the context lasts."""
+    service = SecurityTokenService(credentials, token_file)
     trust = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    trust.load_cert_chain(service.certificate.certificate, service.certificate.key)
+    trust.load_cert_chain(certificate.certificate, certificate.key)
     with ThreadingHTTPServer(("127.0.0.1", 0), _handler(service)) as server:
         server.daemon_threads = True
         server.socket = trust.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        with FaultyProxy(f"https://127.0.0.1:{server.server_port}") as proxy:
-            service.proxy_url = proxy.url
-            yield service
+        service.url = f"https://127.0.0.1:{server.server_port}"
+        yield service
         server.shutdown()
 
 

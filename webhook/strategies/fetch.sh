@@ -1,4 +1,4 @@
-# see docs/fetch.md
+# docs/fetch.md
 set -f
 uri=$1 dest=$2 want=$3 verify=$4 limit=$5 mode=$6 parts=$7 PATH=$PATH:/
 shift 7
@@ -19,22 +19,23 @@ bg() {
 }
 left() {
 	t=$((start + limit - $(date +%s)))
-	[ $t -gt 0 ] || end $reason "gave up. $text"
+	[ $t -gt 0 ] || end $reason "$text"
 }
 run() {
 	left
-	bg timeout -s KILL $t "$@" >out 2>err && return
+	bg timeout -sKILL $t "$@" >out 2>err && return
 	text=$(tail -n1 err) reason=Unreachable
-	case $(sed 's/"[^"]*"//' err) in
+	case $(sed 's/"[^"]*"//g' err) in
 	*'no space'* | *quota*) end OutOfSpace "raise size-limit. $text" ;;
 	*NoCred* | *ProcessP* | *Expired* | *'to read file'*) reason=Unauthorized ;;
 	*'no object'* | *NoSuch* | *Region* | *Malformed*) end NotFound "check model, version, source, region. $text" ;;
 	*'NOT m'*)
 		sed -n 's/: FAILED.*//p' out | drop
-		end Corrupt "not as in SHA256SUMS: $(grep FAILED out)"
+		rm -f "$dest/SHA256SUMS"
+		end Corrupt "not as SHA256SUMS: $(grep FAILED out)"
 		;;
 	*rename*) ;;
-	*' denied'* | *read-only* | *' directory'* | *exists* | *Glacier* | *ObjectSt*) end Incomplete "restore it, or permit. $text" ;;
+	*' denied'* | *read-only* | *' directory'* | *exists* | *Glacier* | *ObjectSt*) end Incomplete "restore or permit. $text" ;;
 	*'code: 40'[13]* | *AccessDenied*) end Unauthorized "allow s3:ListBucket, s3:GetObject. $text" ;;
 	'' | *illed*) reason=TimedOut text='raise timeout' ;;
 	esac
@@ -80,9 +81,9 @@ while
 	[ "$(date -u +%Y%m%d%H%M%S)" -lt "$ahead" ]
 do bg sleep 1; done
 sed -nE 's|^[0-9/]{10} .{8} +([0-9]+  )|\1|p' out >list
-! grep -qE '(  |/)\.\.(/|$)' out || end Corrupt "remove the key with .."
+! grep -qE '(  |/)\.\.(/|$)' out || end Corrupt "a key has .."
 total=$(awk '{b += $1} END {printf "%d,%.0f", NR, b}' list)
-[ -s list ] || end NotFound "none is older"
+[ -s list ] || end NotFound "none older"
 [ "$want" = - ] || [ "$want" = "$total" ] || end Incomplete "S3 has files,bytes $total, not $want"
 tally
 if [ "$n" != "${total:?}" ]; then

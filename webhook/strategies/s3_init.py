@@ -8,15 +8,16 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from importlib.resources import files
-from typing import Final, Literal
+from typing import Final
 
 from webhook.catalog import Artifact
 from webhook.errors import InvalidAnnotation
 from webhook.pod import Container, Pod
-from webhook.quantities import format_bytes, parse_quantity
+from webhook.quantities import format_bytes
 from webhook.request import Medium, ModelRequest
 from webhook.settings import Fetch, Settings
 from webhook.strategies.protocol import JSON, Change, Delivery, Folder
+from webhook.strategies.resources import Room, resources
 
 SCRIPT: Final = files(__package__).joinpath("fetch.sh").read_text()
 MARK: Final = "model-fetch"
@@ -43,20 +44,20 @@ def plan(deliveries: Sequence[Delivery], pod: Pod, settings: Settings) -> Change
             raise InvalidAnnotation(request.where("volume"), request.volume, allowed)
     ours = dict.fromkeys(delivery.request.medium for delivery in deliveries if delivery.request.volume is None)
     sizes = {VOLUMES[medium]: _total_size(deliveries, medium) for medium in ours}
-    storage = _storage_limit(pod)
+    room = Room.of(pod)
     warnings = []
     if VOLUMES["memory"] in sizes and sizes[VOLUMES["memory"]] is None:
         warnings.append("medium memory without size-limit: the download has no memory limit")
-    if storage is not None and VOLUMES["disk"] in sizes and sizes[VOLUMES["disk"]] is None:
+    if room.storage_limit is not None and VOLUMES["disk"] in sizes and sizes[VOLUMES["disk"]] is None:
         warnings.append(
-            f"the containers limit ephemeral-storage to {format_bytes(storage)} together, and the model counts; "
-            "set size-limit, by which that limit is raised"
+            f"the containers limit ephemeral-storage to {format_bytes(room.storage_limit)} together, and the model "
+            "counts; set size-limit, by which that limit is raised"
         )
     user = (pod.spec.security_context and pod.spec.security_context.run_as_user) or settings.fetch.run_as_user
     return Change(
         volumes=tuple(_empty_dir(medium, sizes[VOLUMES[medium]]) for medium in ours),
         init_containers=tuple(
-            _init_container(delivery, sizes.get(_volume(delivery.request)), storage, user, settings)
+            _init_container(delivery, sizes.get(_volume(delivery.request)), room, user, settings)
             for delivery in deliveries
         ),
         folders=tuple(
@@ -97,9 +98,7 @@ def _empty_dir(medium: Medium, size: Decimal | None) -> JSON:
 
 
 @lru_cache(maxsize=256)
-def _init_container(
-    delivery: Delivery, size: Decimal | None, storage_limit: Decimal | None, user: int, settings: Settings
-) -> JSON:
+def _init_container(delivery: Delivery, size: Decimal | None, room: Room, user: int, settings: Settings) -> JSON:
     """The same for every pod of a workload, and shared by them: nobody writes to it."""
     environment = _environment(delivery.artifact, settings.fetch)
     return {
@@ -108,7 +107,7 @@ def _init_container(
         "command": ["/bin/sh", "-c", SCRIPT, MARK],
         "args": _arguments(delivery.request, delivery.artifact, settings.fetch),
         **({"env": environment} if environment else {}),
-        "resources": _resources(delivery.request, size, storage_limit, settings),
+        "resources": resources(delivery.request, size, room, settings.fetch.resources),
         "volumeMounts": [{"name": _volume(delivery.request), "mountPath": ROOT}],
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -154,53 +153,3 @@ def _environment(artifact: Artifact, fetch: Fetch) -> list[JSON]:
         *fetch.env,
         *({"name": name, "value": value} for name, value in ours.items() if value and name not in named),
     ]
-
-
-def _resources(request: ModelRequest, size: Decimal | None, storage_limit: Decimal | None, settings: Settings) -> JSON:
-    """Requests and limits.
-
-    Files in memory count as the memory of who writes them, and those on disk as ephemeral storage of the pod. The pod's
-    need and its limit are those of the largest init container where that is more than its containers', so each of ours
-    asks for the whole volume, and has the containers' own limit beside it.
-    """
-    cpu = _within(request, "cpu", settings)
-    memory = _within(request, "memory", settings)
-    storage: tuple[str | None, str | None] = (None, None)
-    if request.volume is None and request.medium == "memory":
-        explicit = request.fetch_memory_limit != settings.fetch.resources.limits.memory
-        memory = (
-            memory[0] and format_bytes(parse_quantity(memory[0]) + (size or 0)),
-            memory[1] and (format_bytes(parse_quantity(memory[1]) + (size or 0)) if size or explicit else None),
-        )
-    elif size is not None:
-        storage = format_bytes(size), None if storage_limit is None else format_bytes(storage_limit + size)
-    quantities = {"cpu": cpu, "memory": memory, "ephemeral-storage": storage}
-    return {
-        kind: {resource: pair[index] for resource, pair in quantities.items() if pair[index]}
-        for index, kind in enumerate(("requests", "limits"))
-    }
-
-
-def _storage_limit(pod: Pod) -> Decimal | None:
-    """The bytes to which the containers limit their ephemeral storage together; None where none of them does."""
-    limits = [
-        container.resources.limits["ephemeral-storage"]
-        for container in pod.spec.containers or ()
-        if container.resources and container.resources.limits and "ephemeral-storage" in container.resources.limits
-    ]
-    return sum((parse_quantity(str(limit)) for limit in limits), Decimal(0)) if limits else None
-
-
-def _within(
-    request: ModelRequest, resource: Literal["cpu", "memory"], settings: Settings
-) -> tuple[str | None, str | None]:
-    """The request and the limit. Where the settings' own value crosses an annotation's, the annotation wins."""
-    asked: str | None = getattr(request, f"fetch_{resource}_request")
-    limit: str | None = getattr(request, f"fetch_{resource}_limit")
-    if asked is None or limit is None or parse_quantity(asked) <= parse_quantity(limit):
-        return asked, limit
-    if limit == getattr(settings.fetch.resources.limits, resource):
-        return asked, asked
-    if asked == getattr(settings.fetch.resources.requests, resource):
-        return limit, limit
-    raise InvalidAnnotation(request.where(f"fetch-{resource}-request"), asked, f"at most its limit, {limit}")

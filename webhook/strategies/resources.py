@@ -1,0 +1,97 @@
+"""What an init container asks for, and is limited to, so that the pod keeps the place it would have without it."""
+
+from decimal import Decimal
+from typing import Final, Literal, Self
+
+import msgspec
+
+from webhook.errors import InvalidAnnotation
+from webhook.pod import Container, Pod
+from webhook.quantities import format_bytes, format_cpu, parse_quantity
+from webhook.request import ModelRequest
+from webhook.settings import Resources
+from webhook.strategies.protocol import JSON
+
+_BOUND: Final = ("cpu", "memory")
+
+
+class Room(msgspec.Struct, frozen=True):
+    """What a pod's containers leave for an init container."""
+
+    storage_limit: Decimal | None = None
+    """The bytes to which they limit their ephemeral storage together; None where none of them does."""
+    guaranteed_cpu: Decimal | None = None
+    """The processors of a pod of the QoS class Guaranteed; None for any other."""
+
+    @classmethod
+    def of(cls, pod: Pod) -> Self:
+        """The room in `pod`."""
+        containers = pod.spec.containers or ()
+        everyone = (*containers, *(pod.spec.init_containers or ()))
+        guaranteed = bool(containers) and all(_is_guaranteed(container) for container in everyone)
+        return cls(
+            storage_limit=_limit(containers, "ephemeral-storage"),
+            guaranteed_cpu=_limit(containers, "cpu") if guaranteed else None,
+        )
+
+
+def resources(request: ModelRequest, size: Decimal | None, room: Room, settings: Resources) -> JSON:
+    """Requests and limits of the init container of `request`, whose volume holds `size` bytes in the end.
+
+    Files in memory count as the memory of who writes them, and those on disk as ephemeral storage of the pod. The pod's
+    need and its limit are those of the largest init container where that is more than its containers', so each of ours
+    asks for the whole volume, and has the containers' own limit beside it. A Guaranteed pod stays one: it would lose
+    its own processors and its rank when the node runs out of memory. Raises InvalidAnnotation.
+    """
+    cpu = _within(request, "cpu", settings)
+    memory = _within(request, "memory", settings)
+    storage: tuple[str | None, str | None] = (None, None)
+    if request.volume is None and request.medium == "memory":
+        explicit = request.fetch_memory_limit != settings.limits.memory
+        memory = (
+            memory[0] and format_bytes(parse_quantity(memory[0]) + (size or 0)),
+            memory[1] and (format_bytes(parse_quantity(memory[1]) + (size or 0)) if size or explicit else None),
+        )
+    elif size is not None:
+        storage = format_bytes(size), None if room.storage_limit is None else format_bytes(room.storage_limit + size)
+    if room.guaranteed_cpu is not None and memory[1]:
+        limit = cpu[1] or format_cpu(room.guaranteed_cpu)
+        cpu, memory = (limit, limit), (memory[1], memory[1])
+    quantities = {"cpu": cpu, "memory": memory, "ephemeral-storage": storage}
+    return {
+        kind: {resource: pair[index] for resource, pair in quantities.items() if pair[index]}
+        for index, kind in enumerate(("requests", "limits"))
+    }
+
+
+def _within(
+    request: ModelRequest, resource: Literal["cpu", "memory"], settings: Resources
+) -> tuple[str | None, str | None]:
+    """The request and the limit. Where the settings' own value crosses an annotation's, the annotation wins."""
+    asked: str | None = getattr(request, f"fetch_{resource}_request")
+    limit: str | None = getattr(request, f"fetch_{resource}_limit")
+    if asked is None or limit is None or parse_quantity(asked) <= parse_quantity(limit):
+        return asked, limit
+    if limit == getattr(settings.limits, resource):
+        return asked, asked
+    if asked == getattr(settings.requests, resource):
+        return limit, limit
+    raise InvalidAnnotation(request.where(f"fetch-{resource}-request"), asked, f"at most its limit, {limit}")
+
+
+def _limit(containers: tuple[Container, ...], resource: str) -> Decimal | None:
+    """The sum of the containers' limits of `resource`; None where none has one."""
+    limits = (one.resources.limits or {} for one in containers if one.resources)
+    found = [limit[resource] for limit in limits if resource in limit]
+    return sum((parse_quantity(str(limit)) for limit in found), Decimal(0)) if found else None
+
+
+def _is_guaranteed(container: Container) -> bool:
+    limits = container.resources and container.resources.limits
+    if not limits or not all(resource in limits for resource in _BOUND):
+        return False
+    requests = (container.resources and container.resources.requests) or limits
+    return all(
+        parse_quantity(str(requests.get(resource, limits[resource]))) == parse_quantity(str(limits[resource]))
+        for resource in _BOUND
+    )
