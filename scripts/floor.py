@@ -1,7 +1,7 @@
 """The floor that the webhook is measured against: an empty route on the same uvicorn, over TLS.
 
-/empty is FastAPI's own kind of route, with nothing in it; /bare is an ASGI application with nothing in it, behind
-Starlette's router as /mutate is. Prints its port when it listens. Usage: floor.py TLS_CERT TLS_KEY
+/empty is FastAPI's own kind of route, with nothing in it; /bare is an ASGI application with nothing in it, by a short
+way as /mutate has. Prints its port when it listens. Usage: floor.py TLS_CERT TLS_KEY
 """
 
 import socket
@@ -11,7 +11,7 @@ from pathlib import Path
 import uvloop
 from fastapi import FastAPI
 from starlette.responses import Response
-from starlette.routing import Route, Router
+from starlette.types import Receive, Scope, Send
 
 from webhook.server.run import calm_garbage_collection, server
 from webhook.server.tls import ServerCertificate
@@ -24,13 +24,19 @@ async def empty() -> None:
     pass
 
 
+bare = Response(b"")
+
+
+async def short_way(scope: Scope, receive: Receive, send: Send) -> None:
+    await (bare if scope["path"] == "/bare" else app)(scope, receive, send)
+
+
 def main() -> None:
     certificate = ServerCertificate(*map(Path, sys.argv[1:3]))
     calm_garbage_collection()
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listening:
         print(f"port {listening.getsockname()[1]}", flush=True)
-        router = Router([Route("/bare", Response(b""), methods=["POST"])], default=app)
-        uvloop.run(server(router, certificate).serve([listening]))
+        uvloop.run(server(short_way, certificate).serve([listening]))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import msgspec
 
 from webhook.errors import Conflict, InvalidAnnotation
 from webhook.patch import Operation, extend
-from webhook.pod import Container, PodSpec
+from webhook.pod import Container, PodSpec, VolumeMount
 from webhook.strategies.protocol import JSON, Delivery, Folder
 
 MESH_PROXIES: Final = frozenset({"istio-proxy", "linkerd-proxy", "consul-dataplane", "kuma-sidecar"})
@@ -36,32 +36,29 @@ def attach(spec: PodSpec, placed: Sequence[Placed]) -> list[Operation]:
     """
     groups = {"containers": spec.containers or (), "initContainers": spec.init_containers or ()}
     names = {container.name for container in chain.from_iterable(groups.values())}
-    for request in (one.delivery.request for one in placed):
-        for name in request.containers:
+    application = {container.name for container in groups["containers"]}
+    everywhere = application - MESH_PROXIES or application
+    chosen: dict[str, list[Placed]] = {}
+    for one in placed:
+        request = one.delivery.request
+        for name in request.containers or everywhere:
             if name not in names:
                 allowed = f"one of the pod's containers: {', '.join(sorted(names))}"
                 raise InvalidAnnotation(request.where("containers"), name, allowed)
-    application = {container.name for container in groups["containers"]}
-    everywhere = application - MESH_PROXIES or application
+            chosen.setdefault(name, []).append(one)
     ours = {one.folder.volume for one in placed if one.folder.exclusive}
-    roots = {one.delivery.request.mount_path for one in placed if one.delivery.request.mount_path}
+    roots = tuple(f"{one.delivery.request.mount_path}/" for one in placed if one.delivery.request.mount_path)
     operations: list[Operation] = []
-    wanted: dict[object, tuple[list[JSON], list[JSON]]] = {}  # the same for all that get the same models
     for group, containers in groups.items():
         for index, container in enumerate(containers):
-            key = tuple(
-                i for i, one in enumerate(placed) if container.name in (one.delivery.request.containers or everywhere)
-            )
-            if not key:
-                continue
-            foreign = [mount for mount in container.volume_mounts or () if mount.name not in ours]
-            taken = tuple(
-                mount.mount_path for mount in foreign if any(_inside(mount.mount_path, root) for root in roots)
-            )
-            if (key, taken) not in wanted:
-                chosen = [placed[i] for i in key]
-                wanted[key, taken] = _mounts(chosen, placed, taken), _environment(chosen, len(placed))
-            operations += _attach(container, f"/spec/{group}/{index}", *wanted[key, taken])
+            if here := chosen.get(container.name):
+                inside = [
+                    mount.mount_path
+                    for mount in container.volume_mounts or ()
+                    if mount.mount_path.startswith(roots) and mount.name not in ours
+                ]
+                mounts, variables = _mounts(here, placed, inside), _environment(here, len(placed))
+                operations += _attach(container, f"/spec/{group}/{index}", mounts, variables)
     return operations
 
 
@@ -128,19 +125,24 @@ def _folder_mount(one: Placed, path: str) -> JSON:
 def _is_mounted(wanted: JSON, container: Container) -> bool:
     """Whether the container has this mount already. Raises Conflict where another one is in its way."""
     path = wanted["mountPath"]
-    advice = "choose another path with the annotation mount-path or model-path"
     for mount in container.volume_mounts or ():
         other = mount.mount_path.rstrip("/")
-        own = f"container {container.name} mounts its volume {mount.name} at {mount.mount_path}"
         if other == path:
             if (mount.name, mount.sub_path, mount.sub_path_expr) == (wanted["name"], wanted.get("subPath", ""), ""):
                 return True
-            raise Conflict(f"{own}, where the model has to stand; {advice}")
-        if _inside(other, path):
-            raise Conflict(f"{own}, inside of the model's {path}; {advice}")
-        if mount.read_only and _inside(path, other):
-            raise Conflict(f"{own} read-only, so nothing can be mounted inside of it at {path}; {advice}")
+            raise _in_the_way(container, mount, "where the model has to stand")
+        if other.startswith(f"{path}/"):
+            raise _in_the_way(container, mount, f"inside of the model's {path}")
+        if mount.read_only and path.startswith(f"{other}/"):
+            raise _in_the_way(container, mount, f"read-only, so nothing can be mounted inside of it at {path}")
     return False
+
+
+def _in_the_way(container: Container, mount: VolumeMount, why: str) -> Conflict:
+    return Conflict(
+        f"container {container.name} mounts its volume {mount.name} at {mount.mount_path}, {why}; choose another path "
+        "with the annotation mount-path or model-path"
+    )
 
 
 def _environment(chosen: Sequence[Placed], models: int) -> list[JSON]:

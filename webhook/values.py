@@ -81,5 +81,5 @@ def folder(text: str) -> str:
 
 
 def labels(text: str) -> tuple[str, ...]:
-    """DNS labels with commas between."""
-    return tuple(label(name.strip()) for name in text.split(","))
+    """DNS labels with commas between, each once."""
+    return tuple(dict.fromkeys(label(name.strip()) for name in text.split(",")))

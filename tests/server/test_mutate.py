@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from typing import Any
 
 import httpx
@@ -79,10 +80,20 @@ def test_the_patch_of_a_second_pass_is_empty(client: httpx.Client) -> None:
     assert "patch" not in answer(client, review(changed))["response"]
 
 
+def logged(webhook: Webhook, uid: str) -> dict[str, Any]:
+    """The one line about a request; it is written after the answer has gone out."""
+    deadline = time.monotonic() + 20
+    while not (lines := [line for line in webhook.log() if line.get("uid") == uid]):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    (line,) = lines
+    return line
+
+
 def test_every_decision_is_one_line_of_the_log_without_the_object(webhook: Webhook, client: httpx.Client) -> None:
     pod = asking({"containers": [{"name": "app", "env": [{"name": "PASSWORD", "value": "hush-hush"}]}]})
     answer(client, review(pod, uid="uid-of-the-log"))
-    (line,) = [line for line in webhook.log() if line.get("uid") == "uid-of-the-log"]
+    line = logged(webhook, "uid-of-the-log")
     assert line.pop("milliseconds") > 0
     assert line.pop("time")
     assert line == {
@@ -103,7 +114,7 @@ def test_a_name_that_is_given_stands_in_the_log(webhook: Webhook, client: httpx.
     pod = annotated()
     pod["metadata"] = {"name": "named"}
     answer(client, review(pod, uid="uid-of-the-named"))
-    (line,) = [line for line in webhook.log() if line.get("uid") == "uid-of-the-named"]
+    line = logged(webhook, "uid-of-the-named")
     assert (line["name"], line["reason"]) == ("named", "NotAnnotated")
 
 

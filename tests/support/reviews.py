@@ -50,6 +50,6 @@ def operations(answer: JSON) -> list[JSON]:
 
 
 def apply(pod: JSON, patch: Sequence[Any]) -> JSON:
-    """What the API server makes of a pod and a patch."""
-    changed: JSON = jsonpatch.apply_patch(pod, list(patch))
+    """What the API server makes of a pod and a patch, which reaches it as JSON."""
+    changed: JSON = jsonpatch.apply_patch(pod, json.loads(json.dumps(patch)))
     return changed

@@ -27,10 +27,13 @@ class Bodies:
         for name, value in scope["headers"]:
             if name == b"content-length" and int(value) > MAX_BODY:
                 raise BodyTooLarge(f"the body is larger than {MAX_BODY} bytes, which no AdmissionReview is")
+        message = await receive()
+        if message["type"] == "http.request" and not message["more_body"] and len(message["body"]) <= MAX_BODY:
+            whole: bytes = message["body"]
+            return whole
         body = bytearray()
         try:
             while True:
-                message = await receive()
                 if message["type"] == "http.disconnect":
                     raise ClientGone
                 body += message["body"]
@@ -41,5 +44,6 @@ class Bodies:
                     raise Busy(f"more than {MAX_IN_FLIGHT} bytes of bodies are on their way; try again")
                 if not message["more_body"]:
                     return bytes(body)
+                message = await receive()
         finally:
             self._in_flight -= len(body)
