@@ -248,3 +248,13 @@ def test_a_pod_that_no_node_could_run_is_refused_before_it_takes_time(injected: 
         asking({"containers": [{"name": "app", "volumeMounts": mounts}]})
     )
     assert injected.decide(annotated({"containers": containers})).decision == "skipped"
+
+
+@pytest.mark.parametrize("resource", ["cpu", "memory", "ephemeral-storage"])
+@pytest.mark.parametrize("quantity", ["-1", "much", "", 1e300, -5])
+def test_a_quantity_that_can_not_be_is_refused_and_is_no_fault_of_ours(
+    injected: Injector, resource: str, quantity: str | float
+) -> None:
+    limits = {"cpu": "1", "memory": "1Gi", resource: quantity}
+    pod = asking({"containers": [{"name": "app", "resources": {"limits": limits, "requests": {"cpu": 1}}}]})
+    assert "is no quantity" in injected.refusal(pod)

@@ -5,7 +5,7 @@ from typing import Final, Literal, Self
 
 import msgspec
 
-from webhook.errors import InvalidAnnotation
+from webhook.errors import Conflict, InvalidAnnotation, shown
 from webhook.pod import Container, Pod
 from webhook.quantities import format_bytes, format_cpu, parse_quantity
 from webhook.request import ModelRequest
@@ -83,7 +83,7 @@ def _limit(containers: tuple[Container, ...], resource: str) -> Decimal | None:
     """The sum of the containers' limits of `resource`; None where none has one."""
     limits = (one.resources.limits or {} for one in containers if one.resources)
     found = [limit[resource] for limit in limits if resource in limit]
-    return sum((parse_quantity(str(limit)) for limit in found), Decimal(0)) if found else None
+    return sum(map(_amount, found), Decimal(0)) if found else None
 
 
 def _is_guaranteed(container: Container) -> bool:
@@ -91,7 +91,12 @@ def _is_guaranteed(container: Container) -> bool:
     if not limits or not all(resource in limits for resource in _BOUND):
         return False
     requests = (container.resources and container.resources.requests) or limits
-    return all(
-        parse_quantity(str(requests.get(resource, limits[resource]))) == parse_quantity(str(limits[resource]))
-        for resource in _BOUND
-    )
+    return all(_amount(requests.get(resource, limits[resource])) == _amount(limits[resource]) for resource in _BOUND)
+
+
+def _amount(quantity: str | float) -> Decimal:
+    """A quantity of the pod's own, which the API server validates only after admission. Raises Conflict."""
+    try:
+        return parse_quantity(str(quantity))
+    except ValueError as error:
+        raise Conflict(f"the pod's resources hold {shown(str(quantity))}, which is no quantity; correct it") from error

@@ -122,7 +122,7 @@ def _init_container(delivery: Delivery, size: Decimal | None, room: Room, user: 
 
 
 def _arguments(request: ModelRequest, artifact: Artifact, fetch: Fetch) -> list[str]:
-    """The script's arguments, in the order that its first line gives."""
+    """The script's arguments, in the order that it takes them; docs/fetch.md has their table."""
     known = artifact.files is not None and artifact.bytes is not None and request.verify != "none"
     flags = ["--numworkers", str(fetch.num_workers), "--retry-count", str(_RETRIES)]
     if artifact.source.anonymous:
