@@ -91,7 +91,9 @@ def test_other_methods_and_paths_are_told_so(client: httpx.Client, method: str, 
 def mutations(seed: int) -> Iterator[bytes]:
     """Reviews with random damage: bytes flipped, cut, repeated, and values replaced by others that JSON knows."""
     chance = random.Random(seed)  # noqa: S311 - the same damage in every run
-    valid = json.dumps(review(asking({"volumes": [{"name": "v", "emptyDir": {}}]}))).encode()
+    bound = {"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "1Gi"}}
+    app = {"name": "app", "resources": bound, "volumeMounts": [{"name": "v", "mountPath": "/v", "readOnly": True}]}
+    valid = json.dumps(review(asking({"containers": [app], "volumes": [{"name": "v", "emptyDir": {}}]}))).encode()
     odd = [b"null", b"-1", b"1e999", b'"\\ud800"', b'"\\u0000"', b"[]", b"{}", b"true", b'""', b"9" * 400]
     while True:
         body = bytearray(valid)
