@@ -4,18 +4,25 @@ Keys are ECDSA P-256: small, fast in handshakes, and taken by every API server t
 names hosts in subjectAltName alone, for Go has ignored common names since 1.15.
 """
 
-import datetime
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Final, Self
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-_BACKDATED: Final = datetime.timedelta(minutes=5)  # for clocks that are behind ours
+_BACKDATED: Final = timedelta(minutes=5)  # for clocks that are behind ours
+
+
+def renewal_time(certificate: x509.Certificate) -> datetime:
+    """When a certificate of ours has two thirds of its life behind it."""
+    issued, end = certificate.not_valid_before_utc + _BACKDATED, certificate.not_valid_after_utc
+    return issued + (end - issued) * 2 / 3
 
 
 @dataclass(frozen=True)
@@ -31,46 +38,76 @@ class Authority:
     """A certificate authority. `certificate` (PEM) is what a webhook configuration has as its caBundle."""
 
     certificate: bytes
-    _key: ec.EllipticCurvePrivateKey = field(repr=False)
+    key: bytes = field(repr=False)
 
     @classmethod
-    def create(cls, lifetime: datetime.timedelta = datetime.timedelta(days=365)) -> Self:
-        """A new authority, self-signed."""
+    def create(cls, lifetime: timedelta = timedelta(days=365), now: datetime | None = None) -> Self:
+        """A new authority, self-signed, from `now` on (with a zone; the present without it)."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "model-injector CA")])
+        now = now or datetime.now(UTC)
         certificate = (
-            _builder(name, name, key.public_key(), lifetime)
+            _builder(name, name, key.public_key(), now, now + lifetime)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_usage(signs_certificates=True), critical=True)
             .sign(key, hashes.SHA256())
         )
-        return cls(certificate.public_bytes(serialization.Encoding.PEM), key)
+        return cls(certificate.public_bytes(serialization.Encoding.PEM), _key_pem(key))
 
-    def issue(self, hosts: Sequence[str], lifetime: datetime.timedelta = datetime.timedelta(days=90)) -> Leaf:
-        """A leaf for a server that clients know by any of `hosts`, DNS names or IP addresses."""
-        issuer = x509.load_pem_x509_certificate(self.certificate)
+    @classmethod
+    def load(cls, certificate: bytes, key: bytes) -> Self:
+        """An authority from its PEM. Raises ValueError for what is none of ours, never with the key in the message."""
+        try:
+            parsed = x509.load_pem_x509_certificate(certificate)
+            private = serialization.load_pem_private_key(key, password=None)
+            signs = parsed.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        except (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound):
+            raise ValueError("no certificate and key of an authority") from None
+        if not signs or not isinstance(private, ec.EllipticCurvePrivateKey):
+            raise ValueError("no authority with an elliptic key")
+        if private.public_key() != parsed.public_key():
+            raise ValueError("the authority's key is not its certificate's")
+        return cls(certificate, key)
+
+    @property
+    def parsed(self) -> x509.Certificate:
+        """The certificate, parsed."""
+        return x509.load_pem_x509_certificate(self.certificate)
+
+    def issue(
+        self, hosts: Sequence[str], lifetime: timedelta = timedelta(days=90), now: datetime | None = None
+    ) -> Leaf:
+        """A leaf for a server that clients know by any of `hosts`, DNS names or IP addresses.
+
+        It ends with its authority at the latest.
+        """
+        issuer = self.parsed
+        authority_key = serialization.load_pem_private_key(self.key, password=None)
+        assert isinstance(authority_key, ec.EllipticCurvePrivateKey)  # noqa: S101 - as `load` has seen
         key = ec.generate_private_key(ec.SECP256R1())
+        now = now or datetime.now(UTC)
+        end = min(now + lifetime, issuer.not_valid_after_utc)
         certificate = (
-            _builder(x509.Name([]), issuer.subject, key.public_key(), lifetime)
+            _builder(x509.Name([]), issuer.subject, key.public_key(), now, end)
             .add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=True)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
-            .sign(self._key, hashes.SHA256())
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), False)
+            .sign(authority_key, hashes.SHA256())
         )
-        return Leaf(
-            certificate.public_bytes(serialization.Encoding.PEM),
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            ),
-        )
+        return Leaf(certificate.public_bytes(serialization.Encoding.PEM), _key_pem(key))
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, lifetime: datetime.timedelta
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime, end: datetime
 ) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -78,7 +115,7 @@ def _builder(
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _BACKDATED)
-        .not_valid_after(now + lifetime)
+        .not_valid_after(end)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 

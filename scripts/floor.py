@@ -6,7 +6,6 @@ way as /mutate has. Prints its port when it listens. Usage: floor.py TLS_CERT TL
 
 import socket
 import sys
-from pathlib import Path
 
 import uvloop
 from fastapi import FastAPI
@@ -14,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from webhook.server.run import calm_garbage_collection, server
-from webhook.server.tls import ServerCertificate
+from webhook.server.tls import server_context
 
 app = FastAPI()
 
@@ -32,11 +31,12 @@ async def short_way(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def main() -> None:
-    certificate = ServerCertificate(*map(Path, sys.argv[1:3]))
+    context = server_context()
+    context.load_cert_chain(*sys.argv[1:3])
     calm_garbage_collection()
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listening:
         print(f"port {listening.getsockname()[1]}", flush=True)
-        uvloop.run(server(short_way, certificate).serve([listening]))
+        uvloop.run(server(short_way, context).serve([listening]))
 
 
 if __name__ == "__main__":

@@ -52,6 +52,7 @@ def _no_slashes_around(value: str) -> str:
 
 
 Seconds = Annotated[int, BeforeValidator(_duration), Field(gt=0, le=7 * 24 * 3600)]
+Lifetime = Annotated[int, BeforeValidator(_duration), Field(ge=3, le=20 * 365 * 24 * 3600)]
 Quantity = Annotated[str, AfterValidator(_quantity)]
 AbsolutePath = Annotated[str, AfterValidator(_folder)]
 KeyPrefix = Annotated[
@@ -184,6 +185,42 @@ class Catalog(_Group):
     """none: exact versions are taken at their word, and the webhook needs no AWS access."""
 
 
+class Certificates(_Group):
+    """What makes the API server trust the webhook."""
+
+    mode: Literal["auto", "cert-manager", "provided"] = "provided"
+    """auto: the replicas keep authorities in a Secret, and the caBundles. Otherwise `server.tlsCert` and `tlsKey` are
+    someone else's to renew: cert-manager's, or yours."""
+    webhook_configuration: str = Field(default="", pattern=f"^({SUBDOMAIN})?$")
+    """The MutatingWebhookConfiguration that API servers know the webhook by. The server is ready only while its
+    certificate verifies against the caBundle there. Empty: nothing is compared."""
+    hosts: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]+$")], ...] = ()
+    """What clients know the server by, DNS names or IP addresses; first what the API server knows it by,
+    SERVICE.NAMESPACE.svc."""
+    namespace: str = Field(default="", pattern=f"^({SUBDOMAIN})?$")
+    """auto: the namespace of the Secret."""
+    secret: str = Field(default="", pattern=f"^({SUBDOMAIN})?$")
+    """auto: the name of the Secret."""
+    ca_lifetime: Lifetime = 365 * 24 * 3600
+    """auto: how long an authority lives. It is replaced after two thirds of that."""
+    leaf_lifetime: Lifetime = 7 * 24 * 3600
+    """auto: how long a replica's certificate lives. It is renewed after two thirds of that; none survives a restart."""
+    overlap: Seconds = 60
+    """auto: how long API servers are given to see a new authority in the caBundle before anything is signed with it."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.webhook_configuration and not self.hosts:
+            raise ValueError("webhookConfiguration needs hosts: the name that the API server knows this server by")
+        if self.mode == "auto":
+            for name in ("webhook_configuration", "namespace", "secret"):
+                if not getattr(self, name):
+                    raise ValueError(f"mode auto needs {to_camel(name)}")
+            if self.leaf_lifetime * 3 > self.ca_lifetime:
+                raise ValueError("leafLifetime is more than a third of caLifetime, and would outlive the authority")
+        return self
+
+
 class Server(_Group):
     """How `model-injector serve` listens."""
 
@@ -194,11 +231,11 @@ class Server(_Group):
     ops_port: int = Field(default=8080, ge=0, le=65535)
     """Plain HTTP: /healthz, /readyz and /metrics, for kubelet and Prometheus."""
     tls_cert: Path = Path("/etc/model-injector/tls/tls.crt")
-    """The certificate chain (PEM). Read again when its content changes."""
+    """The certificate chain (PEM), where certificates.mode is not auto. Read again when its content changes."""
     tls_key: Path = Path("/etc/model-injector/tls/tls.key")
     """Its private key (PEM)."""
     tls_poll: Seconds = 5
-    """How often the two are looked at: file events do not reliably tell of a mounted Secret."""
+    """How often the two, and the cluster's caBundle, are looked at: no event reliably tells of a mounted Secret."""
     drain: Seconds = 10
     """How long a server that has been told to stop goes on serving while the cluster takes it out of the Service."""
 
@@ -218,6 +255,8 @@ class Settings(Location, BaseSettings):
     """The init container that downloads."""
     catalog: Catalog = Catalog()
     """What is known of models at admission."""
+    certificates: Certificates = Certificates()
+    """What makes the API server trust the webhook."""
     server: Server = Server()
     """How `model-injector serve` listens."""
 

@@ -35,6 +35,21 @@ class Metrics:
             "model_injector_errors", "Requests that met a fault of ours, answered with 500.", registry=self._registry
         )
 
+        self.certificate_expiry = Gauge(
+            "model_injector_certificate_expiry_timestamp_seconds",
+            "When it ends: the certificate served (leaf), the last one of the caBundle (ca).",
+            ["certificate"],
+            registry=self._registry,
+        )
+        self.certificate_reloads = Counter(
+            "model_injector_certificate_reloads", "Certificates taken into use.", registry=self._registry
+        )
+        self.certificate_errors = Counter(
+            "model_injector_certificate_errors",
+            "Looks at the certificate or the cluster that failed; the old one stays.",
+            registry=self._registry,
+        )
+
     def render(self) -> bytes:
         """The page that Prometheus reads."""
         return generate_latest(self._registry)

@@ -14,8 +14,15 @@ from webhook.server.metrics import CONTENT_TYPE, Metrics
 class Health:
     """Whether this server wants requests."""
 
-    not_ready: str | None = "starting"
-    """Why not; None when it does."""
+    stage: str | None = "starting"
+    """`starting` or `stopping`; None in between."""
+    certificate: str | None = None
+    """Why the API server would not trust this server; None where it does."""
+
+    @property
+    def not_ready(self) -> str | None:
+        """Why it wants none; None when it does."""
+        return self.stage or self.certificate
 
 
 def operations(health: Health, metrics: Metrics) -> Starlette:

@@ -6,6 +6,7 @@ import gc
 import logging
 import signal
 import socket
+import ssl
 from collections.abc import Generator
 from typing import Final
 
@@ -23,7 +24,7 @@ from webhook.server.metrics import Metrics
 from webhook.server.mutate import Mutate
 from webhook.server.ops import Health, operations
 from webhook.server.protocol import BoundedProtocol
-from webhook.server.tls import ServerCertificate
+from webhook.server.tls import Keeper, certificate_source
 from webhook.settings import Settings
 
 KEEP_ALIVE_SECONDS: Final = 120
@@ -34,12 +35,12 @@ _log = logging.getLogger(__name__)
 
 def serve(settings: Settings) -> None:
     """Serve until a SIGTERM or SIGINT; a second one ends the wait for clients. Raises InvalidSettings at the start."""
-    certificate = ServerCertificate(settings.server.tls_cert, settings.server.tls_key)
+    keeper = Keeper(certificate_source(settings), "".join(settings.certificates.hosts[:1]), Metrics(), Health())
     with (
         _listen(settings.server.host, settings.server.port) as admission,
         _listen(settings.server.host, settings.server.ops_port) as ops,
     ):
-        uvloop.run(_serve(settings, certificate, admission, ops))
+        uvloop.run(_serve(settings, keeper, admission, ops))
 
 
 def admission_app(settings: Settings, metrics: Metrics) -> ASGIApp:
@@ -68,20 +69,20 @@ def admission_app(settings: Settings, metrics: Metrics) -> ASGIApp:
 
 
 async def _serve(
-    settings: Settings, certificate: ServerCertificate, admission_socket: socket.socket, ops_socket: socket.socket
+    settings: Settings, keeper: Keeper, admission_socket: socket.socket, ops_socket: socket.socket
 ) -> None:
-    metrics, health = Metrics(), Health()
-    admission = server(admission_app(settings, metrics), certificate)
+    metrics, health = keeper.metrics, keeper.health
+    admission = server(admission_app(settings, metrics), keeper.context)
     ops = server(operations(health, metrics))
     stop, hurry = _signals()
     async with asyncio.TaskGroup() as tasks:
-        watch = tasks.create_task(certificate.watch(settings.server.tls_poll))
+        watch = tasks.create_task(keeper.keep(settings.server.tls_poll))
         tasks.create_task(admission.serve([admission_socket]))
         ops_task = tasks.create_task(ops.serve([ops_socket]))
-        while not (admission.started and ops.started):
+        while not (admission.started and ops.started and (keeper.has_looked or stop.is_set())):
             await asyncio.sleep(0.01)
         calm_garbage_collection()
-        health.not_ready = None
+        health.stage = None
         ports = {"port": admission_socket.getsockname()[1], "opsPort": ops_socket.getsockname()[1]}
         _log.info("serving", extra={FIELDS: {"version": __version__, **ports}})
         await stop.wait()
@@ -102,7 +103,7 @@ def calm_garbage_collection() -> None:
 
 async def _drain(admission: uvicorn.Server, health: Health, seconds: float, hurry: asyncio.Event) -> None:
     """Go on serving while the cluster learns of the stop, and let each answer end its connection."""
-    health.not_ready = "stopping"
+    health.stage = "stopping"
     admission.config.encoded_headers.append((b"connection", b"close"))
     _log.info("draining", extra={FIELDS: {"seconds": seconds}})
     with contextlib.suppress(TimeoutError):
@@ -127,8 +128,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-def server(app: ASGIApp, certificate: ServerCertificate | None = None) -> uvicorn.Server:
-    """A server of ours for an application: over TLS where there is a certificate."""
+def server(app: ASGIApp, context: ssl.SSLContext | None = None) -> uvicorn.Server:
+    """A server of ours for an application: over TLS where there is a context for it."""
     config = uvicorn.Config(
         app,
         http=BoundedProtocol,
@@ -140,7 +141,7 @@ def server(app: ASGIApp, certificate: ServerCertificate | None = None) -> uvicor
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_IN_FLIGHT_SECONDS,
-        ssl_context_factory=(lambda *_: certificate.context) if certificate else None,
+        ssl_context_factory=(lambda *_: context) if context else None,
     )
     return _Server(config)
 

@@ -1,53 +1,121 @@
-"""The server's certificate, read again whenever its files change, without a handshake lost.
+"""The server's certificate: kept fresh without a handshake lost, and compared with what the API server trusts.
 
 The SSLContext stays the same: a new certificate serves the handshakes that begin after it, and connections that exist
-go on. The files are compared by content, for a mounted Secret gives no reliable file events.
+go on.
 """
 
 import asyncio
 import logging
 import ssl
-from pathlib import Path
+from datetime import timedelta
+from typing import Final
 
+from cryptography import x509
+
+from certs import Auto, CertificateError, Cluster, Files, Leaf, Source, fault, load_into, parse_bundle
 from webhook.errors import InvalidSettings
+from webhook.server.log import FIELDS
+from webhook.server.metrics import Metrics
+from webhook.server.ops import Health
+from webhook.settings import Settings
 
+_EAGER_SECONDS: Final = 1
+"""Between two looks while the server is not ready for its certificate's sake."""
 _log = logging.getLogger(__name__)
 
 
-class ServerCertificate:
-    """A certificate chain and its key (PEM), as files. Raises InvalidSettings where they can't be used at the start."""
-
-    def __init__(self, cert: Path, key: Path) -> None:
-        self._cert, self._key = cert, key
-        self._loaded: tuple[bytes, bytes] | None = None
-        self.context = _context()
+def certificate_source(settings: Settings) -> Source:
+    """Where the settings say that the certificate comes from. Raises InvalidSettings where that can't be."""
+    options = settings.certificates
+    cluster = None
+    if options.webhook_configuration:
         try:
-            self._load()
-        except (OSError, ssl.SSLError) as error:
-            raise InvalidSettings(f"server.tlsCert {cert} and server.tlsKey {key} can't be used: {error}") from error
+            cluster = Cluster(options.webhook_configuration, options.namespace, options.secret)
+        except CertificateError as error:
+            raise InvalidSettings(f"certificates.webhookConfiguration is set: {error}") from error
+    if options.mode == "auto":
+        assert cluster  # noqa: S101 - a rule of the settings
+        return Auto(
+            cluster,
+            options.hosts,
+            ca_lifetime=timedelta(seconds=options.ca_lifetime),
+            leaf_lifetime=timedelta(seconds=options.leaf_lifetime),
+            overlap=timedelta(seconds=options.overlap),
+        )
+    cert, key = settings.server.tls_cert, settings.server.tls_key
+    files = Files(cert, key, cluster)
+    try:
+        load_into(server_context(), files.read())
+    except (CertificateError, OSError) as error:
+        raise InvalidSettings(f"server.tlsCert {cert} and server.tlsKey {key} can't be used: {error}") from error
+    return files
 
-    async def watch(self, seconds: float) -> None:
-        """Look at the files this often, for ever. What can't be used is logged, and the old certificate stays."""
+
+class Keeper:
+    """Keeps a server's SSLContext on what a source gives, and its health on whether the API server trusts that."""
+
+    def __init__(self, source: Source, host: str, metrics: Metrics, health: Health) -> None:
+        self.context = server_context()
+        self.has_looked = False
+        self.metrics, self.health = metrics, health
+        self._source, self._host = source, host
+        self._leaf: Leaf | None = None
+        self._bundles: tuple[bytes, ...] | None = None
+        self._problem: str | None = None
+        health.certificate = "no certificate yet"
+
+    async def keep(self, seconds: float) -> None:
+        """Look this often, for ever. What can't be used is logged, and the old certificate stays."""
         while True:
-            await asyncio.sleep(seconds)
-            try:
-                if self._load():
-                    _log.info("certificate reloaded")
-            except (OSError, ssl.SSLError) as error:
-                _log.error("certificate not reloaded, the old one stays: %s", error)
+            await asyncio.to_thread(self._look)
+            self.has_looked = True
+            await asyncio.sleep(min(seconds, _EAGER_SECONDS) if self.health.certificate else seconds)
 
-    def _load(self) -> bool:
-        content = self._cert.read_bytes(), self._key.read_bytes()
-        if content == self._loaded:
-            return False
-        # First where it does no harm: a context that fails half-way keeps the certificate, and not the key.
-        for context in (_context(), self.context):
-            context.load_cert_chain(self._cert, self._key, password=str)  # an empty one: never a prompt
-        self._loaded = content
-        return True
+    def _look(self) -> None:
+        problem = None
+        try:
+            standing = self._source.look()
+            self._bundles = standing.bundles
+            self._use(standing.leaf)
+        except (CertificateError, OSError) as error:
+            problem = str(error)
+            self.metrics.certificate_errors.inc()
+            if problem != self._problem:
+                _log.error("certificate not reloaded, the old one stays: %s", problem)
+        self._problem = problem
+        fault = self._fault()
+        if fault != self.health.certificate and self._leaf:
+            _log.log(logging.ERROR if fault else logging.INFO, "trusted", extra={FIELDS: {"fault": fault}})
+        self.health.certificate = fault
+
+    def _use(self, leaf: Leaf) -> None:
+        if leaf == self._leaf:
+            return
+        load_into(self.context, leaf)
+        end = x509.load_pem_x509_certificate(leaf.certificate).not_valid_after_utc
+        self._leaf = leaf
+        self.metrics.certificate_reloads.inc()
+        self.metrics.certificate_expiry.labels("leaf").set(end.timestamp())
+        _log.info("certificate loaded", extra={FIELDS: {"expires": end.isoformat()}})
+
+    def _fault(self) -> str | None:
+        """Why the API server would not trust this server."""
+        if self._leaf is None:
+            return self._problem or "no certificate yet"
+        if self._bundles is None:
+            return None
+        if not self._bundles:
+            return "the MutatingWebhookConfiguration does not exist, or has no entries"
+        ends = [
+            max((each.not_valid_after_utc for each in parse_bundle(bundle)), default=None) for bundle in self._bundles
+        ]
+        self.metrics.certificate_expiry.labels("ca").set(min(end.timestamp() if end else 0 for end in ends))
+        now = self._source.now()
+        return next(filter(None, (fault(self._leaf, each, self._host, now) for each in self._bundles)), None)
 
 
-def _context() -> ssl.SSLContext:
+def server_context() -> ssl.SSLContext:
+    """A context for a server of ours, without a certificate yet."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
