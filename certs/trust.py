@@ -44,14 +44,18 @@ def load_into(context: ssl.SSLContext, leaf: Leaf) -> None:
 
     Raises ssl.SSLError or OSError where they can't be used; the context then keeps its old ones.
     """
-    with _in_memory(leaf) as path:
+    with in_memory(leaf) as path:
         # First where it does no harm: a context that fails half-way keeps the certificate, and not the key.
         for each in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), context):
             each.load_cert_chain(path, password=str)  # an empty one: never a prompt
 
 
 @contextmanager
-def _in_memory(leaf: Leaf) -> Iterator[str]:
+def in_memory(leaf: Leaf) -> Iterator[str]:
+    """The path of a file with a leaf's certificate and key, for as long as the context lasts.
+
+    It is in memory alone, its mode is 0600, and it has no name in any folder.
+    """
     descriptor = os.memfd_create("model-injector-leaf")
     try:
         os.fchmod(descriptor, 0o600)

@@ -19,7 +19,8 @@ def test_a_pipe_that_nobody_reads_stops_neither_admission_nor_the_server(tmp_pat
     command = [sys.executable, "-m", "webhook", "serve", "--config", str(tmp_path / "settings.yaml")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout
-        line = json.loads(process.stdout.readline())
+        lines = map(json.loads, process.stdout)
+        line = next(line for line in lines if line["message"] == "serving")
         webhook = Webhook(line["port"], line["opsPort"], tmp_path, process)
         with webhook.client() as client:
             for _ in range(600):  # some 200 KB of lines, for a pipe that holds 64

@@ -6,7 +6,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +49,11 @@ class Webhook:
         """What its plain port answers."""
         return httpx.get(f"http://127.0.0.1:{self.ops_port}{path}", timeout=30, trust_env=False)
 
+    def metrics(self) -> dict[str, float]:
+        """What /metrics shows: values by name and labels."""
+        lines = (line.rpartition(" ") for line in self.ops("/metrics").text.splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, _, value in lines}
+
     def log(self) -> list[dict[str, Any]]:
         """The lines that it has logged."""
         return [json.loads(line) for line in (self.folder / "log").read_text().splitlines()]
@@ -63,17 +68,29 @@ def write_certificate(folder: Path, authority: Authority) -> None:
 
 
 @contextmanager
-def running_webhook(folder: Path, settings: Mapping[str, Any], authority: Authority | None = None) -> Iterator[Webhook]:
-    """Run a webhook on free ports of loopback for as long as the context lasts."""
+def running_webhook(
+    folder: Path,
+    settings: Mapping[str, Any],
+    authority: Authority | None = None,
+    *,
+    env: Mapping[str, str] | None = None,
+    wrapper: Sequence[str] = (),
+) -> Iterator[Webhook]:
+    """Run a webhook on free ports of loopback for as long as the context lasts.
+
+    `env` is added to its environment; `wrapper` is a command that runs it.
+    """
     write_certificate(folder, authority or Authority.create())
     files = {"tlsCert": str(folder / "tls.crt"), "tlsKey": str(folder / "tls.key")}
     server = {"host": "127.0.0.1", "port": 0, "opsPort": 0, "drain": 1, **files, **settings.get("server", {})}
     config = folder / "settings.yaml"
     config.write_text(yaml.safe_dump({**settings, "server": server}))
-    command = [sys.executable, "-m", "webhook", "serve", "--config", str(config)]
-    env = {name: value for name, value in os.environ.items() if not name.startswith("MODEL_INJECTOR_")}
+    command = [*wrapper, sys.executable, "-m", "webhook", "serve", "--config", str(config)]
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MODEL_INJECTOR_")}
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**inherited, **(env or {})}
+        )
     try:
         line = _serving(folder / "log", process)
         yield Webhook(line["port"], line["opsPort"], folder, process)

@@ -67,15 +67,16 @@ class Keeper:
     async def keep(self, seconds: float) -> None:
         """Look this often, for ever. What can't be used is logged, and the old certificate stays."""
         while True:
-            await asyncio.to_thread(self._look)
+            await self._look()
             self.has_looked = True
             await asyncio.sleep(min(seconds, _EAGER_SECONDS) if self.health.certificate else seconds)
 
-    def _look(self) -> None:
+    async def _look(self) -> None:
         problem = None
         try:
-            standing = self._source.look()
+            standing = await asyncio.to_thread(self._source.look)
             self._bundles = standing.bundles
+            # Not in another thread: a handshake between the change of the certificate and that of its key would fail.
             self._use(standing.leaf)
         except (CertificateError, OSError) as error:
             problem = str(error)
@@ -83,9 +84,9 @@ class Keeper:
             if problem != self._problem:
                 _log.error("certificate not reloaded, the old one stays: %s", problem)
         self._problem = problem
-        fault = self._fault()
+        fault = await asyncio.to_thread(self._fault)
         if fault != self.health.certificate and self._leaf:
-            _log.log(logging.ERROR if fault else logging.INFO, "trusted", extra={FIELDS: {"fault": fault}})
+            _log.log(logging.ERROR if fault else logging.INFO, "trust", extra={FIELDS: {"fault": fault}})
         self.health.certificate = fault
 
     def _use(self, leaf: Leaf) -> None:

@@ -1,0 +1,144 @@
+"""As much of an API server as certificates need: objects by path, resourceVersion, the three kinds of patch, a clock.
+
+`kubernetes.client` talks to it over HTTP. It agrees with the real one where a test here asks: a stale resourceVersion is a
+409, server-side apply creates, a null in a merge patch removes, and webhooks are merged by name.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+JSON = dict[str, Any]
+
+
+@dataclass
+class ApiServer:
+    """A running one. `objects` are by path; `requests` are its methods and paths, in order."""
+
+    port: int = 0
+    clock_ahead: float = 0
+    """Seconds by which its clock is ahead of this machine's."""
+    answer: int | None = None
+    """A status that every request gets, until this is None again."""
+    objects: dict[str, JSON] = field(default_factory=dict)
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    _version: int = 0
+
+    def kubeconfig(self, folder: Path) -> Path:
+        """A file that leads here."""
+        file = folder / "kubeconfig"
+        named = {"name": "here", "cluster": {"server": f"http://127.0.0.1:{self.port}"}}
+        context = {"name": "here", "context": {"cluster": "here", "user": "me"}}
+        users = [{"name": "me", "user": {"token": "t"}}]
+        file.write_text(
+            yaml.safe_dump({"clusters": [named], "contexts": [context], "users": users, "current-context": "here"})
+        )
+        return file
+
+    def put(self, path: str, content: JSON) -> JSON:
+        """Create or replace an object, as an administrator would."""
+        with self.lock:
+            return self._store(path, {**content, "metadata": {**content.get("metadata", {})}})
+
+    def patch(self, path: str, kind: str, patch: JSON) -> tuple[int, JSON]:
+        """Answer a PATCH: its status and body."""
+        found = self.objects.get(path)
+        if kind == "application/apply-patch+yaml":
+            return (200, found) if found else (201, self._store(path, patch))
+        if found is None:
+            return 404, {}
+        metadata = dict(patch.get("metadata", {}))
+        if (
+            metadata.pop("resourceVersion", found["metadata"]["resourceVersion"])
+            != found["metadata"]["resourceVersion"]
+        ):
+            return 409, {}
+        by_name = kind == "application/strategic-merge-patch+json"
+        return 200, self._store(path, _merge(found, {**patch, "metadata": metadata}, by_name=by_name))
+
+    def _store(self, path: str, content: JSON) -> JSON:
+        self._version += 1
+        metadata = {**content["metadata"], "name": path.rpartition("/")[2], "resourceVersion": str(self._version)}
+        self.objects[path] = {**content, "metadata": metadata}
+        return self.objects[path]
+
+
+def _merge(old: Any, patch: Any, *, by_name: bool) -> Any:
+    if by_name and isinstance(patch, list):
+        named = {entry["name"]: entry for entry in patch}
+        assert named.keys() <= {entry["name"] for entry in old}, "the real one wants whole entries then"
+        return [_merge(entry, named.get(entry["name"], {}), by_name=True) for entry in old]
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(old or {})
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = _merge(merged.get(key), value, by_name=by_name)
+    return merged
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    api: ApiServer
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's signature
+        pass
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return formatdate((timestamp or time.time()) + self.server.api.clock_ahead, usegmt=True)
+
+    def do_GET(self) -> None:
+        self._respond()
+
+    def do_PATCH(self) -> None:
+        self._respond()
+
+    def _respond(self) -> None:
+        api, path = self.server.api, self.path.partition("?")[0]
+        body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+        with api.lock:
+            api.requests.append((self.command, path))
+            if api.answer:
+                status, content = api.answer, {}
+            elif self.command == "PATCH":
+                status, content = api.patch(path, self.headers["Content-Type"], yaml.safe_load(body))
+            else:
+                content = api.objects.get(path, {})
+                status = 200 if content else 404
+        encoded = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(encoded)))
+        self.end_headers()
+        self.wfile.write(encoded)
+
+
+@contextmanager
+def running_api_server() -> Iterator[ApiServer]:
+    """One on a free port of loopback, for as long as the context lasts."""
+    with _Server(("127.0.0.1", 0), _Handler) as server:
+        server.api = ApiServer(server.server_port)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield server.api
+        finally:
+            server.shutdown()
+            thread.join()
