@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from socket import create_connection
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from cryptography import x509
@@ -23,7 +23,7 @@ from tests.server.conftest import SETTINGS
 from tests.support.api_server import ApiServer, running_api_server
 from tests.support.webhook import Webhook, running_webhook
 
-SECRET = "/api/v1/namespaces/model-injector/secrets/model-injector-ca"
+SECRET: Final = "/api/v1/namespaces/model-injector/secrets/model-injector-ca"  # noqa: S105 - a path
 CONFIGURATION = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/model-injector"
 HOST = "model-injector.model-injector.svc"
 SECONDS = 60

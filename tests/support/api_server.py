@@ -1,7 +1,7 @@
 """As much of an API server as certificates need: objects by path, resourceVersion, the three kinds of patch, a clock.
 
-`kubernetes.client` talks to it over HTTP. It agrees with the real one where a test here asks: a stale resourceVersion is a
-409, server-side apply creates, a null in a merge patch removes, and webhooks are merged by name.
+`kubernetes.client` talks to it over HTTP. It agrees with the real one where a test here asks: a stale resourceVersion is
+a 409, server-side apply creates, a null in a merge patch removes, and webhooks are merged by name.
 """
 
 import json
@@ -115,8 +115,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"] or 0))
         with api.lock:
             api.requests.append((self.command, path))
+            content: JSON = {}
             if api.answer:
-                status, content = api.answer, {}
+                status = api.answer
             elif self.command == "PATCH":
                 status, content = api.patch(path, self.headers["Content-Type"], yaml.safe_load(body))
             else:
