@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -26,6 +26,10 @@ _BUCKET: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$"
 
 def _duration(value: object) -> object:
     return parse_duration(value) if isinstance(value, str) and not value.isdigit() else value
+
+
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _quantity(value: str) -> str:
@@ -51,9 +55,14 @@ def _no_slashes_around(value: str) -> str:
     return value.strip("/")
 
 
-Seconds = Annotated[int, BeforeValidator(_duration), Field(gt=0, le=7 * 24 * 3600)]
-Lifetime = Annotated[int, BeforeValidator(_duration), Field(ge=3, le=20 * 365 * 24 * 3600)]
-Quantity = Annotated[str, AfterValidator(_quantity)]
+_DURATION: Final = WithJsonSchema(
+    {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": r"^(\d+|(\d+h)?(\d+m)?(\d+s)?)$"}]}
+)
+Seconds = Annotated[int, BeforeValidator(_duration), Field(gt=0, le=7 * 24 * 3600), _DURATION]
+Lifetime = Annotated[int, BeforeValidator(_duration), Field(ge=3, le=20 * 365 * 24 * 3600), _DURATION]
+Quantity = Annotated[
+    str, BeforeValidator(_text), AfterValidator(_quantity), WithJsonSchema({"type": ["string", "number"]})
+]
 AbsolutePath = Annotated[str, AfterValidator(_folder)]
 KeyPrefix = Annotated[
     str,

@@ -1,7 +1,7 @@
-"""As much of an API server as certificates need: objects by path, resourceVersion, the three kinds of patch, a clock.
+"""As much of an API server as certificates need: objects by path, resourceVersion, three kinds of patch, a clock.
 
-`kubernetes.client` talks to it over HTTP. It agrees with the real one where a test here asks: a stale resourceVersion is
-a 409, server-side apply creates, a null in a merge patch removes, and webhooks are merged by name.
+`kubernetes.client` talks to it over HTTP. It agrees with the real one where a test here asks: a stale resourceVersion
+is a 409, server-side apply creates, a null in a merge patch removes, and webhooks are merged by name.
 """
 
 import json

