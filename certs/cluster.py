@@ -8,7 +8,7 @@ import contextlib
 import json
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -21,6 +21,10 @@ from certs.errors import CertificateError, Conflict, NotFound
 _SECONDS: Final = (5, 10)
 """To connect, and between bytes of the answer."""
 _MANAGER: Final = "model-injector"
+_ANSWERS: Final = {
+    HTTPStatus.NOT_FOUND: (NotFound, "it does not exist"),
+    HTTPStatus.CONFLICT: (Conflict, "someone else has changed it"),
+}
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,11 @@ class Cluster:
     """
 
     def __init__(self, webhook_configuration: str, namespace: str = "", secret: str = "") -> None:
-        from kubernetes import client, config  # noqa: PLC0415 - heavy, and of no use outside of a cluster
+        # Heavy, and of no use outside of a cluster. Without the client's classes for each API, which take 25 MiB.
+        from kubernetes import config  # noqa: PLC0415
+        from kubernetes.client import ApiClient, Configuration  # noqa: PLC0415
 
-        settings = client.Configuration()
+        settings = Configuration()
         try:
             config.load_incluster_config(client_configuration=settings)
         except config.ConfigException:
@@ -50,9 +56,11 @@ class Cluster:
             except config.ConfigException as error:
                 raise CertificateError(f"there is no cluster here, and no kubeconfig: {error}") from error
         settings.retries = False
-        api = client.ApiClient(settings)
-        self._secrets, self._configurations = client.CoreV1Api(api), client.AdmissionregistrationV1Api(api)
-        self._webhook_configuration, self._namespace, self._secret = webhook_configuration, namespace, secret
+        self._api = ApiClient(settings)
+        self._secret = f"/api/v1/namespaces/{namespace}/secrets/{secret}"
+        self._configuration = (
+            f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{webhook_configuration}"
+        )
         self._clock = (datetime.now(UTC), monotonic())
 
     def now(self) -> datetime:
@@ -62,43 +70,29 @@ class Cluster:
 
     def read_secret(self) -> Read:
         """The Secret's data. Raises NotFound."""
-        found = self._call(self._secrets.read_namespaced_secret, self._secret, self._namespace)
+        found = self._call("GET", self._secret)
         data = {}
         for key, value in (found.get("data") or {}).items():
-            try:
+            with contextlib.suppress(NotBase64, TypeError):  # spoiled is as good as missing
                 data[key] = b64decode(value)
-            except (NotBase64, TypeError):
-                continue  # spoiled is as good as missing
         return Read(data, found["metadata"]["resourceVersion"])
 
     def create_secret(self) -> None:
         """An empty Secret, whether there is one or not: replicas that start at once do each other no harm."""
-        body = {"apiVersion": "v1", "kind": "Secret", "type": "Opaque"}
-        self._call(
-            self._secrets.patch_namespaced_secret,
-            self._secret,
-            self._namespace,
-            {**body, "metadata": {"name": self._secret, "namespace": self._namespace}},
-            field_manager=_MANAGER,
-            _content_type="application/apply-patch+yaml",
-        )
+        name = self._secret.rpartition("/")[2]
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": "Opaque"}
+        self._call("PATCH", self._secret, "apply-patch+yaml", json.dumps(body))  # JSON is YAML, too
 
     def write_secret(self, read: Read, data: Mapping[str, bytes]) -> None:
         """Put `data` into the Secret, and nothing else. Raises Conflict where it is not as it was `read`."""
         removed = dict.fromkeys(read.content.keys() - data.keys())
         encoded = {key: b64encode(value).decode() for key, value in data.items()}
-        self._call(
-            self._secrets.patch_namespaced_secret,
-            self._secret,
-            self._namespace,
-            {"metadata": {"resourceVersion": read.version}, "data": {**removed, **encoded}},
-            field_manager=_MANAGER,
-            _content_type="application/merge-patch+json",
-        )
+        body = {"metadata": {"resourceVersion": read.version}, "data": {**removed, **encoded}}
+        self._call("PATCH", self._secret, "merge-patch+json", body)
 
     def read_bundles(self) -> Read:
         """The caBundle of each entry of the webhook configuration, empty where there is none. Raises NotFound."""
-        found = self._call(self._configurations.read_mutating_webhook_configuration, self._webhook_configuration)
+        found = self._call("GET", self._configuration)
         entries = found.get("webhooks") or ()
         bundles = {entry["name"]: b64decode(entry["clientConfig"].get("caBundle") or "") for entry in entries}
         return Read(bundles, found["metadata"]["resourceVersion"])
@@ -106,45 +100,41 @@ class Cluster:
     def write_bundles(self, read: Read, bundle: bytes) -> None:
         """Give each entry this caBundle. Raises Conflict where the entries are not as they were `read`."""
         encoded = b64encode(bundle).decode()
-        self._call(
-            self._configurations.patch_mutating_webhook_configuration,
-            self._webhook_configuration,
-            {
-                "metadata": {"resourceVersion": read.version},
-                "webhooks": [{"name": name, "clientConfig": {"caBundle": encoded}} for name in read.content],
-            },
-            field_manager=_MANAGER,
-            _content_type="application/strategic-merge-patch+json",
-        )
+        entries = [{"name": name, "clientConfig": {"caBundle": encoded}} for name in read.content]
+        body = {"metadata": {"resourceVersion": read.version}, "webhooks": entries}
+        self._call("PATCH", self._configuration, "strategic-merge-patch+json", body)
 
-    def _call(self, method: Callable[..., Any], *arguments: object, **options: object) -> dict[str, Any]:
+    def _call(self, method: str, path: str, kind: str = "json", body: object = None) -> dict[str, Any]:
+        """One request; `kind` is the body's media type, after `application/`."""
         from kubernetes.client import ApiException  # noqa: PLC0415
         from urllib3.exceptions import HTTPError  # noqa: PLC0415
 
-        what = f"{method.__name__.replace('_', ' ')} {arguments[0]}"
+        what = f"{method} {path}"
         sent = monotonic()
         try:
-            response = method(*arguments, **options, _preload_content=False, _request_timeout=_SECONDS)
-            status, headers, body = response.status, response.headers, response.data
+            request = self._api.param_serialize(
+                method,
+                path,
+                query_params=[("fieldManager", _MANAGER)] if body else None,
+                header_params={"Accept": "application/json", "Content-Type": f"application/{kind}"},
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            response = self._api.call_api(*request, _request_timeout=_SECONDS)
+            content, status = response.read(), response.status
         except ApiException as error:
-            status, headers, body = error.status or 0, error.headers or {}, b""
-            if not status:
-                raise CertificateError(f"can't {what}: {error.reason}") from None
+            raise CertificateError(f"{what}: {error.reason}") from None
         except (HTTPError, OSError) as error:
-            raise CertificateError(f"can't {what}: {type(error).__name__}") from error
-        self._set_clock(headers, sent)
-        if status == HTTPStatus.NOT_FOUND:
-            raise NotFound(f"can't {what}: it does not exist")
-        if status == HTTPStatus.CONFLICT:
-            raise Conflict(f"can't {what}: someone else has changed it")
+            raise CertificateError(f"{what}: {type(error).__name__}") from error
+        with contextlib.suppress(TypeError, ValueError):  # a proxy without a clock: the one before goes on
+            self._clock = (parsedate_to_datetime(response.headers.get("Date")).astimezone(UTC), sent)
+        if status in _ANSWERS:
+            kind_of_error, meaning = _ANSWERS[HTTPStatus(status)]
+            raise kind_of_error(f"{what}: {meaning}")
         if status >= HTTPStatus.BAD_REQUEST:
-            raise CertificateError(f"can't {what}: the API server answers {status}")
+            raise CertificateError(f"{what}: the API server answers {status}")
         try:
-            found: dict[str, Any] = json.loads(body)
+            found: dict[str, Any] = json.loads(content)
         except ValueError:
-            raise CertificateError(f"can't {what}: the answer is no JSON") from None
+            raise CertificateError(f"{what}: the answer is no JSON") from None
         return found
-
-    def _set_clock(self, headers: Mapping[str, str], sent: float) -> None:
-        with contextlib.suppress(KeyError, ValueError):  # a proxy without a clock: the one before goes on
-            self._clock = (parsedate_to_datetime(headers["Date"]).astimezone(UTC), sent)

