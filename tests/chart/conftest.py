@@ -1,0 +1,108 @@
+"""The chart, rendered by real helm."""
+
+import json
+import subprocess
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.programs import helms
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "charts" / "model-injector"
+NAMESPACE = "model-injector"
+JSON = dict[str, Any]
+BUCKET = {"bucket": "my-ml-bucket"}
+
+
+class RenderError(Exception):
+    """Helm's own words on why it renders nothing."""
+
+
+class Rendered(dict[tuple[str, str], JSON]):
+    """Objects by kind and name."""
+
+    def one(self, kind: str) -> JSON:
+        """The only object of its kind, hooks aside."""
+        found = [each for (found, _), each in self.items() if found == kind and not is_hook(each)]
+        assert len(found) == 1, (kind, list(self))
+        return found[0]
+
+    @property
+    def pod(self) -> JSON:
+        """The pod template of the Deployment."""
+        template: JSON = self.one("Deployment")["spec"]["template"]
+        return template
+
+    @property
+    def container(self) -> JSON:
+        """The webhook's container."""
+        found: JSON = self.pod["spec"]["containers"][0]
+        return found
+
+    @property
+    def entry(self) -> JSON:
+        """The only entry of the webhook configuration."""
+        (found,) = self.one("MutatingWebhookConfiguration")["webhooks"]
+        assert isinstance(found, dict)
+        return found
+
+    @property
+    def settings(self) -> JSON:
+        """What the webhook reads."""
+        volumes = {each["name"]: each for each in self.pod["spec"]["volumes"]}
+        data = self["ConfigMap", volumes["settings"]["configMap"]["name"]]["data"]
+        found: JSON = yaml.safe_load(data["settings.yaml"])
+        return found
+
+
+def is_hook(content: JSON) -> bool:
+    return "helm.sh/hook" in content["metadata"].get("annotations", {})
+
+
+def helm(*arguments: str | Path, which: str = "newest", values: Mapping[str, Any] | None = None) -> str:
+    """Run helm; gives what it prints. Raises RenderError with what it complains about."""
+    command = [helms()[which], *arguments, *(["--values", "-"] if values is not None else [])]
+    done = subprocess.run(command, input=json.dumps(values), capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        raise RenderError(done.stderr + done.stdout)
+    return done.stdout
+
+
+def render(
+    values: Mapping[str, Any] | None = None,
+    *,
+    which: str = "newest",
+    release: str = "model-injector",
+    namespace: str = NAMESPACE,
+    kubernetes: str = "1.37",
+    chart: Path = CHART,
+) -> Rendered:
+    """The chart's objects for some values, which come on top of a bucket."""
+    text = helm(
+        "template", release, chart, "--namespace", namespace, "--kube-version", kubernetes,
+        which=which, values={**BUCKET, **(values or {})},
+    )  # fmt: skip
+    found = [each for each in yaml.load_all(text, UniqueKeys) if each]
+    rendered = Rendered({(each["kind"], each["metadata"]["name"]): each for each in found})
+    assert len(rendered) == len(found)
+    return rendered
+
+
+class UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key may stand once, as it should in what goes to a cluster."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """A mapping whose keys are all different."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        assert len(keys) == len(set(keys)), keys
+        return super().construct_mapping(node, deep)
+
+
+@pytest.fixture(scope="session")
+def default() -> Rendered:
+    """What the chart makes of a bucket, and nothing else."""
+    return render()

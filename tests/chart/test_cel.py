@@ -1,0 +1,134 @@
+"""The chart's CEL, evaluated as an API server does it: for what costs a call, and what the guard lets through."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from cel_expr_python import cel
+from cel_expr_python.ext import ext_strings
+
+from tests.chart.conftest import JSON, render
+from tests.injection.conftest import Injector, asking
+from tests.support.reviews import apply
+from webhook.settings import Settings
+
+ENVIRONMENT = cel.NewEnv(
+    variables={"object": cel.Type.DYN, "request": cel.Type.DYN, "variables": cel.Type.DYN},
+    extensions=[ext_strings.ExtStrings()],
+)
+IDENTITY = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
+ROLE = ("AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE")
+KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+
+def evaluate(expression: str, **data: Any) -> Any:
+    """The value of an expression; an error in it fails the test, as it would fail a request."""
+    found = ENVIRONMENT.compile(expression).eval(data=data)
+    assert found.type() != cel.Type.ERROR, (expression, found.plain_value())
+    return found.plain_value()
+
+
+def all_hold(conditions: list[JSON], pod: JSON) -> bool:
+    return all(evaluate(each["expression"], object=pod) is True for each in conditions)
+
+
+def pod(annotations: Mapping[str, str] | None) -> JSON:
+    metadata: JSON = {"name": "app"} if annotations is None else {"name": "app", "annotations": dict(annotations)}
+    return {"metadata": metadata, "spec": {"containers": [{"name": "app"}]}}
+
+
+@pytest.mark.parametrize(
+    ("annotations", "costs_a_call"),
+    [
+        (None, False),
+        ({}, False),
+        ({"sidecar.istio.io/inject": "true"}, False),
+        ({"model-injector.io.example.com/model": "x"}, False),
+        ({"model-injector.io/model": "my-model"}, True),
+        ({"model-injector.io/models": "[]"}, True),
+        ({"model-injector.io/modle": "misspelt: worth a warning"}, True),
+        ({"model-injector.io/model": "my-model", "model-injector.io/inject": "true"}, True),
+        ({"model-injector.io/model": "my-model", "model-injector.io/inject": "false"}, False),
+        ({"model-injector.io/model": "my-model", "kubernetes.io/config.mirror": "abc"}, False),
+    ],
+)
+def test_only_an_annotated_pod_costs_a_call(annotations: Mapping[str, str] | None, costs_a_call: bool) -> None:
+    assert all_hold(render().entry["matchConditions"], pod(annotations)) is costs_a_call
+
+
+def test_another_prefix_is_looked_for_where_it_is_set() -> None:
+    conditions = render({"annotationPrefix": "models.example.com"}).entry["matchConditions"]
+    assert all_hold(conditions, pod({"models.example.com/model": "m"}))
+    assert not all_hold(conditions, pod({"model-injector.io/model": "m"}))
+
+
+def verdicts(pod: JSON, values: JSON | None = None) -> list[str]:
+    """The messages of the guard's validations that a pod does not pass."""
+    policy = render({"guard": {"enabled": True, **(values or {})}}).one("ValidatingAdmissionPolicy")["spec"]
+    if not all_hold(policy["matchConditions"], pod):
+        return []
+    variables = {each["name"]: evaluate(each["expression"], object=pod) for each in policy["variables"]}
+    return [
+        each["message"]
+        for each in policy["validations"]
+        if evaluate(each["expression"], object=pod, variables=variables) is not True
+    ]
+
+
+def injected(*environment: str) -> JSON:
+    """A pod that came through the chain, its init container with these variables."""
+    asked = asking()
+    changed = apply(asked, Injector(Settings(bucket="my-ml-bucket")).decide(asked).operations)
+    for container in changed["spec"]["initContainers"]:
+        container["env"] = [{"name": name, "value": "x"} for name in environment]
+    return changed
+
+
+@pytest.mark.parametrize("pair", [IDENTITY, ROLE, KEYS])
+def test_the_guard_lets_an_injected_pod_through(pair: tuple[str, str]) -> None:
+    assert verdicts(injected("OTHER", *pair)) == []
+
+
+def test_the_guard_leaves_other_pods_alone() -> None:
+    assert verdicts(pod(None)) == []
+    assert verdicts(pod({"model-injector.io/model": "m", "model-injector.io/inject": "false"})) == []
+    assert verdicts(pod({"model-injector.io/model": "m", "kubernetes.io/config.mirror": "x"})) == []
+
+
+@pytest.mark.parametrize(
+    "containers",
+    [
+        None,
+        [],
+        [{"name": "fetch-my-model", "image": "x"}],
+        [{"name": "fetch-my-model", "command": ["sh"]}],
+        [{"name": "other", "command": ["/bin/sh", "-c", "…", "model-fetch"]}],
+    ],
+)
+def test_the_guard_refuses_a_pod_that_nobody_injected(containers: list[JSON] | None) -> None:
+    asked = pod({"model-injector.io/model": "m"})
+    if containers is not None:
+        asked["spec"]["initContainers"] = containers
+    assert "has no init container that fetches it" in verdicts(asked)[0]
+    assert verdicts(asked, {"credentials": False}) == verdicts(asked)[:1]
+
+
+@pytest.mark.parametrize(
+    "environment", [(), IDENTITY[:1], IDENTITY[1:], ROLE[:1], ROLE[1:], KEYS[:1], (IDENTITY[0], ROLE[1])]
+)
+def test_the_guard_refuses_half_a_set_of_credentials(environment: tuple[str, ...]) -> None:
+    changed = injected(*environment)
+    (message,) = verdicts(changed)
+    assert "no whole set of AWS credentials" in message
+    assert verdicts(changed, {"credentials": False}) == []
+
+
+def test_the_guard_looks_at_the_namespaces_that_the_webhook_looks_at() -> None:
+    rendered = render({"guard": {"enabled": True}, "webhook": {"optIn": True}})
+    policy = rendered.one("ValidatingAdmissionPolicy")["spec"]["matchConstraints"]
+    for key in ("namespaceSelector", "matchPolicy"):
+        assert policy[key] == rendered.entry[key]
+    (rule,) = policy["resourceRules"]
+    assert [rule] == rendered.entry["rules"]
+    binding = rendered.one("ValidatingAdmissionPolicyBinding")["spec"]
+    assert binding == {"policyName": "model-injector", "validationActions": ["Deny"]}
