@@ -1,16 +1,25 @@
 """A stop that loses no request."""
 
+import contextlib
+import http.client
+import json
 import signal
 import threading
 import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
 
 import httpx
 import pytest
 
+from certs import Authority
 from tests.injection.conftest import asking
-from tests.server.conftest import Start
+from tests.server.conftest import SETTINGS, Start
 from tests.support.reviews import review
-from tests.support.webhook import Webhook
+from tests.support.webhook import HOST, Webhook, running_webhook
+
+BODY = json.dumps(review(asking()))
 
 
 def wait_until_not_ready(webhook: Webhook) -> None:
@@ -83,3 +92,107 @@ def test_no_request_is_lost_while_the_cluster_learns_of_the_stop(start: Start) -
 def test_a_start_without_a_certificate_fails_in_one_line(start: Start, broken: str) -> None:
     with pytest.raises(RuntimeError, match=r"did not start: model-injector: server\.tlsCert .* can't be used"):
         start(**{"tlsCert" if broken == "tls.crt" else "tlsKey": "/nowhere"})
+
+
+class Service:
+    """What kube-proxy makes of a Service: new connections go to replicas that are ready, as of a moment ago."""
+
+    LAG = 1.0
+    """Seconds until a change of readiness reaches every node."""
+
+    def __init__(self, replicas: dict[str, Webhook]) -> None:
+        self.replicas = replicas
+        self.endpoints: list[Webhook] = list(replicas.values())
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _follow(self) -> None:
+        while not self._stop.is_set():
+            ready = []
+            for replica in list(self.replicas.values()):
+                with contextlib.suppress(httpx.HTTPError):
+                    if replica.ops("/readyz").status_code == 200:
+                        ready.append(replica)
+            self._stop.wait(self.LAG)
+            self.endpoints = ready
+
+
+class Clients:
+    """API servers that keep their connections, each until its replica ends it."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.counts = [0] * 4
+        self.kept: list[int] = []
+        """How many requests each connection has carried."""
+        self.failures: list[object] = []
+        self._finished = threading.Event()
+        self._threads = [threading.Thread(target=self._send, args=(index,)) for index in range(4)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._finished.set()
+        for thread in self._threads:
+            thread.join(40)
+
+    def _send(self, index: int) -> None:
+        while not self._finished.is_set():
+            replica = self.service.endpoints[index % len(self.service.endpoints)]
+            connection = http.client.HTTPSConnection(HOST, replica.port, context=replica.trust, timeout=30)
+            before = self.counts[index]
+            try:
+                while not self._finished.is_set() and self._ask(connection):
+                    self.counts[index] += 1
+            except (OSError, http.client.HTTPException) as error:
+                self.failures.append(error)
+            finally:
+                connection.close()
+                self.kept.append(self.counts[index] - before)
+
+    def _ask(self, connection: http.client.HTTPSConnection) -> bool:
+        """One request; tells whether the connection goes on."""
+        connection.request("POST", "/mutate", BODY)
+        response = connection.getresponse()
+        response.read()
+        if response.status != 200:
+            self.failures.append(response.status)
+        return response.getheader("connection") != "close"
+
+
+def test_no_request_is_lost_while_replicas_stop_and_others_start(tmp_path: Path) -> None:
+    """A rolling restart of two, under load."""
+    authority = Authority.create()
+    with ExitStack() as stack:
+
+        def begin(name: str) -> Webhook:
+            (tmp_path / name).mkdir()
+            settings = {**SETTINGS, "server": {"drain": 4}}
+            return stack.enter_context(running_webhook(tmp_path / name, settings, authority))
+
+        service = stack.enter_context(Service({name: begin(name) for name in ("one", "other")}))
+        with Clients(service) as clients:
+            for name in ("one", "other"):
+                new = begin(f"{name} again")
+                old, service.replicas[name] = service.replicas[name], new
+                old.process.terminate()
+                assert old.process.wait(30) == 0
+            deadline = time.monotonic() + 120
+            while sum(clients.counts) < 5000 and not clients.failures:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+    assert not clients.failures
+    assert sum(clients.counts) >= 5000
+    assert max(clients.kept) > 100
+    assert len(clients.kept) >= 8  # each went on from an old replica to a new one

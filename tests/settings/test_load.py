@@ -98,7 +98,7 @@ def test_what_kubernetes_puts_into_the_environment_for_a_service_of_our_name_is_
             "{bucket: abc, fetch: {resources: {limits: {memory: 5x}}}}",
             "fetch.resources.limits.memory: '5x' is no quantity",
         ),
-        ("{bucket: abc, fetch: {resources: {limits: {memory: 5}}}}", "setting fetch.resources.limits.memory"),
+        ("{bucket: abc, fetch: {resources: {limits: {memory: [5]}}}}", "setting fetch.resources.limits.memory"),
         (
             "{bucket: abc, fetch: {resources: {requests: {memory: 1Gi}}}}",
             "requests.memory 1Gi is more than limits.memory",

@@ -1,0 +1,1 @@
+"""What `model-injector COMMAND` does, a module each: `add` describes the command and names what runs it."""

@@ -1,0 +1,15 @@
+"""What all commands share."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # argparse has no public name for it
+else:
+    Commands: TypeAlias = argparse.Action
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """The option `--config`, which every command has."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings, as YAML")
