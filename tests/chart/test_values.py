@@ -1,6 +1,7 @@
 """What values do, and which can't be."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -404,3 +405,28 @@ def test_the_notes_say_how_to_try_it_and_warn_of_nothing_by_default() -> None:
     assert "helm test -n y x" in text
     assert "kubectl -n y rollout status deployment/x-model-injector" in text
     assert "WARNING" not in text
+
+
+def documented() -> list[str]:
+    page = (CHART.parents[1] / "docs" / "install.md").read_text()
+    return re.findall(r"```yaml\n# values\.yaml\n(.*?)```", page, re.DOTALL)
+
+
+@pytest.mark.parametrize("number", range(len(documented())))
+def test_the_values_of_the_install_page_can_be(number: int) -> None:
+    values = yaml.safe_load(documented()[number])
+    rendered = render(values)
+    assert rendered.settings["bucket"] == values["bucket"]
+
+
+def test_the_values_that_the_install_page_names_exist() -> None:
+    page = (CHART.parents[1] / "docs" / "install.md").read_text()
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    of_settings = {setting.path for setting in declared()}
+    groups = "|".join(name for name, value in values.items() if isinstance(value, dict))
+    for path in re.findall(rf"[`\s=](?=(?:{groups})\.[a-z])([a-zA-Z]+(?:\.[a-zA-Z]+)+)\b(?!\.io|/)", page):
+        if path in of_settings:
+            continue
+        found = values
+        for key in path.split("."):
+            found = found[key]
