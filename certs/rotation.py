@@ -72,10 +72,12 @@ def successor(
     upcoming = held.upcoming if held.upcoming and is_valid(held.upcoming.parsed, now) else None
     if upcoming is None and (signing is None or now >= renewal_time(signing.parsed)):
         upcoming = create()
-    nobody_trusts = not any(is_valid(certificate, now) for certificate in published)
-    if upcoming and ((is_settled and upcoming == held.upcoming) or (signing is None and nobody_trusts)):
+    starts_anew = signing is None and not any(is_valid(certificate, now) for certificate in published)
+    if upcoming and (starts_anew or (is_settled and upcoming == held.upcoming)):
         signing, upcoming = upcoming, None
     ours = [authority.parsed for authority in (signing, upcoming) if authority]
+    if starts_anew:  # nobody trusts the old ones any more: that may be what someone wanted
+        return Authorities(signing, upcoming, tuple(ours))
     # A Secret that is new, or spoiled, does not tell from whom the replicas have their leaves: the entries do.
     is_whole = held.signing is not None and held.signing.parsed in held.trusted
     others = [

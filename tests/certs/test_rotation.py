@@ -145,6 +145,17 @@ def test_the_bundle_stays_small_however_often_the_secret_is_deleted() -> None:
     assert len(parse_bundle(published)) == 6
 
 
+def test_an_authority_whose_key_is_out_goes_at_once_with_the_secret_and_the_bundles() -> None:
+    """Whether or not a replica has looked in between."""
+    old = first()
+    waiting = step(Authorities(), published=old.bundle)
+    for held in (Authorities(), waiting):
+        after = step(held, published=b"")
+        assert after.signing
+        assert after.trusted == (after.signing.parsed,)
+        assert step(after) == after
+
+
 def test_data_and_back_is_the_same() -> None:
     state = step(first(), NOW + 61 * DAY)
     assert state.upcoming
