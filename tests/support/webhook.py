@@ -75,17 +75,18 @@ def running_webhook(
     *,
     env: Mapping[str, str] | None = None,
     wrapper: Sequence[str] = (),
+    program: Sequence[str | Path] = (sys.executable, "-m", "webhook"),
 ) -> Iterator[Webhook]:
     """Run a webhook on free ports of loopback for as long as the context lasts.
 
-    `env` is added to its environment; `wrapper` is a command that runs it.
+    `env` is added to its environment; `wrapper` is a command that runs `program`, which is this environment's.
     """
     write_certificate(folder, authority or Authority.create())
     files = {"tlsCert": str(folder / "tls.crt"), "tlsKey": str(folder / "tls.key")}
     server = {"host": "127.0.0.1", "port": 0, "opsPort": 0, "drain": 1, **files, **settings.get("server", {})}
     config = folder / "settings.yaml"
     config.write_text(yaml.safe_dump({**settings, "server": server}))
-    command = [*wrapper, sys.executable, "-m", "webhook", "serve", "--config", str(config)]
+    command = [*wrapper, *program, "serve", "--config", str(config)]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MODEL_INJECTOR_")}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
