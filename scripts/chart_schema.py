@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.alias_generators import to_camel
 
-from webhook.settings import Lifetime, Seconds, Settings
+from webhook.fields import Lifetime, Seconds
+from webhook.settings import Settings
 
 Object: TypeAlias = dict[str, Any]
 Strings: TypeAlias = dict[str, str]

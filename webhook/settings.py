@@ -10,65 +10,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from webhook.quantities import parse_duration, parse_quantity
-from webhook.values import EXACT_VERSION, SUBDOMAIN, folder, label
+from webhook.fields import AbsolutePath, KeyPrefix, Lifetime, Quantity, Seconds, SourceName
+from webhook.quantities import parse_quantity
+from webhook.values import EXACT_VERSION, SUBDOMAIN
 
 ENVIRONMENT_PREFIX: Final = "MODEL_INJECTOR_"
 DEFAULT_SOURCE: Final = "default"
 StrategyName: TypeAlias = Literal["s3-init"]
 Verification: TypeAlias = Literal["size", "sha256", "none"]
 _BUCKET: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$"
-
-
-def _duration(value: object) -> object:
-    return parse_duration(value) if isinstance(value, str) and not value.isdigit() else value
-
-
-def _text(value: object) -> object:
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-def _quantity(value: str) -> str:
-    parse_quantity(value)
-    return value
-
-
-def _folder(value: str) -> str:
-    try:
-        return folder(value)
-    except ValueError as error:
-        raise ValueError(f"{value!r} is no absolute path such as /models") from error
-
-
-def _source_name(value: str) -> str:
-    try:
-        return label(value)
-    except ValueError as error:
-        raise ValueError(f"{value!r} is no name that an annotation could ask for, such as research") from error
-
-
-def _no_slashes_around(value: str) -> str:
-    return value.strip("/")
-
-
-_DURATION: Final = WithJsonSchema(
-    {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": r"^(\d+|(\d+h)?(\d+m)?(\d+s)?)$"}]}
-)
-Seconds = Annotated[int, BeforeValidator(_duration), Field(gt=0, le=7 * 24 * 3600), _DURATION]
-Lifetime = Annotated[int, BeforeValidator(_duration), Field(ge=3, le=20 * 365 * 24 * 3600), _DURATION]
-Quantity = Annotated[
-    str, BeforeValidator(_text), AfterValidator(_quantity), WithJsonSchema({"type": ["string", "number"]})
-]
-AbsolutePath = Annotated[str, AfterValidator(_folder)]
-KeyPrefix = Annotated[
-    str,
-    AfterValidator(_no_slashes_around),
-    Field(pattern=r"^/?([A-Za-z0-9!_'()=+@-][A-Za-z0-9!_.'()=+@-]*/?)*$", max_length=512),
-]
 
 
 class _Group(BaseModel):
@@ -254,7 +208,7 @@ class Settings(Location, BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__")
 
-    sources: dict[Annotated[str, AfterValidator(_source_name)], Source] = {}
+    sources: dict[SourceName, Source] = {}
     """More places, by the name that the annotation `source` asks for. Each has the settings above, and a bucket."""
     annotation_prefix: str = Field(default="model-injector.io", pattern=f"^{SUBDOMAIN}$")
     """What the annotations' names begin with, before the slash."""

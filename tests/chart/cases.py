@@ -1,0 +1,90 @@
+"""Values that the chart is rendered with, by what they are about."""
+
+from tests.chart.conftest import JSON
+
+EVERYTHING: JSON = {
+    name: {"enabled": True}
+    for name in ("autoscaling", "serviceMonitor", "prometheusRule", "dashboard", "guard", "networkPolicy")
+}
+CASES: dict[str, JSON] = {
+    "default": {},
+    "everything": EVERYTHING,
+    "cert-manager": {"certificates": {"mode": "cert-manager"}},
+    "an issuer of one's own": {
+        "certificates": {
+            "mode": "cert-manager",
+            "certManager": {"issuerRef": {"name": "ours", "kind": "ClusterIssuer"}},
+        }
+    },
+    "provided": {"certificates": {"mode": "provided", "provided": {"secretName": "ours", "caBundle": "PEM"}}},
+    "one replica that may be missing": {"replicaCount": 1, "webhook": {"failurePolicy": "Ignore"}},
+    "label": {"webhook": {"select": "label", "optIn": True, "objectSelector": {"matchLabels": {"a": "b"}}}},
+    "selectors": {
+        "webhook": {
+            "namespaceSelector": {
+                "matchLabels": {"team": "ml"},
+                "matchExpressions": [
+                    {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["kube-system"]}
+                ],
+            },
+            "objectSelector": {"matchExpressions": [{"key": "a", "operator": "Exists"}]},
+            "matchConditions": [{"name": "more", "expression": "true"}],
+            "annotations": {"x": "y"},
+        }
+    },
+    "host network": {"hostNetwork": True, "server": {"port": 9443, "opsPort": 9080}},
+    "names": {"nameOverride": "models", "commonLabels": {"team": "platform"}},
+    "full name": {"fullnameOverride": "models"},
+    "an account of one's own": {"serviceAccount": {"create": False, "name": "ours"}},
+    "irsa": {"serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/x"}}},
+    "digest": {"image": {"repository": "x/y", "digest": "sha256:" + "0" * 64}, "imagePullSecrets": [{"name": "pull"}]},
+    "pod": {
+        "annotations": {"a": "b"},
+        "podAnnotations": {"c": "d"},
+        "podLabels": {"e": "f"},
+        "env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+        "volumes": [{"name": "more", "emptyDir": {}}],
+        "volumeMounts": [{"name": "more", "mountPath": "/more"}],
+        "affinity": {"nodeAffinity": {}},
+        "nodeSelector": {"kubernetes.io/os": "linux"},
+        "tolerations": [{"operator": "Exists"}],
+        "dnsPolicy": "Default",
+        "priorityClassName": "",
+        "podDisruptionBudget": {"maxUnavailable": "50%"},
+        "topologySpreadConstraints": [
+            {"topologyKey": "x", "maxSkew": 2, "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {}}
+        ],
+        "service": {"annotations": {"g": "h"}},
+    },
+    "network": {
+        "networkPolicy": {
+            "opsFrom": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}],
+            "egress": [{"ports": [{"port": 443}]}],
+        }
+    },
+    "nothing that can be left out": {
+        "networkPolicy": {"enabled": False},
+        "podDisruptionBudget": {"enabled": False},
+        "topologySpreadConstraints": [],
+    },
+    "settings": {
+        "prefix": "models",
+        "layout": "{model}/{version}",
+        "region": "eu-west-1",
+        "endpointUrl": "https://s3.internal",
+        "anonymous": True,
+        "requesterPays": True,
+        "sources": {"research": {"bucket": "research", "layout": "{model}/{version}"}},
+        "annotationPrefix": "models.example.com",
+        "defaults": {"version": "1.0.0", "mountPath": "/models", "verify": "sha256"},
+        "fetch": {
+            "timeout": "1h",
+            "numWorkers": 8,
+            "resources": {"limits": {"cpu": 1}},
+            "env": [{"name": "A", "value": ""}],
+        },
+        "catalog": {"mode": "none"},
+        "server": {"drain": 30},
+        "certificates": {"caLifetime": "720h", "leafLifetime": "24h", "overlap": 120},
+    },
+}
