@@ -4,7 +4,7 @@ from certs.authority import Authority, Leaf
 from certs.cluster import Cluster
 from certs.errors import CertificateError
 from certs.source import Auto, Files, Source, Standing
-from certs.trust import fault, load_into, parse_bundle
+from certs.trust import fault, load_into, out_of_time, parse_bundle
 
 __all__ = [
     "Authority",
@@ -17,5 +17,6 @@ __all__ = [
     "Standing",
     "fault",
     "load_into",
+    "out_of_time",
     "parse_bundle",
 ]

@@ -66,16 +66,23 @@ def in_memory(leaf: Leaf) -> Iterator[str]:
         os.close(descriptor)
 
 
-def fault(leaf: Leaf, bundle: bytes, host: str, now: datetime) -> str | None:
-    """Why a client that trusts `bundle` (PEM) and knows the server as `host` does not take `leaf`; None where it does.
-
-    Both ends of a handshake, in memory: the answer is TLS' own.
-    """
+def out_of_time(leaf: Leaf, now: datetime) -> str | None:
+    """Why a leaf is not valid now; None where it is."""
     certificate = x509.load_pem_x509_certificate(leaf.certificate)
     if now < certificate.not_valid_before_utc:
         return f"the certificate is valid only from {certificate.not_valid_before_utc:%Y-%m-%d %H:%M:%SZ}"
     if now >= certificate.not_valid_after_utc:
         return f"the certificate has expired at {certificate.not_valid_after_utc:%Y-%m-%d %H:%M:%SZ}"
+    return None
+
+
+def fault(leaf: Leaf, bundle: bytes, host: str, now: datetime) -> str | None:
+    """Why a client that trusts `bundle` (PEM) and knows the server as `host` does not take `leaf`; None where it does.
+
+    Both ends of a handshake, in memory: the answer is TLS' own.
+    """
+    if untimely := out_of_time(leaf, now):
+        return untimely
     trusted = [each for each in parse_bundle(bundle) if is_valid(each, now)]
     if not trusted:
         return "the caBundle has no valid certificate"

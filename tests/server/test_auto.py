@@ -338,3 +338,14 @@ def test_a_certificate_of_someone_elses_has_to_verify_against_the_clusters_bundl
             until(lambda expected=expected: expected in readiness(webhook))  # type: ignore[misc]
         assert {method for method, _ in api.requests} == {"GET"}
         assert SECRET not in api.objects
+
+
+def test_an_answer_that_makes_no_sense_stops_nothing(api: ApiServer, replica: Replica) -> None:
+    with replica() as webhook:
+        until(lambda: is_ready(webhook))
+        sane = api.objects[CONFIGURATION]
+        api.objects[CONFIGURATION] = {"metadata": {"resourceVersion": "1"}, "webhooks": [{"name": "x"}]}
+        until(lambda: webhook.metrics()["model_injector_certificate_errors_total"] >= 1)
+        assert is_ready(webhook)
+        api.objects[CONFIGURATION] = sane
+        shake_hands(webhook, bundles(api)[0])

@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import ssl
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,20 @@ def test_a_key_with_a_passphrase_is_a_fault_and_no_question_at_the_terminal(star
     path.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked))
     with pytest.raises(RuntimeError, match=r"did not start: model-injector: server\.tlsCert"):
         start(tlsKey=str(path))
+
+
+def test_a_certificate_that_is_over_is_not_ready_to_be_asked(start: Start) -> None:
+    authority = Authority.create()
+    webhook = start(authority, tlsPoll=1)
+    assert webhook.ops("/readyz").text == "ok"
+    leaf = authority.issue([HOST], timedelta(seconds=2))
+    (webhook.folder / "tls.crt").write_bytes(leaf.certificate)
+    (webhook.folder / "tls.key").write_bytes(leaf.key)
+    deadline = time.monotonic() + 20
+    while not webhook.ops("/readyz").text.startswith("the certificate has expired at "):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    write_certificate(webhook.folder, authority)
+    while webhook.ops("/readyz").text != "ok":
+        assert time.monotonic() < deadline + 20
+        time.sleep(0.1)

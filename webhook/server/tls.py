@@ -12,7 +12,7 @@ from typing import Final
 
 from cryptography import x509
 
-from certs import Auto, CertificateError, Cluster, Files, Leaf, Source, fault, load_into, parse_bundle
+from certs import Auto, CertificateError, Cluster, Files, Leaf, Source, fault, load_into, out_of_time, parse_bundle
 from webhook.errors import InvalidSettings
 from webhook.server.log import FIELDS
 from webhook.server.metrics import Metrics
@@ -83,10 +83,17 @@ class Keeper:
             self.metrics.certificate_errors.inc()
             if problem != self._problem:
                 _log.error("certificate not reloaded, the old one stays: %s", problem)
+        except Exception:  # noqa: BLE001 - whatever the cluster has answered, admission goes on
+            problem = "unexpected error; the log has its traceback"
+            self.metrics.certificate_errors.inc()
+            _log.exception("certificate not reloaded, the old one stays")
         self._problem = problem
         fault = await asyncio.to_thread(self._fault)
         if fault != self.health.certificate and self._leaf:
-            _log.log(logging.ERROR if fault else logging.INFO, "trust", extra={FIELDS: {"fault": fault}})
+            if fault:
+                _log.error("not trusted by the API server", extra={FIELDS: {"fault": fault}})
+            elif self._bundles:
+                _log.info("trusted by the API server")
         self.health.certificate = fault
 
     def _use(self, leaf: Leaf) -> None:
@@ -103,15 +110,15 @@ class Keeper:
         """Why the API server would not trust this server."""
         if self._leaf is None:
             return self._problem or "no certificate yet"
+        now = self._source.now()
         if self._bundles is None:
-            return None
+            return out_of_time(self._leaf, now)
         if not self._bundles:
             return "the MutatingWebhookConfiguration does not exist, or has no entries"
         ends = [
             max((each.not_valid_after_utc for each in parse_bundle(bundle)), default=None) for bundle in self._bundles
         ]
         self.metrics.certificate_expiry.labels("ca").set(min(end.timestamp() if end else 0 for end in ends))
-        now = self._source.now()
         return next(filter(None, (fault(self._leaf, each, self._host, now) for each in self._bundles)), None)
 
 
