@@ -11,11 +11,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Self
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    InvalidSignature,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+    x509.InvalidVersion,
+)
+"""What the library raises, sooner or later, for a certificate or a key that someone has spoiled."""
 _BACKDATED: Final = timedelta(minutes=5)  # for clocks that are behind ours
 
 
@@ -59,14 +69,14 @@ class Authority:
         """An authority from its PEM. Raises ValueError for what is none of ours, never with the key in the message."""
         try:
             parsed = x509.load_pem_x509_certificate(certificate)
-            private = serialization.load_pem_private_key(key, password=None)
+            parsed.verify_directly_issued_by(parsed)
             signs = parsed.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-        except (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound):
+            private = serialization.load_pem_private_key(key, password=None)
+            fits = isinstance(private, ec.EllipticCurvePrivateKey) and private.public_key() == parsed.public_key()
+        except UNREADABLE:
             raise ValueError("no certificate and key of an authority") from None
-        if not signs or not isinstance(private, ec.EllipticCurvePrivateKey):
-            raise ValueError("no authority with an elliptic key")
-        if private.public_key() != parsed.public_key():
-            raise ValueError("the authority's key is not its certificate's")
+        if not (signs and fits):
+            raise ValueError("no authority, or the key of another")
         return cls(certificate, key)
 
     @property

@@ -49,6 +49,11 @@ class Authorities:
             data |= {"upcoming.crt": self.upcoming.certificate, "upcoming.key": self.upcoming.key}
         return data
 
+    def summary(self) -> dict[str, str | int | None]:
+        """For a log: serial numbers, as `certs show` has them, and how many certificates are trusted."""
+        signing, upcoming = (each and f"{each.parsed.serial_number:x}" for each in (self.signing, self.upcoming))
+        return {"signing": signing, "upcoming": upcoming, "trusted": len(self.trusted)}
+
     @property
     def bundle(self) -> bytes:
         """What every entry should have as its caBundle (PEM)."""

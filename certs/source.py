@@ -3,6 +3,7 @@
 Both block while they look, and are used by one thread at a time.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,32 +13,34 @@ from typing import Final, Protocol
 
 from cryptography import x509
 
-from certs.authority import Authority, Leaf, renewal_time
+from certs.authority import UNREADABLE, Authority, Leaf, renewal_time
 from certs.cluster import Cluster, Read
 from certs.errors import CertificateError, Conflict, NotFound
 from certs.rotation import Authorities, successor
 from certs.trust import is_valid, parse_bundle
 
+_log = logging.getLogger(__name__)
 _TRIES: Final = 5
 """How often a pass begins anew when other replicas were faster."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What a look has found: what to serve with, and what the entries of the webhook configuration have as caBundle.
+    """What is known after a look: what to serve with, and what the entries of the configuration have as caBundle.
 
-    No bundles at all: nobody asked for them to be compared.
+    Each is the newest that could be had, and `problem` tells what could not. No bundles at all: nobody compares.
     """
 
-    leaf: Leaf
+    leaf: Leaf | None
     bundles: tuple[bytes, ...] | None
+    problem: str | None
 
 
 class Source(Protocol):
     """Where the certificate comes from."""
 
     def look(self) -> Standing:
-        """One pass. Raises CertificateError; then everything stays as the last pass left it."""
+        """One pass."""
 
     def now(self) -> datetime:
         """The time by the clock that counts."""
@@ -51,17 +54,29 @@ class Files:
 
     def __init__(self, certificate: Path, key: Path, cluster: Cluster | None = None) -> None:
         self._certificate, self._key, self._cluster = certificate, key, cluster
+        self._leaf: Leaf | None = None
+        self._bundles: tuple[bytes, ...] | None = () if cluster else None
 
     def look(self) -> Standing:
         """Read the files, and the bundles."""
-        return Standing(self.read(), tuple(_bundles(self._cluster).content.values()) if self._cluster else None)
+        problems = []
+        try:
+            self._leaf = self.read()
+        except CertificateError as error:
+            problems.append(str(error))
+        try:
+            if self._cluster:
+                self._bundles = tuple(_bundles(self._cluster).content.values())
+        except CertificateError as error:
+            problems.append(str(error))
+        return Standing(self._leaf, self._bundles, "; ".join(problems) or None)
 
     def read(self) -> Leaf:
         """The files alone. Raises CertificateError where they can't be read, or hold no certificate."""
         try:
             leaf = Leaf(self._certificate.read_bytes(), self._key.read_bytes())
             x509.load_pem_x509_certificate(leaf.certificate)
-        except (OSError, ValueError) as error:
+        except (OSError, *UNREADABLE) as error:
             raise CertificateError(str(error)) from error
         return leaf
 
@@ -90,7 +105,9 @@ class Auto:
         self._ca_lifetime, self._leaf_lifetime, self._overlap = ca_lifetime, leaf_lifetime, overlap
         self._seen: tuple[Authority, float] | None = None
         """The upcoming authority that all entries have had since this (monotonic) time."""
-        self._issued: tuple[Leaf, Authority] | None = None
+        self._leaf: Leaf | None = None
+        self._issuer: Authority | None = None
+        self._bundles: tuple[bytes, ...] = ()
 
     def now(self) -> datetime:
         """The API server's time."""
@@ -98,19 +115,24 @@ class Auto:
 
     def look(self) -> Standing:
         """Keep the Secret and the caBundles, and renew the leaf where it is time."""
+        problem: str | None = "the Secret or the caBundles were changed by others, again and again"
         for _ in range(_TRIES):
             try:
-                authorities, bundles = self._keep()
+                problem = self._renew(self._keep().signing)
+                break
             except Conflict:
                 continue
-            return Standing(self._leaf(authorities.signing), bundles)
-        raise CertificateError("the Secret or the caBundles were changed by others, again and again")
+            except CertificateError as error:
+                problem = str(error)
+                break
+        return Standing(self._leaf, self._bundles, problem)
 
-    def _keep(self) -> tuple[Authorities, tuple[bytes, ...]]:
+    def _keep(self) -> Authorities:
         # In this order: others write the Secret first, so what the entries have is never newer than our Secret.
         entries = _bundles(self._cluster)
+        self._bundles = tuple(entries.content.values())
         secret = self._secret()
-        published = [parse_bundle(bundle) for bundle in entries.content.values()]
+        published = [parse_bundle(bundle) for bundle in self._bundles]
         held = Authorities.parse(secret.content)
         wanted = successor(
             held,
@@ -121,11 +143,12 @@ class Auto:
         )
         if wanted != held:
             self._cluster.write_secret(secret, wanted.data())
-        bundles = tuple(entries.content.values())
+            _log.info("authorities changed", extra={"fields": wanted.summary()})
         if any(bundle != wanted.trusted for bundle in published):
             self._cluster.write_bundles(entries, wanted.bundle)
-            bundles = (wanted.bundle,) * len(bundles)
-        return wanted, bundles
+            self._bundles = (wanted.bundle,) * len(published)
+            _log.info("caBundle written", extra={"fields": wanted.summary()})
+        return wanted
 
     def _secret(self) -> Read:
         try:
@@ -142,18 +165,17 @@ class Auto:
             self._seen = (upcoming, monotonic())
         return monotonic() - self._seen[1] >= self._overlap.total_seconds()
 
-    def _leaf(self, signing: Authority | None) -> Leaf:
-        now = self.now()
-        if self._issued:
-            leaf, issuer = self._issued
-            certificate = x509.load_pem_x509_certificate(leaf.certificate)
-            is_fresh = is_valid(certificate, now) and now < renewal_time(certificate)
-            if signing is None or (issuer == signing and is_fresh):
-                return leaf
+    def _renew(self, signing: Authority | None) -> str | None:
+        """A new leaf, where it is time for one; gives why there is none at all."""
         if signing is None:
-            raise CertificateError("the new authority may not sign yet: API servers have to see it first")
-        self._issued = (signing.issue(self._hosts, self._leaf_lifetime, now), signing)
-        return self._issued[0]
+            return None if self._leaf else "a new authority may not sign yet: API servers have to see it first"
+        now = self.now()
+        if self._leaf and self._issuer == signing:
+            certificate = x509.load_pem_x509_certificate(self._leaf.certificate)
+            if is_valid(certificate, now) and now < renewal_time(certificate):
+                return None
+        self._leaf, self._issuer = signing.issue(self._hosts, self._leaf_lifetime, now), signing
+        return None
 
 
 def _bundles(cluster: Cluster) -> Read:

@@ -1,17 +1,17 @@
 """What a client trusts: bundles of certificates, and whether they make it take a leaf."""
 
+import contextlib
 import os
 import re
 import ssl
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certs.authority import Leaf
+from certs.authority import UNREADABLE, Leaf
 
 _BLOCK: Final = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----", re.ASCII)
 _NO_CHECK_TIME: Final = 0x200000
@@ -19,13 +19,15 @@ _NO_CHECK_TIME: Final = 0x200000
 
 
 def parse_bundle(pem: bytes) -> tuple[x509.Certificate, ...]:
-    """The certificates of a bundle (PEM), each once; what is no certificate is left out."""
+    """The certificates of a bundle (PEM), each once; what no client could read is left out."""
     found: dict[x509.Certificate, None] = {}
+    reader = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     for block in _BLOCK.findall(pem):
-        try:
-            found[x509.load_pem_x509_certificate(block)] = None
-        except ValueError:
-            continue
+        with contextlib.suppress(*UNREADABLE, ssl.SSLError):
+            certificate = x509.load_pem_x509_certificate(block)
+            _ = certificate.extensions, certificate.public_key()  # read only now
+            reader.load_verify_locations(cadata=block.decode())
+            found[certificate] = None
     return tuple(found)
 
 
@@ -50,7 +52,7 @@ def load_into(context: ssl.SSLContext, leaf: Leaf) -> None:
             each.load_cert_chain(path, password=str)  # an empty one: never a prompt
 
 
-@contextmanager
+@contextlib.contextmanager
 def in_memory(leaf: Leaf) -> Iterator[str]:
     """The path of a file with a leaf's certificate and key, for as long as the context lasts.
 
@@ -88,9 +90,9 @@ def fault(leaf: Leaf, bundle: bytes, host: str, now: datetime) -> str | None:
         return "the caBundle has no valid certificate"
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.verify_flags |= _NO_CHECK_TIME | ssl.VERIFY_X509_PARTIAL_CHAIN
-    client.load_verify_locations(cadata=to_bundle(trusted).decode())
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
+        client.load_verify_locations(cadata=to_bundle(trusted).decode())
         load_into(server, leaf)
         _shake_hands(client, server, host)
     except ssl.SSLCertVerificationError as error:

@@ -168,7 +168,7 @@ class Certificates(_Group):
     """auto: how long an authority lives. It is replaced after two thirds of that."""
     leaf_lifetime: Lifetime = 7 * 24 * 3600
     """auto: how long a replica's certificate lives. It is renewed after two thirds of that; none survives a restart."""
-    overlap: Seconds = 60
+    overlap: Annotated[Seconds, Field(le=3600)] = 60
     """auto: how long API servers are given to see a new authority in the caBundle before anything is signed with it."""
 
     @model_validator(mode="after")
@@ -181,14 +181,16 @@ class Certificates(_Group):
                     raise ValueError(f"mode auto needs {to_camel(name)}")
             if self.leaf_lifetime * 3 > self.ca_lifetime:
                 raise ValueError("leafLifetime is more than a third of caLifetime, and would outlive the authority")
+            if self.overlap * 6 > self.ca_lifetime:
+                raise ValueError("overlap is more than a sixth of caLifetime: the old authority would end before")
         return self
 
 
 class Server(_Group):
     """How `model-injector serve` listens."""
 
-    host: str = "0.0.0.0"  # noqa: S104 - a pod's server listens on the pod's address, which it does not know
-    """The address of both ports."""
+    host: str = ""
+    """The address of both ports. Empty is every one, of IPv4 and IPv6: a pod does not know its own beforehand."""
     port: int = Field(default=8443, ge=0, le=65535)
     """TLS: /mutate. 0 takes a free one."""
     ops_port: int = Field(default=8080, ge=0, le=65535)

@@ -304,7 +304,7 @@ def test_an_api_server_that_is_away_changes_nothing_for_who_is_ready(api: ApiSer
         until(lambda: webhook.metrics()["model_injector_certificate_errors_total"] >= 2)
         assert is_ready(webhook)
         shake_hands(webhook, bundles(api)[0])
-        told = [line["message"] for line in webhook.log() if "the API server answers 503" in line["message"]]
+        told = [line for line in webhook.log() if "the API server answers 503" in line.get("problem", "")]
         assert len(told) == 1  # not once for each try
 
 

@@ -2,12 +2,13 @@
 
 import json
 import os
+import signal
 import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,8 @@ def running_webhook(
         try:
             process.wait(_STOP_SECONDS)
         finally:
-            process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # a wrapper's child as well
             process.wait()
 
 

@@ -76,6 +76,7 @@ def _write(file: Path, content: bytes, mode: int) -> None:
             opened.write(content)
         new.replace(file)
     except OSError as error:
+        new.unlink(missing_ok=True)
         raise InvalidSettings(f"certs issue: {error}") from error
 
 

@@ -147,8 +147,9 @@ def server(app: ASGIApp, context: ssl.SSLContext | None = None) -> uvicorn.Serve
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    dual_stack = not host and socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if dual_stack or ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048, dualstack_ipv6=host == "::")
+        return socket.create_server((host, port), family=family, backlog=2048, dualstack_ipv6=dual_stack)
     except OSError as error:
-        raise InvalidSettings(f"can't listen on {host} port {port}: {error}") from error
+        raise InvalidSettings(f"can't listen on {host or 'any address'} port {port}: {error}") from error

@@ -72,29 +72,37 @@ class Keeper:
             await asyncio.sleep(min(seconds, _EAGER_SECONDS) if self.health.certificate else seconds)
 
     async def _look(self) -> None:
-        problem = None
         try:
             standing = await asyncio.to_thread(self._source.look)
+            problem = standing.problem
             self._bundles = standing.bundles
             # Not in another thread: a handshake between the change of the certificate and that of its key would fail.
-            self._use(standing.leaf)
-        except (CertificateError, OSError) as error:
+            if standing.leaf:
+                self._use(standing.leaf)
+            fault = await asyncio.to_thread(self._fault, problem)
+        except (ssl.SSLError, OSError) as error:
             problem = str(error)
+            fault = await asyncio.to_thread(self._fault, problem)
+        except Exception as error:  # noqa: BLE001 - whatever the cluster has answered, admission goes on
+            problem, fault = f"unexpected {type(error).__name__}", self.health.certificate
+            if problem != self._problem:
+                _log.exception("unexpected error")
+        self._tell(problem, fault)
+
+    def _tell(self, problem: str | None, fault: str | None) -> None:
+        """What is wrong, each once."""
+        if problem:
             self.metrics.certificate_errors.inc()
             if problem != self._problem:
-                _log.error("certificate not reloaded, the old one stays: %s", problem)
-        except Exception:  # noqa: BLE001 - whatever the cluster has answered, admission goes on
-            problem = "unexpected error; the log has its traceback"
-            self.metrics.certificate_errors.inc()
-            _log.exception("certificate not reloaded, the old one stays")
-        self._problem = problem
-        fault = await asyncio.to_thread(self._fault)
+                _log.error(
+                    "certificate not renewed" if self._leaf else "no certificate", extra={FIELDS: {"problem": problem}}
+                )
         if fault != self.health.certificate and self._leaf:
             if fault:
                 _log.error("not trusted by the API server", extra={FIELDS: {"fault": fault}})
             elif self._bundles:
                 _log.info("trusted by the API server")
-        self.health.certificate = fault
+        self._problem, self.health.certificate = problem, fault
 
     def _use(self, leaf: Leaf) -> None:
         if leaf == self._leaf:
@@ -106,15 +114,15 @@ class Keeper:
         self.metrics.certificate_expiry.labels("leaf").set(end.timestamp())
         _log.info("certificate loaded", extra={FIELDS: {"expires": end.isoformat()}})
 
-    def _fault(self) -> str | None:
+    def _fault(self, problem: str | None) -> str | None:
         """Why the API server would not trust this server."""
         if self._leaf is None:
-            return self._problem or "no certificate yet"
+            return problem or "no certificate yet"
         now = self._source.now()
         if self._bundles is None:
             return out_of_time(self._leaf, now)
         if not self._bundles:
-            return "the MutatingWebhookConfiguration does not exist, or has no entries"
+            return problem or "the MutatingWebhookConfiguration does not exist, or has no entries"
         ends = [
             max((each.not_valid_after_utc for each in parse_bundle(bundle)), default=None) for bundle in self._bundles
         ]
