@@ -50,9 +50,9 @@ class Authorities:
         return data
 
     def summary(self) -> dict[str, str | int | None]:
-        """For a log: serial numbers, as `certs show` has them, and how many certificates are trusted."""
-        signing, upcoming = (each and f"{each.parsed.serial_number:x}" for each in (self.signing, self.upcoming))
-        return {"signing": signing, "upcoming": upcoming, "trusted": len(self.trusted)}
+        """For a log: serial numbers, and how many certificates are trusted."""
+        serials = (f"{each.parsed.serial_number:x}" if each else None for each in (self.signing, self.upcoming))
+        return dict(zip(("signing", "upcoming"), serials, strict=True)) | {"trusted": len(self.trusted)}
 
     @property
     def bundle(self) -> bytes:

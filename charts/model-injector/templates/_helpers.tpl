@@ -13,8 +13,8 @@
 {{- end }}
 
 {{- define "model-injector.releaseLabels" -}}
-app.kubernetes.io/name: {{ include "model-injector.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "model-injector.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- /* Of the webhook's pods, and no others. */ -}}
@@ -24,13 +24,11 @@ app.kubernetes.io/component: webhook
 {{- end }}
 
 {{- define "model-injector.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{ include "model-injector.releaseLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $ours := dict
+  "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
+  "app.kubernetes.io/version" .Chart.AppVersion
+  "app.kubernetes.io/managed-by" .Release.Service }}
+{{- merge (include "model-injector.releaseLabels" . | fromYaml) $ours (.Values.commonLabels | default dict) | toYaml }}
 {{- end }}
 
 {{- define "model-injector.serviceAccountName" -}}
@@ -60,6 +58,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- range $name := list "bucket" "prefix" "layout" "region" "endpointUrl" "anonymous" "requesterPays" "sources" "annotationPrefix" "defaults" "fetch" "catalog" "server" }}
 {{- with index $.Values $name }}{{ $_ := set $settings $name . }}{{ end }}
 {{- end }}
+{{- if eq (int .Values.server.port) (int .Values.server.opsPort) }}
+{{- fail "server.port and server.opsPort are the same" }}
+{{- end }}
 {{- $fullname := include "model-injector.fullname" . }}
 {{- $certificates := dict "mode" .Values.certificates.mode "webhookConfiguration" .Values.webhook.name "hosts" (list (printf "%s.%s.svc" $fullname .Release.Namespace)) }}
 {{- if eq .Values.certificates.mode "auto" }}
@@ -71,22 +72,24 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- merge $settings (dict "certificates" $certificates) | toYaml }}
 {{- end }}
 
-{{- /* Which namespaces' pods are looked at. The first expression stands here, where no value replaces it. */ -}}
-{{- define "model-injector.namespaceSelector" -}}
-matchExpressions:
-  - key: kubernetes.io/metadata.name
-    operator: NotIn
-    values: {{ list "kube-system" "kube-node-lease" .Release.Namespace | uniq | toJson }}
-  - key: {{ .Values.annotationPrefix }}/inject
-    operator: {{ ternary "In" "NotIn" .Values.webhook.optIn }}
-    values: [{{ ternary "true" "false" .Values.webhook.optIn | quote }}]
-  {{- with .Values.webhook.namespaceSelector.matchExpressions }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
-{{- with .Values.webhook.namespaceSelector.matchLabels }}
-matchLabels:
-  {{- toYaml . | nindent 2 }}
+{{- /* Which pods are looked at. The first expression stands here, where no value replaces it. */ -}}
+{{- define "model-injector.selectors" -}}
+{{- $inject := printf "%s/inject" .Values.annotationPrefix }}
+{{- $namespaces := deepCopy .Values.webhook.namespaceSelector }}
+{{- $never := dict "key" "kubernetes.io/metadata.name" "operator" "NotIn" "values" (list "kube-system" "kube-node-lease" .Release.Namespace | uniq) }}
+{{- $chosen := dict "key" $inject "operator" (ternary "In" "NotIn" .Values.webhook.optIn) "values" (list (ternary "true" "false" .Values.webhook.optIn)) }}
+{{- $_ := set $namespaces "matchExpressions" (concat (list $never $chosen) ($namespaces.matchExpressions | default list)) }}
+{{- $pods := deepCopy .Values.webhook.objectSelector }}
+{{- if eq .Values.webhook.select "label" }}
+{{- $label := dict "key" $inject "operator" "In" "values" (list "true") }}
+{{- $_ := set $pods "matchExpressions" (prepend ($pods.matchExpressions | default list) $label) }}
 {{- end }}
+{{- dict "namespaceSelector" $namespaces "objectSelector" $pods | toYaml }}
+{{- end }}
+
+{{- /* The configuration's only entry. Two releases' entries have different names: API servers' metrics go by them. */ -}}
+{{- define "model-injector.entry" -}}
+{{- if eq .Values.webhook.name "model-injector" }}pods.model-injector.io{{ else }}pods.{{ .Values.webhook.name }}.model-injector.io{{ end }}
 {{- end }}
 
 {{- /* CEL: pods that kubelet only mirrors from a file, and pods that say no, are left alone. */ -}}
@@ -99,4 +102,7 @@ matchLabels:
   expression: >-
     !has(object.metadata.annotations) || !({{ $inject }} in object.metadata.annotations)
     || object.metadata.annotations[{{ $inject }}] != 'false'
+{{- with .Values.webhook.matchConditions }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
