@@ -12,14 +12,16 @@ from pydantic.alias_generators import to_camel
 
 from webhook.fields import Lifetime, Seconds
 from webhook.settings import Settings
+from webhook.values import SUBDOMAIN
 
 Object: TypeAlias = dict[str, Any]
 Strings: TypeAlias = dict[str, str]
 Objects: TypeAlias = list[Object]
 Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
-Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
+Name: TypeAlias = Annotated[str, Field(pattern=f"^{SUBDOMAIN}$", max_length=63)]
+ServiceName: TypeAlias = Annotated[str, Field(pattern=r"^([a-z]([a-z0-9-]*[a-z0-9])?)?$", max_length=63)]
 Percent: TypeAlias = Annotated[str, Field(pattern=r"^\d{1,3}%$")]
-OfTheChart: Final = ("server", "certificates")
+OF_THE_CHART: Final = ("server", "certificates")
 """Settings of which the chart has a group of the same name, but not all of it: the rest follows from the release."""
 
 
@@ -53,6 +55,11 @@ class Certificates(_Group):
     provided: Provided
 
 
+class Selector(_Group):
+    match_labels: Strings = {}
+    match_expressions: Objects = []
+
+
 class Webhook(_Group):
     name: Name
     failure_policy: Literal["Fail", "Ignore"]
@@ -60,8 +67,8 @@ class Webhook(_Group):
     reinvocation_policy: Literal["IfNeeded", "Never"]
     select: Literal["annotations", "label"]
     opt_in: bool
-    namespace_selector: Object
-    object_selector: Object
+    namespace_selector: Selector
+    object_selector: Selector
     match_conditions: Objects
     annotations: Strings
 
@@ -87,7 +94,7 @@ class ServiceAccount(_Group):
 
 class PodDisruptionBudget(_Group):
     enabled: bool
-    max_unavailable: int | Percent
+    max_unavailable: Annotated[int, Field(ge=0)] | Percent
 
 
 class Service(_Group):
@@ -127,6 +134,8 @@ class Dashboard(_Group):
 
 class Test(_Group):
     namespace: Name
+    service_account_name: str
+    annotations: Strings
 
 
 class Values(_Group):
@@ -139,8 +148,8 @@ class Values(_Group):
     replica_count: Annotated[int, Field(ge=1)]
     image: Image
     image_pull_secrets: Objects
-    name_override: str
-    fullname_override: str
+    name_override: ServiceName
+    fullname_override: ServiceName
     service_account: ServiceAccount
     common_labels: Strings
     annotations: Strings
@@ -160,7 +169,7 @@ class Values(_Group):
     node_selector: Strings
     tolerations: Objects
     host_network: bool
-    dns_policy: Literal["", "ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]
+    dns_policy: Literal["", "ClusterFirst", "ClusterFirstWithHostNet", "Default"]
     service: Service
     autoscaling: Autoscaling
     network_policy: NetworkPolicy
@@ -173,18 +182,27 @@ class Values(_Group):
 def values_schema() -> str:
     """The file's content."""
     settings = {
-        name: (field.annotation, field) for name, field in Settings.model_fields.items() if name not in OfTheChart
+        name: (field.annotation, field) for name, field in Settings.model_fields.items() if name not in OF_THE_CHART
     }
     whole = create_model("Everything", __base__=Values, **settings)  # type: ignore[call-overload]
     schema = whole.model_json_schema(by_alias=True)
     schema["properties"] |= {"global": {"type": "object"}, "enabled": {"type": "boolean"}}
     schema["properties"]["layout"] = {"enum": ["", *schema["properties"]["layout"]["enum"]]}
-    found = _without(schema, {"title", "default", "required"})
+    # Groups and numbers can't be dropped with a null; lists and mappings that are empty by default can.
+    schema["required"] = [
+        "annotationPrefix",
+        *(each for each in schema["required"] if _stays(schema["properties"][each])),
+    ]
+    found = _without(schema, {"title", "default"})
     return json.dumps({"$schema": "http://json-schema.org/draft-07/schema#", **found}, indent=2) + "\n"
 
 
+def _stays(schema: Any) -> bool:
+    return "$ref" in schema or schema.get("type") in ("integer", "boolean")
+
+
 def _without(schema: Any, keys: set[str]) -> Any:
-    """A schema without these keywords: titles say nothing, and Helm has merged the defaults in before it asks."""
+    """A schema without these keywords: titles say nothing, and defaults stand in values.yaml and docs/settings.md."""
     if isinstance(schema, list):
         return [_without(each, keys) for each in schema]
     if not isinstance(schema, dict):

@@ -40,17 +40,25 @@ def _no_slashes_around(value: str) -> str:
 
 
 _DURATION: Final = WithJsonSchema(
-    {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": r"^(\d+|(\d+h)?(\d+m)?(\d+s)?)$"}]}
+    {
+        "anyOf": [
+            {"type": "integer", "minimum": 1},
+            {"type": "string", "pattern": r"^[1-9]\d*$|^(\d+h)?(\d+m)?\d+s$|^(\d+h)?\d+m$|^\d+h$"},
+        ]
+    }
 )
 Seconds = Annotated[int, BeforeValidator(_duration), Field(gt=0, le=7 * 24 * 3600), _DURATION]
 Lifetime = Annotated[int, BeforeValidator(_duration), Field(ge=3, le=20 * 365 * 24 * 3600), _DURATION]
 Quantity = Annotated[
-    str, BeforeValidator(_text), AfterValidator(_quantity), WithJsonSchema({"type": ["string", "number"]})
+    str,
+    BeforeValidator(_text),
+    AfterValidator(_quantity),
+    WithJsonSchema({"type": ["string", "number"], "pattern": r"^[0-9.]+([a-zA-Z]+|[eE][+-]?\d+)?$"}),
 ]
-AbsolutePath = Annotated[str, AfterValidator(_folder)]
+AbsolutePath = Annotated[str, AfterValidator(_folder), WithJsonSchema({"type": "string", "pattern": "^/"})]
 KeyPrefix = Annotated[
     str,
     AfterValidator(_no_slashes_around),
     Field(pattern=r"^/?([A-Za-z0-9!_'()=+@-][A-Za-z0-9!_.'()=+@-]*/?)*$", max_length=512),
 ]
-SourceName = Annotated[str, AfterValidator(_source_name)]
+SourceName = Annotated[str, AfterValidator(_source_name), Field(pattern=r"^[A-Za-z0-9]")]

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -23,6 +23,18 @@ DEFAULT_SOURCE: Final = "default"
 StrategyName: TypeAlias = Literal["s3-init"]
 Verification: TypeAlias = Literal["size", "sha256", "none"]
 _BUCKET: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$"
+
+
+_ENV: Final = {
+    "type": "object",
+    "required": ["name"],
+    "properties": {
+        "name": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+        "value": {"type": "string"},
+        "valueFrom": {"type": "object"},
+    },
+    "additionalProperties": False,
+}
 
 
 class _Group(BaseModel):
@@ -125,7 +137,7 @@ class Fetch(_Group):
     )
     """Certificates (PEM) that it trusts besides the image's: for a private endpoint or a proxy that looks inside TLS.
     They travel in the pod, so that no ConfigMap is needed in anyone's namespace."""
-    env: tuple[dict[str, Any], ...] = ()
+    env: tuple[Annotated[dict[str, Any], WithJsonSchema(_ENV)], ...] = ()
     """More environment, as a container has it (`name` and `value`, or `valueFrom`): proxies, credentials of a store
     that is not AWS."""
 

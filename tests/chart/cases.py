@@ -87,4 +87,16 @@ CASES: dict[str, JSON] = {
         "server": {"drain": 30},
         "certificates": {"caLifetime": "720h", "leafLifetime": "24h", "overlap": 120},
     },
+    "odd": {
+        "nameOverride": "true",
+        "fullnameOverride": "null",
+        "commonLabels": {"version": "1.0", "yes": "no"},
+        "podAnnotations": {"quoted": "a \"b\" 'c'\nd: e"},
+        "fetch": {"env": [{"name": "A", "value": "="}, {"name": "B", "value": "<<"}, {"name": "C", "value": "on"}]},
+        "affinity": None,
+        "tolerations": None,
+        "topologySpreadConstraints": [
+            {"topologyKey": "x", "maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway", "matchLabelKeys": ["a"]}
+        ],
+    },
 }

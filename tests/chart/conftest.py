@@ -51,11 +51,16 @@ class Rendered(dict[tuple[str, str], JSON]):
         return found
 
     @property
-    def settings(self) -> JSON:
-        """What the webhook reads."""
+    def settings_file(self) -> str:
+        """The file that the webhook reads."""
         volumes = {each["name"]: each for each in self.pod["spec"]["volumes"]}
-        data = self["ConfigMap", volumes["settings"]["configMap"]["name"]]["data"]
-        found: JSON = yaml.safe_load(data["settings.yaml"])
+        text: str = self["ConfigMap", volumes["settings"]["configMap"]["name"]]["data"]["settings.yaml"]
+        return text
+
+    @property
+    def settings(self) -> JSON:
+        """What stands in it."""
+        found: JSON = yaml.safe_load(self.settings_file)
         return found
 
 

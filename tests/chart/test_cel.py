@@ -123,10 +123,12 @@ def test_the_guard_refuses_half_a_set_of_credentials(environment: tuple[str, ...
     assert verdicts(changed, {"credentials": False}) == []
 
 
-def test_the_guard_looks_at_the_namespaces_that_the_webhook_looks_at() -> None:
-    rendered = render({"guard": {"enabled": True}, "webhook": {"optIn": True}})
+@pytest.mark.parametrize("select", ["annotations", "label"])
+def test_the_guard_looks_at_what_the_webhook_looks_at(select: str) -> None:
+    webhook = {"optIn": True, "select": select, "objectSelector": {"matchLabels": {"team": "ml"}}}
+    rendered = render({"guard": {"enabled": True}, "webhook": webhook})
     policy = rendered.one("ValidatingAdmissionPolicy")["spec"]["matchConstraints"]
-    for key in ("namespaceSelector", "matchPolicy"):
+    for key in ("namespaceSelector", "objectSelector", "matchPolicy"):
         assert policy[key] == rendered.entry[key]
     (rule,) = policy["resourceRules"]
     assert [rule] == rendered.entry["rules"]

@@ -55,6 +55,18 @@ def test_the_webhook_may_do_this_and_nothing_else(default: Rendered) -> None:
     ]
 
 
+def test_the_test_brings_rights_for_its_own_time_alone(default: Rendered) -> None:
+    hooks = {key: content for key, content in default.items() if is_hook(content)}
+    name = "model-injector-test"
+    assert set(hooks) == {("ServiceAccount", name), ("Role", name), ("RoleBinding", name), ("Pod", name)}
+    assert hooks["Role", name]["rules"] == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}]
+    assert hooks["Role", name]["metadata"]["namespace"] == "default"
+    for content in hooks.values():
+        annotations = content["metadata"]["annotations"]
+        assert annotations["helm.sh/hook"] == "test"
+        assert annotations["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded"
+
+
 def test_there_are_two_replicas_and_a_new_one_is_ready_before_an_old_one_goes(default: Rendered) -> None:
     spec = default.one("Deployment")["spec"]
     assert spec["replicas"] == 2

@@ -3,16 +3,18 @@
 import json
 import re
 from collections.abc import Iterator
+from typing import get_args
 
 import promql_parser
 
 from tests.chart.conftest import CHART, JSON, render
+from webhook.injection import Decision
 from webhook.server.metrics import Metrics
 
 OF_THE_API_SERVER = {
-    "apiserver_admission_webhook_fail_open_count",
-    "apiserver_admission_webhook_rejection_count",
-    "apiserver_admission_webhook_admission_duration_seconds_bucket",
+    "apiserver_admission_webhook_fail_open_count": {"name", "type"},
+    "apiserver_admission_webhook_rejection_count": {"name", "type", "operation", "error_type", "rejection_code"},
+    "apiserver_admission_webhook_admission_duration_seconds_bucket": {"name", "type", "operation", "rejected", "le"},
 }
 ON = {name: {"enabled": True} for name in ("serviceMonitor", "prometheusRule", "dashboard")}
 
@@ -41,16 +43,34 @@ def selectors(query: str) -> list[promql_parser.VectorSelector]:
     return found
 
 
-def ours() -> set[str]:
-    types = re.findall(r"^# TYPE (\S+) (\w+)", Metrics().render().decode(), re.MULTILINE)
-    return {f"{name}_bucket" if kind == "histogram" else name for name, kind in types}
+def exposed() -> dict[str, set[str]]:
+    """What the webhook's /metrics shows, by name, with the labels of each."""
+    metrics = Metrics()
+    for family in vars(metrics).values():
+        if getattr(family, "_labelnames", ()):
+            family.labels(*family._labelnames)
+    found: dict[str, set[str]] = {}
+    for name, labels in re.findall(r"^([a-z_]+)(?:{(.*)})? ", metrics.render().decode(), re.MULTILINE):
+        found.setdefault(name, set()).update(re.findall(r'(\w+)="', labels))
+    return found
 
 
-def test_every_query_asks_for_series_that_exist() -> None:
+def test_every_query_asks_for_series_and_labels_that_exist() -> None:
+    known = {**exposed(), **OF_THE_API_SERVER, "up": set[str]()}
     for query in queries():
         found = selectors(query)
         assert found, query
-        assert {selector.name for selector in found} <= ours() | OF_THE_API_SERVER | {"up"}
+        for selector in found:
+            assert selector.name in known, query
+            asked = {matcher.name for matcher in selector.matchers.matchers}
+            assert asked <= known[selector.name] | {"namespace", "job"}, query
+        grouped = {name.strip() for group in re.findall(r"by \(([^)]*)\)", query) for name in group.split(",")}
+        assert grouped <= set().union(*(known[str(selector.name)] for selector in found)) | {"pod"}, query
+
+
+def test_refusals_are_counted_under_the_name_that_the_alert_asks_for() -> None:
+    assert 'decision="refused"' in rules()["ModelInjectorRefusals"]["expr"]
+    assert "refused" in get_args(Decision)
 
 
 def test_there_is_an_alert_for_each_way_to_fail() -> None:
@@ -68,12 +88,13 @@ def test_there_is_an_alert_for_each_way_to_fail() -> None:
     assert all(rule["annotations"]["summary"] and rule["labels"]["severity"] for rule in rules().values())
 
 
-def test_series_of_api_servers_are_those_of_the_entry_that_is_installed() -> None:
-    name = render().entry["name"]
-    for query in queries():
-        for selector in selectors(query):
-            if selector.name in OF_THE_API_SERVER:
-                assert f'name="{name}"' in query
+def test_each_release_looks_at_its_own_entry_and_the_dashboard_at_all() -> None:
+    for values in ({}, {"webhook": {"name": "second"}}):
+        rendered = render({**ON, **values})
+        alerts = str(rendered.one("PrometheusRule"))
+        assert set(re.findall(r'name="(pods\.[^"]+)"', alerts)) == {rendered.entry["name"]}
+        (pattern,) = set(re.findall(r'name=~"([^"]+)"', " ".join(queries()))) - {"x"}
+        assert re.fullmatch(pattern, rendered.entry["name"])
 
 
 def test_alerts_look_at_the_release_they_came_with() -> None:

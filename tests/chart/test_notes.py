@@ -29,6 +29,9 @@ def notes(values: JSON) -> str:
         ({"webhook": {"failurePolicy": "Ignore"}}, "WARNING: webhook.failurePolicy is Ignore"),
         ({"podDisruptionBudget": {"enabled": False}}, "WARNING: without a PodDisruptionBudget"),
         ({"certificates": {"mode": "provided", "provided": {"secretName": "x"}}}, "provided.caBundle is empty"),
+        ({"webhook": {"optIn": True}}, "NOTE: `helm test` needs the label"),
+        ({"webhook": {"name": "second"}}, "WARNING: webhook.name sorts after"),
+        ({"webhook": {"name": "aaa"}}, "annotationPrefix is: where another release looks for the same"),
         ({"test": {"namespace": "y"}}, "WARNING: the release's own namespace, y, is left out"),
     ],
 )

@@ -45,7 +45,7 @@ def test_both_helms_and_each_time_render_the_same(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_the_webhook_takes_the_settings_that_it_is_given(case: str, tmp_path: Path) -> None:
     rendered = render(CASES[case])
-    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(rendered.settings))
+    (tmp_path / "settings.yaml").write_text(rendered.settings_file)
     settings = load(tmp_path / "settings.yaml")
     assert (
         settings.certificates.webhook_configuration == rendered.one("MutatingWebhookConfiguration")["metadata"]["name"]
@@ -110,6 +110,21 @@ def test_every_value_is_in_the_schema_and_every_key_of_the_schema_has_its_defaul
         ({"fetch": {"timeout": "soon"}}, "timeout"),
         ({"replicaCount": "2"}, "replicaCount"),
         ({"server": {"port": 70000}}, "port"),
+        ({"webhook": {"namespaceSelector": {"matchLabel": {"a": "b"}}}}, "matchLabel"),
+        ({"webhook": {"name": "a..b"}}, "name"),
+        ({"webhook": None}, "webhook"),
+        ({"webhook": {"namespaceSelector": None}}, "namespaceSelector"),
+        ({"annotationPrefix": None}, "annotationPrefix"),
+        ({"replicaCount": None}, "replicaCount"),
+        ({"sources": {"a": {"prefix": "x"}}}, "bucket"),
+        ({"fetch": {"timeout": "0"}}, "timeout"),
+        ({"fetch": {"timeout": ""}}, "timeout"),
+        ({"fetch": {"env": [{"value": "x"}]}}, "name"),
+        ({"fetch": {"env": [{"name": "A", "value": 1}]}}, "value"),
+        ({"fetch": {"resources": {"limits": {"memory": "lots"}}}}, "memory"),
+        ({"defaults": {"mountPath": "models"}}, "mountPath"),
+        ({"podDisruptionBudget": {"maxUnavailable": -1}}, "maxUnavailable"),
+        ({"server": {"port": 8080}}, r"server\.port and server\.opsPort are the same"),
         ({"bucket": ""}, "no bucket is set: set `bucket`, or `sources`"),
         ({"certificates": {"mode": "provided"}}, "set certificates.provided.secretName"),
     ],

@@ -1,5 +1,6 @@
 """What values do."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def test_cert_manager_issues_for_the_service_and_injects_its_bundle() -> None:
     certificate = rendered["Certificate", "model-injector-tls"]
     assert certificate["spec"]["dnsNames"] == ["model-injector.model-injector.svc"]
     issuer = rendered["Issuer", certificate["spec"]["issuerRef"]["name"]]
-    assert issuer["spec"]["ca"]["secretName"] == rendered["Certificate", "model-injector-ca"]["spec"]["secretName"]
+    assert issuer["spec"]["ca"]["secretName"] == rendered["Certificate", "model-injector-issuer"]["spec"]["secretName"]
     configuration = rendered.one("MutatingWebhookConfiguration")
     assert configuration["metadata"]["annotations"] == {
         "cert-manager.io/inject-ca-from": "model-injector/model-injector-tls"
@@ -150,3 +151,24 @@ def test_an_autoscaler_has_the_number_of_replicas_to_itself() -> None:
 def test_a_change_of_settings_starts_new_pods() -> None:
     one, other = (render({"prefix": prefix}).pod["metadata"]["annotations"] for prefix in ("a", "b"))
     assert one["checksum/settings"] != other["checksum/settings"]
+
+
+def test_labels_that_meet_are_one_and_the_selectors_stay() -> None:
+    common = {"team": "platform", "app.kubernetes.io/component": "x", "app.kubernetes.io/name": "x"}
+    rendered = render({"commonLabels": common, "podLabels": {"team": "ml", "app.kubernetes.io/instance": "x"}})
+    labels = rendered.pod["metadata"]["labels"]
+    assert rendered.one("Deployment")["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    assert labels["team"] == "ml"
+
+
+def test_a_second_release_has_an_entry_of_its_own() -> None:
+    assert render({"webhook": {"name": "second"}}).entry["name"] == "pods.second.model-injector.io"
+
+
+def test_the_test_asks_for_a_source_that_there_is() -> None:
+    pod = render({"bucket": "", "sources": {"b": {"bucket": "two"}, "a": {"bucket": "one"}}})[
+        "Pod", "model-injector-test"
+    ]
+    assert json.loads(pod["spec"]["containers"][0]["args"][-1]) == {"model-injector.io/source": "a"}
+    pod = render({"test": {"annotations": {"x": "y"}}})["Pod", "model-injector-test"]
+    assert json.loads(pod["spec"]["containers"][0]["args"][-1]) == {"x": "y"}

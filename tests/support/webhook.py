@@ -91,7 +91,11 @@ def running_webhook(
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MODEL_INJECTOR_")}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**inherited, **(env or {})},
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**inherited, **(env or {})},
             start_new_session=True,
         )
     try:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from webhook.commands.protocol import Commands, add_config
+from webhook.commands.options import Commands, add_config
 from webhook.configuration import load
 from webhook.errors import InvalidSettings
 from webhook.quantities import parse_duration

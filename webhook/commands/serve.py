@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from webhook.commands.protocol import Commands, add_config
+from webhook.commands.options import Commands, add_config
 from webhook.configuration import load
 from webhook.settings import Server
 

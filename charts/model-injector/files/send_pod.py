@@ -1,6 +1,7 @@
 """Has the API server try an annotated pod, as a dry run, and tells whether it came back with its init container.
 
-Arguments: the namespace, and the prefix of the annotations. Only Python itself is needed.
+Arguments: the namespace, the prefix of the annotations, the pod's service account, and more annotations as JSON. Only
+Python itself is needed.
 """
 
 import json
@@ -14,15 +15,16 @@ from pathlib import Path
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
-def main(namespace: str, prefix: str) -> str:
+def main(namespace: str, prefix: str, account: str, annotations: str) -> str:
     """Send the pod; gives a line on what came back. Ends with another where that is not what it should be."""
     pod = {
         "metadata": {
             "generateName": "model-injector-test-",
-            "annotations": {f"{prefix}/model": "helm-test", f"{prefix}/version": "0.0.0"},
+            "annotations": {f"{prefix}/model": "helm-test", f"{prefix}/version": "0.0.0", **json.loads(annotations)},
             "labels": {f"{prefix}/inject": "true"},
         },
         "spec": {
+            "serviceAccountName": account,
             "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
             "containers": [
                 {
@@ -47,11 +49,13 @@ def main(namespace: str, prefix: str) -> str:
     except urllib.error.HTTPError as error:
         sys.exit(f"the API server refuses the pod: {json.load(error).get('message')}")
     names = [container["name"] for container in created["spec"].get("initContainers", ())]
-    if "fetch-helm-test" not in names:
+    app = next(container for container in created["spec"]["containers"] if container["name"] == "app")
+    paths = [variable["value"] for variable in app.get("env", ()) if variable["name"] == "MODEL_PATH"]
+    if not ([name for name in names if name.startswith("fetch-")] and paths):
         sys.exit(
-            f"the pod came back without its init container (it has {names}): is {namespace} a namespace to inject in?"
+            f"the pod came back without its model; is {namespace} a namespace to inject in? Init containers: {names}"
         )
-    return f"the pod came back with its init container {names[0]}, and the mounts and variables of its model"
+    return f"the pod came back with the init containers {names}, and MODEL_PATH={paths[0]}"
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ app.kubernetes.io/component: webhook
   "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
   "app.kubernetes.io/version" .Chart.AppVersion
   "app.kubernetes.io/managed-by" .Release.Service }}
-{{- merge (include "model-injector.releaseLabels" . | fromYaml) $ours (.Values.commonLabels | default dict) | toYaml }}
+{{- merge (include "model-injector.releaseLabels" . | fromYaml) $ours (omit (.Values.commonLabels | default dict) "app.kubernetes.io/component") | toYaml }}
 {{- end }}
 
 {{- define "model-injector.serviceAccountName" -}}

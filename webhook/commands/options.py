@@ -1,4 +1,4 @@
-"""What all commands share."""
+"""Options that all commands have."""
 
 import argparse
 from pathlib import Path

@@ -1,0 +1,226 @@
+"""The passes of a replica against a cluster that others change at the worst moments."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from certs import Authority, Auto, CertificateError, Leaf, fault, parse_bundle
+from certs.cluster import Cluster, Read
+from certs.errors import Conflict, NotFound
+from certs.rotation import Authorities
+
+HOST = "model-injector.model-injector.svc"
+
+
+class FakeCluster(Cluster):
+    """A cluster in memory. `before` is called with the name of each call, and may change things, or raise."""
+
+    def __init__(self, *entries: str) -> None:
+        self.secret: dict[str, bytes] | None = None
+        self.bundles = dict.fromkeys(entries or ("pods", "others"), b"")
+        self.versions = {"secret": 1, "bundles": 1}
+        self.time = datetime(2030, 1, 1, tzinfo=UTC)
+        self.calls: list[str] = []
+        self.before: Callable[[str], object] = lambda _: None
+
+    def _called(self, name: str) -> None:
+        self.calls.append(name)
+        self.before(name)
+
+    def now(self) -> datetime:
+        return self.time
+
+    def read_secret(self) -> Read:
+        self._called("read_secret")
+        if self.secret is None:
+            raise NotFound("no Secret")
+        return Read(dict(self.secret), str(self.versions["secret"]))
+
+    def create_secret(self) -> None:
+        self._called("create_secret")
+        self.secret = self.secret or {}
+
+    def write_secret(self, read: Read, data: Mapping[str, bytes]) -> None:
+        self._called("write_secret")
+        self._guard("secret", read)
+        self.secret = dict(data)
+
+    def read_bundles(self) -> Read:
+        self._called("read_bundles")
+        return Read(dict(self.bundles), str(self.versions["bundles"]))
+
+    def write_bundles(self, read: Read, bundle: bytes) -> None:
+        self._called("write_bundles")
+        self._guard("bundles", read)
+        self.bundles = dict.fromkeys(self.bundles, bundle)
+
+    def _guard(self, name: str, read: Read) -> None:
+        if read.version != str(self.versions[name]):
+            raise Conflict(name)
+        self.versions[name] += 1
+
+    @property
+    def held(self) -> Authorities:
+        assert self.secret is not None
+        return Authorities.parse(self.secret)
+
+
+@pytest.fixture
+def cluster() -> FakeCluster:
+    return FakeCluster()
+
+
+@pytest.fixture
+def monotonic(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The monotonic clock that replicas wait by: its only entry."""
+    time = [0.0]
+    monkeypatch.setattr("certs.source.monotonic", lambda: time[0])
+    return time
+
+
+def replica(cluster: Cluster) -> Auto:
+    days = timedelta(days=1)
+    return Auto(cluster, [HOST], ca_lifetime=90 * days, leaf_lifetime=7 * days, overlap=timedelta(seconds=60))
+
+
+def look(auto: Auto) -> Leaf:
+    standing = auto.look()
+    assert standing.problem is None
+    assert standing.leaf
+    return standing.leaf
+
+
+def issuer(leaf: Leaf, *authorities: Authority | None) -> int:
+    """Which of the authorities has signed a leaf."""
+    certificate = x509.load_pem_x509_certificate(leaf.certificate)
+    for index, authority in enumerate(authorities):
+        try:
+            assert authority
+            certificate.verify_directly_issued_by(authority.parsed)
+        except Exception:  # noqa: BLE001, S112 - any other one
+            continue
+        return index
+    raise AssertionError("of none of them")
+
+
+def due(cluster: FakeCluster) -> None:
+    cluster.time += timedelta(days=61)
+
+
+def test_a_new_authority_signs_only_after_every_entry_has_had_it_for_the_overlap(
+    cluster: FakeCluster, monotonic: list[float]
+) -> None:
+    auto = replica(cluster)
+    look(auto)
+    old = cluster.held.signing
+    due(cluster)
+    look(auto)
+    new = cluster.held.upcoming
+    assert new
+    assert issuer(look(auto), old, new) == 0
+    monotonic[0] += 59
+    assert issuer(look(auto), old, new) == 0
+    right = cluster.bundles["others"]
+    cluster.bundles["others"] = old.certificate if old else b""  # one of two is set back: the wait begins again
+    monotonic[0] += 2
+    assert issuer(look(auto), old, new) == 0
+    assert cluster.bundles["others"] == right
+    look(auto)
+    monotonic[0] += 59
+    assert issuer(look(auto), old, new) == 0
+    monotonic[0] += 2
+    assert issuer(look(auto), old, new) == 1
+    assert cluster.held.signing == new
+    assert set(cluster.secret or ()) == {"ca.crt", "tls.crt", "tls.key"}
+
+
+def test_in_between_nothing_is_written(cluster: FakeCluster, monotonic: list[float]) -> None:
+    auto = replica(cluster)
+    look(auto)
+    due(cluster)
+    look(auto)
+    look(auto)
+    monotonic[0] += 61
+    look(auto)
+    for _ in range(3):
+        cluster.calls.clear()
+        look(auto)
+        assert cluster.calls == ["read_bundles", "read_secret"]
+
+
+def test_a_replica_with_an_old_view_does_not_put_an_old_bundle_back(
+    cluster: FakeCluster, monotonic: list[float]
+) -> None:
+    """Whatever others do, between whichever two of its calls."""
+    slow, fast = replica(cluster), replica(cluster)
+    look(slow)
+    for name in ("read_bundles", "read_secret", "write_secret", "write_bundles"):
+        due(cluster)
+        done: list[str] = []
+
+        def interfere(called: str, name: str = name, done: list[str] = done) -> None:
+            if called == name and not done:
+                done.append(name)
+                look(fast)
+
+        cluster.before = interfere
+        look(slow)
+        cluster.before = lambda _: None
+        held = cluster.held
+        assert held.upcoming
+        for bundle in cluster.bundles.values():
+            assert held.upcoming.parsed in parse_bundle(bundle)
+            assert held.signing
+            assert held.signing.parsed in parse_bundle(bundle)
+        look(slow), look(fast)
+        monotonic[0] += 61
+        look(slow)
+        assert cluster.held.upcoming is None
+
+
+def test_what_the_entries_have_is_known_even_where_the_secret_is_not(cluster: FakeCluster) -> None:
+    auto = replica(cluster)
+    leaf = look(auto)
+
+    def forbid(called: str) -> None:
+        if called == "read_secret":
+            raise CertificateError("forbidden")
+
+    cluster.before = forbid
+    cluster.bundles = {"pods": Authority.create(now=cluster.time).certificate}
+    standing = auto.look()
+    assert standing.problem == "forbidden"
+    assert standing.leaf == leaf
+    assert standing.bundles
+    assert "does not verify" in str(fault(leaf, standing.bundles[0], HOST, cluster.time))
+
+
+def test_writes_of_others_without_end_are_given_up_until_the_next_look(cluster: FakeCluster) -> None:
+    def interfere(called: str) -> Any:
+        if called == "write_secret":
+            cluster.versions["secret"] += 1
+
+    cluster.before = interfere
+    assert "again and again" in str(replica(cluster).look().problem)
+
+
+@pytest.mark.parametrize("key", ["ca.crt", "tls.crt", "tls.key"])
+def test_a_secret_with_one_byte_changed_anywhere_is_healed(key: str, monotonic: list[float]) -> None:
+    pristine = FakeCluster()
+    look(replica(pristine))
+    assert pristine.secret
+    content = pristine.secret[key]
+    for place in range(28, len(content) - 27, 11):
+        cluster = FakeCluster()
+        cluster.bundles = dict(pristine.bundles)
+        cluster.secret = {**pristine.secret, key: content[:place] + b"A" + content[place + 1 :]}
+        auto = replica(cluster)
+        auto.look()
+        auto.look()
+        monotonic[0] += 61
+        leaf = look(auto)
+        for bundle in cluster.bundles.values():
+            assert fault(leaf, bundle, HOST, cluster.time) is None
