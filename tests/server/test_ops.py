@@ -1,11 +1,13 @@
 """The plain port: health, readiness, metrics."""
 
 import re
+import socket
 
 import httpx
 import pytest
 
 from tests.injection.conftest import asking
+from tests.server.conftest import Start
 from tests.support.reviews import review
 from tests.support.webhook import Webhook
 from webhook import __version__
@@ -57,3 +59,9 @@ def test_the_build_and_the_process_are_shown(webhook: Webhook) -> None:
 def test_the_plain_port_takes_no_reviews(webhook: Webhook) -> None:
     response = httpx.post(f"http://127.0.0.1:{webhook.ops_port}/mutate", json={}, trust_env=False)
     assert response.status_code == 404
+
+
+def test_by_default_it_answers_on_every_address_of_both_kinds(start: Start) -> None:
+    webhook = start(host="")
+    for host in ("127.0.0.1", "[::1]") if socket.has_dualstack_ipv6() else ("127.0.0.1",):
+        assert httpx.get(f"http://{host}:{webhook.ops_port}/healthz", trust_env=False).text == "ok"
