@@ -60,18 +60,20 @@ class Authorities:
         return to_bundle(self.trusted)
 
 
-def successor(
+def successor(  # noqa: PLR0913 - pure, so it has to be told everything
     held: Authorities,
     published: tuple[x509.Certificate, ...],
     now: datetime,
     *,
     is_settled: bool,
     create: Callable[[], Authority],
+    issuer: x509.Certificate | None = None,
 ) -> Authorities:
     """What the Secret should hold, equal to `held` where that is right already.
 
     `published` is what the entries have as caBundles now; `is_settled` tells that the upcoming authority has been in
-    all of them for long enough. `create` makes an authority.
+    all of them for long enough. `create` makes an authority. `issuer` is whose certificate this replica serves with: it
+    is the last one to go where there are too many.
     """
     signing = held.signing if held.signing and is_valid(held.signing.parsed, now) else None
     upcoming = held.upcoming if held.upcoming and is_valid(held.upcoming.parsed, now) else None
@@ -90,6 +92,7 @@ def successor(
         for certificate in dict.fromkeys((*held.trusted, *(() if is_whole else published)))
         if certificate not in ours and now < certificate.not_valid_after_utc
     ]
+    others.sort(key=lambda certificate: certificate == issuer)  # stable: the oldest first, then the issuer
     kept = others[-(_MOST_TRUSTED - len(ours)) :]
     return Authorities(signing, upcoming, (*kept, *ours))
 

@@ -140,6 +140,7 @@ class Auto:
             self.now(),
             is_settled=self._is_settled(held.upcoming, published),
             create=lambda: Authority.create(self._ca_lifetime, self.now()),
+            issuer=self._issuer.parsed if self._issuer else None,
         )
         if wanted != held:
             self._cluster.write_secret(secret, wanted.data())

@@ -20,6 +20,7 @@ from webhook.containers import MESH_PROXIES, Placed, attach
 from webhook.errors import Conflict, Refusal
 from webhook.patch import Operation, add, escape, extend
 from webhook.pod import Pod, PodSpec
+from webhook.record import Record, decode, encode
 from webhook.request import PodRequest
 from webhook.settings import Settings
 from webhook.strategies import STRATEGIES
@@ -47,8 +48,8 @@ class Injection(msgspec.Struct, frozen=True):
     operations: tuple[Operation, ...] = ()
     """The JSON Patch."""
     warnings: tuple[str, ...] = ()
-    models: tuple[JSON, ...] = ()
-    """What the annotation `injected` records of each model."""
+    models: tuple[Record, ...] = ()
+    """What came of each model."""
 
 
 def inject(pod: Pod, namespace: str, settings: Settings, catalog: Catalog) -> Injection:
@@ -68,7 +69,9 @@ def inject(pod: Pod, namespace: str, settings: Settings, catalog: Catalog) -> In
         deliveries = _deliveries(request, catalog)
         plans = _plans(deliveries, pod, settings)
         warnings = (*request.warnings, *chain.from_iterable(plan.change.warnings for plan in plans))
-        records = _records(plans)
+        records = tuple(Record.of(one.delivery.request, one.delivery.artifact) for plan in plans for one in plan.placed)
+        if _is_injected_otherwise(pod, records, settings):
+            return Injection("unchanged", "AlreadyInjected", warnings=warnings, models=records)
         operations = _operations(pod, request, plans, records, settings)
     except Refusal as refusal:
         return Injection("refused", refusal.reason, str(refusal), warnings=unknown(annotations, settings))
@@ -78,6 +81,22 @@ def inject(pod: Pod, namespace: str, settings: Settings, catalog: Catalog) -> In
         warnings=warnings,
         models=records,
     )
+
+
+def _is_injected_otherwise(pod: Pod, records: Sequence[Record], settings: Settings) -> bool:
+    """Whether the pod has what it asks for from elsewhere: in a second pass, after a replica with other settings.
+
+    The annotation `injected` alone proves nothing, for it is copied along with a pod: init containers have to fetch
+    what it tells.
+    """
+    told = decode((pod.metadata.annotations or {}).get(f"{settings.annotation_prefix}/{INJECTED}", "[]"))
+    uris = {record.uri for record in told}
+    if uris == {record.uri for record in records}:
+        return False
+    asked = Counter((record.model, record.asked, record.strategy) for record in records)
+    if asked != Counter((record.model, record.asked, record.strategy) for record in told):
+        return False
+    return uris <= {uri for strategy in STRATEGIES.values() for uri in strategy.delivered(pod.spec)}
 
 
 def _check_size(spec: PodSpec, models: int) -> None:
@@ -160,7 +179,7 @@ def _plans(deliveries: Sequence[Delivery], pod: Pod, settings: Settings) -> list
 
 
 def _operations(
-    pod: Pod, request: PodRequest, plans: Sequence[_Plan], records: Sequence[JSON], settings: Settings
+    pod: Pod, request: PodRequest, plans: Sequence[_Plan], records: Sequence[Record], settings: Settings
 ) -> list[Operation]:
     """The whole patch. What is there already is left out, so a second pass has nothing to add.
 
@@ -246,25 +265,7 @@ def _service_account(spec: PodSpec, asked: str | None, settings: Settings) -> li
     return [add(f"/spec/{field}", wanted) for field, value in fields.items() if value != wanted]
 
 
-def _annotation(pod: Pod, name: str, records: Sequence[JSON]) -> list[Operation]:
-    value = msgspec.json.encode(records).decode()
+def _annotation(pod: Pod, name: str, records: Sequence[Record]) -> list[Operation]:
+    value = encode(records)
     there = (pod.metadata.annotations or {}).get(name)
     return [] if there == value else [add(f"/metadata/annotations/{escape(name)}", value)]
-
-
-def _records(plans: Sequence[_Plan]) -> tuple[JSON, ...]:
-    """What `injected` says of each model: JSON of model, asked, version, strategy, uri, files, bytes, digest."""
-    return tuple(
-        {
-            "model": artifact.model,
-            "asked": request.version,
-            "version": artifact.version,
-            "strategy": request.strategy,
-            "uri": artifact.uri,
-            "files": artifact.files,
-            "bytes": artifact.bytes,
-            "digest": artifact.digest,
-        }
-        for plan in plans
-        for artifact, request in ((one.delivery.artifact, one.delivery.request) for one in plan.placed)
-    )

@@ -8,6 +8,7 @@ import msgspec
 
 from webhook.errors import BadRequest
 from webhook.injection import Injection
+from webhook.record import encode
 
 
 class GroupVersionKind(msgspec.Struct, frozen=True, gc=False):
@@ -75,7 +76,7 @@ def respond(uid: str, injection: Injection) -> bytes:
         patch = base64.b64encode(msgspec.json.encode(injection.operations))
         response["patch"] = msgspec.Raw(b'"%b"' % patch)  # base64 has nothing for JSON to escape
     if injection.models:
-        response["auditAnnotations"] = {"injected": msgspec.json.encode(injection.models).decode()}
+        response["auditAnnotations"] = {"injected": encode(injection.models)}
     if injection.warnings:
         response["warnings"] = [_line(warning, _LONGEST_WARNING) for warning in injection.warnings]
     return msgspec.json.encode({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})

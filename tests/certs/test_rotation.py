@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
 
 from certs import Authority
 from certs.rotation import Authorities, successor
@@ -15,12 +16,22 @@ DAY = timedelta(days=1)
 
 
 def step(
-    held: Authorities, now: datetime = NOW, *, published: bytes | None = None, settled: bool = False
+    held: Authorities,
+    now: datetime = NOW,
+    *,
+    published: bytes | None = None,
+    settled: bool = False,
+    issuer: x509.Certificate | None = None,
 ) -> Authorities:
     """One pass of a replica; without `published`, the entries have what the Secret says."""
     bundle = held.bundle if published is None else published
     return successor(
-        held, parse_bundle(bundle), now, is_settled=settled, create=lambda: Authority.create(LIFETIME, now)
+        held,
+        parse_bundle(bundle),
+        now,
+        is_settled=settled,
+        create=lambda: Authority.create(LIFETIME, now),
+        issuer=issuer,
     )
 
 
@@ -143,6 +154,15 @@ def test_the_bundle_stays_small_however_often_the_secret_is_deleted() -> None:
         assert state.signing is None or state.signing.parsed in state.trusted
         published = state.bundle
     assert len(parse_bundle(published)) == 6
+
+
+def test_who_issued_what_is_served_is_never_crowded_out_of_the_bundle() -> None:
+    state = first()
+    (issuer,) = state.trusted
+    for _ in range(20):
+        state = step(Authorities(), published=state.bundle, issuer=issuer)
+        assert issuer in state.trusted
+    assert len(state.trusted) == 6
 
 
 def test_an_authority_whose_key_is_out_goes_at_once_with_the_secret_and_the_bundles() -> None:

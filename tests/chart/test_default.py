@@ -137,13 +137,16 @@ def test_its_environment_has_nothing_of_other_services(default: Rendered) -> Non
 def test_the_network_lets_in_tls_and_what_operators_ask_and_nothing_else(default: Rendered) -> None:
     policy = default.one("NetworkPolicy")["spec"]
     assert policy["policyTypes"] == ["Ingress"]
-    assert policy["ingress"] == [{"ports": [{"port": "webhook"}]}, {"ports": [{"port": "ops"}]}]
+    assert policy["ingress"] == [
+        {"ports": [{"port": "webhook", "protocol": "TCP"}]},
+        {"ports": [{"port": "ops", "protocol": "TCP"}]},
+    ]
     assert policy["podSelector"] == default.one("Deployment")["spec"]["selector"]
 
 
 def test_the_service_leads_to_the_webhooks_pods_alone(default: Rendered) -> None:
     service = default["Service", NAME]["spec"]
-    assert service["ports"] == [{"name": "https", "port": 443, "targetPort": "webhook"}]
+    assert service["ports"] == [{"name": "https", "port": 443, "targetPort": "webhook", "protocol": "TCP"}]
     assert service["selector"] == default.one("Deployment")["spec"]["selector"]["matchLabels"]
     assert service["selector"].items() <= default.pod["metadata"]["labels"].items()
     assert not service["selector"].items() <= default["Pod", "model-injector-test"]["metadata"]["labels"].items()

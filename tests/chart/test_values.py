@@ -27,6 +27,13 @@ def name(content: JSON) -> tuple[Any, ...]:
     return content["kind"], content["metadata"].get("namespace"), content["metadata"]["name"]
 
 
+def test_a_dot_in_the_releases_name_is_none_in_its_services() -> None:
+    services = [
+        each["metadata"]["name"] for each in render({}, release="models.v1").values() if each["kind"] == "Service"
+    ]
+    assert services == ["models-v1-model-injector", "models-v1-model-injector-metrics"]
+
+
 def test_only_what_belongs_to_the_cluster_has_no_namespace() -> None:
     of_the_cluster = {"ClusterRole", "ClusterRoleBinding", "MutatingWebhookConfiguration", "ValidatingAdmissionPolicy"}
     for (kind, _), content in render(EVERYTHING).items():

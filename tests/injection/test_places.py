@@ -177,20 +177,6 @@ def test_inject_false_leaves_a_pod_alone_whatever_else_it_says(injected: Injecto
     assert (injection.decision, injection.reason) == ("skipped", "OptedOut")
 
 
-def test_a_second_pass_changes_nothing_after_other_webhooks_did(injected: Injector) -> None:
-    spec = {"containers": [{"name": "app"}], "initContainers": [NATIVE, {"name": "migrate"}]}
-    pod = injected(asking(spec, service_account="reader"))
-    fetch = pod["spec"]["initContainers"][1]
-    fetch["env"] = [{"name": "AWS_CONTAINER_CREDENTIALS_FULL_URI", "value": "http://169.254.170.23/v1/credentials"}]
-    fetch["volumeMounts"].insert(0, {"name": "eks-pod-identity-token", "mountPath": "/var/run/secrets"})
-    fetch["image"] = f"mirror.example.com/{fetch['image']}"
-    fetch["resources"]["limits"]["cpu"] = "1"
-    pod["spec"]["initContainers"].insert(0, {"name": "late-comer"})
-    pod["spec"]["containers"].append({"name": "istio-proxy"})
-    injection = injected.decide(pod)
-    assert (injection.decision, injection.operations) == ("unchanged", ())
-
-
 def test_a_volume_is_mounted_model_by_model_where_something_else_stands_inside(injected: Injector) -> None:
     own = {"name": "app", "volumeMounts": [{"name": "conf", "mountPath": "/models/conf"}]}
     spec = {"containers": [own], "volumes": [{"name": "conf", "emptyDir": {}}]}

@@ -87,7 +87,7 @@ class Mutate:
                 "decision": injection.decision,
                 "reason": injection.reason,
                 "operations": len(injection.operations),
-                "models": [f"{model['model']}:{model['version']}" for model in injection.models],
+                "models": [f"{model.model}:{model.version}" for model in injection.models],
                 "milliseconds": round(seconds * 1000, 3),
             },
         )

@@ -80,7 +80,7 @@ class Keeper:
             if standing.leaf:
                 self._use(standing.leaf)
             fault = await asyncio.to_thread(self._fault, problem)
-        except (ssl.SSLError, OSError) as error:
+        except OSError as error:
             problem = str(error)
             fault = await asyncio.to_thread(self._fault, problem)
         except Exception as error:  # noqa: BLE001 - whatever the cluster has answered, admission goes on

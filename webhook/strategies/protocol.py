@@ -1,12 +1,12 @@
 """What a strategy is given, what it answers, and what it has to offer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
 from webhook.catalog import Artifact
-from webhook.pod import Container, Pod
+from webhook.pod import Container, Pod, PodSpec
 from webhook.request import ModelRequest
 from webhook.settings import Settings
 
@@ -44,10 +44,13 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Strategy(Protocol):
-    """A way for models to get into a pod; a module with these two functions is one."""
+    """A way for models to get into a pod; a module with these functions is one."""
 
     def plan(self, deliveries: Sequence[Delivery], pod: Pod, settings: Settings) -> Change:
         """All that `pod` needs for these deliveries, also what is there already. Pure. Raises Refusal."""
 
     def is_planned(self, existing: Container, planned: JSON) -> bool:
         """Whether the `existing` init container is the `planned` one, whatever other webhooks have added to it."""
+
+    def delivered(self, spec: PodSpec) -> Iterable[str]:
+        """The URIs of the models that a pod has by this way already, whatever settings it got them under."""

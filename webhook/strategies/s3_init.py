@@ -4,7 +4,7 @@ The init container runs `fetch.sh` in the stock image of s5cmd. Whatever differs
 argument or as environment, checked before, so the script itself is constant. docs/fetch.md has its contract.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from importlib.resources import files
@@ -12,7 +12,7 @@ from typing import Final
 
 from webhook.catalog import Artifact
 from webhook.errors import InvalidAnnotation
-from webhook.pod import Container, Pod
+from webhook.pod import Container, Pod, PodSpec
 from webhook.quantities import format_bytes
 from webhook.request import Medium, ModelRequest
 from webhook.settings import Fetch, Settings
@@ -73,7 +73,18 @@ def is_planned(existing: Container, planned: JSON) -> bool:
 
     Other webhooks may have added to it or changed its image, and another version of ours may have made it.
     """
-    return (existing.command or ())[3:4] == (MARK,) and (existing.args or ())[:2] == tuple(planned["args"][:2])
+    return _is_ours(existing) and (existing.args or ())[:2] == tuple(planned["args"][:2])
+
+
+def delivered(spec: PodSpec) -> Iterator[str]:
+    """The URIs that our init containers fetch."""
+    for container in spec.init_containers or ():
+        if _is_ours(container) and container.args:
+            yield container.args[0].removesuffix("/*")
+
+
+def _is_ours(container: Container) -> bool:
+    return (container.command or ())[3:4] == (MARK,)
 
 
 def _volume(request: ModelRequest) -> str:
