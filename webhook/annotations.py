@@ -309,6 +309,7 @@ def _request(values: Mapping[str, Any], settings: Settings, place: str) -> Model
         fetch_cpu_limit=values.get("fetch-cpu-limit", settings.fetch.resources.limits.cpu),
         fetch_memory_request=values.get("fetch-memory-request", settings.fetch.resources.requests.memory),
         fetch_memory_limit=values.get("fetch-memory-limit", settings.fetch.resources.limits.memory),
+        pinned=None,
         place=place,
     )
     if not request.version:

@@ -6,17 +6,19 @@ from collections.abc import Sequence
 
 from webhook import __version__
 from webhook.commands import certs, serve
-from webhook.errors import InvalidSettings
+from webhook.errors import InjectorError, InvalidInput, InvalidSettings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit status is 0, or 2 for bad input."""
+    """Run the command; the exit status is 0, 2 for bad input, 1 for what can't be done."""
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
-    except InvalidSettings as error:
+    except InjectorError as error:
         print(f"model-injector: {error}", file=sys.stderr)  # noqa: T201 - a command talks to who runs it
-        return 2
+        return 2 if isinstance(error, InvalidSettings | InvalidInput) else 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

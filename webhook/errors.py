@@ -7,8 +7,19 @@
     ├── Refusal                the pod can't be admitted as it is: `allowed: false`, code 422
     │   ├── InvalidAnnotation  an annotation's value can't be
     │   ├── UnknownModel       the catalog can't tell what is asked for
+    │   │   ├── UnknownVersion     it knows the model, not the version
+    │   │   ├── Unpublished        the upload was not finished, or the required tag is missing
+    │   │   ├── Incomplete         files of its manifest are gone
+    │   │   ├── Archived           files have to be restored from Glacier first
+    │   │   └── NoAccess           the webhook itself may not read it
     │   └── Conflict           the pod has something of its own where ours has to stand
-    └── InvalidSettings        the process does not start
+    ├── InvalidSettings        the process does not start
+    ├── InvalidInput           a command is given what it can't work with: exit status 2
+    └── CatalogError           S3 has something else than a command or the catalog needs: exit status 1
+        ├── NotThere           404
+        ├── Denied             403, or no credentials
+        ├── Changed            someone else has written in between: 409 or 412
+        └── Away               no answer, or one that passes: 5xx, throttled
 
 A message names what is wrong, its value, and what to write instead. It is made for the person who wrote the pod.
 """
@@ -71,6 +82,36 @@ class UnknownModel(Refusal):
     reason = "UnknownModel"
 
 
+class UnknownVersion(UnknownModel):
+    """The catalog has the model, and no such version."""
+
+    reason = "UnknownVersion"
+
+
+class Unpublished(UnknownModel):
+    """There is something, and it does not count as published."""
+
+    reason = "Unpublished"
+
+
+class Incomplete(UnknownModel):
+    """What S3 has is not what the manifest says."""
+
+    reason = "Incomplete"
+
+
+class Archived(UnknownModel):
+    """Objects are in a storage class that can't be read at once."""
+
+    reason = "Archived"
+
+
+class NoAccess(UnknownModel):
+    """S3 denies the webhook a look."""
+
+    reason = "NoAccess"
+
+
 class Conflict(Refusal):
     """The pod has something of its own where ours has to stand."""
 
@@ -79,3 +120,27 @@ class Conflict(Refusal):
 
 class InvalidSettings(InjectorError):
     """A setting is unknown or can't be. The message is one line and names the setting."""
+
+
+class InvalidInput(InjectorError):
+    """What a command was given can't be. The message says what to give instead."""
+
+
+class CatalogError(InjectorError):
+    """S3 does not have, or does not do, what is needed."""
+
+
+class NotThere(CatalogError):
+    """No such bucket or object."""
+
+
+class Denied(CatalogError):
+    """The credentials do not allow it, or there are none."""
+
+
+class Changed(CatalogError):
+    """Someone else has written what a conditional write was to replace."""
+
+
+class Away(CatalogError):
+    """S3 gave no answer, or one that will be another soon."""

@@ -53,7 +53,10 @@ class Injection(msgspec.Struct, frozen=True):
 
 
 def inject(pod: Pod, namespace: str, settings: Settings, catalog: Catalog) -> Injection:
-    """What has to be done to `pod`, which is about to be created in `namespace`."""
+    """What has to be done to `pod`, which is about to be created in `namespace`.
+
+    Raises Unread where the catalog has to look at S3 before it can answer.
+    """
     annotations = pod.metadata.annotations or {}
     if _MIRROR_POD in annotations:
         return Injection("skipped", "MirrorPod")
@@ -66,9 +69,11 @@ def inject(pod: Pod, namespace: str, settings: Settings, catalog: Catalog) -> In
         if not request.models:
             return Injection("skipped", "OptedOut" if request.opted_out else "NotAnnotated", warnings=request.warnings)
         _check_size(pod.spec, len(request.models))
-        deliveries = _deliveries(request, catalog)
-        plans = _plans(deliveries, pod, settings)
-        warnings = (*request.warnings, *chain.from_iterable(plan.change.warnings for plan in plans))
+        resolved = [catalog.resolve(model) for model in request.models]
+        plans = _plans(_deliveries(request, [one.artifact for one in resolved]), pod, settings)
+        answers = (one.warnings for one in resolved)
+        changes = (plan.change.warnings for plan in plans)
+        warnings = (*request.warnings, *chain.from_iterable(answers), *chain.from_iterable(changes))
         records = tuple(Record.of(one.delivery.request, one.delivery.artifact) for plan in plans for one in plan.placed)
         if _is_injected_otherwise(pod, records, settings):
             return Injection("unchanged", "AlreadyInjected", warnings=warnings, models=records)
@@ -123,8 +128,7 @@ def _exempt(spec: PodSpec, namespace: str) -> _Exemption | None:
     return None
 
 
-def _deliveries(request: PodRequest, catalog: Catalog) -> tuple[Delivery, ...]:
-    artifacts = [catalog.resolve(model) for model in request.models]
+def _deliveries(request: PodRequest, artifacts: Sequence[Artifact]) -> tuple[Delivery, ...]:
     for one, other in combinations(artifacts, 2):
         if one.uri == other.uri:
             raise Conflict(f"{one.uri} is asked for twice; ask once")

@@ -21,6 +21,7 @@ class ModelRequest(msgspec.Struct, frozen=True):
 
     model: str
     version: str
+    """As it was asked for: exact, an alias, a range, `latest`."""
     source: str
     strategy: StrategyName
     mount_path: str | None
@@ -41,6 +42,8 @@ class ModelRequest(msgspec.Struct, frozen=True):
     fetch_cpu_limit: str | None
     fetch_memory_request: str | None
     fetch_memory_limit: str | None
+    pinned: str | None
+    """The exact version that its workload was pinned to, where the version asked for is none."""
     place: str
     """What a message puts before the name of an annotation: the prefix, or the entry of `models`."""
 

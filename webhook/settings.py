@@ -156,8 +156,19 @@ class Fetch(_Group):
 class Catalog(_Group):
     """What is known of models at admission."""
 
-    mode: Literal["none"] = "none"
-    """none: exact versions are taken at their word, and the webhook needs no AWS access."""
+    mode: Literal["none", "s3"] = "none"
+    """none: exact versions are taken at their word, and the webhook needs no AWS access. s3: it reads the buckets,
+    knows aliases, ranges and sizes, and looks before a pod starts."""
+    refresh_seconds: Seconds = 30
+    """How often the buckets are listed: one request for each thousand versions."""
+    preflight: Literal["off", "warn", "enforce"] = "warn"
+    """What happens to a pod whose model is unknown, unpublished, incomplete, archived, or denied to the webhook. Where
+    S3 can't be asked, it is admitted."""
+    required_tag: str = Field(default="", pattern=r"^([A-Za-z0-9 +._:/@-]{1,128}=[A-Za-z0-9 +._:/@=-]{0,256})?$")
+    """A tag such as published=true that a version's manifest has to carry, or it does not count as published."""
+    required: bool = False
+    """Not ready before every source has been listed once. Otherwise exact versions are admitted meanwhile, unchecked,
+    and what has to be resolved is refused."""
 
 
 class Certificates(_Group):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-import boto3  # type: ignore[import-untyped]
+import boto3
 from moto import settings
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends

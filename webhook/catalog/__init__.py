@@ -1,5 +1,6 @@
 """What models there are: a Catalog turns what is asked for into an Artifact."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -7,7 +8,7 @@ import msgspec
 from webhook.request import ModelRequest
 from webhook.settings import Source
 
-__all__ = ["Artifact", "Catalog"]
+__all__ = ["Artifact", "Catalog", "Place", "Resolved"]
 
 
 class Artifact(msgspec.Struct, frozen=True):
@@ -21,7 +22,12 @@ class Artifact(msgspec.Struct, frozen=True):
     bytes: int | None = None
     """Their size together."""
     digest: str | None = None
-    """sha256 of its manifest, in hex."""
+    """sha256 of its manifest, in hex; None also where it has no manifest."""
+    objects: int | None = None
+    """How many objects its folder holds for ever: the files, and what publishing adds. None where there is no manifest,
+    for then the folder may change."""
+    object_bytes: int | None = None
+    """Their size together; of a folder that may change, its size when it was last seen."""
     folder: str = ""
     """The name of its folder, in the bucket under the prefix and on disk alike: `my-model-1.2.3`. Derived."""
     uri: str = ""
@@ -34,8 +40,31 @@ class Artifact(msgspec.Struct, frozen=True):
         msgspec.structs.force_setattr(self, "uri", "/".join(filter(None, parts)))
 
 
+class Place(msgspec.Struct, frozen=True):
+    """Where a version is: the key of what the catalog knows of it."""
+
+    source: str
+    model: str
+    version: str
+
+
+class Resolved(msgspec.Struct, frozen=True):
+    """What the catalog answers."""
+
+    artifact: Artifact
+    warnings: tuple[str, ...] = ()
+
+
 class Catalog(Protocol):
     """A source of artifacts, answering from memory."""
 
-    def resolve(self, request: ModelRequest) -> Artifact:
-        """The artifact that `request` asks for. Raises UnknownModel."""
+    def resolve(self, request: ModelRequest) -> Resolved:
+        """The artifact that `request` asks for. Raises UnknownModel, and Unread where a look at S3 is due first."""
+
+
+class Unread(Exception):
+    """What is asked for depends on places that the catalog has not read yet. Once it has, the answer is another."""
+
+    def __init__(self, places: Sequence[Place]) -> None:
+        super().__init__(*places)
+        self.places = tuple(places)

@@ -1,6 +1,6 @@
 """The catalog that knows nothing (`catalog.mode: none`): exact versions are taken at their word."""
 
-from webhook.catalog import Artifact
+from webhook.catalog import Artifact, Resolved
 from webhook.errors import UnknownModel, shown
 from webhook.request import ModelRequest
 from webhook.settings import Settings
@@ -13,11 +13,12 @@ class ExactCatalog:
     def __init__(self, settings: Settings) -> None:
         self._sources = settings.all_sources
 
-    def resolve(self, request: ModelRequest) -> Artifact:
+    def resolve(self, request: ModelRequest) -> Resolved:
         """The artifact of an exact version. Raises UnknownModel for an alias, a range and `latest`."""
-        if not EXACT_VERSION.fullmatch(request.version):
+        version = request.pinned or request.version
+        if not EXACT_VERSION.fullmatch(version):
             raise UnknownModel(
                 f"model {request.model}: version {shown(request.version)} needs a catalog to resolve it, and this "
                 "installation has none (catalog.mode: none); write an exact version such as 1.2.3"
             )
-        return Artifact(request.model, request.version, self._sources[request.source])
+        return Resolved(Artifact(request.model, version, self._sources[request.source]))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from webhook.commands.options import Commands, add_config
+from webhook.commands.output import say
 from webhook.configuration import load
 from webhook.errors import InvalidSettings
 from webhook.quantities import parse_duration
@@ -64,7 +65,7 @@ def _issue(options: argparse.Namespace) -> None:
     contents = {certificate.parent / "ca.crt": authority.certificate, certificate: leaf.certificate, key: leaf.key}
     for file, content in contents.items():
         _write(file, content, 0o600 if file == key else 0o644)
-        _say(str(file))
+        say(str(file))
 
 
 def _write(file: Path, content: bytes, mode: int) -> None:
@@ -91,7 +92,7 @@ def _show(options: argparse.Namespace) -> None:
         if not lines:
             raise InvalidSettings(f"certs show: {file} has no certificate")
         for line in lines:
-            _say(line)
+            say(line)
 
 
 def _described(content: bytes, now: datetime) -> Iterator[str]:
@@ -115,7 +116,3 @@ def _described(content: bytes, now: datetime) -> Iterator[str]:
             + (f"{left.days} days from now" if left > timedelta() else "which is over")
         )
         yield f"  SHA-256      {certificate.fingerprint(SHA256()).hex(':')}"
-
-
-def _say(line: str) -> None:
-    print(line)  # noqa: T201 - a command talks to who runs it

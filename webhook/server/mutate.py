@@ -10,11 +10,12 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from webhook import pod
-from webhook.catalog import Catalog
+from webhook.catalog import Unread
 from webhook.errors import BadRequest, BodyTooLarge, Busy
 from webhook.injection import Injection, inject
 from webhook.review import AdmissionRequest, decode, respond
 from webhook.server.body import Bodies, ClientGone
+from webhook.server.catalog import LOOKUP_SECONDS, Library
 from webhook.server.log import FIELDS, write
 from webhook.server.metrics import Metrics
 from webhook.settings import Settings
@@ -36,7 +37,7 @@ class Mutate:
     """The ASGI application behind /mutate."""
 
     settings: Settings
-    catalog: Catalog
+    library: Library
     metrics: Metrics
     bodies: Bodies = field(default_factory=Bodies)
 
@@ -46,7 +47,7 @@ class Mutate:
         decision: Decision | None = None
         try:
             body = await self.bodies.read(scope, receive)
-            decision = self._decide(body)
+            decision = await self._decide(body)
             response = Response(respond(decision.request.uid, decision.injection), media_type=_JSON)
         except ClientGone:
             return
@@ -64,12 +65,22 @@ class Mutate:
         if decision:  # told after the answer is out, for the pod waits for that
             self._record(decision, seconds)
 
-    def _decide(self, body: bytes) -> Decision:
+    async def _decide(self, body: bytes) -> Decision:
         request = decode(body)
         if not request.creates_a_pod:
             return Decision(request, None, Injection("skipped", "NotAPodCreation"))
         reviewed = pod.decode(request.object)
-        return Decision(request, reviewed, inject(reviewed, request.namespace, self.settings, self.catalog))
+        return Decision(request, reviewed, await self._inject(reviewed, request.namespace))
+
+    async def _inject(self, reviewed: pod.Pod, namespace: str) -> Injection:
+        """Decide from memory. Where that does not tell yet, look at S3 first, and decide again."""
+        deadline = None
+        while True:
+            try:
+                return inject(reviewed, namespace, self.settings, self.library.catalog)
+            except Unread as unread:
+                deadline = deadline or perf_counter() + LOOKUP_SECONDS
+                await self.library.look_up(unread.places, deadline - perf_counter())
 
     def _record(self, decision: Decision, seconds: float) -> None:
         """Metrics, and the log's one line: never the object."""

@@ -19,10 +19,13 @@ class Health:
     certificate: str | None = None
     """Why the API server would not trust this server; None where it does."""
 
+    catalog: str | None = None
+    """Why pods should not be decided on with what is known of models; None where they may be."""
+
     @property
     def not_ready(self) -> str | None:
         """Why it wants none; None when it does."""
-        return self.stage or self.certificate
+        return self.stage or self.certificate or self.catalog
 
 
 def operations(health: Health, metrics: Metrics) -> Starlette:

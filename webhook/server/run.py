@@ -18,7 +18,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from webhook import __version__
 from webhook.catalog.exact import ExactCatalog
+from webhook.catalog.s3 import S3Catalog
 from webhook.errors import InvalidSettings
+from webhook.server.catalog import Librarian, Library, NoLibrary
 from webhook.server.log import FIELDS
 from webhook.server.metrics import Metrics
 from webhook.server.mutate import Mutate
@@ -30,6 +32,8 @@ from webhook.settings import Settings
 KEEP_ALIVE_SECONDS: Final = 120
 """Longer than the 90 s for which the API server keeps a connection: the side that closes first loses requests."""
 _IN_FLIGHT_SECONDS: Final = 5
+_S3_SECONDS: Final = 3
+"""Between two bytes of S3's: a thread that waits for it holds up the end of the process."""
 _log = logging.getLogger(__name__)
 
 
@@ -43,12 +47,12 @@ def serve(settings: Settings) -> None:
         uvloop.run(_serve(settings, keeper, admission, ops))
 
 
-def admission_app(settings: Settings, metrics: Metrics) -> ASGIApp:
+def admission_app(settings: Settings, metrics: Metrics, library: Library) -> ASGIApp:
     """The application of the TLS port: FastAPI, and a short way to /mutate.
 
     A framework's layers and routes would make up a good part of the time of the one request that every pod waits for.
     """
-    mutate = Mutate(settings, ExactCatalog(settings), metrics)
+    mutate = Mutate(settings, library, metrics)
     app = FastAPI(
         title="model-injector",
         version=__version__,
@@ -72,11 +76,18 @@ async def _serve(
     settings: Settings, keeper: Keeper, admission_socket: socket.socket, ops_socket: socket.socket
 ) -> None:
     metrics, health = keeper.metrics, keeper.health
-    admission = server(admission_app(settings, metrics), keeper.context)
+    librarian = None
+    if settings.catalog.mode == "s3":
+        catalog = S3Catalog(settings, seconds=_S3_SECONDS, attempts=2)
+        librarian = Librarian(catalog, metrics, health, required=settings.catalog.required)
+    library = librarian or NoLibrary(ExactCatalog(settings))
+    admission = server(admission_app(settings, metrics, library), keeper.context)
     ops = server(operations(health, metrics))
     stop, hurry = _signals()
     async with asyncio.TaskGroup() as tasks:
-        watch = tasks.create_task(keeper.keep(settings.server.tls_poll))
+        watches = [tasks.create_task(keeper.keep(settings.server.tls_poll))]
+        if librarian:
+            watches.append(tasks.create_task(librarian.keep(settings.catalog.refresh_seconds)))
         tasks.create_task(admission.serve([admission_socket]))
         ops_task = tasks.create_task(ops.serve([ops_socket]))
         while not (admission.started and ops.started and (keeper.has_looked or stop.is_set())):
@@ -88,9 +99,12 @@ async def _serve(
         await stop.wait()
         await _drain(admission, health, settings.server.drain, hurry)
         admission.should_exit = True
-        watch.cancel()
+        for watch in watches:
+            watch.cancel()
         ops.should_exit = True
         await ops_task
+    if librarian:
+        librarian.close()
     _log.info("stopped")
 
 

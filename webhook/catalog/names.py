@@ -1,0 +1,118 @@
+"""What a source has, by name alone: models, versions, aliases. A request for each thousand folders."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from webhook.catalog.folders import ALIASES, UNFINISHED, split
+from webhook.catalog.store import Store
+from webhook.catalog.versions import ALIAS, newest
+from webhook.errors import CatalogError
+from webhook.values import EXACT_VERSION
+
+MOST_VERSIONS: Final = 100_000
+"""Of one source; exact versions beyond are found all the same, one by one."""
+_MOST_LISTINGS: Final = 5_000
+_DEEPEST: Final = 4
+_LARGEST_ALIASES: Final = 256 * 1024
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+
+
+class Aliases(msgspec.Struct, frozen=True):
+    """The aliases of one model, and the ETag by which a later look knows that they are the same."""
+
+    etag: str
+    versions: Mapping[str, str]
+
+
+class Names(msgspec.Struct, frozen=True):
+    """The names in one source at one moment."""
+
+    models: Mapping[str, tuple[str, ...]] = {}
+    """The versions of each model that have an order, the newest first."""
+    unfinished: frozenset[str] = frozenset()
+    """Folders whose upload has begun; those of them with a manifest are published all the same."""
+    aliases: Mapping[str, Aliases] = {}
+    problems: tuple[str, ...] = ()
+    """What could not be read, or is too much: the rest stands."""
+
+    @property
+    def versions(self) -> int:
+        """How many there are."""
+        return sum(map(len, self.models.values()))
+
+
+def read_names(store: Store, known: Names | None = None) -> Names:
+    """All names of a source. `known` are those of the last time, whose aliases are read again only where they changed.
+
+    Raises CatalogError.
+    """
+    known, problems = known or Names(), list[str]()
+    models: dict[str, list[str]] = defaultdict(list)
+    for count, (model, version) in enumerate(_versions(store, problems), 1):
+        models[model].append(version)
+        if count == MOST_VERSIONS:
+            problems.append(f"more than {MOST_VERSIONS} versions; the rest is known by exact version only")
+            break
+    return Names(
+        # What has not changed stays the same object, and its order is not worked out again.
+        {model: _newest(versions, known.models.get(model, ())) for model, versions in sorted(models.items())},
+        frozenset(each.key for each in store.objects(f"{UNFINISHED}/")),
+        dict(_aliases(store, known.aliases, problems)),
+        tuple(problems),
+    )
+
+
+def _newest(versions: list[str], known: tuple[str, ...]) -> tuple[str, ...]:
+    return known if set(versions) == set(known) else tuple(newest(versions))
+
+
+def _versions(store: Store, problems: list[str]) -> Iterator[tuple[str, str]]:
+    """Every model and version. A folder that is no version may be the first part of models' names."""
+    above, listings = [""], 0
+    while above:
+        folder = above.pop()
+        listings += 1
+        if listings > _MOST_LISTINGS:
+            problems.append(f"more than {_MOST_LISTINGS} folders above versions; the rest is not listed")
+            return
+        for name in store.folders(folder):
+            if not _NAME.fullmatch(name) and not EXACT_VERSION.fullmatch(name):
+                continue
+            found = split(store.source.layout, f"{folder}{name}")
+            if found:
+                yield found
+            elif folder.count("/") < _DEEPEST:
+                above.append(f"{folder}{name}/")
+
+
+def _aliases(store: Store, known: Mapping[str, Aliases], problems: list[str]) -> Iterator[tuple[str, Aliases]]:
+    for each in store.objects(f"{ALIASES}/"):
+        model, suffix, _ = each.key.rpartition(".json")
+        if not suffix:
+            continue
+        if model in known and known[model].etag == each.etag:
+            yield model, known[model]
+            continue
+        try:
+            content = store.read(f"{ALIASES}/{each.key}", _LARGEST_ALIASES)
+            yield model, Aliases(content.etag, parse_aliases(content.body))
+        except CatalogError as error:
+            problems.append(str(error))
+            if model in known:
+                yield model, known[model]
+
+
+def parse_aliases(content: bytes) -> dict[str, str]:
+    """The aliases in a model's object: names to exact versions. Raises CatalogError."""
+    try:
+        versions = msgspec.json.decode(content, type=dict[str, str])
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise CatalogError(f"aliases are a JSON object of names and versions: {error}") from error
+    for name, version in versions.items():
+        if not ALIAS.fullmatch(name) or not EXACT_VERSION.fullmatch(version):
+            raise CatalogError(f"alias {name!r} of {version!r} is no name and exact version")
+    return versions

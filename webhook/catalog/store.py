@@ -1,0 +1,228 @@
+"""S3, as the catalog needs it: one bucket, keys below one prefix, and errors of a few kinds.
+
+Everything here blocks. botocore's clients may be used by many threads at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from webhook.errors import Away, CatalogError, Changed, Denied, NotThere
+from webhook.settings import Source
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+_ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+_CODES: Final[Mapping[str, type[CatalogError]]] = {
+    "NoSuchKey": NotThere,
+    "NoSuchBucket": NotThere,
+    "PreconditionFailed": Changed,
+    "ConditionalRequestConflict": Changed,
+    "SlowDown": Away,
+    "RequestTimeTooSkewed": Denied,
+    "ExpiredToken": Denied,
+    "InvalidAccessKeyId": Denied,
+    "SignatureDoesNotMatch": Denied,
+    "InvalidToken": Denied,
+}
+_STATUSES: Final[Mapping[int, type[CatalogError]]] = {
+    401: Denied,
+    403: Denied,
+    404: NotThere,
+    409: Changed,
+    412: Changed,
+    429: Away,
+}
+
+
+class Object(msgspec.Struct, frozen=True, gc=False):
+    """One object; `key` is relative to what was listed."""
+
+    key: str
+    size: int
+    etag: str
+    is_archived: bool = False
+    """Whether it has to be restored before anyone can read it."""
+
+
+class Content(msgspec.Struct, frozen=True, gc=False):
+    """An object's content, and the ETag that a conditional write names."""
+
+    body: bytes
+    etag: str
+
+
+class Store:
+    """A bucket below a prefix: all keys are relative to that. Every method raises CatalogError."""
+
+    def __init__(self, source: Source, *, seconds: float = 10, attempts: int = 3, connections: int = 10) -> None:
+        """`seconds`: for a connection, and between two bytes of an answer; `attempts`: of each request."""
+        self.source = source
+        self._seconds, self._attempts, self._connections = seconds, attempts, connections
+        self._root = f"{source.prefix}/" if source.prefix else ""
+        self._payer = {"RequestPayer": "requester"} if source.requester_pays else {}
+        self._made: Any = None
+
+    def folders(self, above: str = "") -> Iterator[str]:
+        """The names of the folders right below a folder, without slashes; `above` is empty or ends in one."""
+        for page in self._pages(Prefix=f"{self._root}{above}", Delimiter="/"):
+            for each in page.get("CommonPrefixes", ()):
+                yield each["Prefix"].removeprefix(f"{self._root}{above}").rstrip("/")
+
+    def objects(self, folder: str) -> Iterator[Object]:
+        """All objects below a folder, whose name ends in a slash; not those that only stand for a folder."""
+        for page in self._pages(Prefix=f"{self._root}{folder}", OptionalObjectAttributes=["RestoreStatus"]):
+            for each in page.get("Contents", ()):
+                key = each["Key"].removeprefix(f"{self._root}{folder}")
+                if key and not key.endswith("/"):
+                    restored = "RestoreExpiryDate" in each.get("RestoreStatus", {})
+                    archived = each.get("StorageClass") in _ARCHIVES and not restored
+                    yield Object(key, each["Size"], each["ETag"], archived)
+
+    def read(self, key: str, largest: int) -> Content:
+        """An object of at most `largest` bytes. Raises NotThere."""
+        with self._errors(key):
+            answer = self._client.get_object(**self._at(key), **self._payer)
+            with contextlib.closing(answer["Body"]) as body:
+                if answer["ContentLength"] > largest:
+                    raise CatalogError(f"{self.uri(key)} is larger than {largest} bytes")
+                return Content(body.read(), answer["ETag"])
+
+    def metadata(self, key: str) -> tuple[int, dict[str, str]]:
+        """An object's size, and its own metadata. Raises NotThere."""
+        with self._errors(key):
+            answer = self._client.head_object(**self._at(key), **self._payer)
+            return answer["ContentLength"], answer["Metadata"]
+
+    def tags(self, key: str) -> dict[str, str]:
+        """An object's tags."""
+        with self._errors(key):
+            answer = self._client.get_object_tagging(**self._at(key), **self._payer)
+            return {each["Key"]: each["Value"] for each in answer["TagSet"]}
+
+    def create(self, key: str, body: bytes, tags: Mapping[str, str] | None = None) -> None:
+        """Write an object that does not exist yet. Raises Changed where it does."""
+        self._put(key, body, tags, IfNoneMatch="*")
+
+    def replace(self, key: str, body: bytes, etag: str) -> None:
+        """Write over what has this ETag. Raises Changed where something else has been written since."""
+        self._put(key, body, None, IfMatch=etag)
+
+    def write(self, key: str, body: bytes) -> None:
+        """Write, whatever was there."""
+        self._put(key, body, None)
+
+    def delete(self, key: str) -> None:
+        """Remove an object, if it is there."""
+        with self._errors(key):
+            self._client.delete_object(**self._at(key))
+
+    def upload(self, file: Path, key: str, metadata: Mapping[str, str], progress: Callable[[int], None]) -> None:
+        """A file, in parts where it is large; `progress` is told of bytes, from any thread."""
+        extra = {"Metadata": dict(metadata), **self._payer}
+        with self._errors(key):
+            self._client.upload_file(str(file), ExtraArgs=extra, Callback=progress, **self._at(key))
+
+    def download(self, key: str, file: Path, progress: Callable[[int], None]) -> None:
+        """An object into a file, in parts where it is large."""
+        with self._errors(key):
+            self._client.download_file(
+                Filename=str(file), ExtraArgs=self._payer or None, Callback=progress, **self._at(key)
+            )
+
+    def uri(self, key: str) -> str:
+        """How a message names an object."""
+        return f"s3://{self.source.bucket}/{self._root}{key}"
+
+    def close(self) -> None:
+        """Give its connections back."""
+        if self._made:
+            self._made.close()
+
+    def _at(self, key: str) -> dict[str, str]:
+        return {"Bucket": self.source.bucket, "Key": f"{self._root}{key}"}
+
+    def _put(self, key: str, body: bytes, tags: Mapping[str, str] | None, **condition: str) -> None:
+        from urllib.parse import urlencode  # noqa: PLC0415
+
+        tagging = {"Tagging": urlencode(tags)} if tags else {}
+        with self._errors(key):
+            self._client.put_object(**self._at(key), Body=body, **tagging, **condition, **self._payer)
+
+    def _pages(self, **arguments: Any) -> Iterator[dict[str, Any]]:
+        paginator = self._client.get_paginator("list_objects_v2")
+        with self._errors(arguments["Prefix"].removeprefix(self._root)):
+            yield from paginator.paginate(Bucket=self.source.bucket, **arguments, **self._payer)
+
+    @property
+    def _client(self) -> Any:
+        """Made at its first use: it takes half a second."""
+        if self._made is None:
+            import boto3  # noqa: PLC0415
+            from botocore import UNSIGNED  # noqa: PLC0415
+            from botocore.config import Config  # noqa: PLC0415
+
+            config = Config(
+                connect_timeout=self._seconds,
+                read_timeout=self._seconds,
+                retries={"total_max_attempts": self._attempts, "mode": "standard"},
+                max_pool_connections=self._connections,
+                user_agent_appid="model-injector",
+                **({"signature_version": UNSIGNED} if self.source.anonymous else {}),
+                # Stores that are not AWS's own often know only the checksums of old.
+                **(
+                    {"request_checksum_calculation": "when_required", "response_checksum_validation": "when_required"}
+                    if self.source.endpoint_url
+                    else {}
+                ),
+            )
+            with self._errors(""):
+                self._made = boto3.session.Session().client(
+                    "s3",
+                    region_name=self.source.region or None,
+                    endpoint_url=self.source.endpoint_url or None,
+                    config=config,
+                )
+        return self._made
+
+    @contextlib.contextmanager
+    def _errors(self, key: str) -> Iterator[None]:
+        """botocore's errors as ours. Their texts name codes and addresses, never credentials."""
+        from boto3.exceptions import Boto3Error  # noqa: PLC0415
+        from botocore import exceptions  # noqa: PLC0415
+
+        try:
+            yield
+        except exceptions.ClientError as error:
+            raise _kind(error)(f"{self.uri(key)}: {_words(error)}") from error
+        except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.ProfileNotFound) as error:
+            raise Denied(f"{self.uri(key)}: {error}") from error
+        except exceptions.CredentialRetrievalError as error:
+            raise Away(f"{self.uri(key)}: {error}") from error
+        except (exceptions.HTTPClientError, exceptions.IncompleteReadError, OSError) as error:
+            raise Away(f"{self.uri(key)}: {error}") from error
+        except (exceptions.BotoCoreError, Boto3Error, ValueError) as error:
+            cause = error.__cause__ or error.__context__
+            kind = _kind(cause) if isinstance(cause, exceptions.ClientError) else CatalogError
+            raise kind(f"{self.uri(key)}: {error}") from error
+
+
+def _kind(error: ClientError) -> type[CatalogError]:
+    answer = error.response
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return (
+        _CODES.get(str(answer.get("Error", {}).get("Code")))
+        or _STATUSES.get(status)
+        or (Away if status >= 500 else CatalogError)
+    )
+
+
+def _words(error: ClientError) -> str:
+    told = error.response.get("Error", {})
+    return f"{told.get('Code', 'unknown')}: {told.get('Message', '')} ({error.operation_name})"

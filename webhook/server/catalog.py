@@ -1,0 +1,147 @@
+"""The catalog in a running server: kept fresh in the background, and looked up for the pod that can't wait for that.
+
+S3 is asked in threads; what is known changes in the event loop's alone, between two requests.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Protocol, TypeVar
+
+from webhook.catalog import Catalog, Place
+from webhook.catalog.detail import Detail
+from webhook.catalog.s3 import S3Catalog
+from webhook.errors import CatalogError
+from webhook.server.log import FIELDS
+from webhook.server.metrics import Metrics
+from webhook.server.ops import Health
+
+LOOKUP_SECONDS: Final = 1.0
+"""How long a pod waits for S3, however many versions it asks for."""
+_THREADS: Final = 8
+_RETRY_SECONDS: Final = 5
+_MOST_LOOKS: Final = 50
+"""Versions looked at again after each listing."""
+_FIRST_SECONDS: Final = 1.0
+"""How long a server that may start without S3 waits for the first listing."""
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Library(Protocol):
+    """A catalog that may have to look first."""
+
+    @property
+    def catalog(self) -> Catalog:
+        """What answers from memory."""
+
+    async def look_up(self, places: Sequence[Place], seconds: float) -> None:
+        """Look at these versions, for so long at most. Afterwards the catalog has an answer, be it that S3 has none."""
+
+
+class NoLibrary:
+    """For a catalog that never has to look."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+
+    async def look_up(self, places: Sequence[Place], seconds: float) -> None:
+        """Nothing to do."""
+
+
+class Librarian:
+    """Keeps an S3Catalog."""
+
+    def __init__(self, catalog: S3Catalog, metrics: Metrics, health: Health, *, required: bool) -> None:
+        self.catalog = catalog
+        self._metrics, self._health, self._required = metrics, health, required
+        self._threads = ThreadPoolExecutor(_THREADS, "catalog")
+        self._looks: dict[Place, asyncio.Task[None]] = {}
+        self._untried = set(catalog.sources)
+        self._tell_health()
+        for source in catalog.sources:
+            metrics.watch_catalog(source, lambda source=source: catalog.status(source))  # type: ignore[misc]
+
+    async def keep(self, seconds: float) -> None:
+        """List every source this often, for ever. A source that can't be listed is tried again sooner."""
+        if not self._required:
+            asyncio.get_running_loop().call_later(_FIRST_SECONDS, self._untried.clear)
+            asyncio.get_running_loop().call_later(_FIRST_SECONDS, self._tell_health)
+        await asyncio.gather(*(self._keep(source, seconds) for source in self.catalog.sources))
+
+    async def _keep(self, source: str, seconds: float) -> None:
+        while True:
+            is_read = await self._read(source)
+            self._untried.discard(source)
+            self._tell_health()
+            if is_read:
+                await asyncio.gather(*(self._look(place) for place in self.catalog.due(source, _MOST_LOOKS)))
+            await asyncio.sleep(seconds if is_read else min(seconds, _RETRY_SECONDS))
+
+    def _tell_health(self) -> None:
+        waiting = [
+            source
+            for source in self.catalog.sources
+            if source in self._untried or (self._required and self.catalog.names(source) is None)
+        ]
+        self._health.catalog = f"the catalog has not been read yet: {', '.join(waiting)}" if waiting else None
+
+    async def _read(self, source: str) -> bool:
+        before = self.catalog.status(source)
+        try:
+            self.catalog.take(source, await self._call(lambda: self.catalog.read(source)))
+        except CatalogError as error:
+            self._count_error(source, type(error).__name__)
+            self.catalog.fail(source, str(error))
+        except Exception:  # noqa: BLE001 - whatever S3 has answered, admission goes on
+            self._count_error(source, "Unexpected")
+            self.catalog.fail(source, "unexpected error")
+            _log.exception("unexpected error", extra={FIELDS: {"source": source}})
+        status = self.catalog.status(source)
+        if status.problem != before.problem or before.age is None:
+            fields = {"source": source, "models": status.models, "versions": status.versions}
+            if status.problem:
+                _log.error("catalog not read", extra={FIELDS: {**fields, "problem": status.problem}})
+            else:
+                _log.info("catalog read", extra={FIELDS: fields})
+        return status.is_listed
+
+    async def look_up(self, places: Sequence[Place], seconds: float) -> None:
+        """Look at these versions: each once, however many pods wait for it."""
+        looks = [self._look(place) for place in places]
+        _, late = await asyncio.wait(looks, timeout=max(seconds, 0))
+        for place, look in zip(places, looks, strict=True):
+            if look in late:  # it goes on, and the pods after this one have its answer
+                self._metrics.catalog_lookups.labels("late").inc()
+                self.catalog.remember(place, Detail("away", why=f"no answer within {LOOKUP_SECONDS:.0f} s"))
+
+    def _look(self, place: Place) -> asyncio.Task[None]:
+        if place not in self._looks:
+            task = asyncio.create_task(self._find(place))
+            self._looks[place] = task
+            task.add_done_callback(lambda _: self._looks.pop(place, None))
+        return self._looks[place]
+
+    async def _find(self, place: Place) -> None:
+        try:
+            detail = await self._call(lambda: self.catalog.look(place))
+        except Exception:  # noqa: BLE001
+            detail = Detail("away", why="unexpected error")
+            _log.exception("unexpected error", extra={FIELDS: {"source": place.source}})
+        self._metrics.catalog_lookups.labels(detail.state).inc()
+        if detail.state in ("away", "denied"):
+            self._count_error(place.source, detail.state.capitalize())
+        if detail.state == "away":
+            self.catalog.spare(place.source)
+        self.catalog.remember(place, detail)
+
+    def _count_error(self, source: str, kind: str) -> None:
+        self._metrics.catalog_errors.labels(source, kind).inc()
+
+    async def _call(self, function: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+
+    def close(self) -> None:
+        """Wait for nobody: the process ends."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
