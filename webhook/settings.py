@@ -126,6 +126,9 @@ class Fetch(_Group):
     """Files at a time. s5cmd's own 256 was slower and took more memory on small nodes."""
     concurrency: int = Field(default=16, ge=1, le=256)
     """Parts at a time of one file. Models are few and large, so more than s5cmd's own 5."""
+    size_headroom: int = Field(default=10, ge=0, le=1000)
+    """Percent by which a volume may be larger than its models, where the catalog knows their size: for what the
+    application writes beside them, and for a folder without a manifest that grows."""
     run_as_user: int = Field(default=65532, ge=1)
     """The numeric user of the init container where the pod names none; the stock image would run as root."""
     resources: Resources = Resources()

@@ -8,6 +8,7 @@ from typing import Final
 from webhook.catalog import Place
 from webhook.catalog.detail import Detail
 from webhook.catalog.names import Names
+from webhook.catalog.versions import is_prerelease
 from webhook.errors import Archived, Incomplete, NoAccess, UnknownModel, UnknownVersion, Unpublished
 
 _COMPARED: Final = 200
@@ -40,10 +41,16 @@ def unknown(names: Names | None, place: Place, problem: str) -> UnknownModel:
     if versions:
         near = _nearest(place.version, versions)
         told = f"; nearest are {', '.join(near)}" if near else ""
-        return UnknownVersion(f"{place.model} has no version {place.version} in {where}{told}; newest is {versions[0]}")
+        return UnknownVersion(
+            f"{place.model} has no version {place.version} in {where}{told}; newest is {_newest(versions)}"
+        )
     near = _nearest(place.model, tuple((names or Names()).models))
     told = f"; did you mean {' or '.join(near)}?" if near else ""
     return UnknownModel(f"model {place.model} {place.version}".rstrip() + f" is not in {where}{told}")
+
+
+def _newest(versions: Sequence[str]) -> str:
+    return next((version for version in versions if not is_prerelease(version)), versions[0])
 
 
 def _nearest(name: str, known: Sequence[str]) -> list[str]:

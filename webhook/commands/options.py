@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from webhook.settings import DEFAULT_SOURCE
+
 if TYPE_CHECKING:
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # argparse has no public name for it
 else:
@@ -13,3 +15,8 @@ else:
 def add_config(parser: argparse.ArgumentParser) -> None:
     """The option `--config`, which every command has."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings, as YAML")
+
+
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """The option `--source`."""
+    parser.add_argument("--source", default=DEFAULT_SOURCE, help="a configured source; default: default")

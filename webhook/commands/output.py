@@ -1,7 +1,10 @@
 """What commands print: lines, tables for people, JSON for programs."""
 
 import argparse
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
 
 import msgspec
 
@@ -9,6 +12,27 @@ import msgspec
 def say(text: str) -> None:
     """A line on standard output."""
     print(text)  # noqa: T201 - a command talks to who runs it
+
+
+def complain(warnings: Iterable[str]) -> None:
+    """Warnings, on standard error."""
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)  # noqa: T201
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error, where that is a terminal; gives what is told of bytes, from any thread."""
+    from tqdm import tqdm  # noqa: PLC0415 - what other commands need not wait for
+
+    lock = Lock()
+    with tqdm(desc=what, total=total, unit="B", unit_scale=True, unit_divisor=1024, disable=None) as bar:
+
+        def told(done: int) -> None:
+            with lock:
+                bar.update(done)
+
+        yield told
 
 
 def say_json(value: object) -> None:

@@ -27,6 +27,9 @@ ROOT: Final = "/model-artifacts"
 VOLUMES: Final[dict[Medium, str]] = {"disk": "model-artifacts", "memory": "model-artifacts-memory"}
 """The names of our volumes."""
 
+_BLOCK: Final = 4096
+"""Bytes by which a file takes more of a disk, at most, than its length."""
+_MEBIBYTE: Final = 1 << 20
 _RETRIES: Final = 3
 """Of s5cmd itself, for one request; what lasts longer comes back to the script, which tells of it and waits."""
 
@@ -43,7 +46,7 @@ def plan(deliveries: Sequence[Delivery], pod: Pod, settings: Settings) -> Change
             )
             raise InvalidAnnotation(request.where("volume"), request.volume, allowed)
     ours = dict.fromkeys(delivery.request.medium for delivery in deliveries if delivery.request.volume is None)
-    sizes = {VOLUMES[medium]: _total_size(deliveries, medium) for medium in ours}
+    sizes = {VOLUMES[medium]: _total_size(deliveries, medium, settings.fetch.size_headroom) for medium in ours}
     room = Room.of(pod)
     warnings = []
     if VOLUMES["memory"] in sizes and sizes[VOLUMES["memory"]] is None:
@@ -91,14 +94,29 @@ def _volume(request: ModelRequest) -> str:
     return request.volume or VOLUMES[request.medium]
 
 
-def _total_size(deliveries: Iterable[Delivery], medium: Medium) -> Decimal | None:
+def _total_size(deliveries: Iterable[Delivery], medium: Medium, headroom: int) -> Decimal | None:
     """The bytes that one of our volumes has to hold; None where those of a model are not known."""
     sizes = [
-        delivery.artifact.bytes if delivery.request.size_limit is None else delivery.request.size_limit
+        _size(delivery, headroom)
         for delivery in deliveries
         if delivery.request.volume is None and delivery.request.medium == medium
     ]
-    return None if None in sizes else sum((Decimal(size) for size in sizes if size is not None), Decimal(0))
+    return None if None in sizes else sum((size for size in sizes if size is not None), Decimal(0))
+
+
+def _size(delivery: Delivery, headroom: int) -> Decimal | None:
+    """The bytes that one model may take, by what the pod says, else by what the catalog knows and some percent more."""
+    artifact, limit = delivery.artifact, delivery.request.size_limit
+    if artifact.object_bytes is None:
+        return limit
+    if limit is None:
+        blocks = _BLOCK * (artifact.objects or artifact.files or 0)
+        whole = (artifact.object_bytes + blocks) * (100 + headroom) // 100
+        return Decimal(-(-whole // _MEBIBYTE) * _MEBIBYTE)
+    if limit < artifact.object_bytes:
+        allowed = f"at least {format_bytes(Decimal(artifact.object_bytes))}, for {artifact.folder} has that many bytes"
+        raise InvalidAnnotation(delivery.request.where("size-limit"), format_bytes(limit), allowed)
+    return limit
 
 
 def _empty_dir(medium: Medium, size: Decimal | None) -> JSON:
@@ -134,7 +152,7 @@ def _init_container(delivery: Delivery, size: Decimal | None, room: Room, user: 
 
 def _arguments(request: ModelRequest, artifact: Artifact, fetch: Fetch) -> list[str]:
     """The script's arguments, in the order that it takes them; docs/fetch.md has their table."""
-    known = artifact.files is not None and artifact.bytes is not None and request.verify != "none"
+    known = artifact.objects is not None and request.verify != "none"
     flags = ["--numworkers", str(fetch.num_workers), "--retry-count", str(_RETRIES)]
     if artifact.source.anonymous:
         flags.append("--no-sign-request")
@@ -143,7 +161,7 @@ def _arguments(request: ModelRequest, artifact: Artifact, fetch: Fetch) -> list[
     return [
         f"{artifact.uri}/*",
         f"{ROOT}/{artifact.folder}",
-        f"{artifact.files},{artifact.bytes}" if known else "-",
+        f"{artifact.objects},{artifact.object_bytes}" if known else "-",
         request.verify,
         str(request.timeout),
         "a+rX" if request.read_only else "a+rwX",

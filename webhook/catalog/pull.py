@@ -1,0 +1,71 @@
+"""A version onto this machine: what publishing does, the other way round."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from webhook.catalog.detail import read_manifest
+from webhook.catalog.local import check_name, hashed
+from webhook.catalog.manifest import MANIFEST, SUMS, File
+from webhook.catalog.store import Store
+from webhook.errors import CatalogError, InvalidInput
+
+_THREADS: Final = 8
+
+
+def wanted(store: Store, folder: str) -> tuple[File, ...]:
+    """The files of a version; without a manifest what is listed, with no hash. Raises CatalogError."""
+    manifest, _ = read_manifest(store, folder)
+    if manifest:
+        return manifest.files
+    files = tuple(File(each.key, each.size, "") for each in store.objects(f"{folder}/"))
+    if not files:
+        raise CatalogError(f"{store.uri(folder)}/ has no objects")
+    return files
+
+
+def pull(store: Store, folder: str, files: tuple[File, ...], into: Path, progress: Callable[[int], None]) -> None:
+    """Fetch what is not there yet, and check all of it. Raises CatalogError, and InvalidInput for a bad target."""
+    for file in files:
+        try:
+            check_name(file.path)
+        except InvalidInput as error:
+            raise CatalogError(f"{store.uri(folder)}: {error}") from error
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        strange = [path for path in into.rglob("*") if path.is_file() and not _is_known(path, into, files)]
+        if strange:
+            raise InvalidInput(f"{strange[0]} is no file of this version; pull into another folder, or remove it")
+        with ThreadPoolExecutor(_THREADS) as threads:
+            list(threads.map(lambda file: _fetch(store, folder, file, into, progress), files))
+    except OSError as error:
+        raise InvalidInput(f"{into} can't be written: {error}") from error
+
+
+def _is_known(path: Path, into: Path, files: tuple[File, ...]) -> bool:
+    name = path.relative_to(into).as_posix()
+    return name in (SUMS, MANIFEST) or any(name.removesuffix(_PART) == file.path for file in files)
+
+
+_PART: Final = ".part"
+
+
+def _fetch(store: Store, folder: str, file: File, into: Path, progress: Callable[[int], None]) -> None:
+    target = into / file.path
+    if not target.resolve().is_relative_to(into.resolve()):
+        raise CatalogError(f"{file.path} leads out of {into}")
+    if target.is_file() and target.stat().st_size == file.size and _is_right(target, file):
+        progress(file.size)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f"{target.name}{_PART}")
+    store.download(f"{folder}/{file.path}", part, progress)
+    if part.stat().st_size != file.size or not _is_right(part, file):
+        part.unlink()
+        raise CatalogError(f"{file.path} is not what was published: its size or sha256 is another")
+    part.replace(target)
+
+
+def _is_right(path: Path, file: File) -> bool:
+    return not file.sha256 or hashed(file.path, path, lambda _: None).sha256 == file.sha256

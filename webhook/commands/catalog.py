@@ -1,0 +1,205 @@
+"""`model-injector catalog`: what models there are, and which version an alias means."""
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+from webhook.catalog import Artifact
+from webhook.catalog.aliases import change
+from webhook.catalog.detail import Detail, inspect, read_manifest
+from webhook.catalog.names import Names, read_names
+from webhook.catalog.store import Store
+from webhook.catalog.versions import ALIAS
+from webhook.commands.lookup import request_of, resolve, store_of
+from webhook.commands.options import Commands, add_config, add_source
+from webhook.commands.output import add_output, complain, in_units, say, say_json, say_table
+from webhook.configuration import load
+from webhook.errors import InvalidInput, UnknownVersion
+from webhook.settings import Settings
+from webhook.values import EXACT_VERSION
+
+
+def add(commands: Commands) -> None:
+    """Describe the command."""
+    parser = commands.add_parser("catalog", help="list, show and resolve versions; set aliases", allow_abbrev=False)
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    listing = _action(actions, "list", "models and their versions, the newest first", _list)
+    listing.add_argument("model", nargs="?", metavar="MODEL", help="this one alone, with sizes")
+    show = _action(actions, "show", "one version, in detail", _show)
+    show.add_argument("model", metavar="MODEL")
+    show.add_argument("version", nargs="?", default="latest", metavar="VERSION", help="default: latest")
+    resolving = _action(actions, "resolve", "which version a reference means", _resolve)
+    resolving.add_argument("model", metavar="MODEL")
+    resolving.add_argument("version", metavar="VERSION", help="such as 1.2.3, @champion, ^1.2, latest")
+    alias = actions.add_parser("alias", help="set or remove aliases", allow_abbrev=False)
+    changes = alias.add_subparsers(required=True, metavar="ACTION")
+    setting = _action(changes, "set", "let an alias mean a version", _set_alias)
+    removing = _action(changes, "remove", "remove an alias", _remove_alias)
+    for each in (setting, removing):
+        each.add_argument("model", metavar="MODEL")
+        each.add_argument("alias", metavar="ALIAS", type=_alias, help="such as champion")
+    setting.add_argument("version", metavar="VERSION", help="an exact one")
+
+
+def _action(actions: Commands, name: str, text: str, run: Any) -> argparse.ArgumentParser:
+    parser = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
+    add_config(parser)
+    add_source(parser)
+    add_output(parser)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _alias(text: str) -> str:
+    name = text.removeprefix("@")
+    if not ALIAS.fullmatch(name):
+        raise argparse.ArgumentTypeError(f"{text!r} is no alias: letters, digits and ._-, such as champion")
+    return name
+
+
+def _list(options: argparse.Namespace) -> None:
+    settings = load(options.config)
+    store = store_of(settings, options.source)
+    names = read_names(store)
+    complain(names.problems)
+    if options.model:
+        _list_model(options, settings, store, names)
+        return
+    models = sorted(names.models.keys() | names.aliases.keys())
+    rows = [(model, names.models.get(model, ()), _aliases_of(names, model)) for model in models]
+    if options.output == "json":
+        say_json([{"model": model, "versions": versions, "aliases": aliases} for model, versions, aliases in rows])
+    else:
+        say_table(
+            ("MODEL", "VERSIONS", "NEWEST", "ALIASES"),
+            [
+                (model, str(len(versions)), (versions or ("-",))[0], _in_words(aliases))
+                for model, versions, aliases in rows
+            ],
+        )
+
+
+def _list_model(options: argparse.Namespace, settings: Settings, store: Store, names: Names) -> None:
+    aliases = _aliases_of(names, options.model)
+    versions = list(dict.fromkeys((*names.models.get(options.model, ()), *aliases.values())))
+    if not versions:
+        raise UnknownVersion(f"{options.model} has no versions in source {options.source}")
+    details = {version: _inspect(settings, store, options.model, version) for version in versions}
+    named = {version: [name for name, meant in aliases.items() if meant == version] for version in versions}
+    if options.output == "json":
+        artifacts = (_artifact(settings, options, version, details[version]) for version in versions)
+        say_json(
+            [
+                {**_as_json(each), "state": details[each.version].state, "aliases": named[each.version]}
+                for each in artifacts
+            ]
+        )
+        return
+    say_table(
+        ("VERSION", "STATE", "FILES", "SIZE", "CREATED", "ALIASES"),
+        [
+            (
+                version,
+                detail.state,
+                "-" if detail.files is None else str(detail.files),
+                in_units(detail.size),
+                f"{detail.created_at:%Y-%m-%d %H:%M}" if detail.created_at else "-",
+                ", ".join(named[version]),
+            )
+            for version, detail in details.items()
+        ],
+    )
+
+
+def _show(options: argparse.Namespace) -> None:
+    _tell(options, is_long=True)
+
+
+def _resolve(options: argparse.Namespace) -> None:
+    _tell(options, is_long=False)
+
+
+def _tell(options: argparse.Namespace, *, is_long: bool) -> None:
+    settings = load(options.config)
+    store = store_of(settings, options.source)
+    artifact, warnings = resolve(settings, request_of(settings, options.source, options.model, options.version))
+    complain(warnings)
+    if options.output == "json":
+        say_json(_as_json(artifact))
+    elif is_long:
+        for name, value in _described(artifact, store):
+            say(f"{name:<10} {value}")
+    else:
+        say(artifact.version)
+
+
+def _described(artifact: Artifact, store: Store) -> Iterator[tuple[str, str]]:
+    manifest, _ = read_manifest(store, artifact.folder)
+    yield "model", artifact.model
+    yield "version", artifact.version
+    yield "uri", artifact.uri
+    yield "files", "-" if artifact.files is None else str(artifact.files)
+    yield "size", in_units(artifact.bytes)
+    yield "digest", artifact.digest or "-"
+    if manifest:
+        yield "created", f"{manifest.created_at:%Y-%m-%d %H:%M:%SZ}"
+        yield from (("label", f"{key}={value}") for key, value in manifest.labels.items())
+        yield from (("file", f"{file.path}  {in_units(file.size)}") for file in manifest.files)
+
+
+def _set_alias(options: argparse.Namespace) -> None:
+    settings = load(options.config)
+    store = store_of(settings, options.source)
+    request_of(settings, options.source, options.model, options.version)
+    if not EXACT_VERSION.fullmatch(options.version):
+        raise InvalidInput(f"{options.version!r} is no exact version; an alias means one")
+    state = _inspect(settings, store, options.model, options.version).state
+    if state not in ("published", "unmanaged"):
+        raise UnknownVersion(f"{options.model} {options.version} is {state}; publish it first")
+
+    def edit(aliases: dict[str, str]) -> None:
+        aliases[options.alias] = options.version
+
+    _say_aliases(options, change(store, options.model, edit))
+
+
+def _remove_alias(options: argparse.Namespace) -> None:
+    settings = load(options.config)
+    store = store_of(settings, options.source)
+
+    def edit(aliases: dict[str, str]) -> None:
+        if aliases.pop(options.alias, None) is None:
+            raise UnknownVersion(f"{options.model} has no alias {options.alias}")
+
+    _say_aliases(options, change(store, options.model, edit))
+
+
+def _say_aliases(options: argparse.Namespace, aliases: dict[str, str]) -> None:
+    if options.output == "json":
+        say_json(aliases)
+    else:
+        say_table(("ALIAS", "VERSION"), sorted(aliases.items()))
+
+
+def _aliases_of(names: Names, model: str) -> dict[str, str]:
+    known = names.aliases.get(model)
+    return dict(known.versions) if known else {}
+
+
+def _in_words(aliases: dict[str, str]) -> str:
+    return ", ".join(f"{name}={version}" for name, version in aliases.items())
+
+
+def _inspect(settings: Settings, store: Store, model: str, version: str) -> Detail:
+    folder = store.source.layout.format(model=model, version=version)
+    return inspect(store, folder, settings.catalog.required_tag)
+
+
+def _artifact(settings: Settings, options: argparse.Namespace, version: str, detail: Detail) -> Artifact:
+    source = settings.all_sources[options.source]
+    return Artifact(options.model, version, source, detail.files, detail.size, detail.digest)
+
+
+def _as_json(artifact: Artifact) -> dict[str, object]:
+    names = ("model", "version", "uri", "files", "bytes", "digest")
+    return {name: getattr(artifact, name) for name in names}

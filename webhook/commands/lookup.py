@@ -1,0 +1,56 @@
+"""The catalog, as commands ask it: each question goes to S3."""
+
+from webhook.annotations import parse
+from webhook.catalog import Artifact, Unread
+from webhook.catalog.s3 import S3Catalog
+from webhook.catalog.store import Store
+from webhook.catalog.versions import order
+from webhook.errors import CatalogError, InvalidInput, Refusal
+from webhook.request import ModelRequest
+from webhook.settings import Settings
+
+
+def store_of(settings: Settings, source: str) -> Store:
+    """The bucket behind a source. Raises InvalidInput where there is no such source."""
+    if source not in settings.all_sources:
+        raise InvalidInput(f"there is no source {source}; configured: {', '.join(settings.all_sources)}")
+    return Store(settings.all_sources[source])
+
+
+def request_of(settings: Settings, source: str, model: str, version: str) -> ModelRequest:
+    """The request that annotations with this model and version make. Raises InvalidInput."""
+    prefix = settings.annotation_prefix
+    given = {"model": model, "version": version, "source": source}
+    try:
+        (request,) = parse({f"{prefix}/{name}": value for name, value in given.items()}, settings).models
+    except Refusal as error:
+        raise InvalidInput(str(error)) from error
+    return request
+
+
+def resolve(settings: Settings, request: ModelRequest) -> tuple[Artifact, tuple[str, ...]]:
+    """What is asked for, and what is to be said about it. Raises UnknownModel and CatalogError."""
+    options = settings.catalog.model_copy(update={"preflight": "enforce"})
+    catalog = S3Catalog(settings.model_copy(update={"catalog": options}))
+    catalog.take(request.source, catalog.read(request.source))
+    while True:
+        try:
+            resolved = catalog.resolve(request)
+        except Unread as unread:
+            for place in unread.places:
+                detail = catalog.look(place)
+                if detail.state == "away":
+                    raise CatalogError(detail.why) from None
+                catalog.remember(place, detail)
+        else:
+            return resolved.artifact, resolved.warnings
+
+
+def split_reference(text: str) -> tuple[str, str]:
+    """Model and version of `my-model@champion`, `my-model@1.2.3`, `my-model@^1.2`, `my-model`.
+
+    What is neither a version with an order nor a range is an alias.
+    """
+    model, _, version = text.partition("@")
+    is_alias = version[:1].isalnum() and version != "latest" and order(version) is None
+    return model, f"@{version}" if is_alias else version or "latest"

@@ -1,0 +1,82 @@
+"""`model-injector publish`: a folder becomes a version of a model."""
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+
+from webhook.catalog.local import scan
+from webhook.catalog.manifest import Manifest
+from webhook.catalog.publish import Upload, claim, missing, prepare, publish
+from webhook.commands.lookup import request_of, store_of
+from webhook.commands.options import Commands, add_config, add_source
+from webhook.commands.output import in_units, progress, say
+from webhook.configuration import load
+from webhook.errors import InvalidInput
+from webhook.settings import Settings
+from webhook.values import EXACT_VERSION
+
+
+def add(commands: Commands) -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "publish",
+        help="upload a folder as a version of a model",
+        description="Upload a folder as a version of a model, which never changes after that. An upload that was cut "
+        "off goes on where it stopped.",
+        allow_abbrev=False,
+    )
+    add_config(parser)
+    add_source(parser)
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("version", metavar="VERSION")
+    parser.add_argument(
+        "--tag", action="append", type=_pair, default=[], metavar="KEY=VALUE", help="an object tag of the manifest"
+    )
+    parser.add_argument(
+        "--label", action="append", type=_pair, default=[], metavar="KEY=VALUE", help="stands in the manifest"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say what would be uploaded")
+    parser.add_argument(
+        "--restart",
+        action="store_true",
+        help="replace what is in the folder without a manifest, such as another upload that is dead",
+    )
+    parser.set_defaults(run=_run)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals or len(key) > 128 or len(value) > 256:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE, of at most 128 and 256 characters")
+    return key, value
+
+
+def _run(options: argparse.Namespace) -> None:
+    settings = load(options.config)
+    store = store_of(settings, options.source)
+    _check(settings, options)
+    folder = claim(store, options.model, options.version)
+    paths = scan(options.folder)
+    total = sum(path.stat().st_size for path in paths.values())
+    with progress("reading", total) as told:
+        files, written = prepare(paths, told)
+    now = datetime.now(UTC).replace(microsecond=0)
+    upload = Upload(folder, Manifest(options.model, options.version, now, files, dict(options.label)), paths, written)
+    if options.dry_run:
+        left = missing(upload, store)
+        for file in left:
+            say(f"{file.sha256}  {in_units(file.size):>10}  {store.uri(f'{folder}/{file.path}')}")
+        say(f"would upload {len(left)} of {len(files)} files, {in_units(sum(file.size for file in left))}")
+        return
+    with progress("uploading", total) as told:
+        manifest = publish(upload, store, dict(options.tag), told, restart=options.restart)
+    say(f"{options.model} {options.version}: {len(files)} files, {in_units(manifest.size)}, {store.uri(folder)}")
+
+
+def _check(settings: Settings, options: argparse.Namespace) -> None:
+    request_of(settings, options.source, options.model, options.version)
+    if not EXACT_VERSION.fullmatch(options.version):
+        raise InvalidInput(f"{options.version!r} is no exact version; publish one such as 1.2.3")
+    if len(options.tag) > 10:
+        raise InvalidInput("S3 takes at most 10 tags")

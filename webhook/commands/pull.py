@@ -1,0 +1,52 @@
+"""`model-injector pull`: a version onto this machine, as a pod would have it."""
+
+import argparse
+import shlex
+from pathlib import Path
+
+from webhook.catalog.pull import pull, wanted
+from webhook.commands.lookup import request_of, resolve, split_reference, store_of
+from webhook.commands.options import Commands, add_config, add_source
+from webhook.commands.output import complain, in_units, progress, say
+from webhook.configuration import load
+
+
+def add(commands: Commands) -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "pull",
+        help="fetch a version onto this machine",
+        description="Fetch a version into DIR/<model>-<version>, check it, and print how a container sees it.",
+        allow_abbrev=False,
+    )
+    add_config(parser)
+    add_source(parser)
+    parser.add_argument(
+        "reference", metavar="MODEL@VERSION", help="such as my-model@1.2.3, my-model@champion, my-model"
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    settings = load(options.config)
+    store = store_of(settings, options.source)
+    model, version = split_reference(options.reference)
+    artifact, warnings = resolve(settings, request_of(settings, options.source, model, version))
+    complain(warnings)
+    files = wanted(store, artifact.folder)
+    with progress("fetching", sum(file.size for file in files)) as told:
+        pull(store, artifact.folder, files, options.folder / artifact.folder, told)
+    size = sum(file.size for file in files)
+    checked = "by sha256" if all(file.sha256 for file in files) else "by size, for there is no manifest"
+    say(f"{model} {artifact.version}: {len(files)} files, {in_units(size)}, checked {checked}")
+    mount = settings.defaults.mount_path
+    variables = {
+        "MODEL_PATH": f"{mount}/{artifact.folder}",
+        "MODEL_NAME": artifact.model,
+        "MODEL_VERSION": artifact.version,
+    }
+    words = ["docker", "run", "-v", f"{options.folder.resolve()}:{mount}:ro"]
+    for name, value in variables.items():
+        words += ["-e", f"{name}={value}"]
+    say(f"{shlex.join(words)} IMAGE")
