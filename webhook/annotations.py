@@ -12,15 +12,18 @@ from itertools import chain
 from typing import Any, Final, get_args
 
 import yaml
+from msgspec.structs import replace
 
+from webhook import pins
 from webhook.errors import InvalidAnnotation
+from webhook.pins import PINNED, Pins
 from webhook.request import Medium, ModelRequest, PodRequest, key_of
 from webhook.settings import DEFAULT_SOURCE, Settings, StrategyName, Verification
 from webhook.values import boolean, duration, folder, label, labels, matching, one_of, quantity, size, subdomain
 
 INJECTED: Final = "injected"
 """What was injected, as JSON; written by us, as is `pinned` on the templates of workloads."""
-WRITTEN: Final = (INJECTED, "pinned")
+WRITTEN: Final = (INJECTED, PINNED)
 
 _MAX_MODELS: Final = 32
 _MAX_MODELS_TEXT: Final = 32 * 1024
@@ -214,11 +217,22 @@ def _parse(given: Mapping[str, str], settings: Settings) -> PodRequest:
     account = values.pop("service-account", None)
     values.pop("inject", None)
     entries = _entries(given["models"], f"{prefix}models") if "models" in given else {prefix: {}}
+    requests = (_request({**values, **entry}, settings, place) for place, entry in entries.items())
     return PodRequest(
-        models=tuple(_request({**values, **entry}, settings, place) for place, entry in entries.items()),
+        models=tuple(_pinned(request, pins.decode(given.get(PINNED))) for request in requests),
         service_account=account,
         warnings=warnings,
     )
+
+
+def is_asking(annotations: Mapping[str, str], settings: Settings) -> bool:
+    """Whether annotations ask for a model, rightly or not."""
+    return any(f"{settings.annotation_prefix}/{name}" in annotations for name in ("model", "models"))
+
+
+def _pinned(request: ModelRequest, held: Pins) -> ModelRequest:
+    version = held.version_of(request) if pins.is_floating(request) else None
+    return replace(request, pinned=version) if version else request
 
 
 def unknown(annotations: Iterable[str], settings: Settings) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from webhook import __version__
-from webhook.commands import catalog, certs, publish, pull, serve
+from webhook.commands import catalog, certs, iam_policy, publish, pull, serve
 from webhook.errors import InjectorError, InvalidInput, InvalidSettings
 
 
@@ -28,6 +28,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (serve, publish, catalog, pull, certs):
+    for command in (serve, publish, catalog, pull, iam_policy, certs):
         command.add(commands)
     return parser

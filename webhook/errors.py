@@ -12,14 +12,16 @@
     │   │   ├── Incomplete         files of its manifest are gone
     │   │   ├── Archived           files have to be restored from Glacier first
     │   │   └── NoAccess           the webhook itself may not read it
+    │   ├── Forbidden          a rule keeps the namespace from it
     │   └── Conflict           the pod has something of its own where ours has to stand
     ├── InvalidSettings        the process does not start
     ├── InvalidInput           a command is given what it can't work with: exit status 2
-    └── CatalogError           S3 has something else than a command or the catalog needs: exit status 1
-        ├── NotThere           404
-        ├── Denied             403, or no credentials
-        ├── Changed            someone else has written in between: 409 or 412
-        └── Away               no answer, or one that passes: 5xx, throttled
+    ├── CatalogError           S3 has something else than a command or the catalog needs: exit status 1
+    │   ├── NotThere           404
+    │   ├── Denied             403, or no credentials
+    │   ├── Changed            someone else has written in between: 409 or 412
+    │   └── Away               no answer, or one that passes: 5xx, throttled
+    └── AssociationError       EKS does not associate a role with a service account: exit status 1
 
 A message names what is wrong, its value, and what to write instead. It is made for the person who wrote the pod.
 """
@@ -112,6 +114,12 @@ class NoAccess(UnknownModel):
     reason = "NoAccess"
 
 
+class Forbidden(Refusal):
+    """A rule of the settings forbids it."""
+
+    reason = "Forbidden"
+
+
 class Conflict(Refusal):
     """The pod has something of its own where ours has to stand."""
 
@@ -144,3 +152,7 @@ class Changed(CatalogError):
 
 class Away(CatalogError):
     """S3 gave no answer, or one that will be another soon."""
+
+
+class AssociationError(InjectorError):
+    """EKS does not give a service account the role that it is to have."""

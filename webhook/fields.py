@@ -62,3 +62,4 @@ KeyPrefix = Annotated[
     Field(pattern=r"^/?([A-Za-z0-9!_'()=+@-][A-Za-z0-9!_.'()=+@-]*/?)*$", max_length=512),
 ]
 SourceName = Annotated[str, AfterValidator(_source_name), Field(pattern=r"^[A-Za-z0-9]")]
+Globs = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=253)], ...], Field(min_length=1, max_length=1000)]

@@ -14,7 +14,8 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from webhook.annotations import INJECTED, parse, unknown
+from webhook import rules
+from webhook.annotations import INJECTED, is_asking, parse, unknown
 from webhook.catalog import Artifact, Catalog
 from webhook.containers import MESH_PROXIES, Placed, attach
 from webhook.errors import Conflict, Refusal
@@ -26,7 +27,7 @@ from webhook.settings import Settings
 from webhook.strategies import STRATEGIES
 from webhook.strategies.protocol import JSON, Change, Delivery, Strategy
 
-Decision: TypeAlias = Literal["injected", "unchanged", "skipped", "refused"]
+Decision: TypeAlias = Literal["injected", "pinned", "unchanged", "skipped", "refused"]
 
 PROTECTED_NAMESPACES: Final = frozenset({"kube-system", "kube-node-lease"})
 """Left alone even where the webhook's configuration lets their pods through: the cluster depends on them."""
@@ -62,13 +63,14 @@ def inject(pod: Pod, namespace: str, settings: Settings, catalog: Catalog) -> In
         return Injection("skipped", "MirrorPod")
     exempt = _exempt(pod.spec, namespace)
     if exempt:
-        asks = any(f"{settings.annotation_prefix}/{name}" in annotations for name in ("model", "models"))
-        return Injection("skipped", exempt.reason, warnings=(exempt.warning,) if asks else ())
+        return Injection("skipped", exempt.reason, warnings=(exempt.warning,) * is_asking(annotations, settings))
     try:
         request = parse(annotations, settings)
         if not request.models:
             return Injection("skipped", "OptedOut" if request.opted_out else "NotAnnotated", warnings=request.warnings)
         _check_size(pod.spec, len(request.models))
+        for model in request.models:
+            rules.check(model, namespace, _account(pod.spec, request, settings), settings)
         resolved = [catalog.resolve(model) for model in request.models]
         plans = _plans(_deliveries(request, [one.artifact for one in resolved]), pod, settings)
         answers = (one.warnings for one in resolved)
@@ -247,6 +249,12 @@ def _first_place(spec: PodSpec) -> int:
         if container.is_sidecar and container.name in MESH_PROXIES:
             return index + 1
     return 0
+
+
+def _account(spec: PodSpec, request: PodRequest, settings: Settings) -> str:
+    """The service account that the pod runs as in the end."""
+    own = spec.service_account_name or spec.service_account or "default"
+    return own if own != "default" else request.service_account or settings.defaults.service_account or own
 
 
 def _service_account(spec: PodSpec, asked: str | None, settings: Settings) -> list[Operation]:

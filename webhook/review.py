@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from webhook import workload
 from webhook.errors import BadRequest
 from webhook.injection import Injection
 from webhook.record import encode
@@ -26,6 +27,7 @@ class AdmissionRequest(msgspec.Struct, rename="camel", frozen=True, gc=False):
     kind: GroupVersionKind
     operation: str
     object: msgspec.Raw = msgspec.Raw(b"null")
+    old_object: msgspec.Raw = msgspec.Raw(b"null")
     namespace: str = ""
     name: str = ""
     sub_resource: str = ""
@@ -38,6 +40,25 @@ class AdmissionRequest(msgspec.Struct, rename="camel", frozen=True, gc=False):
             and not self.sub_resource
             and (self.kind.group, self.kind.version, self.kind.kind) == ("", "v1", "Pod")
         )
+
+    @property
+    def changes_a_workload(self) -> bool:
+        """Whether this is the creation or the update of what makes pods from a template."""
+        kind = self.kind
+        return (
+            self.operation in ("CREATE", "UPDATE")
+            and not self.sub_resource
+            and kind.version == "v1"
+            and (kind.group, kind.kind) in workload.TEMPLATES
+        )
+
+    def decode_workload(self) -> workload.Change:
+        """The workload as it shall be, and as it was. Raises BadRequest."""
+        group, kind = self.kind.group, self.kind.kind
+        new = workload.decode(self.object, group, kind)
+        if self.operation == "CREATE":
+            return workload.Change(new)
+        return workload.Change(new, workload.decode(self.old_object, group, kind))
 
 
 class AdmissionReview(msgspec.Struct, rename="camel", frozen=True, gc=False):
@@ -76,7 +97,8 @@ def respond(uid: str, injection: Injection) -> bytes:
         patch = base64.b64encode(msgspec.json.encode(injection.operations))
         response["patch"] = msgspec.Raw(b'"%b"' % patch)  # base64 has nothing for JSON to escape
     if injection.models:
-        response["auditAnnotations"] = {"injected": encode(injection.models)}
+        key = "pinned" if injection.decision == "pinned" else "injected"
+        response["auditAnnotations"] = {key: encode(injection.models)}
     if injection.warnings:
         response["warnings"] = [_line(warning, _LONGEST_WARNING) for warning in injection.warnings]
     return msgspec.json.encode({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})

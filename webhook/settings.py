@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validat
 from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from webhook.fields import AbsolutePath, KeyPrefix, Lifetime, Quantity, Seconds, SourceName
+from webhook.fields import AbsolutePath, Globs, KeyPrefix, Lifetime, Quantity, Seconds, SourceName
 from webhook.quantities import parse_quantity
 from webhook.values import EXACT_VERSION, SUBDOMAIN
 
@@ -174,6 +174,26 @@ class Catalog(_Group):
     and what has to be resolved is refused."""
 
 
+class Rule(_Group):
+    """Who may use what. Of several, the first that fits a pod and a model decides; where none does, all is allowed.
+
+    Names are globs: `*` stands for any signs, a slash among them, `?` for one, `[abc]` for one of these.
+    """
+
+    namespaces: Globs = ("*",)
+    """Namespaces of the pods."""
+    models: Globs = ("*",)
+    """Names of the models."""
+    strategies: Globs = ("*",)
+    """Ways into the pod."""
+    service_accounts: Globs = ("*",)
+    """Service accounts that the pods run as, `default` where they name none."""
+    allow: bool = True
+    """Whether such a pod may have such a model."""
+    message: str = Field(default="", max_length=300)
+    """What a person who is refused should know, such as whom to ask."""
+
+
 class Certificates(_Group):
     """What makes the API server trust the webhook."""
 
@@ -246,6 +266,8 @@ class Settings(Location, BaseSettings):
     """The init container that downloads."""
     catalog: Catalog = Catalog()
     """What is known of models at admission."""
+    rules: tuple[Rule, ...] = Field(default=(), max_length=1000)
+    """Which namespaces may use which models, strategies and service accounts. Each has the settings below."""
     certificates: Certificates = Certificates()
     """What makes the API server trust the webhook."""
     server: Server = Server()

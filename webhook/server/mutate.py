@@ -1,18 +1,20 @@
 """POST /mutate: one AdmissionReview in, one out. A thin layer over `inject`."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from webhook import pod
-from webhook.catalog import Unread
+from webhook.catalog import Catalog, Unread
 from webhook.errors import BadRequest, BodyTooLarge, Busy
 from webhook.injection import Injection, inject
+from webhook.pinning import pin
 from webhook.review import AdmissionRequest, decode, respond
 from webhook.server.body import Bodies, ClientGone
 from webhook.server.catalog import LOOKUP_SECONDS, Library
@@ -22,10 +24,11 @@ from webhook.settings import Settings
 
 _log = logging.getLogger(__name__)
 _JSON: Final = "application/json"
+T = TypeVar("T")
 
 
 class Decision(NamedTuple):
-    """One request, and what was decided; no pod where it is about something else."""
+    """One request, and what was decided; the pod, where it is about one."""
 
     request: AdmissionRequest
     reviewed: pod.Pod | None
@@ -67,17 +70,21 @@ class Mutate:
 
     async def _decide(self, body: bytes) -> Decision:
         request = decode(body)
-        if not request.creates_a_pod:
-            return Decision(request, None, Injection("skipped", "NotAPodCreation"))
-        reviewed = pod.decode(request.object)
-        return Decision(request, reviewed, await self._inject(reviewed, request.namespace))
+        if request.creates_a_pod:
+            reviewed = pod.decode(request.object)
+            return Decision(request, reviewed, await self._answer(inject, reviewed, request.namespace))
+        if request.changes_a_workload:
+            return Decision(request, None, await self._answer(pin, request.decode_workload(), request.namespace))
+        return Decision(request, None, Injection("skipped", "NotForUs"))
 
-    async def _inject(self, reviewed: pod.Pod, namespace: str) -> Injection:
+    async def _answer(
+        self, decide: Callable[[T, str, Settings, Catalog], Injection], what: T, namespace: str
+    ) -> Injection:
         """Decide from memory. Where that does not tell yet, look at S3 first, and decide again."""
         deadline = None
         while True:
             try:
-                return inject(reviewed, namespace, self.settings, self.library.catalog)
+                return decide(what, namespace, self.settings, self.library.catalog)
             except Unread as unread:
                 deadline = deadline or perf_counter() + LOOKUP_SECONDS
                 await self.library.look_up(unread.places, deadline - perf_counter())
@@ -93,6 +100,7 @@ class Mutate:
             "decision",
             {
                 "uid": request.uid,
+                "kind": request.kind.kind,
                 "namespace": request.namespace,
                 **({"name": name} if name else {"generateName": generate_name}),
                 "decision": injection.decision,

@@ -1,0 +1,85 @@
+"""The workloads whose pods come from a template: where that stands, and the fields that pinning reads."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from webhook import pod
+from webhook.errors import BadRequest
+from webhook.pod import ObjectMeta, Pod
+
+_POD_TEMPLATE: Final = "/spec/template"
+TEMPLATES: Final[Mapping[tuple[str, str], str]] = {
+    ("apps", "Deployment"): _POD_TEMPLATE,
+    ("apps", "StatefulSet"): _POD_TEMPLATE,
+    ("apps", "DaemonSet"): _POD_TEMPLATE,
+    ("batch", "Job"): _POD_TEMPLATE,
+    ("batch", "CronJob"): f"/spec/jobTemplate{_POD_TEMPLATE}",
+}
+"""Where the template stands (a JSON pointer), by group and kind."""
+
+
+class _Job(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    template: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _JobTemplate(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    spec: _Job = _Job()
+
+
+class _Spec(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    template: msgspec.Raw = msgspec.Raw(b"null")
+    job_template: _JobTemplate = _JobTemplate()
+
+
+class _Workload(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    spec: _Spec
+    metadata: ObjectMeta = ObjectMeta()
+
+
+_decoder: Final = msgspec.json.Decoder(_Workload)
+
+
+class Workload(msgspec.Struct, frozen=True, gc=False):
+    """A workload, as it is about to be stored, or as it was before."""
+
+    kind: str
+    annotations: Mapping[str, str]
+    """Its own, not its template's."""
+    template: Pod
+    raw_template: msgspec.Raw
+    path: str
+    """Where the template stands in it, as a JSON pointer."""
+
+
+class Change(msgspec.Struct, frozen=True, gc=False):
+    """The creation or update of a workload."""
+
+    new: Workload
+    old: Workload | None = None
+    """None where it is created."""
+
+    @property
+    def keeps_template(self) -> bool:
+        """Whether the template stays as it was, so that no pod is made anew."""
+        if self.old is None:
+            return False
+        before, after = bytes(self.old.raw_template), bytes(self.new.raw_template)
+        return before == after or msgspec.json.decode(before) == msgspec.json.decode(after)
+
+    @property
+    def may_change_template(self) -> bool:
+        """Whether the API server lets the template change: a Job's stays as it was made."""
+        return self.old is None or self.new.kind != "Job"
+
+
+def decode(raw: bytes | msgspec.Raw, group: str, kind: str) -> Workload:
+    """The workload in a JSON document. Raises BadRequest with the path of what is not as a workload has it."""
+    path = TEMPLATES[group, kind]
+    try:
+        workload = _decoder.decode(raw)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise BadRequest(f"not a {kind}: {error}") from error
+    template = workload.spec.job_template.spec.template if kind == "CronJob" else workload.spec.template
+    return Workload(kind, workload.metadata.annotations or {}, pod.decode(template), template, path)
