@@ -67,6 +67,7 @@ class Webhook(_Group):
     reinvocation_policy: Literal["IfNeeded", "Never"]
     select: Literal["annotations", "label"]
     opt_in: bool
+    workloads: bool
     namespace_selector: Selector
     object_selector: Selector
     match_conditions: Objects

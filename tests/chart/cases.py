@@ -32,6 +32,7 @@ CASES: dict[str, JSON] = {
             "annotations": {"x": "y"},
         }
     },
+    "pods alone": {"webhook": {"workloads": False}},
     "host network": {"hostNetwork": True, "server": {"port": 9443, "opsPort": 9080}},
     "names": {"nameOverride": "models", "commonLabels": {"team": "platform"}},
     "full name": {"fullnameOverride": "models"},
@@ -83,7 +84,8 @@ CASES: dict[str, JSON] = {
             "resources": {"limits": {"cpu": 1}},
             "env": [{"name": "A", "value": ""}],
         },
-        "catalog": {"mode": "none"},
+        "catalog": {"mode": "s3", "refreshSeconds": "1m", "preflight": "enforce", "requiredTag": "published=true"},
+        "rules": [{"namespaces": ["team-*"], "models": ["my-org/*"], "allow": False, "message": "ask us"}],
         "server": {"drain": 30},
         "certificates": {"caLifetime": "720h", "leafLifetime": "24h", "overlap": 120},
     },

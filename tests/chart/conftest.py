@@ -45,8 +45,14 @@ class Rendered(dict[tuple[str, str], JSON]):
 
     @property
     def entry(self) -> JSON:
-        """The only entry of the webhook configuration."""
-        (found,) = self.one("MutatingWebhookConfiguration")["webhooks"]
+        """The webhook configuration's entry for pods."""
+        found: JSON = self.one("MutatingWebhookConfiguration")["webhooks"][0]
+        return found
+
+    @property
+    def workloads_entry(self) -> JSON:
+        """Its entry for workloads."""
+        (_, found) = self.one("MutatingWebhookConfiguration")["webhooks"]
         assert isinstance(found, dict)
         return found
 

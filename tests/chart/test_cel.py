@@ -56,6 +56,28 @@ def test_only_an_annotated_pod_costs_a_call(annotations: Mapping[str, str] | Non
     assert all_hold(render().entry["matchConditions"], pod(annotations)) is costs_a_call
 
 
+MINE = {"annotations": {"model-injector.io/model": "my-model"}}
+OTHER = {"annotations": {"sidecar.istio.io/inject": "true"}}
+
+
+@pytest.mark.parametrize(
+    ("workload", "costs_a_call"),
+    [
+        ({"metadata": {}, "spec": {"template": {"metadata": MINE}}}, True),
+        ({"metadata": OTHER, "spec": {"template": {"metadata": MINE}}}, True),
+        ({"metadata": MINE, "spec": {"template": {"metadata": {}}}}, True),
+        ({"metadata": MINE, "spec": {"template": {}}}, True),
+        ({"metadata": {}, "spec": {"jobTemplate": {"spec": {"template": {"metadata": MINE}}}}}, True),
+        ({"metadata": {}, "spec": {"jobTemplate": {"spec": {"template": {}}}}}, False),
+        ({"metadata": {}, "spec": {"template": {"metadata": {}}}}, False),
+        ({"metadata": OTHER, "spec": {"template": {"metadata": OTHER}}}, False),
+        ({"metadata": {}, "spec": {"template": {}}}, False),
+    ],
+)
+def test_only_an_annotated_workload_costs_a_call(workload: JSON, costs_a_call: bool) -> None:
+    assert all_hold(render().workloads_entry["matchConditions"], workload) is costs_a_call
+
+
 def test_another_prefix_is_looked_for_where_it_is_set() -> None:
     conditions = render({"annotationPrefix": "models.example.com"}).entry["matchConditions"]
     assert all_hold(conditions, pod({"models.example.com/model": "m"}))

@@ -191,6 +191,22 @@ def test_the_webhook_configuration_is_this(default: Rendered) -> None:
     }
 
 
+def test_workloads_are_looked_at_and_never_held_up(default: Rendered) -> None:
+    entry = default.workloads_entry
+    assert entry["name"] == "workloads.model-injector.io"
+    assert entry["failurePolicy"] == "Ignore"
+    assert entry["sideEffects"] == "None"
+    assert entry["reinvocationPolicy"] == "Never"
+    assert entry["timeoutSeconds"] == 5
+    same = ("admissionReviewVersions", "clientConfig", "matchPolicy", "namespaceSelector")
+    assert {key: entry[key] for key in same} == {key: default.entry[key] for key in same}
+    assert "objectSelector" not in entry  # it is about labels of pods
+    assert [(rule["apiGroups"], rule["operations"], rule["resources"]) for rule in entry["rules"]] == [
+        (["apps"], ["CREATE", "UPDATE"], ["deployments", "statefulsets", "daemonsets"]),
+        (["batch"], ["CREATE", "UPDATE"], ["jobs", "cronjobs"]),
+    ]
+
+
 def test_api_servers_ask_it_after_the_meshes_and_before_the_one_that_gives_credentials(default: Rendered) -> None:
     name = default.one("MutatingWebhookConfiguration")["metadata"]["name"]
     before = [

@@ -168,8 +168,16 @@ def test_labels_that_meet_are_one_and_the_selectors_stay() -> None:
     assert labels["team"] == "ml"
 
 
-def test_a_second_release_has_an_entry_of_its_own() -> None:
-    assert render({"webhook": {"name": "second"}}).entry["name"] == "pods.second.model-injector.io"
+def test_a_second_release_has_entries_of_its_own() -> None:
+    second = render({"webhook": {"name": "second"}})
+    assert second.entry["name"] == "pods.second.model-injector.io"
+    assert second.workloads_entry["name"] == "workloads.second.model-injector.io"
+
+
+@pytest.mark.parametrize("webhook", [{"workloads": False}, {"select": "label"}])
+def test_workloads_can_be_left_out_and_are_where_nothing_could_select_them(webhook: JSON) -> None:
+    (entry,) = render({"webhook": webhook}).one("MutatingWebhookConfiguration")["webhooks"]
+    assert entry["name"] == "pods.model-injector.io"
 
 
 def test_the_test_asks_for_a_source_that_there_is() -> None:

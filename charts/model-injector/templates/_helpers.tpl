@@ -55,7 +55,7 @@ app.kubernetes.io/component: webhook
 {{- fail "no bucket is set: set `bucket`, or `sources`" }}
 {{- end }}
 {{- $settings := dict }}
-{{- range $name := list "bucket" "prefix" "layout" "region" "endpointUrl" "anonymous" "requesterPays" "sources" "annotationPrefix" "defaults" "fetch" "catalog" "server" }}
+{{- range $name := list "bucket" "prefix" "layout" "region" "endpointUrl" "anonymous" "requesterPays" "sources" "annotationPrefix" "defaults" "fetch" "catalog" "rules" "server" }}
 {{- with index $.Values $name }}{{ $_ := set $settings $name . }}{{ end }}
 {{- end }}
 {{- if eq (int .Values.server.port) (int .Values.server.opsPort) }}
@@ -87,9 +87,32 @@ app.kubernetes.io/component: webhook
 {{- dict "namespaceSelector" $namespaces "objectSelector" $pods | toYaml }}
 {{- end }}
 
-{{- /* The configuration's only entry. Two releases' entries have different names: API servers' metrics go by them. */ -}}
+{{- /* How the configuration's entries end. Two releases' have different names: API servers' metrics go by them. */ -}}
+{{- define "model-injector.domain" -}}
+{{- if ne .Values.webhook.name "model-injector" }}{{ .Values.webhook.name }}.{{ end }}model-injector.io
+{{- end }}
+
+{{- /* The entry that pods wait for. */ -}}
 {{- define "model-injector.entry" -}}
-{{- if eq .Values.webhook.name "model-injector" }}pods.model-injector.io{{ else }}pods.{{ .Values.webhook.name }}.model-injector.io{{ end }}
+pods.{{ include "model-injector.domain" . }}
+{{- end }}
+
+{{- define "model-injector.clientConfig" -}}
+service:
+  name: {{ include "model-injector.fullname" . | quote }}
+  namespace: {{ .Release.Namespace | quote }}
+  path: /mutate
+  port: 443
+{{- if eq .Values.certificates.mode "provided" }}
+{{- with .Values.certificates.provided.caBundle }}
+caBundle: {{ b64enc . }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* CEL: whether the annotations of `metadata` have one of ours; the argument is [prefix, metadata]. */ -}}
+{{- define "model-injector.isAnnotated" -}}
+has({{ last . }}.annotations) && {{ last . }}.annotations.exists(name, name.startsWith('{{ first . }}/'))
 {{- end }}
 
 {{- /* CEL: pods that kubelet only mirrors from a file, and pods that say no, are left alone. */ -}}
