@@ -1,4 +1,4 @@
-"""The least that AWS has to allow, as IAM policies: to pods that fetch models, and to the webhook that reads the catalog.
+"""IAM policies: the least that pods which fetch models need, and the webhook that reads the catalog.
 
 Pure, but for the table of AWS' partitions that botocore brings along. `*` in a pattern of IAM also crosses slashes.
 """

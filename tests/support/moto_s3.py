@@ -48,12 +48,14 @@ def make_bucket(url: str) -> MotoBucket:
 
 def make_user(url: str, *actions: str) -> dict[str, str | None]:
     """A user of IAM who may do these actions and nothing else; gives the environment with its keys."""
+    statement = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+    return {**make_user_with(url, {"Version": "2012-10-17", "Statement": [statement]})}
+
+
+def make_user_with(url: str, policy: dict[str, Any]) -> dict[str, str]:
+    """A user of IAM who has this policy and no other; gives the environment with its keys."""
     iam: Any = boto3.client("iam", endpoint_url=url, region_name=_REGION, **_ROOT)
     user = f"user-{uuid4().hex}"
-    policy = {
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Action": list(actions), "Resource": "*"}],
-    }
     iam.create_user(UserName=user)
     iam.put_user_policy(UserName=user, PolicyName="only", PolicyDocument=json.dumps(policy))
     key = iam.create_access_key(UserName=user)["AccessKey"]
