@@ -106,16 +106,16 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         target = parts._replace(scheme="", netloc="").geturl() if parts.scheme else self.path
         request = Request(self.command, target, self.headers)
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         match self.server.take(request):
             case Drop():
                 self.close_connection = True
             case Answer() as answer:
                 self._send(answer)
             case fault:
-                self._pass_on(request, fault)
+                self._pass_on(request, body, fault)
 
-    def do_HEAD(self) -> None:
-        self.do_GET()
+    do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815 - the base class' own names
 
     def do_CONNECT(self) -> None:
         self.server.tunnels.append(self.path)
@@ -130,14 +130,15 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class' own name
         pass
 
-    def _pass_on(self, request: Request, fault: Edit | Cut | Stall | None) -> None:
+    def _pass_on(self, request: Request, body: bytes, fault: Edit | Cut | Stall | None) -> None:
         """Ask the server, and answer what it answers, up to the fault."""
         with closing(HTTPConnection("behind")) as connection:
             connection.sock = self.server.connect()
             connection.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
             for name, value in request.headers.items():
-                connection.putheader(name, value)
-            connection.endheaders()
+                if name.lower() != "expect":  # which this proxy has answered itself
+                    connection.putheader(name, value)
+            connection.endheaders(body or None)
             response = connection.getresponse()
             headers = tuple((name, value) for name, value in response.getheaders() if name not in _HOP_BY_HOP)
             if self.command == "HEAD":

@@ -15,6 +15,14 @@ from moto.server import ThreadedMotoServer
 
 _REGION = "us-east-1"
 _ROOT = {"aws_access_key_id": "root", "aws_secret_access_key": "root"}
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "root",
+    "AWS_SECRET_ACCESS_KEY": "root",
+    "AWS_CONFIG_FILE": "/dev/null",
+    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+"""The environment of a client that moto takes for its root, and that finds no other credentials on this machine."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ files, goes on from there.
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -51,8 +51,23 @@ class _Mark(msgspec.Struct, frozen=True, rename="camel"):
     begun_at: datetime
 
 
-def claim(store: Store, model: str, version: str) -> str:
-    """The folder of a version that may be published. Raises InvalidInput for a name that says another, and Exists."""
+def plan(  # noqa: PLR0913, PLR0917 - what makes a version
+    paths: Mapping[str, Path], store: Store, model: str, version: str, labels: Mapping[str, str], progress: Progress
+) -> Upload:
+    """Read every file of a version that may be published.
+
+    Raises InvalidInput for files that can't be read and a name that says another version, Exists, and CatalogError.
+    """
+    folder = _claim(store, model, version)
+    written = {name: path.stat().st_mtime_ns for name, path in paths.items()}
+    with ThreadPoolExecutor(_THREADS) as threads:
+        files = tuple(threads.map(lambda each: hashed(each[0], each[1], progress), paths.items()))
+    now = datetime.now(UTC).replace(microsecond=0)
+    return Upload(folder, Manifest(model, version, now, files, dict(labels)), paths, written)
+
+
+def _claim(store: Store, model: str, version: str) -> str:
+    """The folder of a version that may be published."""
     layout = store.source.layout
     folder = layout.format(model=model, version=version)
     read = split(layout, folder)
@@ -61,14 +76,6 @@ def claim(store: Store, model: str, version: str) -> str:
     if read_manifest(store, folder)[0]:
         raise Exists(f"{model} {version} is published already, and versions never change; publish a new version")
     return folder
-
-
-def prepare(paths: Mapping[str, Path], progress: Progress) -> tuple[tuple[File, ...], dict[str, int]]:
-    """Read every file; gives sizes and hashes, and when each was written. Raises InvalidInput."""
-    written = {name: path.stat().st_mtime_ns for name, path in paths.items()}
-    with ThreadPoolExecutor(_THREADS) as threads:
-        files = tuple(threads.map(lambda each: hashed(each[0], each[1], progress), paths.items()))
-    return files, written
 
 
 def missing(upload: Upload, store: Store) -> list[File]:

@@ -110,6 +110,7 @@ class S3Catalog:
             shelf.choices.clear()
         shelf.names, shelf.read_at, shelf.is_listed, shelf.away_until = names, monotonic(), True, 0.0
         shelf.problem = "; ".join(names.problems)
+        self._passing = {place: known for place, known in self._passing.items() if place.source != source}
 
     def fail(self, source: str, problem: str) -> None:
         """The source can't be listed: go on with what is known."""

@@ -1,12 +1,10 @@
 """`model-injector publish`: a folder becomes a version of a model."""
 
 import argparse
-from datetime import UTC, datetime
 from pathlib import Path
 
 from webhook.catalog.local import scan
-from webhook.catalog.manifest import Manifest
-from webhook.catalog.publish import Upload, claim, missing, prepare, publish
+from webhook.catalog.publish import missing, plan, publish
 from webhook.commands.lookup import request_of, store_of
 from webhook.commands.options import Commands, add_config, add_source
 from webhook.commands.output import in_units, progress, say
@@ -56,22 +54,19 @@ def _run(options: argparse.Namespace) -> None:
     settings = load(options.config)
     store = store_of(settings, options.source)
     _check(settings, options)
-    folder = claim(store, options.model, options.version)
     paths = scan(options.folder)
     total = sum(path.stat().st_size for path in paths.values())
     with progress("reading", total) as told:
-        files, written = prepare(paths, told)
-    now = datetime.now(UTC).replace(microsecond=0)
-    upload = Upload(folder, Manifest(options.model, options.version, now, files, dict(options.label)), paths, written)
+        upload = plan(paths, store, options.model, options.version, dict(options.label), told)
     if options.dry_run:
         left = missing(upload, store)
         for file in left:
-            say(f"{file.sha256}  {in_units(file.size):>10}  {store.uri(f'{folder}/{file.path}')}")
-        say(f"would upload {len(left)} of {len(files)} files, {in_units(sum(file.size for file in left))}")
+            say(f"{file.sha256}  {in_units(file.size):>10}  {store.uri(f'{upload.folder}/{file.path}')}")
+        say(f"would upload {len(left)} of {len(paths)} files, {in_units(sum(file.size for file in left))}")
         return
     with progress("uploading", total) as told:
         manifest = publish(upload, store, dict(options.tag), told, restart=options.restart)
-    say(f"{options.model} {options.version}: {len(files)} files, {in_units(manifest.size)}, {store.uri(folder)}")
+    say(f"{options.model} {options.version}: {len(paths)} files, {in_units(manifest.size)}, {store.uri(upload.folder)}")
 
 
 def _check(settings: Settings, options: argparse.Namespace) -> None:

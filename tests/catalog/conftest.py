@@ -1,0 +1,134 @@
+"""Buckets of a real S3 server, and what publishing puts there."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import moto_s3
+from tests.support.faulty_proxy import FaultyProxy
+from tests.support.moto_s3 import MotoBucket
+from webhook.annotations import parse
+from webhook.catalog import Unread
+from webhook.catalog.aliases import change
+from webhook.catalog.local import scan
+from webhook.catalog.manifest import Manifest
+from webhook.catalog.publish import plan, publish
+from webhook.catalog.s3 import S3Catalog
+from webhook.catalog.store import Store
+from webhook.request import ModelRequest
+from webhook.settings import Settings, Source
+
+PREFIX = "model-artifacts"
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    with moto_s3.serve() as url:
+        yield url
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of nobody that the machine knows."""
+    for name, value in moto_s3.CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def bucket(s3: str) -> MotoBucket:
+    return moto_s3.make_bucket(s3)
+
+
+@pytest.fixture
+def proxy(s3: str) -> Iterator[FaultyProxy]:
+    """In front of the server: it counts requests, and makes faults."""
+    with FaultyProxy(s3) as proxy:
+        yield proxy
+
+
+StoreOf = Callable[..., Store]
+
+
+@pytest.fixture
+def store(bucket: MotoBucket, proxy: FaultyProxy) -> Iterator[Store]:
+    """The bucket through the proxy, with little patience."""
+    with_little_patience = Store(source(bucket, proxy), seconds=1, attempts=1)
+    yield with_little_patience
+    with_little_patience.close()
+
+
+def source(bucket: MotoBucket, proxy: FaultyProxy, **options: Any) -> Source:
+    return Source(bucket=bucket.name, prefix=PREFIX, endpoint_url=proxy.url, region="us-east-1", **options)
+
+
+def folder_of(path: Path, **files: bytes) -> Path:
+    """A folder with these files; `__` in a name is a slash, and the last `_` a dot."""
+    for name, content in (files or {"weights_bin": b"w" * 1000, "config_json": b"{}"}).items():
+        file = path / ".".join(name.replace("__", "/").rsplit("_", 1))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    return path
+
+
+def published(store: Store, path: Path, version: str, model: str = "my-model", **options: Any) -> Manifest:
+    """Publish a small folder."""
+    if not path.exists():
+        folder_of(path)
+    upload = plan(scan(path), store, model, version, options.pop("labels", {}), lambda _: None)
+    return publish(upload, store, options.pop("tags", {}), lambda _: None, **options)
+
+
+def aliased(store: Store, model: str, **aliases: str) -> None:
+    change(store, model, lambda held: held.update(aliases))
+
+
+class Reader:
+    """An S3Catalog that looks as soon as it has to."""
+
+    def __init__(self, bucket: MotoBucket, proxy: FaultyProxy, **options: Any) -> None:
+        self.settings = Settings(
+            bucket=bucket.name,
+            prefix=PREFIX,
+            endpoint_url=proxy.url,
+            region="us-east-1",
+            layout=options.pop("layout", "{model}-{version}"),
+            catalog={"mode": "s3", **options},
+        )
+        self.catalog = S3Catalog(self.settings, seconds=1, attempts=1)
+        self.refresh()
+
+    def refresh(self) -> None:
+        self.catalog.take("default", self.catalog.read("default"))
+
+    def request(self, version: str, model: str = "my-model") -> ModelRequest:
+        annotations: Mapping[str, str] = {"model-injector.io/model": model, "model-injector.io/version": version}
+        return parse(annotations, self.settings).models[0]
+
+    def resolve(self, version: str, model: str = "my-model") -> Any:
+        """What the catalog answers, once it has looked at all that it wants to."""
+        for _ in range(30):
+            try:
+                return self.catalog.resolve(self.request(version, model))
+            except Unread as unread:
+                for place in unread.places:
+                    self.catalog.remember(place, self.catalog.look(place))
+        raise AssertionError("it never has enough")
+
+    def version(self, version: str, model: str = "my-model") -> str:
+        found: str = self.resolve(version, model).artifact.version
+        return found
+
+
+Read = Callable[..., Reader]
+
+
+@pytest.fixture
+def read(bucket: MotoBucket, proxy: FaultyProxy) -> Read:
+    """Reads the bucket; options are settings of the group `catalog`, and the layout."""
+
+    def begin(**options: Any) -> Reader:
+        return Reader(bucket, proxy, **options)
+
+    return begin

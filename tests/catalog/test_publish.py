@@ -1,0 +1,248 @@
+"""Publishing: once, whole, or not at all."""
+
+import os
+import subprocess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
+from tests.catalog.conftest import PREFIX, Read, folder_of, published
+from tests.support.faults import ACCESS_DENIED, Drop, Request, s3_error
+from tests.support.faulty_proxy import FaultyProxy
+from webhook.catalog.local import scan
+from webhook.catalog.manifest import decode, digest
+from webhook.catalog.publish import Exists, plan, publish
+from webhook.catalog.store import Store
+from webhook.errors import CatalogError, InvalidInput, UnknownModel, Unpublished
+
+FOLDER = "my-model-1.2.3"
+SOME = {"weights_bin": b"w" * 1000, "config_json": b"{}", "tokenizer__vocab_txt": b"a\nb\n"}
+
+
+def keys(store: Store, folder: str = FOLDER) -> dict[str, int]:
+    return {each.key: each.size for each in store.objects(f"{folder}/")}
+
+
+def put_of(name: str) -> Callable[[Request], bool]:
+    return lambda request: request.method == "PUT" and request.key.endswith(name)
+
+
+def test_a_version_is_its_files_their_sums_and_a_manifest(store: Store, tmp_path: Path) -> None:
+    manifest = published(store, folder_of(tmp_path / "m", **SOME), "1.2.3", labels={"team": "ml"})
+    assert keys(store).keys() == {
+        "weights.bin",
+        "config.json",
+        "tokenizer/vocab.txt",
+        "SHA256SUMS",
+        "manifest.json",
+    }
+    stored = store.read(f"{FOLDER}/manifest.json", 10**6).body
+    assert decode(stored) == manifest
+    assert (manifest.model, manifest.version, manifest.labels) == ("my-model", "1.2.3", {"team": "ml"})
+    assert [(file.path, file.size) for file in manifest.files] == [
+        ("config.json", 2),
+        ("tokenizer/vocab.txt", 4),
+        ("weights.bin", 1000),
+    ]
+
+
+def test_sha256sum_takes_the_sums(store: Store, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "m", **SOME)
+    published(store, folder, "1.2.3")
+    sums = store.read(f"{FOLDER}/SHA256SUMS", 10**6).body
+    subprocess.run(["sha256sum", "-c", "--strict"], cwd=folder, input=sums, check=True, capture_output=True)  # noqa: S607
+
+
+def test_the_manifest_comes_last_and_only_where_there_is_none(store: Store, proxy: FaultyProxy, tmp_path: Path) -> None:
+    published(store, tmp_path / "m", "1.2.3")
+    puts = [request for request in proxy.requests if request.method == "PUT"]
+    assert [request.key.rpartition("/")[2] for request in puts[-2:]] == ["SHA256SUMS", "manifest.json"]
+    assert puts[-1].headers["If-None-Match"] == "*"
+    assert puts[0].key == f"{PREFIX}/.publishing/{FOLDER}"
+
+
+def test_nothing_of_the_upload_but_the_version_stays(store: Store, tmp_path: Path) -> None:
+    published(store, tmp_path / "m", "1.2.3")
+    assert list(store.objects(".publishing/")) == []
+
+
+def test_tags_stand_on_the_manifest(store: Store, tmp_path: Path) -> None:
+    published(store, tmp_path / "m", "1.2.3", tags={"published": "true", "a b": "c=d"})
+    assert store.tags(f"{FOLDER}/manifest.json") == {"published": "true", "a b": "c=d"}
+
+
+def test_a_version_never_changes(store: Store, tmp_path: Path) -> None:
+    manifest = published(store, tmp_path / "m", "1.2.3")
+    before = keys(store)
+    with pytest.raises(Exists, match="never change"):
+        published(store, folder_of(tmp_path / "other", **SOME), "1.2.3")
+    with pytest.raises(Exists, match="never change"):
+        published(store, folder_of(tmp_path / "other", **SOME), "1.2.3", restart=True)
+    assert keys(store) == before
+    assert digest(store.read(f"{FOLDER}/manifest.json", 10**6).body) == digest(manifest.encode())
+
+
+@pytest.mark.parametrize("name", ["weights.bin", "SHA256SUMS", "manifest.json"])
+@pytest.mark.parametrize("fault", [Drop(), s3_error(503, "InternalError", "x"), ACCESS_DENIED])
+def test_what_fails_half_way_counts_as_nothing_and_goes_on_where_it_stopped(
+    store: Store, proxy: FaultyProxy, read: Read, tmp_path: Path, name: str, fault: Drop
+) -> None:
+    folder = folder_of(tmp_path / "m", **SOME)
+    proxy.inject(fault, put_of(name))
+    with pytest.raises(CatalogError):
+        published(store, folder, "1.2.3")
+    proxy.heal()
+    reader = read(preflight="enforce")
+    with pytest.raises(UnknownModel):
+        reader.resolve("latest")
+    with pytest.raises(UnknownModel):
+        reader.resolve("1.2.3")
+    proxy.requests.clear()
+    published(store, folder, "1.2.3")
+    again = {request.key.rpartition("/")[2] for request in proxy.requests if request.method == "PUT"}
+    assert "config.json" not in again
+    assert ("weights.bin" in again) == (name == "weights.bin")
+    reader.refresh()
+    assert reader.version("latest") == "1.2.3"
+
+
+def test_an_upload_that_was_begun_is_unpublished_and_says_so(
+    store: Store, proxy: FaultyProxy, read: Read, tmp_path: Path
+) -> None:
+    proxy.inject(Drop(), put_of("manifest.json"))
+    with pytest.raises(CatalogError):
+        published(store, tmp_path / "m", "1.2.3")
+    proxy.heal()
+    with pytest.raises(Unpublished, match="begun and not finished"):
+        read(preflight="enforce").resolve("1.2.3")
+
+
+def test_an_unfinished_upload_of_other_files_is_replaced_only_on_demand(
+    store: Store, proxy: FaultyProxy, tmp_path: Path
+) -> None:
+    proxy.inject(Drop(), put_of("manifest.json"))
+    with pytest.raises(CatalogError):
+        published(store, folder_of(tmp_path / "m", **SOME, left_over=b"x"), "1.2.3")
+    proxy.heal()
+    other = folder_of(tmp_path / "other", weights_bin=b"v" * 1000)
+    with pytest.raises(CatalogError, match="--restart"):
+        published(store, other, "1.2.3")
+    manifest = published(store, other, "1.2.3", restart=True)
+    assert keys(store).keys() == {"weights.bin", "SHA256SUMS", "manifest.json"}
+    assert store.read(f"{FOLDER}/weights.bin", 10**6).body == b"v" * 1000
+    assert [file.path for file in manifest.files] == ["weights.bin"]
+
+
+def test_files_that_were_put_there_otherwise_are_not_published_over(store: Store, tmp_path: Path) -> None:
+    store.write(f"{FOLDER}/mine.bin", b"mine")
+    with pytest.raises(CatalogError, match=r"mine\.bin"):
+        published(store, tmp_path / "m", "1.2.3")
+    assert store.read(f"{FOLDER}/mine.bin", 100).body == b"mine"
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_of_two_publishers_at_once_exactly_one_wins(store: Store, tmp_path: Path, same: bool) -> None:
+    folders = [folder_of(tmp_path / name, weights_bin=(b"w" if same else name.encode()) * 100_000) for name in "ab"]
+    start = Barrier(2)
+
+    def one(folder: Path) -> bool:
+        upload = plan(scan(folder), store, "my-model", "1.2.3", {}, lambda _: None)
+        start.wait(10)
+        try:
+            publish(upload, store, {}, lambda _: None)
+        except CatalogError:
+            return False
+        return True
+
+    with ThreadPoolExecutor() as threads:
+        results = list(threads.map(one, folders))
+    assert sorted(results) == [False, True]
+    winner = folders[results.index(True)]
+    manifest = decode(store.read(f"{FOLDER}/manifest.json", 10**6).body)
+    content = store.read(f"{FOLDER}/weights.bin", 10**6).body
+    assert content == (winner / "weights.bin").read_bytes()
+    assert manifest.files[0].sha256 == digest(content)
+
+
+def test_a_file_that_changes_under_the_upload_is_noticed(store: Store, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "m", **SOME)
+    upload = plan(scan(folder), store, "my-model", "1.2.3", {}, lambda _: None)
+    (folder / "weights.bin").write_bytes(b"v" * 1000)
+    with pytest.raises(CatalogError, match=r"weights\.bin has changed"):
+        publish(upload, store, {}, lambda _: None)
+    assert "manifest.json" not in keys(store)
+
+
+def test_a_name_that_reads_as_another_version_is_refused(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"read as qwen in version 2\.5\.1-7"):
+        published(store, tmp_path / "m", "7", model="qwen-2.5.1")
+
+
+def test_progress_ends_at_all_bytes_also_of_what_was_there(store: Store, proxy: FaultyProxy, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "m", **SOME)
+    for fault in (Drop(), None):
+        if fault:
+            proxy.inject(fault, put_of("weights.bin"))
+        told: list[int] = []
+        upload = plan(scan(folder), store, "my-model", "1.2.3", {}, lambda _: None)
+        try:
+            publish(upload, store, {}, told.append)
+        except CatalogError:
+            assert fault
+        proxy.heal()
+    assert sum(told) == 1006
+
+
+def test_a_link_inside_of_the_folder_is_its_file(store: Store, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "m", **SOME)
+    (folder / "again.bin").symlink_to("weights.bin")
+    assert "again.bin" in {file.path for file in published(store, folder, "1.2.3").files}
+
+
+def spoil(folder: Path, how: str) -> None:
+    if how == "link out":
+        (folder / "x").symlink_to("/etc/hostname")
+    elif how == "link to nothing":
+        (folder / "x").symlink_to("nothing")
+    elif how == "link to a folder":
+        (folder / "x").symlink_to(folder / "sub")
+    elif how == "empty folder":
+        (folder / "empty").mkdir()
+    elif how == "pipe":
+        os.mkfifo(folder / "pipe")
+    elif how == "no files":
+        for file in sorted(folder.rglob("*"), reverse=True):
+            file.rmdir() if file.is_dir() else file.unlink()
+    else:
+        Path(os.fsdecode(os.path.join(os.fsencode(folder), how.encode("utf-8", "surrogateescape")))).write_bytes(b"x")  # noqa: PTH118
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("link out", "link out of the folder"),
+        ("link to nothing", "link to no file"),
+        ("link to a folder", "link to a folder"),
+        ("empty folder", "empty folder"),
+        ("pipe", "no regular file"),
+        ("no files", "has no files"),
+        ("manifest.json", "what publishing itself writes"),
+        ("SHA256SUMS", "what publishing itself writes"),
+        ("new\nline", "rename it"),
+        ("back\\slash", "rename it"),
+        ("star*", "rename it"),
+        ("n" * 250, ""),
+        (b"\xff".decode("utf-8", "surrogateescape"), "no UTF-8"),
+    ],
+)
+def test_what_no_bucket_can_hold_is_named_before_anything_is_uploaded(tmp_path: Path, how: str, message: str) -> None:
+    folder = folder_of(tmp_path / "m", sub__a_bin=b"a")
+    spoil(folder, how)
+    if not message:
+        assert how in scan(folder)
+        return
+    with pytest.raises(InvalidInput, match=message):
+        scan(folder)
