@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from webhook.catalog.folders import ALIASES, UNFINISHED
+from webhook.catalog.folders import ALIASES
 from webhook.catalog.manifest import MANIFEST
 from webhook.settings import Settings, Source
 
@@ -52,21 +52,14 @@ def pod_policy(source: Source, models: Iterable[tuple[str, str]], session: Sessi
 
 
 def webhook_policy(sources: Iterable[Source], *, reads_tags: bool, session: Session) -> Policy:
-    """What the webhook needs to read the catalogs of `sources`: all names under the prefix, and no file of a model.
-
-    A HEAD of an object is a GetObject to IAM, too.
-    """
+    """What the webhook needs to read the catalogs of `sources`: all names under the prefix, and no file of a model."""
     sources = list(sources)
     condition = session.condition("PrincipalTag")
     manifests = [_objects(source, _key(source, "*", MANIFEST)) for source in sources]
-    ours = [
-        _objects(source, _key(source, folder, name))
-        for source in sources
-        for folder, name in ((ALIASES, "*.json"), (UNFINISHED, "*"))
-    ]
+    aliases = [_objects(source, _key(source, ALIASES, "*.json")) for source in sources]
     return _policy(
         *(_list(source, _below_prefix(source), session) for source in sources),
-        _allow("s3:GetObject", [*manifests, *ours], condition),
+        _allow("s3:GetObject", [*manifests, *aliases], condition),
         *([_allow("s3:GetObjectTagging", manifests, condition)] if reads_tags else []),
     )
 
@@ -110,12 +103,8 @@ def _folders(source: Source, model: str, version: str) -> list[str]:
 
 
 def _below_prefix(source: Source) -> dict[str, dict[str, list[str]]]:
-    """Listings of all that is under a source's prefix.
-
-    S3 says that an object is not there (404, not 403) to those alone who may list, and a request for an object has no
-    `s3:prefix`: hence IfExists. The catalog takes 404 for an answer.
-    """
-    return {"StringLikeIfExists": {_PREFIX: [f"{source.prefix}/*"]}} if source.prefix else {}
+    """Listings of all that is under a source's prefix."""
+    return {"StringLike": {_PREFIX: [f"{source.prefix}/*"]}} if source.prefix else {}
 
 
 def _list(source: Source, condition: Mapping[str, Any], session: Session) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def _wanted(
         if version is None and change.may_change_template:
             last = held.version_of(model) or former.version_of(model)
             try:
-                version = catalog.resolve(model).artifact.version
+                version = catalog.resolve(msgspec.structs.replace(model, pinned=None)).artifact.version
             except Refusal as refusal:
                 if last is None:
                     raise

@@ -36,20 +36,22 @@ class Detail(msgspec.Struct, frozen=True, gc=False):
 
 
 def inspect(store: Store, folder: str, tag: str) -> Detail:
-    """Look at one version: a call for its manifest, one for each thousand objects, one for a required tag.
+    """Look at one version: a request for each thousand objects, one for its manifest, one for a required tag.
 
+    What is not listed is not asked for: to who may not list the whole bucket, S3 does not say that it is not there.
     `tag` is `key=value`, or empty. Raises CatalogError.
     """
-    manifest, content = read_manifest(store, folder)
     objects = []
     for each in store.objects(f"{folder}/"):
         objects.append(each)
         if len(objects) > _MOST_OBJECTS:
             break
-    if manifest and content:
-        return _published(manifest, content, objects, is_tagged=not tag or _has_tag(store, folder, tag))
     if not objects:
         return Detail("absent")
+    if any(each.key == MANIFEST for each in objects):
+        content = store.read(f"{folder}/{MANIFEST}", LARGEST).body
+        is_tagged = not tag or _has_tag(store, folder, tag)
+        return _published(decode(content), content, objects, is_tagged=is_tagged)
     if _is_begun(store, folder):
         return Detail("unfinished")
     size = sum(each.size for each in objects)
@@ -98,8 +100,4 @@ def _has_tag(store: Store, folder: str, tag: str) -> bool:
 
 
 def _is_begun(store: Store, folder: str) -> bool:
-    try:
-        store.metadata(f"{UNFINISHED}/{folder}")
-    except NotThere:
-        return False
-    return True
+    return any(each.key == folder for each in store.objects(f"{UNFINISHED}/"))

@@ -1,0 +1,48 @@
+"""A catalog that knows what a test tells it, and never has to ask S3."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from webhook.catalog import Place
+from webhook.catalog.detail import Detail
+from webhook.catalog.names import Aliases, Names
+from webhook.catalog.s3 import S3Catalog
+from webhook.catalog.versions import newest
+from webhook.settings import Settings
+
+DIGEST = "d" * 64
+
+
+def known_settings(**settings: Any) -> Settings:
+    """Those of the guide's example, with a catalog; `catalog` are settings of that group."""
+    group = {"mode": "s3", "preflight": "enforce", **settings.pop("catalog", {})}
+    return Settings(**{"bucket": "my-ml-bucket", "prefix": "model-artifacts", "catalog": group, **settings})
+
+
+def published(size: int = 1000, files: int = 2) -> Detail:
+    """A version of so many bytes; publishing has added two objects of 100 bytes together."""
+    return Detail("published", files, size, files + 2, size + 100, DIGEST, datetime(2026, 1, 1, tzinfo=UTC))
+
+
+class Known(S3Catalog):
+    """All versions of `models` are published, unless `details` say otherwise."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        models: Mapping[str, tuple[str, ...]],
+        aliases: Mapping[str, Mapping[str, str]] | None = None,
+        details: Mapping[tuple[str, str], Detail] | None = None,
+    ) -> None:
+        super().__init__(settings)
+        self.tell(models, aliases or {})
+        for model, versions in models.items():
+            for version in versions:
+                detail = (details or {}).get((model, version), published())
+                self.remember(Place("default", model, version), detail)
+
+    def tell(self, models: Mapping[str, tuple[str, ...]], aliases: Mapping[str, Mapping[str, str]]) -> None:
+        """What a new listing gives."""
+        ordered = {model: tuple(newest(versions)) for model, versions in models.items()}
+        self.take("default", Names(ordered, aliases={model: Aliases("", each) for model, each in aliases.items()}))
