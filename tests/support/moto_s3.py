@@ -17,7 +17,7 @@ _REGION = "us-east-1"
 _ROOT = {"aws_access_key_id": "root", "aws_secret_access_key": "root"}
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "root",
-    "AWS_SECRET_ACCESS_KEY": "root",
+    "AWS_SECRET_ACCESS_KEY": "a-secret-of-root",  # it checks no signature until told to
     "AWS_CONFIG_FILE": "/dev/null",
     "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
     "AWS_EC2_METADATA_DISABLED": "true",
