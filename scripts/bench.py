@@ -5,6 +5,7 @@ ratios medians of each round's ratio. Prints JSON.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -15,21 +16,24 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import uvloop
 import yaml
 
+from certs import Authority
 from load import Figures, load
-from tests.support import programs, rclone
+from tests.support import moto_s3, programs, rclone
 from tests.support.container import InitContainer
 from tests.support.reviews import pod_of, review
 from tests.support.webhook import HOST, Webhook, running_webhook
 
 ROOT = Path(__file__).parents[1]
 CONNECTIONS = (1, 16)
+CATALOGS = (10, 10_000)
+"""Versions in the bucket; the webhook with the larger one is what is held against the floors."""
 POD_BYTES = 5000
 Round = dict[str, Figures]
 
@@ -57,20 +61,19 @@ def _options() -> argparse.Namespace:
 
 def _mutate(work: Path, rounds: int, seconds: float) -> dict[str, Any]:
     """Latency and throughput of /mutate and of the floors, the webhook's memory, and how soon it was ready."""
-    folder = work / "webhook"
-    folder.mkdir()
-    started = time.perf_counter()
-    with running_webhook(folder, {"bucket": "my-ml-bucket", "prefix": "model-artifacts"}) as webhook:
-        while webhook.ops("/readyz").status_code != 200:
-            time.sleep(0.005)
-        ready = time.perf_counter() - started
+    with contextlib.ExitStack() as stack:
+        s3 = stack.enter_context(moto_s3.serve())
+        authority = Authority.create()
+        webhooks = {count: stack.enter_context(_webhook(work / str(count), s3, count, authority)) for count in CATALOGS}
+        webhook, ready = webhooks[CATALOGS[-1]]
+        folder = webhook.folder
         command = (sys.executable, str(ROOT / "scripts" / "floor.py"), str(folder / "tls.crt"), str(folder / "tls.key"))
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
         with programs.running_server(command, ready=re.compile(r"port (\d+)"), log=work / "floor.log", env=env) as port:
             urls = {
                 "floor": (HOST, int(port), "/empty"),
                 "bare": (HOST, int(port), "/bare"),
-                "mutate": (HOST, webhook.port, "/mutate"),
+                **{f"catalog_{count}": (HOST, each.port, "/mutate") for count, (each, _) in webhooks.items()},
             }
             runs = {count: _rounds(urls, webhook, count, rounds, seconds) for count in CONNECTIONS}
         memory = _resident_mib(webhook.process.pid)
@@ -79,6 +82,28 @@ def _mutate(work: Path, rounds: int, seconds: float) -> dict[str, Any]:
         "resident_mib": memory,
         "ready_seconds": round(ready, 2),
     }
+
+
+@contextlib.contextmanager
+def _webhook(folder: Path, s3: str, versions: int, authority: Authority) -> Iterator[tuple[Webhook, float]]:
+    """A webhook with everything on, over a bucket of so many versions; and how many seconds it took to be ready."""
+    folder.mkdir()
+    bucket = moto_s3.make_bucket(s3)
+    for number in range(versions):
+        bucket.put(f"model-artifacts/my-model-1.{number // 100}.{number % 100}/model.safetensors", b"weights")
+    settings = {
+        "bucket": bucket.name,
+        "prefix": "model-artifacts",
+        "endpointUrl": s3,
+        "region": "us-east-1",
+        "catalog": {"mode": "s3", "preflight": "enforce"},
+        "rules": [{"namespaces": ["other-*"], "allow": False}],
+    }
+    started = time.perf_counter()
+    with running_webhook(folder, settings, authority, env=moto_s3.CREDENTIALS) as webhook:
+        while webhook.ops("/readyz").status_code != 200:
+            time.sleep(0.005)
+        yield webhook, time.perf_counter() - started
 
 
 def _rounds(
@@ -96,21 +121,25 @@ def _summary(rounds: Sequence[Round]) -> dict[str, Any]:
     def median(name: str, figure: str) -> float:
         return float(statistics.median(getattr(one[name], figure) for one in rounds))
 
-    def ratio(figure: str, floor: str) -> float:
-        ratios = [getattr(one["mutate"], figure) / getattr(one[floor], figure) for one in rounds]
+    def ratio(figure: str, other: str) -> float:
+        ratios = [getattr(one[mutate], figure) / getattr(one[other], figure) for one in rounds]
         return round(float(statistics.median(ratios)), 2)
 
+    small, mutate = (f"catalog_{count}" for count in CATALOGS)
     figures = ("p50_ms", "p99_ms", "requests_per_second")
     return {
         **{name: {figure: median(name, figure) for figure in figures} for name in rounds[0]},
-        "mutate_to_floor": {figure: ratio(figure, "floor") for figure in figures},
-        "mutate_to_bare": {figure: ratio(figure, "bare") for figure in figures},
+        **{
+            f"{mutate}_to_{name}": {figure: ratio(figure, name) for figure in figures}
+            for name in ("floor", "bare", small)
+        },
     }
 
 
 def _body() -> bytes:
     """The review of the example's pod as a cluster sends it, with what the API server has filled in."""
     pod = pod_of(yaml.safe_load((ROOT / "examples" / "deployment.yaml").read_text()))
+    pod["metadata"]["annotations"]["model-injector.io/version"] = "^1.0"
     token = {
         "name": "kube-api-access-x7k2p",
         "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount",

@@ -96,7 +96,10 @@ def _is_injected_otherwise(pod: Pod, records: Sequence[Record], settings: Settin
     The annotation `injected` alone proves nothing, for it is copied along with a pod: init containers have to fetch
     what it tells.
     """
-    told = decode((pod.metadata.annotations or {}).get(f"{settings.annotation_prefix}/{INJECTED}", "[]"))
+    written = (pod.metadata.annotations or {}).get(f"{settings.annotation_prefix}/{INJECTED}")
+    if written is None:
+        return False
+    told = decode(written)
     uris = {record.uri for record in told}
     if uris == {record.uri for record in records}:
         return False

@@ -54,7 +54,7 @@ StoreOf = Callable[..., Store]
 @pytest.fixture
 def store(bucket: MotoBucket, proxy: FaultyProxy) -> Iterator[Store]:
     """The bucket through the proxy, with little patience."""
-    with_little_patience = Store(source(bucket, proxy), seconds=1, attempts=1)
+    with_little_patience = Store(source(bucket, proxy), seconds=3, attempts=1)
     yield with_little_patience
     with_little_patience.close()
 
@@ -96,7 +96,7 @@ class Reader:
             layout=options.pop("layout", "{model}-{version}"),
             catalog={"mode": "s3", **options},
         )
-        self.catalog = S3Catalog(self.settings, seconds=1, attempts=1)
+        self.catalog = S3Catalog(self.settings, seconds=3, attempts=1)
         self.refresh()
 
     def refresh(self) -> None:

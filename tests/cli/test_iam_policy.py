@@ -224,7 +224,7 @@ def test_the_webhook_reads_its_catalog_and_no_file(
         for name, value in webhook.env.items():
             monkeypatch.setenv(name, value)
         reader = S3Catalog(load(Path(file)))
-        with closing(reader.store("default")):
+        with closing(reader):
             names = reader.read("default")
             assert names.models["ranker"] == ("2.0.0", "1.0.0")
             assert names.aliases["ranker"].versions == {"champion": "1.0.0"}

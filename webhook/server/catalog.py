@@ -145,3 +145,4 @@ class Librarian:
     def close(self) -> None:
         """Wait for nobody: the process ends."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self.catalog.close()

@@ -1,0 +1,119 @@
+"""What is known of one source by name, and which versions a reference means by that."""
+
+from collections.abc import Sequence
+from time import monotonic
+from typing import Final
+
+import msgspec
+
+from webhook.catalog import Place
+from webhook.catalog.faults import unknown
+from webhook.catalog.names import Names
+from webhook.catalog.store import Store
+from webhook.catalog.versions import LATEST, Range, matches
+from webhook.errors import UnknownModel, UnknownVersion, shown
+from webhook.request import ModelRequest
+from webhook.settings import Source
+
+MOST_TRIED: Final = 20
+"""Versions of a range, the newest first, of which one has to be published."""
+_MOST_CHOICES: Final = 10_000
+
+
+class Status(msgspec.Struct, frozen=True):
+    """What is known of a source, in numbers."""
+
+    models: int
+    versions: int
+    age: float | None
+    """Seconds since it was listed; None where it never was."""
+    is_listed: bool
+    """Whether the last listing went well."""
+    problem: str
+    """Why the last listing failed, or what it left out; else empty."""
+
+
+class Shelf:
+    """One source, as its last listing had it."""
+
+    def __init__(self, source: Source, store: Store) -> None:
+        self.source, self.store = source, store
+        self.names: Names | None = None
+        self.problem = ""
+        self.away_until = 0.0
+        """Until this (monotonic) time S3 is asked nothing that a pod would wait for."""
+        self._is_listed = False
+        self._read_at: float | None = None
+        self._choices: dict[tuple[str, str], tuple[str, ...]] = {}
+        """Versions in a range, by model and the range's text: until the names change."""
+
+    def take(self, names: Names) -> None:
+        """Answer with these names from now on."""
+        if self.names is None or self.names.models != names.models:
+            self._choices.clear()
+        self.names, self._read_at, self._is_listed, self.away_until = names, monotonic(), True, 0.0
+        self.problem = "; ".join(names.problems)
+
+    def fail(self, problem: str) -> None:
+        """It can't be listed: go on with what is known."""
+        self.problem, self._is_listed = problem, False
+
+    def status(self) -> Status:
+        """What is known, in numbers."""
+        names = self.names or Names()
+        age = None if self._read_at is None else monotonic() - self._read_at
+        return Status(len(names.models), names.versions, age, self._is_listed, self.problem)
+
+    def staleness(self) -> tuple[str, ...]:
+        """A warning where the names are those of a time before S3 went away."""
+        if self._read_at is None or self._is_listed:
+            return ()
+        return (f"S3 can't be listed: the version is that of {monotonic() - self._read_at:.0f} s ago",)
+
+    def alias(self, request: ModelRequest, name: str) -> str:
+        """The version that an alias means. Raises UnknownModel."""
+        names = self._listed(request)
+        aliases = names.aliases.get(request.model)
+        version = aliases and aliases.versions.get(name)
+        if version:
+            return version
+        if aliases is None and request.model not in names.models:
+            raise self._unknown_model(request)
+        known = ", ".join(f"@{each}" for each in list(aliases.versions)[:5]) if aliases else ""
+        raise UnknownVersion(
+            f"{request.model} has no alias @{name}" + (f"; it has {known}" if known else ", and no other")
+        )
+
+    def choices(self, request: ModelRequest, reference: Range) -> Sequence[str]:
+        """The newest versions in a range, at most MOST_TRIED of them. Raises UnknownModel."""
+        names = self._listed(request)
+        key = (request.model, reference.text)
+        if key not in self._choices:
+            if len(self._choices) >= _MOST_CHOICES:
+                self._choices.clear()
+            versions = names.models.get(request.model, ())
+            self._choices[key] = tuple(version for version in versions if matches(reference, version))[:MOST_TRIED]
+        return self._choices[key]
+
+    def nothing_fits(self, request: ModelRequest, choices: Sequence[str]) -> UnknownModel:
+        """Why none of a range's versions is the answer."""
+        known = self._listed(request).models.get(request.model)
+        if known is None:
+            return self._unknown_model(request)
+        asked = f"{request.model} has no version in {shown(request.version)}"
+        if choices:
+            return UnknownVersion(f"{asked} that is published; {choices[0]} is not")
+        hint = " (pre-releases only where they are named)" if request.version == LATEST else ""
+        return UnknownVersion(f"{asked}{hint}; the newest are {', '.join(known[:3])}")
+
+    def _listed(self, request: ModelRequest) -> Names:
+        if self.names is None:
+            reason = f" ({self.problem})" if self.problem else ""
+            raise UnknownModel(
+                f"{request.model} {request.version} can't be resolved, for the catalog could not be read yet{reason}; "
+                "an exact version can"
+            )
+        return self.names
+
+    def _unknown_model(self, request: ModelRequest) -> UnknownModel:
+        return unknown(self.names, Place(request.source, request.model, ""), self.problem)
