@@ -47,12 +47,12 @@ def test_the_notes_say_how_to_try_it_and_warn_of_nothing_by_default() -> None:
 
 
 def documented() -> list[str]:
-    page = (CHART.parents[1] / "docs" / "install.md").read_text()
-    return re.findall(r"```yaml\n# values\.yaml\n(.*?)```", page, re.DOTALL)
+    pages = ((CHART.parents[1] / "docs" / name).read_text() for name in ("install.md", "catalog.md"))
+    return [each for page in pages for each in re.findall(r"```yaml\n# values\.yaml\n(.*?)```", page, re.DOTALL)]
 
 
 @pytest.mark.parametrize("number", range(len(documented())))
-def test_the_values_of_the_install_page_can_be(number: int) -> None:
+def test_the_values_of_the_pages_can_be(number: int) -> None:
     values = yaml.safe_load(documented()[number])
     rendered = render(values)
     assert rendered.settings["bucket"] == values["bucket"]
