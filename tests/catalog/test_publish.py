@@ -10,7 +10,7 @@ from threading import Barrier
 import pytest
 
 from tests.catalog.conftest import PREFIX, Read, folder_of, published
-from tests.support.faults import ACCESS_DENIED, Drop, Request, s3_error
+from tests.support.faults import ACCESS_DENIED, Drop, Edit, Request, s3_error
 from tests.support.faulty_proxy import FaultyProxy
 from webhook.catalog.local import scan
 from webhook.catalog.manifest import decode, digest
@@ -165,6 +165,17 @@ def test_of_two_publishers_at_once_exactly_one_wins(store: Store, tmp_path: Path
     content = store.read(f"{FOLDER}/weights.bin", 10**6).body
     assert content == (winner / "weights.bin").read_bytes()
     assert manifest.files[0].sha256 == digest(content)
+
+
+def test_a_manifest_whose_answer_was_lost_is_ours_all_the_same(
+    store: Store, proxy: FaultyProxy, tmp_path: Path
+) -> None:
+    patient = Store(store.source, seconds=3, attempts=3)
+    proxy.inject(Edit(lambda _: s3_error(500, "InternalError", "it was written")), put_of("manifest.json"), times=1)
+    manifest = published(patient, tmp_path / "m", "1.2.3")
+    patient.close()
+    assert proxy.count(put_of("manifest.json")) == 2
+    assert decode(store.read(f"{FOLDER}/manifest.json", 10**6).body) == manifest
 
 
 def test_a_file_that_changes_under_the_upload_is_noticed(store: Store, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import msgspec
 from webhook.catalog.detail import read_manifest
 from webhook.catalog.folders import UNFINISHED, split
 from webhook.catalog.local import hashed
-from webhook.catalog.manifest import MANIFEST, SUMS, File, Manifest, digest, sums
+from webhook.catalog.manifest import LARGEST, MANIFEST, SUMS, File, Manifest, digest, sums
 from webhook.catalog.store import Store
 from webhook.errors import CatalogError, Changed, InvalidInput, NotThere
 
@@ -62,8 +62,7 @@ def plan(  # noqa: PLR0913, PLR0917 - what makes a version
     written = {name: path.stat().st_mtime_ns for name, path in paths.items()}
     with ThreadPoolExecutor(_THREADS) as threads:
         files = tuple(threads.map(lambda each: hashed(each[0], each[1], progress), paths.items()))
-    now = datetime.now(UTC).replace(microsecond=0)
-    return Upload(folder, Manifest(model, version, now, files, dict(labels)), paths, written)
+    return Upload(folder, Manifest(model, version, datetime.now(UTC), files, dict(labels)), paths, written)
 
 
 def _claim(store: Store, model: str, version: str) -> str:
@@ -100,6 +99,18 @@ def publish(
         raise Exists(f"{upload.manifest.model} {upload.manifest.version} was published by someone else meanwhile")
     for key in _strange(upload, store):
         store.delete(f"{upload.folder}/{key}")
+    _upload_missing(upload, store, progress)
+    store.write(f"{upload.folder}/{SUMS}", sums(upload.manifest.files))
+    _check(upload, store)
+    if not _is_ours(upload, store, mark):
+        raise Exists(f"someone else took over the upload of {upload.manifest.model} {upload.manifest.version}")
+    _write_manifest(upload, store, tags)
+    with suppress(CatalogError):  # without a right to delete the mark stays, and means nothing any more
+        store.delete(mark)
+    return upload.manifest
+
+
+def _upload_missing(upload: Upload, store: Store, progress: Progress) -> None:
     files = missing(upload, store)
     progress(upload.manifest.size - sum(file.size for file in files))
     with ThreadPoolExecutor(_THREADS) as threads:
@@ -110,20 +121,17 @@ def publish(
         except BaseException:
             threads.shutdown(cancel_futures=True)
             raise
-    manifest = upload.manifest
-    store.write(f"{upload.folder}/{SUMS}", sums(manifest.files))
-    _check(upload, store)
-    if not _is_ours(upload, store, mark):
-        raise Exists(f"someone else took over the upload of {manifest.model} {manifest.version}")
+
+
+def _write_manifest(upload: Upload, store: Store, tags: Mapping[str, str]) -> None:
+    """Make it a version. That there is one may be our own doing: an answer was lost, and the client asked again."""
+    key, content = f"{upload.folder}/{MANIFEST}", upload.manifest.encode()
     try:
-        store.create(f"{upload.folder}/{MANIFEST}", manifest.encode(), tags)
+        store.create(key, content, tags)
     except Changed as error:
-        raise Exists(
-            f"{manifest.model} {manifest.version} was published by someone else meanwhile, and versions never change"
-        ) from error
-    with suppress(CatalogError):  # without a right to delete the mark stays, and means nothing any more
-        store.delete(mark)
-    return manifest
+        if store.read(key, LARGEST).body != content:
+            name = f"{upload.manifest.model} {upload.manifest.version}"
+            raise Exists(f"{name} was published by someone else meanwhile, and versions never change") from error
 
 
 def _begin(upload: Upload, store: Store, mark: str, *, restart: bool) -> None:
