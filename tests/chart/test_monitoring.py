@@ -8,6 +8,7 @@ from typing import get_args
 import promql_parser
 
 from tests.chart.conftest import CHART, JSON, render
+from webhook.catalog.shelf import Status
 from webhook.injection import Decision
 from webhook.server.metrics import Metrics
 
@@ -46,6 +47,7 @@ def selectors(query: str) -> list[promql_parser.VectorSelector]:
 def exposed() -> dict[str, set[str]]:
     """What the webhook's /metrics shows, by name, with the labels of each."""
     metrics = Metrics()
+    metrics.watch_catalog("default", lambda: Status(0, 0, 0, is_listed=True, problem=""))
     for family in vars(metrics).values():
         if getattr(family, "_labelnames", ()):
             family.labels(*family._labelnames)
@@ -84,6 +86,7 @@ def test_there_is_an_alert_for_each_way_to_fail() -> None:
         "ModelInjectorSlow": {"model_injector_decision_seconds_bucket"},
         "ModelInjectorCertificateExpiry": {"model_injector_certificate_expiry_timestamp_seconds"},
         "ModelInjectorCertificateErrors": {"model_injector_certificate_errors_total"},
+        "ModelInjectorCatalogStale": {"model_injector_catalog_age_seconds"},
     }
     assert all(rule["annotations"]["summary"] and rule["labels"]["severity"] for rule in rules().values())
 
