@@ -7,6 +7,7 @@ from pathlib import Path
 from chart_schema import values_schema
 from webhook.annotations import ANNOTATIONS
 from webhook.configuration import declared
+from webhook.settings import Rule
 
 ANNOTATIONS_PAGE = """# Annotations
 
@@ -74,6 +75,11 @@ fetch:
 
 Each of `sources` has the settings `bucket` to `requesterPays` above. A duration is a number of seconds, or text such
 as `30m` or `1h30m`.
+
+Each of `rules` has these. Names are globs: `*` stands for any signs, a slash among them, `?` for one, `[abc]` for one
+of these. The first rule that fits a pod and a model decides; where none does, all is allowed.
+
+{rules}
 """
 
 
@@ -84,19 +90,23 @@ def pages() -> dict[str, str]:
         (f"`{one.path}`", f"`{one.variable}`", _default(one.default), " ".join((one.field.description or "").split()))
         for one in declared()
     ]
+    rules = [
+        (f"`{field.alias}`", _default(field.default), " ".join((field.description or "").split()))
+        for field in Rule.model_fields.values()
+    ]
     return {
         "docs/annotations.md": ANNOTATIONS_PAGE.replace(
             "{table}", _table(("name", "meaning", "value", "default"), annotations)
         ),
         "docs/settings.md": SETTINGS_PAGE.replace(
             "{table}", _table(("setting", "environment", "default", "reason"), settings)
-        ),
+        ).replace("{rules}", _table(("setting", "default", "reason"), rules)),
         "charts/model-injector/values.schema.json": values_schema(),
     }
 
 
 def _default(value: object) -> str:
-    shown = str(value).lower() if isinstance(value, bool) else value
+    shown = str(value).lower() if isinstance(value, bool) else ", ".join(value) if isinstance(value, tuple) else value
     return f"`{shown}`" if value not in (None, "", (), {}) else ""
 
 

@@ -63,9 +63,9 @@ ANNOTATIONS: Final = (
     ),
     Annotation(
         "version",
-        "a version, such as 1.2.3",
+        "a version such as 1.2.3, an alias such as @champion, a range such as ^1.2, or latest",
         "the setting defaults.version, else refused",
-        "The version: exact (`1.2.3`), and where the catalog is on also an alias, a range or `latest`.",
+        "The version: exact (`1.2.3`), or with a catalog an alias, a range or `latest`.",
         matching(r"[A-Za-z0-9@^~<>=!*][A-Za-z0-9._+,<>=!^~ *-]*", 128),
     ),
     Annotation(
@@ -132,7 +132,7 @@ ANNOTATIONS: Final = (
     Annotation(
         "size-limit",
         "a quantity of bytes, such as 20Gi",
-        "none",
+        "what the catalog knows of its size, and fetch.sizeHeadroom percent more",
         "The most that the model may take of our volume; the scheduler looks for a node with that much.",
         size,
     ),
