@@ -1,7 +1,7 @@
 """The workloads whose pods come from a template: where that stands, and the fields that pinning reads."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -48,7 +48,8 @@ class Workload(msgspec.Struct, frozen=True, gc=False):
     annotations: Mapping[str, str]
     """Its own, not its template's."""
     template: Pod
-    raw_template: msgspec.Raw
+    whole_template: Any
+    """The same with every field that it has, to tell whether it stays as it is."""
     path: str
     """Where the template stands in it, as a JSON pointer."""
 
@@ -63,10 +64,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     @property
     def keeps_template(self) -> bool:
         """Whether the template stays as it was, so that no pod is made anew."""
-        if self.old is None:
-            return False
-        before, after = bytes(self.old.raw_template), bytes(self.new.raw_template)
-        return before == after or msgspec.json.decode(before) == msgspec.json.decode(after)
+        return self.old is not None and bool(self.old.whole_template == self.new.whole_template)
 
     @property
     def may_change_template(self) -> bool:
@@ -79,7 +77,8 @@ def decode(raw: bytes | msgspec.Raw, group: str, kind: str) -> Workload:
     path = TEMPLATES[group, kind]
     try:
         workload = _decoder.decode(raw)
+        template = workload.spec.job_template.spec.template if kind == "CronJob" else workload.spec.template
+        whole = msgspec.json.decode(template)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise BadRequest(f"not a {kind}: {error}") from error
-    template = workload.spec.job_template.spec.template if kind == "CronJob" else workload.spec.template
-    return Workload(kind, workload.metadata.annotations or {}, pod.decode(template), template, path)
+    return Workload(kind, workload.metadata.annotations or {}, pod.decode(template), whole, path)

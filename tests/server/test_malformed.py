@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.injection.conftest import asking
+from tests.injection.conftest import JSON, asking
+from tests.pinning.test_pinning import asking as workload_asking
 from tests.support.reviews import review
 from tests.support.webhook import Webhook
 
@@ -27,6 +28,13 @@ def with_object(found: Any) -> str:
     body = review(asking())
     body["request"]["object"] = found
     return json.dumps(body)
+
+
+def of_deployment(spec: Any) -> JSON:
+    """The review of a Deployment's update, from a template that is another."""
+    old = workload_asking(pinned='{"models":[{"source":"default","model":"m","asked":"^1","version":"1.2.3"}]}')
+    kind = {"group": "apps", "version": "v1", "kind": "Deployment"}
+    return review({"metadata": {}, "spec": spec}, kind=kind, operation="UPDATE", oldObject=old)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +61,11 @@ def with_object(found: Any) -> str:
         with_object({"spec": {"containers": [{"name": 1}]}}),
         with_object({"spec": {"containers": [None]}}),
         with_object({"metadata": {"annotations": {"model-injector.io/model": 1}}, "spec": {}}),
+        json.dumps(of_deployment(None)),
+        json.dumps(of_deployment({})),
+        json.dumps(of_deployment({"template": None})),
+        json.dumps(of_deployment({"template": {"spec": {"containers": [None]}}})),
+        json.dumps(of_deployment({"template": {"metadata": None, "spec": {}}})),
         "[" * 100_000,
         '{"a":' * 100_000,
         changed(x=[]).replace("[]", "[" * 50_000 + "]" * 50_000),
@@ -61,7 +74,7 @@ def with_object(found: Any) -> str:
 def test_a_body_that_is_no_review_of_a_pod_is_a_400_with_a_reason(client: httpx.Client, body: str) -> None:
     response = post(client, body.encode("latin-1"))
     assert response.status_code == 400
-    assert response.json()["error"].startswith(("not an AdmissionReview v1: ", "not a Pod: "))
+    assert response.json()["error"].startswith(("not an AdmissionReview v1: ", "not a Pod: ", "not a Deployment: "))
     assert len(response.text) < 500
 
 
@@ -93,10 +106,11 @@ def mutations(seed: int) -> Iterator[bytes]:
     chance = random.Random(seed)  # noqa: S311 - the same damage in every run
     bound = {"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "1Gi"}}
     app = {"name": "app", "resources": bound, "volumeMounts": [{"name": "v", "mountPath": "/v", "readOnly": True}]}
-    valid = json.dumps(review(asking({"containers": [app], "volumes": [{"name": "v", "emptyDir": {}}]}))).encode()
+    pod = asking({"containers": [app], "volumes": [{"name": "v", "emptyDir": {}}]})
+    valid = [json.dumps(each).encode() for each in (review(pod), of_deployment({"template": pod}))]
     odd = [b"null", b"-1", b"1e999", b'"\\ud800"', b'"\\u0000"', b"[]", b"{}", b"true", b'""', b"9" * 400]
     while True:
-        body = bytearray(valid)
+        body = bytearray(chance.choice(valid))
         for _ in range(chance.randint(1, 4)):
             at = chance.randrange(len(body)) if body else 0
             kind = chance.randrange(5)

@@ -60,7 +60,9 @@ def test_warnings_come_with_an_allowed_pod_and_with_a_refused_one(client: httpx.
         {"operation": "UPDATE"},
         {"operation": "DELETE", "object": None},
         {"subResource": "ephemeralcontainers"},
-        {"kind": {"group": "apps", "version": "v1", "kind": "Deployment"}},
+        {"kind": {"group": "apps", "version": "v1", "kind": "ReplicaSet"}},
+        {"kind": {"group": "apps", "version": "v1", "kind": "Deployment"}, "subResource": "scale"},
+        {"kind": {"group": "apps", "version": "v1", "kind": "Deployment"}, "operation": "DELETE"},
     ],
 )
 def test_whatever_is_no_creation_of_a_pod_is_allowed_as_it_is(
@@ -100,6 +102,7 @@ def test_every_decision_is_one_line_of_the_log_without_the_object(webhook: Webho
         "level": "info",
         "message": "decision",
         "uid": "uid-of-the-log",
+        "kind": "Pod",
         "namespace": "apps",
         "generateName": "app-",
         "decision": "injected",
