@@ -67,7 +67,7 @@ SUBDOMAIN: Final = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9]
 subdomain = matching(SUBDOMAIN, 253)
 """A DNS subdomain: the name of a service account."""
 
-EXACT_VERSION: Final = re.compile(r"(?!latest$)[A-Za-z0-9][A-Za-z0-9._+-]*", re.ASCII)
+EXACT_VERSION: Final = re.compile(r"(?!latest$|v?\d+(\.\d+)?\.[xX](\.[xX])?$)[A-Za-z0-9][A-Za-z0-9._+-]*", re.ASCII)
 """A version that says which one it is, unlike an alias, a range or `latest`."""
 
 _absolute = matching(r"(/[A-Za-z0-9._@%+=,-]+)+", 512)

@@ -46,8 +46,9 @@ def test_models_are_found_whoever_put_them_there(bucket: MotoBucket, read: Read)
         bucket.put(f"{PREFIX}/{folder}/weights.bin", b"x")
     bucket.put("elsewhere/other-1.0/weights.bin", b"x")
     bucket.put(f"{PREFIX}/loose.bin", b"x")
-    models = read().catalog.names("default").models  # type: ignore[union-attr]
-    assert models == {
+    names = read().catalog.names("default")
+    assert names
+    assert {model: tuple(versions.newest()) for model, versions in names.models.items()} == {
         "a.b_c": ("1.0",),
         "bert": ("2026-05-01",),
         "llama-3-8b": ("1.0.0",),

@@ -1,13 +1,15 @@
 """Which versions a reference means."""
 
 import contextlib
+import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from semantic_version import Version
 
-from webhook.catalog.versions import Alias, Exact, Range, matches, newest, order, parse_reference
+from webhook.catalog.versions import Alias, Exact, Range, Versions, order, parse_reference
+from webhook.values import EXACT_VERSION
 
 RELEASES = ["0.9.0", "1.0.0", "1.2.0", "1.2.3", "1.10.0", "2.0.0-rc.1", "2.0.0", "2.1.0-beta.2", "3.0.0-rc.1"]
 
@@ -15,7 +17,7 @@ RELEASES = ["0.9.0", "1.0.0", "1.2.0", "1.2.3", "1.10.0", "2.0.0-rc.1", "2.0.0",
 def best(reference: str, versions: list[str]) -> str | None:
     parsed = parse_reference(reference)
     assert isinstance(parsed, Range)
-    return next((version for version in newest(versions) if matches(parsed, version)), None)
+    return next(iter(Versions.of(versions).within(parsed, 1)), None)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,7 @@ def test_plain_integers_are_versions(reference: str, version: str) -> None:
 
 
 def test_what_has_no_order_is_in_no_range() -> None:
-    assert newest(["blue", "1.2.3.4", "1.0", "v2", "1.0.0", "1.0.0-01"]) == ["v2", "1.0.0", "1.0"]
+    assert list(Versions.of(["blue", "1.2.3.4", "1.0", "v2", "1.0.0"]).newest()) == ["v2", "1.0.0", "1.0"]
 
 
 @pytest.mark.parametrize("text", ["1.2.3", "v1", "7", "2026-05-01", "blue", "1.2.3-rc.1+build.5"])
@@ -80,11 +82,35 @@ def test_what_means_nothing_is_refused(text: str) -> None:
 @given(st.tuples(*[st.integers(0, 10**9 - 1)] * 3), st.tuples(*[st.integers(0, 10**9 - 1)] * 3))
 def test_releases_are_in_the_order_of_their_numbers(one: tuple[int, ...], other: tuple[int, ...]) -> None:
     names = [".".join(map(str, numbers)) for numbers in (one, other)]
-    assert newest(names)[0] == ".".join(map(str, max(one, other)))
+    assert next(Versions.of(names).newest()) == ".".join(map(str, max(one, other)))
 
 
 @given(st.text("0123456789.-+abxv^~<>=, *@|!", max_size=140))
 def test_any_text_has_an_order_or_none_and_is_a_reference_or_none(text: str) -> None:
-    assert isinstance(order(text), Version | None)
+    assert isinstance(order(text), tuple | None)
     with contextlib.suppress(ValueError):
         assert isinstance(parse_reference(text), Exact | Alias | Range)
+
+
+@pytest.mark.parametrize("text", ["1.x", "1.2.x", "v1.X", "1.x.x"])
+def test_a_number_that_may_be_any_makes_a_range(text: str) -> None:
+    assert isinstance(parse_reference(text), Range)
+
+
+NPM = json.loads((Path(__file__).parent / "npm_ranges.json").read_text())
+"""What npm's own implementation (semver 7, satisfies) takes of some versions for many ranges, the newest first."""
+
+
+@pytest.mark.parametrize("text", NPM["ranges"])
+def test_a_range_means_what_it_means_to_npm(text: str) -> None:
+    reference = parse_reference(f"={text}" if EXACT_VERSION.fullmatch(text) else text)
+    assert isinstance(reference, Range)
+    assert list(Versions.of(NPM["versions"]).within(reference, 100)) == NPM["ranges"][text]
+
+
+@pytest.mark.parametrize(
+    "text", ["1.0.0 - v1.2.3", "1.2 - x1", "1.2.3 - ^2", "1.0.0 -  2.0.0", "- 1", "1 -", "^^1", "=>1", "1..2", "1.2.3-"]
+)
+def test_odd_ranges_are_ranges_or_refused(text: str) -> None:
+    with contextlib.suppress(ValueError):
+        assert isinstance(parse_reference(text), Range | Exact)

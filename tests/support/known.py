@@ -8,7 +8,7 @@ from webhook.catalog import Place
 from webhook.catalog.detail import Detail
 from webhook.catalog.names import Aliases, Names
 from webhook.catalog.s3 import S3Catalog
-from webhook.catalog.versions import newest
+from webhook.catalog.versions import Versions
 from webhook.settings import Settings
 
 DIGEST = "d" * 64
@@ -44,5 +44,5 @@ class Known(S3Catalog):
 
     def tell(self, models: Mapping[str, tuple[str, ...]], aliases: Mapping[str, Mapping[str, str]]) -> None:
         """What a new listing gives."""
-        ordered = {model: tuple(newest(versions)) for model, versions in models.items()}
+        ordered = {model: Versions.of(versions) for model, versions in models.items()}
         self.take("default", Names(ordered, aliases={model: Aliases("", each) for model, each in aliases.items()}))

@@ -8,7 +8,7 @@ from typing import Final
 from webhook.catalog import Place
 from webhook.catalog.detail import Detail
 from webhook.catalog.names import Names
-from webhook.catalog.versions import is_prerelease
+from webhook.catalog.versions import LATEST, Range, Versions
 from webhook.errors import Archived, Incomplete, NoAccess, UnknownModel, UnknownVersion, Unpublished
 
 _COMPARED: Final = 200
@@ -39,7 +39,7 @@ def unknown(names: Names | None, place: Place, problem: str) -> UnknownModel:
     where = f"source {place.source}" + (f" ({problem})" if problem else "")
     versions = (names or Names()).models.get(place.model)
     if versions:
-        near = _nearest(place.version, versions)
+        near = _nearest(place.version, versions.names)
         told = f"; nearest are {', '.join(near)}" if near else ""
         return UnknownVersion(
             f"{place.model} has no version {place.version} in {where}{told}; newest is {_newest(versions)}"
@@ -49,8 +49,9 @@ def unknown(names: Names | None, place: Place, problem: str) -> UnknownModel:
     return UnknownModel(f"model {place.model} {place.version}".rstrip() + f" is not in {where}{told}")
 
 
-def _newest(versions: Sequence[str]) -> str:
-    return next((version for version in versions if not is_prerelease(version)), versions[0])
+def _newest(versions: Versions) -> str:
+    """The newest release; where there is none, the newest pre-release."""
+    return next(iter(versions.within(Range(LATEST), 1)), versions.names[-1])
 
 
 def _nearest(name: str, known: Sequence[str]) -> list[str]:

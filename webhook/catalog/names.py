@@ -1,15 +1,16 @@
 """What a source has, by name alone: models, versions, aliases. A request for each thousand folders."""
 
 import re
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Final
 
 import msgspec
 
 from webhook.catalog.folders import ALIASES, UNFINISHED, split
 from webhook.catalog.store import Store
-from webhook.catalog.versions import ALIAS, newest
+from webhook.catalog.versions import ALIAS, Versions
 from webhook.errors import CatalogError
 from webhook.values import EXACT_VERSION
 
@@ -18,6 +19,7 @@ MOST_VERSIONS: Final = 100_000
 _MOST_LISTINGS: Final = 5_000
 _DEEPEST: Final = 4
 _LARGEST_ALIASES: Final = 256 * 1024
+_MOST_ALIASES: Final = 10_000
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
 
@@ -31,8 +33,8 @@ class Aliases(msgspec.Struct, frozen=True):
 class Names(msgspec.Struct, frozen=True):
     """The names in one source at one moment."""
 
-    models: Mapping[str, tuple[str, ...]] = {}
-    """The versions of each model that have an order, the newest first."""
+    models: Mapping[str, Versions] = {}
+    """The versions of each model that have an order."""
     unfinished: frozenset[str] = frozenset()
     """Folders whose upload has begun; those of them with a manifest are published all the same."""
     aliases: Mapping[str, Aliases] = {}
@@ -42,7 +44,7 @@ class Names(msgspec.Struct, frozen=True):
     @property
     def versions(self) -> int:
         """How many there are."""
-        return sum(map(len, self.models.values()))
+        return sum(len(each.names) for each in self.models.values())
 
 
 def read_names(store: Store, known: Names | None = None) -> Names:
@@ -59,22 +61,22 @@ def read_names(store: Store, known: Names | None = None) -> Names:
             break
     return Names(
         # What has not changed stays the same object, and its order is not worked out again.
-        {model: _newest(versions, known.models.get(model, ())) for model, versions in sorted(models.items())},
+        {model: _ordered(versions, known.models.get(model)) for model, versions in sorted(models.items())},
         frozenset(each.key for each in store.objects(f"{UNFINISHED}/")),
         dict(_aliases(store, known.aliases, problems)),
         tuple(problems),
     )
 
 
-def _newest(versions: list[str], known: tuple[str, ...]) -> tuple[str, ...]:
-    return known if set(versions) == set(known) else tuple(newest(versions))
+def _ordered(names: list[str], known: Versions | None) -> Versions:
+    return known if known and set(names) == set(known.names) else Versions.of(names)
 
 
 def _versions(store: Store, problems: list[str]) -> Iterator[tuple[str, str]]:
     """Every model and version. A folder that is no version may be the first part of models' names."""
-    above, listings = [""], 0
+    above, listings = deque([""]), 0  # the upper ones first: below one that is no version may be anything
     while above:
-        folder = above.pop()
+        folder = above.popleft()
         listings += 1
         if listings > _MOST_LISTINGS:
             problems.append(f"more than {_MOST_LISTINGS} folders above versions; the rest is not listed")
@@ -90,7 +92,7 @@ def _versions(store: Store, problems: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def _aliases(store: Store, known: Mapping[str, Aliases], problems: list[str]) -> Iterator[tuple[str, Aliases]]:
-    for each in store.objects(f"{ALIASES}/"):
+    for each in islice(store.objects(f"{ALIASES}/"), _MOST_ALIASES):
         model, suffix, _ = each.key.rpartition(".json")
         if not suffix:
             continue
@@ -101,7 +103,7 @@ def _aliases(store: Store, known: Mapping[str, Aliases], problems: list[str]) ->
             content = store.read(f"{ALIASES}/{each.key}", _LARGEST_ALIASES)
             yield model, Aliases(content.etag, parse_aliases(content.body))
         except CatalogError as error:
-            problems.append(str(error))
+            problems.append(f"{store.uri(f'{ALIASES}/{each.key}')}: {error}")
             if model in known:
                 yield model, known[model]
 

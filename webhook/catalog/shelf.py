@@ -1,6 +1,7 @@
 """What is known of one source by name, and which versions a reference means by that."""
 
 from collections.abc import Sequence
+from itertools import islice
 from time import monotonic
 from typing import Final
 
@@ -10,14 +11,13 @@ from webhook.catalog import Place
 from webhook.catalog.faults import unknown
 from webhook.catalog.names import Names
 from webhook.catalog.store import Store
-from webhook.catalog.versions import LATEST, Range, matches
+from webhook.catalog.versions import LATEST, Range, Versions
 from webhook.errors import UnknownModel, UnknownVersion, shown
 from webhook.request import ModelRequest
 from webhook.settings import Source
 
 MOST_TRIED: Final = 20
 """Versions of a range, the newest first, of which one has to be published."""
-_MOST_CHOICES: Final = 10_000
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -44,13 +44,9 @@ class Shelf:
         """Until this (monotonic) time S3 is asked nothing that a pod would wait for."""
         self._is_listed = False
         self._read_at: float | None = None
-        self._choices: dict[tuple[str, str], tuple[str, ...]] = {}
-        """Versions in a range, by model and the range's text: until the names change."""
 
     def take(self, names: Names) -> None:
         """Answer with these names from now on."""
-        if self.names is None or self.names.models != names.models:
-            self._choices.clear()
         self.names, self._read_at, self._is_listed, self.away_until = names, monotonic(), True, 0.0
         self.problem = "; ".join(names.problems)
 
@@ -86,14 +82,7 @@ class Shelf:
 
     def choices(self, request: ModelRequest, reference: Range) -> Sequence[str]:
         """The newest versions in a range, at most MOST_TRIED of them. Raises UnknownModel."""
-        names = self._listed(request)
-        key = (request.model, reference.text)
-        if key not in self._choices:
-            if len(self._choices) >= _MOST_CHOICES:
-                self._choices.clear()
-            versions = names.models.get(request.model, ())
-            self._choices[key] = tuple(version for version in versions if matches(reference, version))[:MOST_TRIED]
-        return self._choices[key]
+        return self._listed(request).models.get(request.model, Versions()).within(reference, MOST_TRIED)
 
     def nothing_fits(self, request: ModelRequest, choices: Sequence[str]) -> UnknownModel:
         """Why none of a range's versions is the answer."""
@@ -104,7 +93,7 @@ class Shelf:
         if choices:
             return UnknownVersion(f"{asked} that is published; {choices[0]} is not")
         hint = " (pre-releases only where they are named)" if request.version == LATEST else ""
-        return UnknownVersion(f"{asked}{hint}; the newest are {', '.join(known[:3])}")
+        return UnknownVersion(f"{asked}{hint}; the newest are {', '.join(islice(known.newest(), 3))}")
 
     def _listed(self, request: ModelRequest) -> Names:
         if self.names is None:

@@ -1,28 +1,37 @@
 """Versions and what may be asked of them: exact ones, aliases, ranges, `latest`.
 
 Semantic versions stand as they are. What else has an order is read as one: `1.2` as 1.2.0, `7` as 7.0.0, `v1.2.3` as
-1.2.3, `2026-05-01` as 2026.5.1. Ranges are npm's, with commas for blanks where one likes: a pre-release is in a range
-only where that names one of the same numbers. What has no order, such as `blue`, can be asked for exactly.
+1.2.3, `2026-05-01` as 2026.5.1. Ranges are npm's, without its `||` and with commas for blanks where one likes: a
+pre-release is in a range only where that names one of the same numbers. What has no order, such as `blue`, can be asked
+for exactly.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import Final, TypeAlias
 
 import msgspec
-from semantic_version import NpmSpec, Version
 
 from webhook.values import EXACT_VERSION
 
 LATEST: Final = "latest"
-ALIAS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
-_SEMANTIC: Final = re.compile(
-    r"v?(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?", re.ASCII
-)
-_DATE: Final = re.compile(r"(?<![\d.])(\d{4})-(\d{1,2})-(\d{1,2})(?![\d.])", re.ASCII)
-_LONGEST: Final = 128
-_RANGES: Final = "a range is such as ^1.2, ~1.2, >=1.2,<2 or 1.x"
+ALIAS: Final = re.compile(r"(?!latest$)[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+_NUMBER: Final = r"(0|[1-9]\d{0,14})"
+_SUFFIX: Final = r"(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?(?:\+[0-9A-Za-z.-]+)?"
+_VERSION: Final = re.compile(rf"v?{_NUMBER}(?:\.{_NUMBER}(?:\.{_NUMBER}{_SUFFIX})?)?", re.ASCII)
+_PART: Final = rf"({_NUMBER[1:-1]}|[xX*])"
+_PARTIAL: Final = rf"v?{_PART}(?:\.{_PART}(?:\.{_PART}{_SUFFIX})?)?"
+_COMPARATOR: Final = re.compile(rf"(\^|~>?|[<>]=?|=|){_PARTIAL}", re.ASCII)
+_HYPHENS: Final = re.compile(r"(\S+) +- +(\S+)")
+_DATE: Final = re.compile(r"(?<![\w.-])(\d{4})-(\d\d)-(\d\d)(?![\w.-])", re.ASCII)
+_HELP: Final = "a range is such as ^1.2, ~1.2, >=1.2,<2 or 1.x"
+_RELEASE: Final[tuple[object, ...]] = (1,)
+
+Key: TypeAlias = tuple[int, int, int, tuple[object, ...]]
+"""Where a version stands: its numbers, then its pre-release, of which each comes before the release itself."""
 
 
 class Exact(msgspec.Struct, frozen=True):
@@ -38,12 +47,49 @@ class Alias(msgspec.Struct, frozen=True):
 
 
 class Range(msgspec.Struct, frozen=True):
-    """The newest version of a range; `latest` is the range of all that are no pre-release."""
+    """The newest version between two others; `latest` is the range of all that are no pre-release."""
 
     text: str
+    above: Key = (0, 0, 0, ())
+    below: Key | None = None
+    includes_above: bool = True
+    includes_below: bool = False
+    prereleases: frozenset[tuple[int, int, int]] = frozenset()
+    """The numbers of which pre-releases are in it, too."""
 
 
 Reference: TypeAlias = Exact | Alias | Range
+
+
+class Versions(msgspec.Struct, frozen=True):
+    """The versions of a model that have an order, the oldest first, each with its place."""
+
+    names: tuple[str, ...] = ()
+    keys: tuple[Key, ...] = ()
+
+    @classmethod
+    def of(cls, names: Iterable[str]) -> "Versions":
+        """Ordered; of two with the same place, the longer name is the newer. What has no order is left out."""
+        placed = sorted((key, len(name), name) for name in names if (key := order(name)))
+        return cls(tuple(name for *_, name in placed), tuple(key for key, *_ in placed))
+
+    def newest(self) -> Iterator[str]:
+        """All of them, the newest first."""
+        return reversed(self.names)
+
+    def within(self, wanted: Range, most: int) -> tuple[str, ...]:
+        """Those in a range, the newest first, at most so many."""
+        find = bisect_left if wanted.includes_above else bisect_right
+        start, end = find(self.keys, wanted.above), len(self.keys)
+        if wanted.below is not None:
+            find = bisect_right if wanted.includes_below else bisect_left
+            end = find(self.keys, wanted.below)
+        found = (
+            self.names[index]
+            for index in range(end - 1, start - 1, -1)
+            if self.keys[index][3] == _RELEASE or self.keys[index][:3] in wanted.prereleases
+        )
+        return tuple(islice(found, most))
 
 
 @lru_cache(maxsize=1024)
@@ -55,61 +101,104 @@ def parse_reference(text: str) -> Reference:
         if not ALIAS.fullmatch(text[1:]):
             raise ValueError("an alias is @ and letters, digits and ._-, such as @champion")
         return Alias(text[1:])
-    _matcher(text)
-    return Range(text)
+    return Range(LATEST) if text == LATEST else _range(text)
 
 
-@lru_cache(maxsize=16384)
-def order(version: str) -> Version | None:
+def order(version: str) -> Key | None:
     """Where a version stands among the others of its model; None where it has no order."""
-    if len(version) > _LONGEST:
-        return None
-    found = _SEMANTIC.fullmatch(_DATE.sub(_dotted, version))
-    if not found:
-        return None
-    major, minor, patch, before, build = found.groups(default="")
-    try:
-        return Version(f"{int(major)}.{int(minor or 0)}.{int(patch or 0)}{before}{build}")
-    except ValueError:  # such as a pre-release of which a number begins with 0
-        return None
-
-
-def newest(versions: Iterable[str]) -> list[str]:
-    """Those that have an order, the newest first; of two with the same place, the longer name first."""
-    placed = [(place, version) for version in versions if (place := order(version))]
-    placed.sort(key=lambda each: (each[0].precedence_key, len(each[1]), each[1]), reverse=True)
-    return [version for _, version in placed]
-
-
-def matches(reference: Range, version: str) -> bool:
-    """Whether a version that has an order is in the range."""
-    place = order(version)
-    return place is not None and _matcher(reference.text)(place)
+    found = _VERSION.fullmatch(_DATE.sub(_dotted, version))
+    return (int(found[1]), int(found[2] or 0), int(found[3] or 0), _prerelease(found[4])) if found else None
 
 
 def is_prerelease(version: str) -> bool:
     """Whether it is one that nobody gets without asking."""
-    place = order(version)
-    return place is not None and bool(place.prerelease)
+    key = order(version)
+    return key is not None and key[3] != _RELEASE
 
 
-@lru_cache(maxsize=1024)
-def _matcher(text: str) -> Callable[[Version], bool]:
-    if text == LATEST:
-        return _is_release
-    plain = _DATE.sub(_dotted, text)
-    plain = re.sub(r"([<>=~^])\s+", r"\1", re.sub(r"\s*,\s*", " ", plain)).strip()
-    if not plain or "|" in plain:  # to npm, nothing and an empty alternative mean everything
-        raise ValueError(_RANGES)
-    try:
-        match: Callable[[Version], bool] = NpmSpec(plain).match
-    except ValueError as error:
-        raise ValueError(_RANGES) from error
-    return match
+def _prerelease(text: str | None) -> tuple[object, ...]:
+    """Its place among those of the same numbers: numbers before words, each in its own order."""
+    if not text:
+        return _RELEASE
+    return (0, *((0, int(part)) if part.isdigit() else (1, part) for part in text.split(".")))
 
 
-def _is_release(version: Version) -> bool:
-    return not version.prerelease
+def _range(text: str) -> Range:
+    plain = re.sub(r"([<>=~^])\s+", r"\1", _DATE.sub(_dotted, text.replace(",", " "))).strip()
+    hyphens = _HYPHENS.fullmatch(plain)
+    comparators = [f">={hyphens[1]}", f"<={hyphens[2]}"] if hyphens else plain.split()
+    if not comparators or (hyphens and not all(part[:1].isalnum() or part == "*" for part in hyphens.groups())):
+        raise ValueError(_HELP)
+    lower, prereleases = _LOWEST, set()
+    upper: _Bound | None = None
+    for comparator in comparators:
+        found = _COMPARATOR.fullmatch(comparator)
+        if not found:
+            raise ValueError(_HELP)
+        above, below = _bounds(found)
+        if above:
+            lower = max(lower, above)
+        if below:
+            upper = below if upper is None else min(upper, below)
+        if found[5]:
+            prereleases.add((int(found[2]), int(found[3]), int(found[4])))
+    below_key, is_open = upper or (None, 0)
+    return Range(text, lower[0], below_key, not lower[1], bool(upper and is_open), frozenset(prereleases))
+
+
+_Bound: TypeAlias = tuple[Key, int]
+"""A key, and 1 where that belongs to what is below it: a lower bound is `>=` with 0 and `>` with 1."""
+_LOWEST: Final[_Bound] = ((0, 0, 0, ()), 0)
+
+
+def _bounds(found: re.Match[str]) -> tuple[_Bound | None, _Bound | None]:
+    """The lower and the upper bound of one comparator."""
+    operator = found[1]
+    numbers = [int(part) for part in _numbers(found)]
+    if not numbers:
+        return (_LOWEST, _LOWEST) if operator in ("<", ">") else (None, None)
+    major, minor, patch = (*numbers, 0, 0)[:3]
+    start: Key = (major, minor, patch, _prerelease(found[5]))
+    if len(numbers) == 3:
+        from_here, behind, until = (start, 0), (start, 1), (start, 0)
+    else:
+        from_here, behind, until = (start, 0), (_next(numbers), 0), ((major, minor, patch, ()), 0)
+    bounds: dict[str, tuple[_Bound | None, _Bound | None]] = {
+        ">=": (from_here, None),
+        ">": ((start, 1) if len(numbers) == 3 else (_release_after(numbers), 0), None),
+        "<": (None, until),
+        "<=": (None, behind),
+        "^": (from_here, (_next(_first_that_counts(numbers)), 0)),
+        "~": (from_here, (_next(numbers[:2]), 0)),
+    }
+    return bounds.get(operator.removesuffix(">") if operator == "~>" else operator, (from_here, behind))
+
+
+def _numbers(found: re.Match[str]) -> Iterator[str]:
+    """The numbers of a comparator, up to the first that may be any."""
+    for part in (found[2], found[3], found[4]):
+        if part is None or part in "xX*":
+            return
+        yield part
+
+
+def _first_that_counts(numbers: list[int]) -> list[int]:
+    """What `^` keeps: up to the first number that is not 0."""
+    for length, number in enumerate(numbers, 1):
+        if number:
+            return numbers[:length]
+    return numbers
+
+
+def _next(numbers: list[int]) -> Key:
+    """Below all, pre-releases among them, of what comes after these numbers: 1.3.0 for 1.2."""
+    return (*_release_after(numbers)[:3], ())
+
+
+def _release_after(numbers: list[int]) -> Key:
+    """The release after all that begin with these numbers."""
+    major, minor, patch = (*numbers[:-1], numbers[-1] + 1, 0, 0)[:3]
+    return major, minor, patch, _RELEASE
 
 
 def _dotted(date: re.Match[str]) -> str:

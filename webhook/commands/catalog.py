@@ -9,7 +9,7 @@ from webhook.catalog.aliases import change
 from webhook.catalog.detail import Detail, inspect, read_manifest
 from webhook.catalog.names import Names, read_names
 from webhook.catalog.store import Store
-from webhook.catalog.versions import ALIAS
+from webhook.catalog.versions import ALIAS, Versions
 from webhook.commands.lookup import request_of, resolve, store_of
 from webhook.commands.options import Commands, add_config, add_source
 from webhook.commands.output import add_output, complain, in_units, say, say_json, say_table
@@ -66,7 +66,7 @@ def _list(options: argparse.Namespace) -> None:
         _list_model(options, settings, store, names)
         return
     models = sorted(names.models.keys() | names.aliases.keys())
-    rows = [(model, names.models.get(model, ()), _aliases_of(names, model)) for model in models]
+    rows = [(model, tuple(names.models.get(model, Versions()).newest()), _aliases_of(names, model)) for model in models]
     if options.output == "json":
         say_json([{"model": model, "versions": versions, "aliases": aliases} for model, versions, aliases in rows])
     else:
@@ -81,7 +81,7 @@ def _list(options: argparse.Namespace) -> None:
 
 def _list_model(options: argparse.Namespace, settings: Settings, store: Store, names: Names) -> None:
     aliases = _aliases_of(names, options.model)
-    versions = list(dict.fromkeys((*names.models.get(options.model, ()), *aliases.values())))
+    versions = list(dict.fromkeys((*names.models.get(options.model, Versions()).newest(), *aliases.values())))
     if not versions:
         raise UnknownVersion(f"{options.model} has no versions in source {options.source}")
     details = {version: _inspect(settings, store, options.model, version) for version in versions}
