@@ -308,6 +308,7 @@ def _request(values: Mapping[str, Any], settings: Settings, place: str) -> Model
     request = ModelRequest(
         model=values["model"],
         version=values.get("version", settings.defaults.version),
+        is_default_version="version" not in values,
         source=values.get("source", DEFAULT_SOURCE),
         strategy=values.get("strategy", settings.defaults.strategy),
         mount_path=values.get("mount-path", None if model_path else settings.defaults.mount_path),

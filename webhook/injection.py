@@ -16,7 +16,7 @@ import msgspec
 
 from webhook import rules
 from webhook.annotations import INJECTED, is_asking, parse, unknown
-from webhook.catalog import Artifact, Catalog
+from webhook.catalog import Artifact, Catalog, resolve_all
 from webhook.containers import MESH_PROXIES, Placed, attach
 from webhook.errors import Conflict, Refusal
 from webhook.patch import Operation, add, escape, extend
@@ -69,9 +69,10 @@ def inject(pod: Pod, namespace: str, settings: Settings, catalog: Catalog) -> In
         if not request.models:
             return Injection("skipped", "OptedOut" if request.opted_out else "NotAnnotated", warnings=request.warnings)
         _check_size(pod.spec, len(request.models))
+        account = service_account(pod.spec, request, settings)
         for model in request.models:
-            rules.check(model, namespace, _account(pod.spec, request, settings), settings)
-        resolved = [catalog.resolve(model) for model in request.models]
+            rules.check(model, namespace, account, settings)
+        resolved = resolve_all(request.models, catalog)
         plans = _plans(_deliveries(request, [one.artifact for one in resolved]), pod, settings)
         answers = (one.warnings for one in resolved)
         changes = (plan.change.warnings for plan in plans)
@@ -254,8 +255,8 @@ def _first_place(spec: PodSpec) -> int:
     return 0
 
 
-def _account(spec: PodSpec, request: PodRequest, settings: Settings) -> str:
-    """The service account that the pod runs as in the end."""
+def service_account(spec: PodSpec, request: PodRequest, settings: Settings) -> str:
+    """The service account that a pod runs as in the end."""
     own = spec.service_account_name or spec.service_account or "default"
     return own if own != "default" else request.service_account or settings.defaults.service_account or own
 

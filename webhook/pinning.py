@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from webhook import pins
+from webhook import pins, rules
 from webhook.annotations import is_asking, parse
 from webhook.catalog import Catalog
-from webhook.errors import Refusal
-from webhook.injection import Injection, inject
+from webhook.errors import Refusal, UnknownModel
+from webhook.injection import Decision, Injection, inject, service_account
 from webhook.patch import Operation, add, escape
 from webhook.pins import PINNED, Pin, Pins
 from webhook.pod import Pod
@@ -27,23 +27,28 @@ def pin(change: Change, namespace: str, settings: Settings, catalog: Catalog) ->
     misplaced = _misplaced(change, settings)
     if change.keeps_template:
         return Injection("unchanged", "TemplateUnchanged", warnings=misplaced)
-    template = change.new.template
+    template, name = change.new.template, _name(settings)
+    if restored := change.lost_annotation(name):  # and nothing else has changed, so no pod should be made anew
+        return Injection("pinned", "Restored", operations=(_write(change, name, restored),), warnings=misplaced)
     try:
-        asked = parse(template.metadata.annotations or {}, settings).models
-        floating = [model for model in asked if pins.is_floating(model)]
+        request = parse(template.metadata.annotations or {}, settings)
+        account = service_account(template.spec, request, settings)
+        for model in request.models:  # before anything is told of a model
+            rules.check(model, namespace, account, settings)
+        floating = [model for model in request.models if pins.is_floating(model)]
         wanted, kept = _wanted(change, floating, settings, catalog)
     except Refusal as refusal:
         return _advice(change, misplaced, str(refusal))
-    operations = _operations(change, wanted, settings) if floating else []
     outcome = inject(_with_pins(template, wanted, settings) if floating else template, namespace, settings, catalog)
-    if outcome.decision == "refused":
-        return _advice(change, (*misplaced, *outcome.warnings), outcome.message)
     warnings = (*misplaced, *kept, *outcome.warnings)
-    if outcome.decision == "skipped":
-        return Injection("skipped", outcome.reason, warnings=warnings)
-    if operations:
-        return Injection("pinned", "Pinned", operations=tuple(operations), warnings=warnings, models=outcome.models)
-    return Injection("unchanged", "NothingToPin", warnings=warnings)
+    if outcome.decision == "refused":
+        return _advice(change, warnings, outcome.message)
+    operations = _operations(change, wanted, settings)
+    if outcome.decision == "skipped" or not operations:
+        is_skipped = outcome.decision == "skipped"
+        decision: Decision = "skipped" if is_skipped else "unchanged"
+        return Injection(decision, outcome.reason if is_skipped else "NothingToPin", warnings=warnings)
+    return Injection("pinned", "Pinned", operations=tuple(operations), warnings=warnings, models=outcome.models)
 
 
 def _misplaced(change: Change, settings: Settings) -> tuple[str, ...]:
@@ -80,15 +85,25 @@ def _wanted(
         if version is None and change.may_change_template:
             last = held.version_of(model) or former.version_of(model)
             try:
-                version = catalog.resolve(msgspec.structs.replace(model, pinned=None)).artifact.version
+                version = _chosen(model, catalog)
             except Refusal as refusal:
                 if last is None:
                     raise
                 version = last
                 warnings.append(f"{model.model} stays pinned to {last}: {refusal}")
         if version is not None:
-            kept.append(Pin(model.source, model.model, model.version, version))
+            kept.append(Pin.of(model, version))
     return Pins(tuple(kept), pins.restarted_at(annotations)), warnings
+
+
+def _chosen(model: ModelRequest, catalog: Catalog) -> str:
+    """The version that a reference means now. Raises UnknownModel, also where S3 does not say whether it is fit."""
+    resolved = catalog.resolve(msgspec.structs.replace(model, pinned=None))
+    if not resolved.is_checked:
+        raise UnknownModel(
+            f"{model.model} {model.version} can't be pinned while S3 can't be asked; its pods resolve it"
+        )
+    return resolved.artifact.version
 
 
 def _pins(template: Pod, settings: Settings) -> Pins:
@@ -107,7 +122,11 @@ def _operations(change: Change, wanted: Pins, settings: Settings) -> list[Operat
     annotations = change.new.template.metadata.annotations or {}
     if not wanted.models or (held.models == wanted.models and held.holds_for(annotations)):
         return []
-    return [add(f"{change.new.path}/metadata/annotations/{escape(_name(settings))}", wanted.encode())]
+    return [_write(change, _name(settings), wanted.encode())]
+
+
+def _write(change: Change, name: str, value: str) -> Operation:
+    return add(f"{change.new.path}/metadata/annotations/{escape(name)}", value)
 
 
 def _name(settings: Settings) -> str:

@@ -6,7 +6,7 @@ its older time, does not.
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
@@ -23,11 +23,17 @@ class Pin(msgspec.Struct, frozen=True):
     source: str
     model: str
     asked: str
+    """Empty where the version asked for is the default, which another setting would change."""
     version: str
+
+    @classmethod
+    def of(cls, request: ModelRequest, version: str) -> Self:
+        """The pin of a request to a version."""
+        return cls(request.source, request.model, "" if request.is_default_version else request.version, version)
 
     def is_of(self, request: ModelRequest) -> bool:
         """Whether it answers this request."""
-        return (self.source, self.model, self.asked) == (request.source, request.model, request.version)
+        return self == self.of(request, self.version)
 
 
 class Pins(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

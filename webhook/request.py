@@ -22,6 +22,8 @@ class ModelRequest(msgspec.Struct, frozen=True):
     model: str
     version: str
     """As it was asked for: exact, an alias, a range, `latest`."""
+    is_default_version: bool
+    """Whether nobody but the settings asked for that."""
     source: str
     strategy: StrategyName
     mount_path: str | None

@@ -66,10 +66,23 @@ class Change(msgspec.Struct, frozen=True, gc=False):
         """Whether the template stays as it was, so that no pod is made anew."""
         return self.old is not None and bool(self.old.whole_template == self.new.whole_template)
 
+    def lost_annotation(self, name: str) -> str | None:
+        """The value that an annotation of the template had, where that it is missing is all that has changed."""
+        if self.old is None or name in (self.new.template.metadata.annotations or {}):
+            return None
+        before, after = (_without_annotation(each.whole_template, name) for each in (self.old, self.new))
+        return (self.old.template.metadata.annotations or {}).get(name) if before == after else None
+
     @property
     def may_change_template(self) -> bool:
         """Whether the API server lets the template change: a Job's stays as it was made."""
         return self.old is None or self.new.kind != "Job"
+
+
+def _without_annotation(template: Any, name: str) -> Any:
+    metadata = template.get("metadata") or {}
+    annotations = {key: value for key, value in (metadata.get("annotations") or {}).items() if key != name}
+    return {**template, "metadata": {**metadata, "annotations": annotations}}
 
 
 def decode(raw: bytes | msgspec.Raw, group: str, kind: str) -> Workload:

@@ -1,5 +1,6 @@
 """What is answered for a request, from what is known."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from webhook.errors import (
     UnknownVersion,
     Unpublished,
 )
+from webhook.settings import Source
 
 
 def test_a_published_version_comes_with_its_size_and_digest(store: Store, read: Read, tmp_path: Path) -> None:
@@ -128,7 +130,7 @@ def test_only_a_version_with_the_required_tag_counts(store: Store, read: Read, t
     reader = read(preflight="enforce", requiredTag="published=true")
     assert reader.version("latest") == reader.version("^1") == "1.0.0"
     for version in ("1.1.0", "1.2.0"):
-        with pytest.raises(Unpublished, match="lacks the tag published=true"):
+        with pytest.raises(Unpublished, match="no manifest with the tag published=true"):
             reader.resolve(version)
     with pytest.raises(UnknownVersion, match=r"that is published; 1\.2\.0 is not"):
         reader.resolve(">1.0")
@@ -250,4 +252,98 @@ def test_an_answer_waits_for_a_look(store: Store, read: Read, tmp_path: Path) ->
 def test_a_store_that_does_not_answer_is_away(store: Store, proxy: FaultyProxy, fault: Fault) -> None:
     proxy.inject(fault, lambda _: True)
     with pytest.raises(Away):
+        list(store.objects(""))
+
+
+def test_a_manifest_that_is_none_is_refused_and_leaves_the_rest_as_it_is(
+    store: Store, read: Read, tmp_path: Path
+) -> None:
+    """Other tools write files of that name, too."""
+    published(store, tmp_path / "m", "1.2.3")
+    store.write("other-1.0.0/manifest.json", b'{"no": 1}')
+    reader = read(preflight="enforce")
+    with pytest.raises(
+        Incomplete, match=r"other 1\.0\.0 can't be checked: manifest\.json is not what publishing writes"
+    ):
+        reader.resolve("1.0.0", "other")
+    with pytest.raises(UnknownModel):
+        reader.resolve("1.0.0", "unknown")
+    assert read(preflight="warn").resolve("1.0.0", "other").warnings
+
+
+def test_a_manifest_of_another_version_is_refused(store: Store, read: Read, tmp_path: Path) -> None:
+    published(store, tmp_path / "m", "1.2.3")
+    for each in list(store.objects("my-model-1.2.3/")):
+        store.write(f"my-model-9.9.9/{each.key}", store.read(f"my-model-1.2.3/{each.key}", 10**6).body)
+    with pytest.raises(Incomplete, match=r"is that of my-model-1\.2\.3"):
+        read(preflight="enforce").resolve("9.9.9")
+
+
+def test_a_range_takes_the_newest_known_version_where_s3_says_nothing_of_a_newer_one(
+    store: Store, proxy: FaultyProxy, read: Read, tmp_path: Path
+) -> None:
+    published(store, tmp_path / "m", "1.0.0", tags={"published": "true"})
+    reader = read(preflight="enforce", requiredTag="published=true")
+    assert reader.version("latest") == "1.0.0"
+    published(store, tmp_path / "m", "2.0.0")
+    store.write(".publishing/my-model-3.0.0", b"{}")
+    store.write("my-model-3.0.0/weights.bin", b"w")
+    reader.refresh()
+    proxy.inject(SLOW_DOWN, lambda _: True)
+    resolved = reader.resolve("latest")
+    assert resolved.artifact.version == "1.0.0"
+    assert resolved.warnings == ("my-model 2.0.0 is passed over: S3 could not be asked",)
+    with pytest.raises(UnknownVersion):
+        reader.resolve(">1")
+
+
+def test_a_version_that_is_gone_from_the_bucket_is_gone(store: Store, read: Read, tmp_path: Path) -> None:
+    published(store, tmp_path / "m", "1.2.3")
+    published(store, tmp_path / "m", "1.3.0")
+    aliased(store, "my-model", champion="1.2.3")
+    reader = read(preflight="enforce")
+    assert reader.version("@champion") == "1.2.3"
+    for each in list(store.objects("my-model-1.2.3/")):
+        store.delete(f"my-model-1.2.3/{each.key}")
+    reader.refresh()
+    for version in ("1.2.3", "@champion"):
+        with pytest.raises(UnknownVersion):
+            reader.resolve(version)
+
+
+def test_what_may_have_changed_while_nobody_asked_is_looked_at_first(
+    bucket: MotoBucket, read: Read, monkeypatch: pytest.MonkeyPatch, proxy: FaultyProxy
+) -> None:
+    bucket.put(f"{PREFIX}/my-model-1.2.3/weights.bin", b"w")
+    reader = read()
+    assert reader.resolve("1.2.3").artifact.bytes == 1
+    bucket.put(f"{PREFIX}/my-model-1.2.3/weights.bin", b"www")
+    monkeypatch.setattr(reader.catalog, "_idle_seconds", 0)
+    with pytest.raises(Unread):
+        reader.catalog.resolve(reader.request("1.2.3"))
+    proxy.inject(SLOW_DOWN, lambda _: True)
+    reader.catalog.fail("default", "away")
+    assert reader.catalog.resolve(reader.request("1.2.3")).artifact.bytes == 1
+
+
+def test_a_second_look_reads_no_manifest_again_and_sees_what_became_of_the_objects(
+    store: Store, proxy: FaultyProxy, bucket: MotoBucket, read: Read, tmp_path: Path
+) -> None:
+    published(store, tmp_path / "m", "1.2.3", tags={"published": "true"})
+    reader = read(preflight="enforce", requiredTag="published=true")
+    first = reader.resolve("1.2.3").artifact
+    place = Place("default", "my-model", "1.2.3")
+    proxy.requests.clear()
+    reader.catalog.remember(place, reader.catalog.look(place))
+    assert reader.resolve("1.2.3").artifact == first
+    assert not [request for request in proxy.requests if request.is_download() and "tagging" not in request.target]
+    bucket.put(f"{PREFIX}/my-model-1.2.3/weights.bin", b"w" * 1000, "DEEP_ARCHIVE")
+    reader.catalog.remember(place, reader.catalog.look(place))
+    with pytest.raises(Archived):
+        reader.resolve("1.2.3")
+
+
+def test_a_server_that_refuses_connections_is_away(bucket: MotoBucket) -> None:
+    nobody = Source(bucket=bucket.name, endpoint_url="http://127.0.0.1:9", region="us-east-1")
+    with closing(Store(nobody, seconds=1, attempts=1)) as store, pytest.raises(Away):
         list(store.objects(""))

@@ -89,3 +89,21 @@ def test_a_guaranteed_pod_stays_guaranteed_at_no_cost(injected: Injector) -> Non
 def test_a_pod_that_is_not_guaranteed_gets_no_limit_of_cpu(injected: Injector, resources: dict[str, Any]) -> None:
     (fetch,) = injected(asking({"containers": [{"name": "app", "resources": resources}]}))["spec"]["initContainers"]
     assert "cpu" not in fetch["resources"]["limits"]
+
+
+@pytest.mark.parametrize(
+    ("resources", "memory"),
+    [
+        ({"requests": {"memory": "2Gi"}, "limits": {"memory": "4Gi"}}, ("12288Mi", "14336Mi")),
+        ({"limits": {"memory": "4Gi"}}, ("14336Mi", "14336Mi")),
+        ({"requests": {"memory": "2Gi"}}, ("12288Mi", "10496Mi")),
+        ({}, ("10304Mi", "10496Mi")),
+    ],
+)
+def test_a_model_in_memory_stays_beside_what_the_containers_need(
+    injected: Injector, resources: dict[str, Any], memory: tuple[str, str]
+) -> None:
+    """A pod gets the memory of its largest init container, where that is more than its containers'."""
+    spec = {"containers": [{"name": "app", "resources": resources}]}
+    (fetch,) = injected(asking(spec, medium="memory", size_limit="10Gi"))["spec"]["initContainers"]
+    assert (fetch["resources"]["requests"]["memory"], fetch["resources"]["limits"]["memory"]) == memory

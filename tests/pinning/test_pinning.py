@@ -184,6 +184,50 @@ def test_a_new_reference_is_chosen_anew() -> None:
     assert cluster.pod(cluster.store(edited(stored, version="3.0.0"), stored)) == "3.0.0"
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"version": "9.9.9"}, {"version": "@nobody"}, {"inject": "false"}, {"timeout": "bad"}, {"version": "1.2.3"}],
+)
+def test_a_replace_of_an_unchanged_manifest_makes_no_pod_anew_whatever_it_asks_for(change: dict[str, str]) -> None:
+    cluster = Cluster()
+    stored = edited(cluster.store(asking()), **change)
+    assert template_of(cluster.store(asking(**change), stored)) == template_of(stored)
+
+
+def test_a_replace_keeps_a_pin_as_it_is_written() -> None:
+    cluster = Cluster()
+    text = ' {"models": [{"asked": "@champion", "version": "1.2.3", "model": "my-model", "source": "default"}], "x": 1}'
+    stored = asking(pinned=text)
+    assert template_of(cluster.store(asking(), stored)) == template_of(stored)
+
+
+def test_a_default_version_stays_pinned_when_the_setting_changes() -> None:
+    before = Cluster(defaults={"version": "@champion"})
+    asks_no_version = workload("Deployment", None, model="my-model")
+    stored = before.store(asks_no_version)
+    assert before.pod(stored) == "1.2.3"
+    after = Cluster(defaults={"version": "^3"})
+    assert after.pod(stored) == "1.2.3"
+    assert after.pod(after.store(edited(stored, timeout="1h"), stored)) == "1.2.3"
+    assert after.pod(after.store(edited(stored, version="^3"), stored)) == "3.0.0"
+
+
+def test_what_s3_did_not_say_is_not_pinned() -> None:
+    cluster = Cluster()
+    cluster.catalog.tell({"new": ("1.0.0",)}, {})
+    cluster.catalog.spare("default")
+    injection = cluster.decide(workload(model="new", version="latest"))
+    assert injection.operations == ()
+    assert any("can't be pinned while S3" in warning for warning in injection.warnings)
+
+
+def test_who_may_not_use_a_model_does_not_hear_of_it_at_apply() -> None:
+    cluster = Cluster(rules=[{"allow": False}])
+    for version in ("@nobody", "^9", "latest"):
+        (warning,) = cluster.decide(asking(version=version)).warnings
+        assert "rules[0]" in warning
+
+
 def test_of_several_models_only_the_one_that_changes_is_chosen_anew() -> None:
     cluster = Cluster()
     both = "[{model: my-model, version: '@champion'}, {model: other, version: %s}]"

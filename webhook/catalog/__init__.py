@@ -8,7 +8,7 @@ import msgspec
 from webhook.request import ModelRequest
 from webhook.settings import Source
 
-__all__ = ["Artifact", "Catalog", "Place", "Resolved"]
+__all__ = ["Artifact", "Catalog", "Place", "Resolved", "Unread", "resolve_all"]
 
 
 class Artifact(msgspec.Struct, frozen=True):
@@ -53,6 +53,8 @@ class Resolved(msgspec.Struct, frozen=True):
 
     artifact: Artifact
     warnings: tuple[str, ...] = ()
+    is_checked: bool = True
+    """Whether S3 was asked about this version, now or before."""
 
 
 class Catalog(Protocol):
@@ -60,6 +62,19 @@ class Catalog(Protocol):
 
     def resolve(self, request: ModelRequest) -> Resolved:
         """The artifact that `request` asks for. Raises UnknownModel, and Unread where a look at S3 is due first."""
+
+
+def resolve_all(requests: Sequence[ModelRequest], catalog: Catalog) -> list[Resolved]:
+    """The answers to several requests. Raises UnknownModel, and Unread with all places that any of them waits for."""
+    resolved, unread = list[Resolved](), list[Place]()
+    for request in requests:
+        try:
+            resolved.append(catalog.resolve(request))
+        except Unread as error:
+            unread += error.places
+    if unread:
+        raise Unread(list(dict.fromkeys(unread)))
+    return resolved
 
 
 class Unread(Exception):

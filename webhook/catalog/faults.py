@@ -25,8 +25,10 @@ def fault(names: Names | None, place: Place, detail: Detail, tag: str) -> Unknow
         problem = Unpublished(f"{name} is not published: its upload was begun and not finished")
     elif detail.state == "denied":
         problem = NoAccess(f"{name}: the webhook may not read it ({detail.why}); allow s3:ListBucket and s3:GetObject")
+    elif detail.state == "unreadable":
+        problem = Incomplete(f"{name} can't be checked: {detail.why}")
     elif not detail.is_tagged:
-        problem = Unpublished(f"{name} is not published: its manifest lacks the tag {tag}")
+        problem = Unpublished(f"{name} is not published: it has no manifest with the tag {tag}")
     elif detail.wrong:
         problem = Incomplete(f"{name} is not what was published: {detail.wrong}")
     elif detail.archived:

@@ -13,8 +13,8 @@ from webhook.errors import CatalogError
 
 MANIFEST: Final = "manifest.json"
 SUMS: Final = "SHA256SUMS"
-LARGEST: Final = 64 * 1024 * 1024
-"""Bytes of a manifest: some 400,000 files."""
+LARGEST: Final = 16 * 1024 * 1024
+"""Bytes of a manifest: some 100,000 files."""
 
 
 class File(msgspec.Struct, frozen=True, gc=False):

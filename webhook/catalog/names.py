@@ -8,9 +8,10 @@ from typing import Final
 
 import msgspec
 
+from webhook.catalog import Place
 from webhook.catalog.folders import ALIASES, UNFINISHED, split
 from webhook.catalog.store import Store
-from webhook.catalog.versions import ALIAS, Versions
+from webhook.catalog.versions import ALIAS, Versions, order
 from webhook.errors import CatalogError
 from webhook.values import EXACT_VERSION
 
@@ -38,8 +39,17 @@ class Names(msgspec.Struct, frozen=True):
     unfinished: frozenset[str] = frozenset()
     """Folders whose upload has begun; those of them with a manifest are published all the same."""
     aliases: Mapping[str, Aliases] = {}
+    is_whole: bool = True
+    """Whether all versions are among them."""
     problems: tuple[str, ...] = ()
     """What could not be read, or is too much: the rest stands."""
+
+    def lacks(self, place: Place) -> bool:
+        """Whether a version would be listed, and is not."""
+        if not self.is_whole or order(place.version) is None:
+            return False
+        listed = self.models.get(place.model)
+        return listed is None or not listed.has(place.version)
 
     @property
     def versions(self) -> int:
@@ -59,11 +69,13 @@ def read_names(store: Store, known: Names | None = None) -> Names:
         if count == MOST_VERSIONS:
             problems.append(f"more than {MOST_VERSIONS} versions; the rest is known by exact version only")
             break
+    is_whole = not problems
     return Names(
         # What has not changed stays the same object, and its order is not worked out again.
         {model: _ordered(versions, known.models.get(model)) for model, versions in sorted(models.items())},
         frozenset(each.key for each in store.objects(f"{UNFINISHED}/")),
         dict(_aliases(store, known.aliases, problems)),
+        is_whole,
         tuple(problems),
     )
 

@@ -4,7 +4,7 @@ Its methods are of two kinds. `read` and `look` touch S3 alone: they block, may 
 here. The others touch memory alone, and belong to one thread.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from time import monotonic
 from typing import Final
 
@@ -15,7 +15,7 @@ from webhook.catalog.names import Names, read_names
 from webhook.catalog.shelf import Shelf, Status
 from webhook.catalog.store import Store
 from webhook.catalog.versions import Alias, Exact, Range, Reference, parse_reference
-from webhook.errors import CatalogError, Denied, UnknownVersion, shown
+from webhook.errors import Away, CatalogError, Denied, UnknownVersion, shown
 from webhook.request import ModelRequest
 from webhook.settings import Settings, Source
 
@@ -25,7 +25,9 @@ _PASSING_SECONDS: Final = 5
 """How long it is remembered that something is not there, or that S3 did not say."""
 _STEADY_SECONDS: Final = 3600
 """How long what can't change is trusted to be neither archived nor damaged."""
-_PASSING: Final = frozenset({"absent", "unfinished", "denied", "away"})
+_IDLE_SECONDS: Final = 60
+"""How long what may change is trusted while nobody asks for it, at least; what is in use is looked at again anyway."""
+_PASSING: Final = frozenset({"absent", "unfinished", "unreadable", "denied", "away"})
 
 
 class _Known:
@@ -59,6 +61,7 @@ class S3Catalog:
             name: Shelf(source, Store(source, seconds=seconds, attempts=attempts))
             for name, source in settings.all_sources.items()
         }
+        self._idle_seconds = max(_IDLE_SECONDS, 3 * settings.catalog.refresh_seconds)
         self._details: dict[Place, _Known] = {}
         self._passing: dict[Place, _Known] = {}
 
@@ -77,15 +80,20 @@ class S3Catalog:
         shelf = self._shelves[place.source]
         folder = shelf.source.layout.format(model=place.model, version=place.version)
         try:
-            return inspect(shelf.store, folder, self._options.required_tag)
+            known = self._details.get(place)
+            return inspect(shelf.store, folder, self._options.required_tag, known.detail if known else None)
         except Denied as error:
             return Detail("denied", why=str(error))
-        except CatalogError as error:
+        except Away as error:
             return Detail("away", why=str(error))
+        except CatalogError as error:
+            return Detail("unreadable", why=str(error))
 
     def take(self, source: str, names: Names) -> None:
         """Answer with these names from now on."""
         self._shelves[source].take(names)
+        for place in [place for place in self._details if place.source == source and names.lacks(place)]:
+            del self._details[place]
         self._passing = {place: known for place, known in self._passing.items() if place.source != source}
 
     def fail(self, source: str, problem: str) -> None:
@@ -98,10 +106,14 @@ class S3Catalog:
         self._shelves[source].away_until = monotonic() + _PASSING_SECONDS
 
     def remember(self, place: Place, detail: Detail) -> None:
-        """Answer with this detail from now on; with what passes for some seconds, and only where nothing is known."""
+        """Answer with this detail from now on; with what passes for some seconds.
+
+        That S3 did not say changes nothing that is known.
+        """
         known = _Known(place, self._shelves[place.source].source, detail)
         if detail.state in ("away", "denied") and place in self._details:
             self._details[place].at = known.at
+            self._details[place].is_used = False
         elif detail.state in _PASSING:
             self._details.pop(place, None)
             _put(self._passing, place, known, _MOST_PASSING)
@@ -153,12 +165,19 @@ class S3Catalog:
         return self._judge(shelf, place, self._find(shelf, place), warnings)
 
     def _newest(self, shelf: Shelf, request: ModelRequest, reference: Range) -> Resolved:
-        choices = shelf.choices(request, reference)
+        """The newest version in the range that counts; where S3 does not say of a newer one, the newest known one."""
+        choices, unknown = shelf.choices(request, reference), list[tuple[Place, _Known]]()
         for version in choices:
             place = Place(request.source, request.model, version)
             known = self._find(shelf, place)
-            if known.detail.state not in ("absent", "unfinished") and not self._lacks_tag(known.detail):
-                return self._judge(shelf, place, known, shelf.staleness())
+            if known.detail.state == "away" and shelf.is_unfinished(place):
+                continue
+            if known.detail.state == "away":
+                unknown.append((place, known))
+            elif known.detail.state not in ("absent", "unfinished") and not self._lacks_tag(known.detail):
+                return self._judge(shelf, place, known, (*shelf.staleness(), *_passed_over(unknown)))
+        if unknown and not (self._options.required_tag and self._options.preflight == "enforce"):
+            return self._judge(shelf, *unknown[0], shelf.staleness())
         raise shelf.nothing_fits(request, choices)
 
     def _judge(self, shelf: Shelf, place: Place, known: _Known, warnings: tuple[str, ...]) -> Resolved:
@@ -171,14 +190,16 @@ class S3Catalog:
             if self._options.preflight == "enforce":
                 raise problem
             warnings = (*warnings, str(problem))
-        return Resolved(known.artifact, warnings)
+        return Resolved(known.artifact, warnings, detail.state != "away")
 
     def _find(self, shelf: Shelf, place: Place) -> _Known:
         """What is known of a version. Raises Unread where a look could tell more."""
-        if known := self._details.get(place):
-            known.is_used = True
-            return known
         now = monotonic()
+        if known := self._details.get(place):
+            is_old = self._may_change(known.detail) and now - known.at > self._idle_seconds
+            if not is_old or now < shelf.away_until:
+                known.is_used = True
+                return known
         if (known := self._passing.get(place)) and now - known.at < _PASSING_SECONDS:
             return known
         if now < shelf.away_until:
@@ -190,6 +211,10 @@ class S3Catalog:
 
     def _may_change(self, detail: Detail) -> bool:
         return bool(detail.state == "unmanaged" or self._options.required_tag or detail.archived or detail.wrong)
+
+
+def _passed_over(unknown: Sequence[tuple[Place, _Known]]) -> tuple[str, ...]:
+    return tuple(f"{place.model} {place.version} is passed over: S3 could not be asked" for place, _ in unknown[:1])
 
 
 def _put(known: dict[Place, _Known], place: Place, value: _Known, most: int) -> None:

@@ -84,6 +84,11 @@ class Shelf:
         """The newest versions in a range, at most MOST_TRIED of them. Raises UnknownModel."""
         return self._listed(request).models.get(request.model, Versions()).within(reference, MOST_TRIED)
 
+    def is_unfinished(self, place: Place) -> bool:
+        """Whether an upload of a version was begun, by the last listing."""
+        folder = self.source.layout.format(model=place.model, version=place.version)
+        return self.names is not None and folder in self.names.unfinished
+
     def nothing_fits(self, request: ModelRequest, choices: Sequence[str]) -> UnknownModel:
         """Why none of a range's versions is the answer."""
         known = self._listed(request).models.get(request.model)

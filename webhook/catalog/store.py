@@ -85,6 +85,11 @@ class Store:
                     archived = each.get("StorageClass") in _ARCHIVES and not restored
                     yield Object(key, each["Size"], each["ETag"], archived)
 
+    def has(self, key: str) -> bool:
+        """Whether an object is there, as listing tells."""
+        found = (each["Key"] for page in self._pages(Prefix=f"{self._root}{key}") for each in page.get("Contents", ()))
+        return next(found, None) == f"{self._root}{key}"  # of all that begin so, it is the first
+
     def read(self, key: str, largest: int) -> Content:
         """An object of at most `largest` bytes. Raises NotThere."""
         with self._errors(key):
@@ -205,7 +210,9 @@ class Store:
             raise Denied(f"{self.uri(key)}: {error}") from error
         except exceptions.CredentialRetrievalError as error:
             raise Away(f"{self.uri(key)}: {error}") from error
-        except (exceptions.HTTPClientError, exceptions.IncompleteReadError, OSError) as error:
+        except (exceptions.ConnectionError, exceptions.HTTPClientError, exceptions.IncompleteReadError) as error:
+            raise Away(f"{self.uri(key)}: {error}") from error
+        except OSError as error:
             raise Away(f"{self.uri(key)}: {error}") from error
         except (exceptions.BotoCoreError, Boto3Error, ValueError) as error:
             cause = error.__cause__ or error.__context__

@@ -73,6 +73,13 @@ class Versions(msgspec.Struct, frozen=True):
         placed = sorted((key, len(name), name) for name in names if (key := order(name)))
         return cls(tuple(name for *_, name in placed), tuple(key for key, *_ in placed))
 
+    def has(self, name: str) -> bool:
+        """Whether a version with an order is among them."""
+        key = order(name)
+        if key is None:
+            return False
+        return name in self.names[bisect_left(self.keys, key) : bisect_right(self.keys, key)]
+
     def newest(self) -> Iterator[str]:
         """All of them, the newest first."""
         return reversed(self.names)

@@ -20,6 +20,10 @@ class Room(msgspec.Struct, frozen=True):
 
     storage_limit: Decimal | None = None
     """The bytes to which they limit their ephemeral storage together; None where none of them does."""
+    memory_request: Decimal = Decimal(0)
+    """The bytes of memory that they ask for together."""
+    memory_limit: Decimal | None = None
+    """The bytes of memory to which they are limited together; None where one of them is not."""
     guaranteed_cpu: Decimal | None = None
     """The processors of a pod of the QoS class Guaranteed; None for any other."""
 
@@ -31,6 +35,8 @@ class Room(msgspec.Struct, frozen=True):
         guaranteed = bool(containers) and all(_is_guaranteed(container) for container in everyone)
         return cls(
             storage_limit=_limit(containers, "ephemeral-storage"),
+            memory_request=sum((_memory_request(container) for container in containers), Decimal(0)),
+            memory_limit=_limit(containers, "memory") if all(map(_limits_memory, containers)) else None,
             guaranteed_cpu=_limit(containers, "cpu") if guaranteed else None,
         )
 
@@ -48,10 +54,7 @@ def resources(request: ModelRequest, size: Decimal | None, room: Room, settings:
     storage: tuple[str | None, str | None] = (None, None)
     if request.volume is None and request.medium == "memory":
         explicit = request.fetch_memory_limit != settings.limits.memory
-        memory = (
-            memory[0] and format_bytes(parse_quantity(memory[0]) + (size or 0)),
-            memory[1] and (format_bytes(parse_quantity(memory[1]) + (size or 0)) if size or explicit else None),
-        )
+        memory = _with_files(memory, size or Decimal(0), room, is_limited=size is not None or explicit)
     elif size is not None:
         storage = format_bytes(size), None if room.storage_limit is None else format_bytes(room.storage_limit + size)
     if room.guaranteed_cpu is not None and memory[1]:
@@ -62,6 +65,22 @@ def resources(request: ModelRequest, size: Decimal | None, room: Room, settings:
         kind: {resource: pair[index] for resource, pair in quantities.items() if pair[index]}
         for index, kind in enumerate(("requests", "limits"))
     }
+
+
+def _with_files(
+    own: tuple[str | None, str | None], size: Decimal, room: Room, *, is_limited: bool
+) -> tuple[str | None, str | None]:
+    """Memory for who writes `size` bytes to memory, and so that they are still there beside the containers after it."""
+    request, limit = own
+    beside = room.memory_limit or Decimal(0)
+    return (
+        format_bytes(max(parse_quantity(request), room.memory_request if size else Decimal(0)) + size)
+        if request
+        else None,
+        format_bytes(max(parse_quantity(limit), beside if size else Decimal(0)) + size)
+        if limit and is_limited
+        else None,
+    )
 
 
 def _within(
@@ -84,6 +103,17 @@ def _limit(containers: tuple[Container, ...], resource: str) -> Decimal | None:
     limits = (one.resources.limits or {} for one in containers if one.resources)
     found = [limit[resource] for limit in limits if resource in limit]
     return sum(map(_amount, found), Decimal(0)) if found else None
+
+
+def _limits_memory(container: Container) -> bool:
+    return bool(container.resources and container.resources.limits and "memory" in container.resources.limits)
+
+
+def _memory_request(container: Container) -> Decimal:
+    """What a container asks for; where it says nothing, that is its limit."""
+    resources = container.resources
+    asked = {**((resources and resources.limits) or {}), **((resources and resources.requests) or {})}
+    return _amount(asked["memory"]) if "memory" in asked else Decimal(0)
 
 
 def _is_guaranteed(container: Container) -> bool:
