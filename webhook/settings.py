@@ -162,7 +162,7 @@ class Catalog(_Group):
     mode: Literal["none", "s3"] = "none"
     """none: exact versions are taken at their word, and the webhook needs no AWS access. s3: it reads the buckets,
     knows aliases, ranges and sizes, and looks before a pod starts."""
-    refresh_seconds: Seconds = 30
+    refresh_seconds: Annotated[Seconds, Field(le=300)] = 30
     """How often the buckets are listed: one request for each thousand versions."""
     preflight: Literal["off", "warn", "enforce"] = "warn"
     """What happens to a pod whose model is unknown, unpublished, incomplete, archived, or denied to the webhook. Where

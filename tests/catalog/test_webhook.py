@@ -17,7 +17,7 @@ from tests.injection.conftest import JSON, asking
 from tests.pinning.test_pinning import asking as workload_asking
 from tests.pinning.test_pinning import template_of
 from tests.support import moto_s3
-from tests.support.faults import Drop, Fault, Request, Stall
+from tests.support.faults import Answer, Drop, Fault, Request, Stall
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
 from tests.support.reviews import apply, operations, pod_of, review
@@ -30,9 +30,9 @@ DEPLOYMENT = {"group": "apps", "version": "v1", "kind": "Deployment"}
 
 @pytest.fixture
 def run(bucket: MotoBucket, proxy: FaultyProxy, tmp_path: Path) -> Run:
-    """Runs a webhook on the bucket; arguments are settings of the group `catalog`."""
+    """Runs a webhook on the bucket; arguments are other settings, and those of the group `catalog`."""
 
-    def begin(**catalog: Any) -> AbstractContextManager[Webhook]:
+    def begin(others: JSON | None = None, **catalog: Any) -> AbstractContextManager[Webhook]:
         (tmp_path / "webhook").mkdir()
         settings = {
             "bucket": bucket.name,
@@ -40,6 +40,7 @@ def run(bucket: MotoBucket, proxy: FaultyProxy, tmp_path: Path) -> Run:
             "endpointUrl": proxy.url,
             "region": "us-east-1",
             "catalog": {"mode": "s3", "refreshSeconds": 1, "preflight": "enforce", **catalog},
+            **(others or {}),
         }
         return running_webhook(tmp_path / "webhook", settings, env=moto_s3.CREDENTIALS)
 
@@ -81,9 +82,15 @@ def created(client: httpx.Client, pod: JSON) -> JSON:
     return apply(pod, operations(answer))
 
 
-def version_of(pod: JSON) -> str:
+def record_of(pod: JSON) -> JSON:
+    """What is recorded of a pod's only model."""
     (record,) = json.loads(pod["metadata"]["annotations"]["model-injector.io/injected"])
-    found: str = record["version"]
+    assert isinstance(record, dict)
+    return record
+
+
+def version_of(pod: JSON) -> str:
+    found: str = record_of(pod)["version"]
     return found
 
 
@@ -105,7 +112,7 @@ def test_from_publishing_to_a_pod_and_on_to_the_next_version(
     with webhook.client() as client:
         deployment = applied(client, workload_asking())
         pod = created(client, pod_of(deployment))
-        (record,) = json.loads(pod["metadata"]["annotations"]["model-injector.io/injected"])
+        record = record_of(pod)
         assert (record["asked"], record["version"]) == ("@champion", "1.2.3")
         assert (record["files"], record["bytes"]) == (2, manifest.size)
         assert len(record["digest"]) == 64
@@ -135,7 +142,7 @@ def test_a_refusal_names_the_nearest_that_there_is(ready: Callable[..., Webhook]
 
 
 def test_what_was_published_a_moment_ago_is_found(ready: Callable[..., Webhook], store: Store, tmp_path: Path) -> None:
-    webhook = ready(refreshSeconds=600)
+    webhook = ready(refreshSeconds=300)
     with webhook.client() as client:
         published(store, tmp_path / "m", "1.2.3")
         assert version_of(created(client, asking())) == "1.2.3"
@@ -146,7 +153,7 @@ def test_however_many_pods_wait_a_version_is_looked_at_once(
     ready: Callable[..., Webhook], store: Store, proxy: FaultyProxy, tmp_path: Path
 ) -> None:
     published(store, tmp_path / "m", "1.2.3")
-    webhook = ready(refreshSeconds=600)
+    webhook = ready(refreshSeconds=300)
     proxy.requests.clear()
 
     def one(_: int) -> str:
@@ -270,3 +277,85 @@ def test_no_secret_stands_in_the_log(ready: Callable[..., Webhook], proxy: Fault
     assert moto_s3.CREDENTIALS["AWS_SECRET_ACCESS_KEY"] not in (webhook.folder / "log").read_text().replace(
         str(webhook.folder), ""
     )
+
+
+def test_what_may_have_changed_is_looked_at_again_in_the_background(
+    ready: Callable[..., Webhook], store: Store
+) -> None:
+    store.write("my-model-1.2.3/weights.bin", b"w" * 100)
+    with ready().client() as client:
+        assert record_of(created(client, asking()))["bytes"] == 100
+        store.write("my-model-1.2.3/weights.bin", b"w" * 200)
+        until(lambda: record_of(created(client, asking()))["bytes"] == 200)
+
+
+def test_a_tag_that_is_taken_away_takes_the_version_away(
+    ready: Callable[..., Webhook], store: Store, tmp_path: Path, bucket: MotoBucket
+) -> None:
+    published(store, tmp_path / "m", "1.2.3", tags={"published": "true"})
+    with ready(requiredTag="published=true").client() as client:
+        assert ask(client, asking())["response"]["allowed"] is True
+        moto_s3.tag(bucket, f"{PREFIX}/my-model-1.2.3/manifest.json", {"published": "false"})
+        until(lambda: ask(client, asking())["response"]["allowed"] is False)
+
+
+def test_an_answer_that_makes_no_sense_refuses_no_pod_and_is_counted(
+    ready: Callable[..., Webhook], store: Store, proxy: FaultyProxy, tmp_path: Path
+) -> None:
+    published(store, tmp_path / "m", "1.2.3")
+    webhook = ready(refreshSeconds=300)
+    odd = b'<?xml version="1.0"?><ListBucketResult><Contents><Key>x</Key><Size>big</Size></Contents></ListBucketResult>'
+    proxy.inject(Answer(200, odd, (("Content-Type", "application/xml"),)), Request.is_listing)
+    with webhook.client() as client:
+        answer = ask(client, asking())["response"]
+    assert answer["allowed"] is True
+    assert any("not checked" in warning for warning in answer["warnings"])
+    metrics = webhook.metrics()
+    assert sum(value for name, value in metrics.items() if name.startswith("model_injector_catalog_errors_total")) == 1
+    assert metrics["model_injector_errors_total"] == 0
+
+
+def test_pods_do_not_wait_for_what_is_looked_at_in_the_background(
+    ready: Callable[..., Webhook], store: Store, proxy: FaultyProxy, tmp_path: Path
+) -> None:
+    for number in range(30):
+        store.write(f"busy-1.{number}.0/weights.bin", b"w")
+    published(store, tmp_path / "m", "1.2.3")
+    webhook = ready()
+    with webhook.client() as client:
+        for number in range(30):
+            created(client, asking(model="busy", version=f"1.{number}.0"))
+        proxy.inject(Stall(), lambda request: "/busy-" in request.query.get("prefix", ""))
+        time.sleep(2)
+        assert version_of(created(client, asking())) == "1.2.3"
+        published(store, tmp_path / "m", "1.3.0")
+        until(lambda: version_of(created(client, asking(version="latest"))) == "1.3.0", seconds=10)
+
+
+def test_more_looks_than_there_are_threads_for_end_in_time(
+    ready: Callable[..., Webhook], store: Store, proxy: FaultyProxy, tmp_path: Path
+) -> None:
+    published(store, tmp_path / "m", "1.2.3")
+    webhook = ready(refreshSeconds=300)
+    proxy.inject(Stall(), lambda request: "/unknown-" in request.query.get("prefix", ""))
+    with Load(webhook, [asking(model=f"unknown-{number}") for number in range(200)], connections=16) as load:
+        time.sleep(4)
+    assert load.slowest < 1.2
+    assert load.refused == []
+    assert webhook.metrics()['model_injector_catalog_lookups_total{state="late"}'] > 64
+
+
+def test_two_sources_are_two_catalogs(run: Run, s3: str, proxy: FaultyProxy, store: Store, tmp_path: Path) -> None:
+    other = moto_s3.make_bucket(s3)
+    other.put("my-model-9.0.0/weights.bin", b"w")
+    published(store, tmp_path / "m", "1.2.3")
+    research = {"bucket": other.name, "endpointUrl": proxy.url, "region": "us-east-1"}
+    with run({"sources": {"research": research}}) as webhook, webhook.client() as client:
+        until(lambda: webhook.ops("/readyz").status_code == 200)
+        until(lambda: webhook.metrics()['model_injector_catalog_versions{source="research"}'] == 1)
+        assert version_of(created(client, asking(version="latest"))) == "1.2.3"
+        assert version_of(created(client, asking(version="latest", source="research"))) == "9.0.0"
+        proxy.inject(Drop(), lambda request: request.target.startswith(f"/{other.name}"))
+        until(lambda: webhook.metrics()['model_injector_catalog_age_seconds{source="research"}'] > 3)
+        assert "warnings" not in ask(client, asking(version="latest"))["response"]
+        assert ask(client, asking(version="latest", source="research"))["response"]["warnings"]

@@ -25,9 +25,13 @@ def value(webhook: Webhook, series: str) -> float:
 
 def test_decisions_are_counted_by_what_they_were_and_why(webhook: Webhook, client: httpx.Client) -> None:
     series = {
-        'model_injector_decisions_total{decision="injected",reason="Injected"}': asking(),
-        'model_injector_decisions_total{decision="refused",reason="InvalidAnnotation"}': asking(model="../x"),
-        'model_injector_decisions_total{decision="refused",reason="UnknownModel"}': asking(version="@champion"),
+        'model_injector_decisions_total{decision="injected",kind="Pod",reason="Injected"}': asking(),
+        'model_injector_decisions_total{decision="refused",kind="Pod",reason="InvalidAnnotation"}': asking(
+            model="../x"
+        ),
+        'model_injector_decisions_total{decision="refused",kind="Pod",reason="UnknownModel"}': asking(
+            version="@champion"
+        ),
     }
     for name, pod in series.items():
         before = value(webhook, name)

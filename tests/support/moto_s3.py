@@ -54,6 +54,14 @@ def make_bucket(url: str) -> MotoBucket:
     return bucket
 
 
+def tag(bucket: MotoBucket, key: str, tags: dict[str, str]) -> None:
+    """Give an object these tags, and no others."""
+    client: Any = boto3.client("s3", endpoint_url=bucket.url, region_name=_REGION, **_ROOT)
+    tag_set = [{"Key": name, "Value": value} for name, value in tags.items()]
+    client.put_object_tagging(Bucket=bucket.name, Key=key, Tagging={"TagSet": tag_set})
+    client.close()
+
+
 def make_user(url: str, *actions: str) -> dict[str, str | None]:
     """A user of IAM who may do these actions and nothing else; gives the environment with its keys."""
     statement = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}

@@ -216,7 +216,7 @@ class Store:
             raise Away(f"{self.uri(key)}: {error}") from error
         except (exceptions.BotoCoreError, Boto3Error, ValueError) as error:
             cause = error.__cause__ or error.__context__
-            kind = _kind(cause) if isinstance(cause, exceptions.ClientError) else CatalogError
+            kind = _kind(cause) if isinstance(cause, exceptions.ClientError) else Away
             raise kind(f"{self.uri(key)}: {error}") from error
 
 

@@ -6,7 +6,7 @@ S3 is asked in threads; what is known changes in the event loop's alone, between
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Final, Protocol, TypeVar
 
 from webhook.catalog import Catalog, Place
@@ -20,12 +20,16 @@ from webhook.server.ops import Health
 LOOKUP_SECONDS: Final = 1.0
 """How long a pod waits for S3, however many versions it asks for."""
 _THREADS: Final = 8
+_BACKGROUND_THREADS: Final = 2
+_MOST_WAITING: Final = 64
+"""Looks under way at a time; a pod that needs more is decided on without."""
 _RETRY_SECONDS: Final = 5
 _MOST_LOOKS: Final = 50
 """Versions looked at again after each listing."""
 _FIRST_SECONDS: Final = 1.0
 """How long a server that may start without S3 waits for the first listing."""
 _log = logging.getLogger(__name__)
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -57,7 +61,10 @@ class Librarian:
         self.catalog = catalog
         self._metrics, self._health, self._required = metrics, health, required
         self._threads = ThreadPoolExecutor(_THREADS, "catalog")
+        self._listers = ThreadPoolExecutor(len(catalog.sources), "catalog-listing")
+        self._background = ThreadPoolExecutor(_BACKGROUND_THREADS, "catalog-background")
         self._looks: dict[Place, asyncio.Task[None]] = {}
+        self._refreshes: dict[str, asyncio.Task[None]] = {}
         self._untried = set(catalog.sources)
         self._tell_health()
         for source in catalog.sources:
@@ -75,9 +82,14 @@ class Librarian:
             is_read = await self._read(source)
             self._untried.discard(source)
             self._tell_health()
-            if is_read:
-                await asyncio.gather(*(self._look(place) for place in self.catalog.due(source, _MOST_LOOKS)))
+            if is_read and (source not in self._refreshes or self._refreshes[source].done()):
+                self._refreshes[source] = asyncio.create_task(self._look_again(source))
             await asyncio.sleep(seconds if is_read else min(seconds, _RETRY_SECONDS))
+
+    async def _look_again(self, source: str) -> None:
+        """At versions in use of which something may have changed: beside the pods' own looks, and beside listing."""
+        places = list(self.catalog.due(source, _MOST_LOOKS))
+        await asyncio.gather(*(self._find(place, self._background) for place in places))
 
     def _tell_health(self) -> None:
         waiting = [
@@ -90,7 +102,7 @@ class Librarian:
     async def _read(self, source: str) -> bool:
         before = self.catalog.status(source)
         try:
-            self.catalog.take(source, await self._call(lambda: self.catalog.read(source)))
+            self.catalog.take(source, await self._call(self._listers, self.catalog.read, source))
         except CatalogError as error:
             self._count_error(source, type(error).__name__)
             self.catalog.fail(source, str(error))
@@ -101,36 +113,45 @@ class Librarian:
         status = self.catalog.status(source)
         if status.problem != before.problem or before.age is None:
             fields = {"source": source, "models": status.models, "versions": status.versions}
-            if status.problem:
+            if not status.is_listed:
                 _log.error("catalog not read", extra={FIELDS: {**fields, "problem": status.problem}})
+            elif status.problem:
+                self._count_error(source, "Partial")
+                _log.warning("catalog read in part", extra={FIELDS: {**fields, "problem": status.problem}})
             else:
                 _log.info("catalog read", extra={FIELDS: fields})
         return status.is_listed
 
     async def look_up(self, places: Sequence[Place], seconds: float) -> None:
         """Look at these versions: each once, however many pods wait for it."""
-        looks = [self._look(place) for place in places]
-        _, late = await asyncio.wait(looks, timeout=max(seconds, 0))
-        for place, look in zip(places, looks, strict=True):
-            if look in late:  # it goes on, and the pods after this one have its answer
+        looks = {place: self._look(place) for place in places if place in self._looks or self._has_room()}
+        if looks:
+            await asyncio.wait(looks.values(), timeout=max(seconds, 0))
+        for place in places:
+            if place not in looks or not looks[place].done():  # it goes on, and the pods after this one have its answer
                 self._metrics.catalog_lookups.labels("late").inc()
                 self.catalog.remember(place, Detail("away", why=f"no answer within {LOOKUP_SECONDS:.0f} s"))
 
+    def _has_room(self) -> bool:
+        return len(self._looks) < _MOST_WAITING
+
     def _look(self, place: Place) -> asyncio.Task[None]:
         if place not in self._looks:
-            task = asyncio.create_task(self._find(place))
+            task = asyncio.create_task(self._find(place, self._threads))
             self._looks[place] = task
             task.add_done_callback(lambda _: self._looks.pop(place, None))
         return self._looks[place]
 
-    async def _find(self, place: Place) -> None:
+    async def _find(self, place: Place, threads: Executor) -> None:
         try:
-            detail = await self._call(lambda: self.catalog.look(place))
-        except Exception:  # noqa: BLE001
-            detail = Detail("away", why="unexpected error")
+            detail = await self._call(threads, self.catalog.look, place)
+        except Exception:  # noqa: BLE001 - a fault of ours is no reason to refuse a pod
+            self._count_error(place.source, "Unexpected")
+            self.catalog.remember(place, Detail("away", why="unexpected error"))
             _log.exception("unexpected error", extra={FIELDS: {"source": place.source}})
+            return
         self._metrics.catalog_lookups.labels(detail.state).inc()
-        if detail.state in ("away", "denied"):
+        if detail.state in ("away", "denied", "unreadable"):
             self._count_error(place.source, detail.state.capitalize())
         if detail.state == "away":
             self.catalog.spare(place.source)
@@ -139,10 +160,11 @@ class Librarian:
     def _count_error(self, source: str, kind: str) -> None:
         self._metrics.catalog_errors.labels(source, kind).inc()
 
-    async def _call(self, function: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+    @staticmethod
+    async def _call(threads: Executor, function: Callable[[A], T], argument: A) -> T:
+        return await asyncio.get_running_loop().run_in_executor(threads, function, argument)
 
     def close(self) -> None:
-        """Wait for nobody: the process ends."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        self.catalog.close()
+        """Begin nothing any more. What is under way ends by itself, or with the process."""
+        for threads in (self._threads, self._listers, self._background):
+            threads.shutdown(wait=False, cancel_futures=True)

@@ -23,7 +23,7 @@ class Metrics:
         build = Gauge("model_injector_build_info", "What runs here.", ["version", "python"], registry=self._registry)
         build.labels(__version__, platform.python_version()).set(1)
         self.decisions = Counter(
-            "model_injector_decisions", "Pods decided on.", ["decision", "reason"], registry=self._registry
+            "model_injector_decisions", "Reviews decided on.", ["kind", "decision", "reason"], registry=self._registry
         )
         self.seconds = Histogram(
             "model_injector_decision_seconds",

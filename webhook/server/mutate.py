@@ -92,7 +92,7 @@ class Mutate:
     def _record(self, decision: Decision, seconds: float) -> None:
         """Metrics, and the log's one line: never the object."""
         request, reviewed, injection = decision
-        self.metrics.decisions.labels(injection.decision, injection.reason).inc()
+        self.metrics.decisions.labels(_kind(request), injection.decision, injection.reason).inc()
         self.metrics.seconds.observe(seconds)
         name = request.name or (reviewed and reviewed.metadata.name)
         generate_name = reviewed and reviewed.metadata.generate_name
@@ -110,6 +110,11 @@ class Mutate:
                 "milliseconds": round(seconds * 1000, 3),
             },
         )
+
+
+def _kind(request: AdmissionRequest) -> str:
+    """What a review is about, in one of a few words."""
+    return "Pod" if request.creates_a_pod else "Workload" if request.changes_a_workload else "Other"
 
 
 def _failure(status: int, error: str) -> Response:

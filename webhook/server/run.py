@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import signal
 import socket
 import ssl
@@ -45,6 +46,9 @@ def serve(settings: Settings) -> None:
         _listen(settings.server.host, settings.server.ops_port) as ops,
     ):
         uvloop.run(_serve(settings, keeper, admission, ops))
+    if settings.catalog.mode == "s3":
+        logging.shutdown()
+        os._exit(0)  # the interpreter would wait for threads, and they for S3
 
 
 def admission_app(settings: Settings, metrics: Metrics, library: Library) -> ASGIApp:
