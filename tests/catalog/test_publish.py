@@ -2,16 +2,21 @@
 
 import os
 import subprocess
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
 
-from tests.catalog.conftest import PREFIX, Read, folder_of, published
+from tests.catalog.conftest import PREFIX, Read, folder_of, published, source
 from tests.support.faults import ACCESS_DENIED, Drop, Edit, Request, s3_error
 from tests.support.faulty_proxy import FaultyProxy
+from tests.support.moto_s3 import MotoBucket
 from webhook.catalog.local import scan
 from webhook.catalog.manifest import decode, digest
 from webhook.catalog.publish import Exists, plan, publish
@@ -24,6 +29,10 @@ SOME = {"weights_bin": b"w" * 1000, "config_json": b"{}", "tokenizer__vocab_txt"
 
 def keys(store: Store, folder: str = FOLDER) -> dict[str, int]:
     return {each.key: each.size for each in store.objects(f"{folder}/")}
+
+
+def ignore(_: int) -> None:
+    """Progress that nobody watches."""
 
 
 def put_of(name: str) -> Callable[[Request], bool]:
@@ -149,10 +158,10 @@ def test_of_two_publishers_at_once_exactly_one_wins(store: Store, tmp_path: Path
     start = Barrier(2)
 
     def one(folder: Path) -> bool:
-        upload = plan(scan(folder), store, "my-model", "1.2.3", {}, lambda _: None)
+        upload = plan(scan(folder), store, "my-model", "1.2.3", {}, ignore)
         start.wait(10)
         try:
-            publish(upload, store, {}, lambda _: None)
+            publish(upload, store, {}, ignore)
         except CatalogError:
             return False
         return True
@@ -180,11 +189,83 @@ def test_a_manifest_whose_answer_was_lost_is_ours_all_the_same(
 
 def test_a_file_that_changes_under_the_upload_is_noticed(store: Store, tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "m", **SOME)
-    upload = plan(scan(folder), store, "my-model", "1.2.3", {}, lambda _: None)
+    upload = plan(scan(folder), store, "my-model", "1.2.3", {}, ignore)
     (folder / "weights.bin").write_bytes(b"v" * 1000)
     with pytest.raises(CatalogError, match=r"weights\.bin has changed"):
-        publish(upload, store, {}, lambda _: None)
+        publish(upload, store, {}, ignore)
     assert "manifest.json" not in keys(store)
+
+
+def test_a_large_file_goes_in_parts_and_arrives_whole(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: FaultyProxy
+) -> None:
+    monkeypatch.setattr("webhook.catalog.upload.PART", 5 << 20)
+    content = os.urandom(12 << 20)
+    published(store, folder_of(tmp_path / "m", weights_bin=content), "1.2.3")
+    assert store.read(f"{FOLDER}/weights.bin", 1 << 30).body == content
+    assert proxy.count(lambda request: "partNumber" in request.query) == 3
+
+
+def test_a_part_that_changes_under_the_upload_leaves_nothing(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhook.catalog.upload.PART", 5 << 20)
+    folder = folder_of(tmp_path / "m", weights_bin=b"w" * (12 << 20))
+    upload = plan(scan(folder), store, "my-model", "1.2.3", {}, ignore)
+    with (folder / "weights.bin").open("r+b") as opened:
+        opened.seek(11 << 20)
+        opened.write(b"v")
+    with pytest.raises(CatalogError, match=r"weights\.bin has changed"):
+        publish(upload, store, {}, ignore)
+    assert keys(store) == {}
+
+
+def test_who_was_replaced_writes_over_nothing(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One hangs in the middle of a file, another one replaces it and publishes, and the first comes back."""
+    monkeypatch.setattr("webhook.catalog.publish._TAKEOVER_SECONDS", 0.1)
+    slow = plan(scan(folder_of(tmp_path / "slow", weights_bin=b"s" * 1000)), store, "my-model", "1.2.3", {}, ignore)
+    gate = threading.Event()
+    fast = folder_of(tmp_path / "fast", weights_bin=b"f" * 1000)
+    create = store.create
+
+    def hanging(key: str, body: bytes, *rest: Any, **more: Any) -> None:
+        if body == b"s" * 1000:
+            gate.wait(30)
+        create(key, body, *rest, **more)
+
+    monkeypatch.setattr(store, "create", hanging)
+    with ThreadPoolExecutor(1) as threads:
+        hung = threads.submit(publish, slow, store, {}, ignore)
+        while not list(store.objects(".publishing/")):
+            time.sleep(0.01)
+        manifest = published(store, fast, "1.2.3", restart=True)
+        gate.set()
+        with pytest.raises(CatalogError, match="someone else"):
+            hung.result(30)
+    assert store.read(f"{FOLDER}/weights.bin", 10**4).body == b"f" * 1000
+    assert decode(store.read(f"{FOLDER}/manifest.json", 10**4).body) == manifest
+
+
+@pytest.mark.parametrize("mark", [b"", b"{}", b"nonsense"])
+def test_a_spoiled_mark_is_someone_elses(
+    store: Store, tmp_path: Path, mark: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhook.catalog.publish._TAKEOVER_SECONDS", 0)
+    store.write(f".publishing/{FOLDER}", mark)
+    with pytest.raises(CatalogError, match="--restart"):
+        published(store, tmp_path / "m", "1.2.3")
+    assert published(store, tmp_path / "m", "1.2.3", restart=True)
+
+
+@pytest.mark.parametrize(
+    ("model", "layout"), [("odd-1.0.3/sub", "{model}-{version}"), ("odd/1.0", "{model}/{version}")]
+)
+def test_a_version_inside_of_another_is_refused(
+    bucket: MotoBucket, proxy: FaultyProxy, tmp_path: Path, model: str, layout: str
+) -> None:
+    there = Store(source(bucket, proxy, layout=layout))
+    with closing(there), pytest.raises(InvalidInput, match=r"stands inside of odd 1\.0"):
+        published(there, tmp_path / "m", "2", model=model)
 
 
 def test_a_name_that_reads_as_another_version_is_refused(store: Store, tmp_path: Path) -> None:
@@ -198,7 +279,7 @@ def test_progress_ends_at_all_bytes_also_of_what_was_there(store: Store, proxy: 
         if fault:
             proxy.inject(fault, put_of("weights.bin"))
         told: list[int] = []
-        upload = plan(scan(folder), store, "my-model", "1.2.3", {}, lambda _: None)
+        upload = plan(scan(folder), store, "my-model", "1.2.3", {}, ignore)
         try:
             publish(upload, store, {}, told.append)
         except CatalogError:

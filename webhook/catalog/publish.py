@@ -5,26 +5,28 @@ Whatever ends an upload half-way leaves a mark without a manifest, which counts 
 files, goes on from there.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 import msgspec
 
 from webhook.catalog.detail import read_manifest
 from webhook.catalog.folders import UNFINISHED, split
-from webhook.catalog.local import hashed
-from webhook.catalog.manifest import LARGEST, MANIFEST, SUMS, File, Manifest, digest, sums
+from webhook.catalog.manifest import LARGEST, MANIFEST, SUMS, Manifest, digest, sums
 from webhook.catalog.store import Store
+from webhook.catalog.upload import HASH, Local, read
+from webhook.catalog.upload import upload as send
 from webhook.errors import CatalogError, Changed, InvalidInput, NotThere
 
 _THREADS: Final = 8
 _LARGEST_MARK: Final = 64 * 1024
-_HASH: Final = "sha256"
-"""The metadata by which an uploaded file is known again."""
+_TAKEOVER_SECONDS: Final = 5
+"""For whoever is replaced to write the manifest that is on its way, or to see that the mark is another's."""
 Progress = Callable[[int], None]
 """Told of bytes done, from any thread."""
 
@@ -39,9 +41,7 @@ class Upload(msgspec.Struct, frozen=True):
     folder: str
     """Its name in the bucket."""
     manifest: Manifest
-    paths: Mapping[str, Path]
-    written: Mapping[str, int]
-    """When each file was last written, in nanoseconds: one that changes under the upload is noticed."""
+    files: tuple[Local, ...]
 
 
 class _Mark(msgspec.Struct, frozen=True, rename="camel"):
@@ -59,30 +59,33 @@ def plan(  # noqa: PLR0913, PLR0917 - what makes a version
     Raises InvalidInput for files that can't be read and a name that says another version, Exists, and CatalogError.
     """
     folder = _claim(store, model, version)
-    written = {name: path.stat().st_mtime_ns for name, path in paths.items()}
     with ThreadPoolExecutor(_THREADS) as threads:
-        files = tuple(threads.map(lambda each: hashed(each[0], each[1], progress), paths.items()))
-    return Upload(folder, Manifest(model, version, datetime.now(UTC), files, dict(labels)), paths, written)
+        files = tuple(threads.map(lambda each: read(each[0], each[1], progress), paths.items()))
+    manifest = Manifest(model, version, datetime.now(UTC), tuple(each.file for each in files), dict(labels))
+    return Upload(folder, manifest, files)
 
 
 def _claim(store: Store, model: str, version: str) -> str:
     """The folder of a version that may be published."""
     layout = store.source.layout
     folder = layout.format(model=model, version=version)
-    read = split(layout, folder)
-    if read is not None and read != (model, version):
-        raise InvalidInput(f"{folder} would be read as {read[0]} in version {read[1]}; take another name or version")
+    said = split(layout, folder)
+    if said is not None and said != (model, version):
+        raise InvalidInput(f"{folder} would be read as {said[0]} in version {said[1]}; take another name or version")
+    for above in PurePosixPath(folder).parents:
+        if inside := split(layout, str(above)):
+            raise InvalidInput(f"{folder} stands inside of {inside[0]} {inside[1]}; take another name")
     if read_manifest(store, folder)[0]:
         raise Exists(f"{model} {version} is published already, and versions never change; publish a new version")
     return folder
 
 
-def missing(upload: Upload, store: Store) -> list[File]:
+def missing(upload: Upload, store: Store) -> list[Local]:
     """The files that are not in the bucket yet. Raises CatalogError."""
     there = {each.key for each in store.objects(f"{upload.folder}/")}
     with ThreadPoolExecutor(_THREADS) as threads:
-        same = threads.map(lambda file: file.path in there and _is_same(store, upload, file), upload.manifest.files)
-    return [file for file, is_same in zip(upload.manifest.files, same, strict=True) if not is_same]
+        same = threads.map(lambda each: each.file.path in there and _is_same(store, upload, each), upload.files)
+        return [each for each, is_same in zip(upload.files, same, strict=True) if not is_same]
 
 
 def publish(
@@ -97,8 +100,6 @@ def publish(
     if read_manifest(store, upload.folder)[0]:  # by someone who finished just before the mark was set
         store.delete(mark)
         raise Exists(f"{upload.manifest.model} {upload.manifest.version} was published by someone else meanwhile")
-    for key in _strange(upload, store):
-        store.delete(f"{upload.folder}/{key}")
     _upload_missing(upload, store, progress)
     store.write(f"{upload.folder}/{SUMS}", sums(upload.manifest.files))
     _check(upload, store)
@@ -112,9 +113,13 @@ def publish(
 
 def _upload_missing(upload: Upload, store: Store, progress: Progress) -> None:
     files = missing(upload, store)
-    progress(upload.manifest.size - sum(file.size for file in files))
+    there = {each.key for each in store.objects(f"{upload.folder}/")}
+    known = {each.file.path for each in upload.files} - {each.file.path for each in files}
+    for key in there - known - {SUMS, MANIFEST}:
+        store.delete(f"{upload.folder}/{key}")
+    progress(upload.manifest.size - sum(each.file.size for each in files))
     with ThreadPoolExecutor(_THREADS) as threads:
-        uploads = [threads.submit(_upload, store, upload, file, progress) for file in files]
+        uploads = [threads.submit(_upload, store, upload, each, progress) for each in files]
         try:
             for each in uploads:
                 each.result()
@@ -152,18 +157,28 @@ def _begin(upload: Upload, store: Store, mark: str, *, restart: bool) -> None:
         except Changed:
             _begin(upload, store, mark, restart=restart)
         return
-    other = msgspec.json.decode(held.body, type=_Mark)
-    if other.content == _content(upload):
+    other = _parse_mark(held.body)
+    if other and other.content == _content(upload):
         return
     if not restart:
+        since = f" at {other.begun_at:%Y-%m-%d %H:%M:%SZ}" if other else ""
         raise CatalogError(
-            f"an upload of {name} with other files was begun at {other.begun_at:%Y-%m-%d %H:%M:%SZ} and not finished; "
-            "wait for it, or replace it with --restart"
+            f"an upload of {name} with other files was begun{since} and not finished; wait for it, or replace it with "
+            "--restart"
         )
     try:
         store.replace(mark, content, held.etag)
     except Changed as error:
         raise CatalogError(f"someone else has begun to publish {name} just now") from error
+    time.sleep(_TAKEOVER_SECONDS)
+
+
+def _parse_mark(content: bytes) -> _Mark | None:
+    """What a mark says; None where it is spoiled."""
+    try:
+        return msgspec.json.decode(content, type=_Mark)
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return None
 
 
 def _content(upload: Upload) -> str:
@@ -173,36 +188,36 @@ def _content(upload: Upload) -> str:
 
 def _is_ours(upload: Upload, store: Store, mark: str) -> bool:
     try:
-        held = msgspec.json.decode(store.read(mark, _LARGEST_MARK).body, type=_Mark)
+        held = _parse_mark(store.read(mark, _LARGEST_MARK).body)
     except NotThere:  # who was as fast as we are, with the same files, has finished
         return True
-    return held.content == _content(upload)
+    return held is not None and held.content == _content(upload)
 
 
-def _strange(upload: Upload, store: Store) -> list[str]:
-    known = {file.path for file in upload.manifest.files} | {SUMS, MANIFEST}
-    return [each.key for each in store.objects(f"{upload.folder}/") if each.key not in known]
-
-
-def _is_same(store: Store, upload: Upload, file: File) -> bool:
+def _is_same(store: Store, upload: Upload, local: Local) -> bool:
     try:
-        size, metadata = store.metadata(f"{upload.folder}/{file.path}")
+        size, metadata = store.metadata(f"{upload.folder}/{local.file.path}")
     except NotThere:
         return False
-    return (size, metadata.get(_HASH)) == (file.size, file.sha256)
+    return (size, metadata.get(HASH)) == (local.file.size, local.file.sha256)
 
 
-def _upload(store: Store, upload: Upload, file: File, progress: Progress) -> None:
-    path = upload.paths[file.path]
-    store.upload(path, f"{upload.folder}/{file.path}", {_HASH: file.sha256}, progress)
-    if path.stat().st_mtime_ns != upload.written[file.path]:
-        store.delete(f"{upload.folder}/{file.path}")
-        raise CatalogError(f"{file.path} has changed while it was uploaded; publish again")
+def _upload(store: Store, upload: Upload, local: Local, progress: Progress) -> None:
+    """Send a file. That it is there by now may be the doing of who publishes the same, or an answer that was lost."""
+    try:
+        send(store, f"{upload.folder}/{local.file.path}", local, progress)
+    except Changed as error:
+        if not _is_same(store, upload, local):
+            raise CatalogError(
+                f"someone else uploads other files to {store.uri(upload.folder)}/; end that first"
+            ) from error
+        progress(local.file.size)
 
 
 def _check(upload: Upload, store: Store) -> None:
     """What stands there is what was read: nobody else has written meanwhile."""
     sizes = {each.key: each.size for each in store.objects(f"{upload.folder}/")}
-    for file in upload.manifest.files:
-        if sizes.get(file.path) != file.size:
-            raise CatalogError(f"{store.uri(upload.folder)}/{file.path} was changed meanwhile; publish again")
+    wanted = {file.path: file.size for file in upload.manifest.files} | {SUMS: len(sums(upload.manifest.files))}
+    for key in wanted.keys() | sizes.keys():
+        if sizes.get(key) != wanted.get(key):
+            raise CatalogError(f"{store.uri(upload.folder)}/{key} was changed meanwhile; publish again")

@@ -111,9 +111,15 @@ class Store:
             answer = self._client.get_object_tagging(**self._at(key), **self._payer)
             return {each["Key"]: each["Value"] for each in answer["TagSet"]}
 
-    def create(self, key: str, body: bytes, tags: Mapping[str, str] | None = None) -> None:
+    def create(
+        self,
+        key: str,
+        body: bytes,
+        tags: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
         """Write an object that does not exist yet. Raises Changed where it does."""
-        self._put(key, body, tags, IfNoneMatch="*")
+        self._put(key, body, tags, Metadata=dict(metadata or {}), IfNoneMatch="*")
 
     def replace(self, key: str, body: bytes, etag: str) -> None:
         """Write over what has this ETag. Raises Changed where something else has been written since."""
@@ -128,11 +134,35 @@ class Store:
         with self._errors(key):
             self._client.delete_object(**self._at(key))
 
-    def upload(self, file: Path, key: str, metadata: Mapping[str, str], progress: Callable[[int], None]) -> None:
-        """A file, in parts where it is large; `progress` is told of bytes, from any thread."""
-        extra = {"Metadata": dict(metadata), **self._payer}
+    @contextlib.contextmanager
+    def parts(self, key: str, metadata: Mapping[str, str]) -> Iterator[Callable[[int, bytes], None]]:
+        """Write an object that does not exist yet in parts: gives what sends one, by its number from 1, in any thread.
+
+        The object is there when the context has ended well. Raises Changed where it is already.
+        """
+        etags: dict[int, str] = {}
         with self._errors(key):
-            self._client.upload_file(str(file), ExtraArgs=extra, Callback=progress, **self._at(key))
+            upload = {
+                **self._at(key),
+                "UploadId": self._client.create_multipart_upload(
+                    **self._at(key), Metadata=dict(metadata), **self._payer
+                )["UploadId"],
+            }
+
+        def send(number: int, content: bytes) -> None:
+            with self._errors(key):
+                sent = self._client.upload_part(**upload, PartNumber=number, Body=content, **self._payer)
+                etags[number] = sent["ETag"]
+
+        try:
+            yield send
+            parts = [{"PartNumber": number, "ETag": etag} for number, etag in sorted(etags.items())]
+            with self._errors(key):
+                self._client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts}, IfNoneMatch="*")
+        except BaseException:
+            with contextlib.suppress(CatalogError), self._errors(key):
+                self._client.abort_multipart_upload(**upload)
+            raise
 
     def download(self, key: str, file: Path, progress: Callable[[int], None]) -> None:
         """An object into a file, in parts where it is large."""
@@ -153,7 +183,7 @@ class Store:
     def _at(self, key: str) -> dict[str, str]:
         return {"Bucket": self.source.bucket, "Key": f"{self._root}{key}"}
 
-    def _put(self, key: str, body: bytes, tags: Mapping[str, str] | None, **condition: str) -> None:
+    def _put(self, key: str, body: bytes, tags: Mapping[str, str] | None, **condition: Any) -> None:
         from urllib.parse import urlencode  # noqa: PLC0415
 
         tagging = {"Tagging": urlencode(tags)} if tags else {}

@@ -60,9 +60,9 @@ def _run(options: argparse.Namespace) -> None:
         upload = plan(paths, store, options.model, options.version, dict(options.label), told)
     if options.dry_run:
         left = missing(upload, store)
-        for file in left:
+        for file in (each.file for each in left):
             say(f"{file.sha256}  {in_units(file.size):>10}  {store.uri(f'{upload.folder}/{file.path}')}")
-        say(f"would upload {len(left)} of {len(paths)} files, {in_units(sum(file.size for file in left))}")
+        say(f"would upload {len(left)} of {len(paths)} files, {in_units(sum(each.file.size for each in left))}")
         return
     with progress("uploading", total) as told:
         manifest = publish(upload, store, dict(options.tag), told, restart=options.restart)
