@@ -19,6 +19,7 @@
     ├── CatalogError           S3 has something else than a command or the catalog needs: exit status 1
     │   ├── NotThere           404
     │   ├── Denied             403, or no credentials
+    │   ├── Exists             the version is published already
     │   ├── Changed            someone else has written in between: 409 or 412
     │   └── Away               no answer, or one that passes: 5xx, throttled
     └── AssociationError       EKS does not associate a role with a service account: exit status 1
@@ -136,6 +137,10 @@ class InvalidInput(InjectorError):
 
 class CatalogError(InjectorError):
     """S3 does not have, or does not do, what is needed."""
+
+
+class Exists(CatalogError):
+    """The version is published already, and versions never change."""
 
 
 class NotThere(CatalogError):

@@ -19,9 +19,9 @@ from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
 from webhook.catalog.local import scan
 from webhook.catalog.manifest import decode, digest
-from webhook.catalog.publish import Exists, plan, publish
+from webhook.catalog.publish import plan, publish
 from webhook.catalog.store import Store
-from webhook.errors import CatalogError, InvalidInput, UnknownModel, Unpublished
+from webhook.errors import CatalogError, Exists, InvalidInput, UnknownModel, Unpublished
 
 FOLDER = "my-model-1.2.3"
 SOME = {"weights_bin": b"w" * 1000, "config_json": b"{}", "tokenizer__vocab_txt": b"a\nb\n"}

@@ -5,7 +5,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,12 @@ import pytest
 from tests.chart.conftest import CHART, render
 from tests.injection.conftest import Injector
 from tests.support.certificates import throwaway_certificate
+from tests.support.known import Known, known_settings
 from tests.support.reviews import apply
+from webhook.catalog import Place
+from webhook.catalog.detail import Detail
+from webhook.injection import Injection, inject
+from webhook.pod import decode
 from webhook.settings import Settings
 
 SCRIPT = CHART / "files" / "send_pod.py"
@@ -23,6 +28,7 @@ SCRIPT = CHART / "files" / "send_pod.py"
 
 class ApiServer(HTTPServer):
     has_webhook = True
+    decide: Callable[[Any], Injection] = Injector(Settings(bucket="my-ml-bucket")).decide
     asked: Any = None
 
 
@@ -35,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         pod = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked = (self.path, self.headers["Authorization"], pod)
-        injection = Injector(Settings(bucket="my-ml-bucket")).decide(pod)
+        injection = self.server.decide(pod)
         status, answer = 201, apply(pod, injection.operations) if self.server.has_webhook else pod
         if injection.decision == "refused":
             status, answer = 422, {"kind": "Status", "message": injection.message}
@@ -89,6 +95,16 @@ def test_a_refusal_is_told_in_the_api_servers_words(api: ApiServer, tmp_path: Pa
     done = run(api, tmp_path, source="nowhere")
     assert done.returncode == 1
     assert "the API server refuses the pod: annotation model-injector.io/source" in done.stderr
+
+
+def test_a_catalog_that_knows_no_such_model_has_answered(api: ApiServer, tmp_path: Path) -> None:
+    settings = known_settings()
+    catalog = Known(settings, {"my-model": ("1.2.3",)})
+    catalog.remember(Place("default", "helm-test", "0.0.0"), Detail("absent"))
+    api.decide = lambda pod: inject(decode(json.dumps(pod).encode()), "apps", settings, catalog)
+    done = run(api, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "the webhook has answered, and refuses what there is none of, as it should" in done.stdout
 
 
 def test_it_is_what_the_chart_runs() -> None:

@@ -21,7 +21,7 @@ from webhook.catalog.manifest import LARGEST, MANIFEST, SUMS, Manifest, digest, 
 from webhook.catalog.store import Store
 from webhook.catalog.upload import HASH, Local, read
 from webhook.catalog.upload import upload as send
-from webhook.errors import CatalogError, Changed, InvalidInput, NotThere
+from webhook.errors import CatalogError, Changed, Exists, InvalidInput, NotThere
 
 _THREADS: Final = 8
 _LARGEST_MARK: Final = 64 * 1024
@@ -29,10 +29,6 @@ _TAKEOVER_SECONDS: Final = 5
 """For whoever is replaced to write the manifest that is on its way, or to see that the mark is another's."""
 Progress = Callable[[int], None]
 """Told of bytes done, from any thread."""
-
-
-class Exists(CatalogError):
-    """The version is published already."""
 
 
 class Upload(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from webhook.catalog.detail import read_manifest
@@ -32,38 +33,36 @@ def pull(store: Store, folder: str, files: tuple[File, ...], into: Path, progres
             check_name(file.path)
         except InvalidInput as error:
             raise CatalogError(f"{store.uri(folder)}: {error}") from error
+    known = {SUMS, MANIFEST, *(file.path for file in files)}
     try:
         into.mkdir(parents=True, exist_ok=True)
-        strange = [path for path in into.rglob("*") if path.is_file() and not _is_known(path, into, files)]
-        if strange:
-            raise InvalidInput(f"{strange[0]} is no file of this version; pull into another folder, or remove it")
-        with ThreadPoolExecutor(_THREADS) as threads:
-            list(threads.map(lambda file: _fetch(store, folder, file, into, progress), files))
+        for path in into.rglob("*"):
+            if path.is_file() and path.relative_to(into).as_posix() not in known:
+                raise InvalidInput(f"{path} is no file of this version; pull into another folder, or remove it")
+        with TemporaryDirectory(dir=into.parent, prefix=".pull-") as work, ThreadPoolExecutor(_THREADS) as threads:
+            parts = (Path(work) / str(index) for index in range(len(files)))
+            list(
+                threads.map(
+                    lambda each: _fetch(store, folder, each[0], into, each[1], progress), zip(files, parts, strict=True)
+                )
+            )
     except OSError as error:
         raise InvalidInput(f"{into} can't be written: {error}") from error
 
 
-def _is_known(path: Path, into: Path, files: tuple[File, ...]) -> bool:
-    name = path.relative_to(into).as_posix()
-    return name in (SUMS, MANIFEST) or any(name.removesuffix(_PART) == file.path for file in files)
-
-
-_PART: Final = ".part"
-
-
-def _fetch(store: Store, folder: str, file: File, into: Path, progress: Callable[[int], None]) -> None:
+def _fetch(  # noqa: PLR0913, PLR0917 - what goes where
+    store: Store, folder: str, file: File, into: Path, part: Path, progress: Callable[[int], None]
+) -> None:
     target = into / file.path
     if not target.resolve().is_relative_to(into.resolve()):
         raise CatalogError(f"{file.path} leads out of {into}")
     if target.is_file() and target.stat().st_size == file.size and _is_right(target, file):
         progress(file.size)
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name}{_PART}")
     store.download(f"{folder}/{file.path}", part, progress)
     if part.stat().st_size != file.size or not _is_right(part, file):
-        part.unlink()
         raise CatalogError(f"{file.path} is not what was published: its size or sha256 is another")
+    target.parent.mkdir(parents=True, exist_ok=True)
     part.replace(target)
 
 

@@ -2,7 +2,8 @@
 
 import argparse
 from collections.abc import Iterator
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
 
 from webhook.catalog import Artifact
 from webhook.catalog.aliases import change
@@ -14,9 +15,11 @@ from webhook.commands.lookup import request_of, resolve, store_of
 from webhook.commands.options import Commands, add_config, add_source
 from webhook.commands.output import add_output, complain, in_units, say, say_json, say_table
 from webhook.configuration import load
-from webhook.errors import InvalidInput, UnknownVersion
+from webhook.errors import Away, CatalogError, Denied, InvalidInput, UnknownVersion
 from webhook.settings import Settings
 from webhook.values import EXACT_VERSION
+
+_THREADS: Final = 8
 
 
 def add(commands: Commands) -> None:
@@ -84,7 +87,9 @@ def _list_model(options: argparse.Namespace, settings: Settings, store: Store, n
     versions = list(dict.fromkeys((*names.models.get(options.model, Versions()).newest(), *aliases.values())))
     if not versions:
         raise UnknownVersion(f"{options.model} has no versions in source {options.source}")
-    details = {version: _inspect(settings, store, options.model, version) for version in versions}
+    with ThreadPoolExecutor(_THREADS) as threads:
+        found = threads.map(lambda version: _look(settings, store, options.model, version), versions)
+        details = dict(zip(versions, found, strict=True))
     named = {version: [name for name, meant in aliases.items() if meant == version] for version in versions}
     if options.output == "json":
         artifacts = (_artifact(settings, options, version, details[version]) for version in versions)
@@ -166,10 +171,16 @@ def _set_alias(options: argparse.Namespace) -> None:
 def _remove_alias(options: argparse.Namespace) -> None:
     settings = load(options.config)
     store = store_of(settings, options.source)
+    request_of(settings, options.source, options.model, f"@{options.alias}")
+    has_met = False
 
     def edit(aliases: dict[str, str]) -> None:
-        if aliases.pop(options.alias, None) is None:
+        nonlocal has_met
+        if (
+            aliases.pop(options.alias, None) is None and not has_met
+        ):  # met before, it is gone by an answer that was lost
             raise UnknownVersion(f"{options.model} has no alias {options.alias}")
+        has_met = True
 
     _say_aliases(options, change(store, options.model, edit))
 
@@ -193,6 +204,16 @@ def _in_words(aliases: dict[str, str]) -> str:
 def _inspect(settings: Settings, store: Store, model: str, version: str) -> Detail:
     folder = store.source.layout.format(model=model, version=version)
     return inspect(store, folder, settings.catalog.required_tag)
+
+
+def _look(settings: Settings, store: Store, model: str, version: str) -> Detail:
+    """One version of a list: what is wrong with it is a line there, and no end of it."""
+    try:
+        return _inspect(settings, store, model, version)
+    except (Denied, Away):
+        raise
+    except CatalogError:
+        return Detail("unreadable")
 
 
 def _artifact(settings: Settings, options: argparse.Namespace, version: str, detail: Detail) -> Artifact:

@@ -1,5 +1,7 @@
 """The catalog, as commands ask it: each question goes to S3."""
 
+from typing import Final
+
 from webhook.annotations import parse
 from webhook.catalog import Artifact, Unread
 from webhook.catalog.s3 import S3Catalog
@@ -9,12 +11,15 @@ from webhook.errors import CatalogError, InvalidInput, Refusal
 from webhook.request import ModelRequest
 from webhook.settings import Settings
 
+_ATTEMPTS: Final = 8
+"""Of a request, which a person or a pipeline waits for."""
+
 
 def store_of(settings: Settings, source: str) -> Store:
     """The bucket behind a source. Raises InvalidInput where there is no such source."""
     if source not in settings.all_sources:
         raise InvalidInput(f"there is no source {source}; configured: {', '.join(settings.all_sources)}")
-    return Store(settings.all_sources[source])
+    return Store(settings.all_sources[source], attempts=_ATTEMPTS)
 
 
 def request_of(settings: Settings, source: str, model: str, version: str) -> ModelRequest:

@@ -1,7 +1,9 @@
 """`model-injector publish`: a folder becomes a version of a model."""
 
 import argparse
+import re
 from pathlib import Path
+from typing import Final
 
 from webhook.catalog.local import scan
 from webhook.catalog.publish import missing, plan, publish
@@ -12,6 +14,9 @@ from webhook.configuration import load
 from webhook.errors import InvalidInput
 from webhook.settings import Settings
 from webhook.values import EXACT_VERSION
+
+_TEXT: Final = re.compile(r"[\w +=._:/@-]+")
+"""What S3 takes in tags."""
 
 
 def add(commands: Commands) -> None:
@@ -45,8 +50,16 @@ def add(commands: Commands) -> None:
 
 def _pair(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
-    if not key or not equals or len(key) > 128 or len(value) > 256:
-        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE, of at most 128 and 256 characters")
+    if (
+        not equals
+        or not _TEXT.fullmatch(key)
+        or len(key) > 128
+        or (value and not _TEXT.fullmatch(value))
+        or len(value) > 256
+    ):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not KEY=VALUE, of at most 128 and 256 letters, digits, blanks and signs of + - = . _ : / @"
+        )
     return key, value
 
 
@@ -75,3 +88,6 @@ def _check(settings: Settings, options: argparse.Namespace) -> None:
         raise InvalidInput(f"{options.version!r} is no exact version; publish one such as 1.2.3")
     if len(options.tag) > 10:
         raise InvalidInput("S3 takes at most 10 tags")
+    for pairs in (options.tag, options.label):
+        if len(dict(pairs)) < len(pairs):
+            raise InvalidInput("a tag or a label is given twice; give each key once")
