@@ -55,8 +55,8 @@ that the container's own can refer to them: `value: --model=$(MODEL_PATH)`.
 
 The volumes `model-artifacts` and `model-artifacts-memory`, and for each model the init container `fetch-<name>`. A pod
 that has one of them for something else is refused. The annotation `model-injector.io/injected` is written by us: a JSON
-list of what was injected (model, asked, version, strategy, uri, files, bytes, digest). So is `pinned` on the template of a
-workload: the versions that its references mean ([the catalog](catalog.md)).
+list of what was injected (model, asked, version, strategy, uri, files, bytes, digest). So is `pinned` on a workload's
+template: the versions that its references mean ([the catalog](catalog.md)).
 """
 
 SETTINGS_PAGE = """# Settings

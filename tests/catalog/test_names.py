@@ -88,3 +88,26 @@ def test_what_is_too_much_is_left_out_and_told(bucket: MotoBucket, read: Read, m
     assert status.versions == 10
     assert "more than 10 versions" in status.problem
     assert reader.version("1.19.0") == "1.19.0"
+
+
+def test_folders_that_are_no_versions_are_looked_into_within_bounds(
+    bucket: MotoBucket, read: Read, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhook.catalog.names._MOST_LISTINGS", 8)
+    bucket.put(f"{PREFIX}/my-org/nice-1.0.0/weights.bin", b"x")
+    for number in range(20):
+        bucket.put(f"{PREFIX}/zz-datasets/junk{number}/a/b/data.bin", b"x")
+    reader = read()
+    assert reader.version("latest", "my-org/nice") == "1.0.0"
+    assert "more than 8 folders" in reader.catalog.status("default").problem
+    proxy.requests.clear()
+    reader.refresh()
+    assert proxy.count(lambda request: request.is_listing()) <= 8 + 2
+
+
+def test_names_are_not_followed_deeper_than_anyone_would_name_a_model(bucket: MotoBucket, read: Read) -> None:
+    bucket.put(f"{PREFIX}/a/b/c/d/model-1.0.0/weights.bin", b"x")
+    bucket.put(f"{PREFIX}/a/b/c/d/e/model-1.0.0/weights.bin", b"x")
+    names = read().catalog.names("default")
+    assert names
+    assert set(names.models) == {"a/b/c/d/model"}

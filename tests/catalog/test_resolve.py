@@ -1,5 +1,6 @@
 """What is answered for a request, from what is known."""
 
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from tests.catalog.conftest import PREFIX, Read, Reader, aliased, folder_of, published
 from tests.support import moto_s3
-from tests.support.faults import SLOW_DOWN, Answer, Cut, Drop, Fault, Stall
+from tests.support.faults import ACCESS_DENIED, SLOW_DOWN, Answer, Cut, Drop, Fault, Stall
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
 from webhook.catalog import Place, Unread
@@ -347,3 +348,75 @@ def test_a_server_that_refuses_connections_is_away(bucket: MotoBucket) -> None:
     nobody = Source(bucket=bucket.name, endpoint_url="http://127.0.0.1:9", region="us-east-1")
     with closing(Store(nobody, seconds=1, attempts=1)) as store, pytest.raises(Away):
         list(store.objects(""))
+
+
+def test_a_look_that_s3_does_not_answer_changes_nothing_that_is_known(
+    store: Store, proxy: FaultyProxy, read: Read, tmp_path: Path
+) -> None:
+    published(store, tmp_path / "m", "1.2.3")
+    reader = read(preflight="enforce")
+    first = reader.resolve("1.2.3").artifact
+    place = Place("default", "my-model", "1.2.3")
+    for fault in (SLOW_DOWN, ACCESS_DENIED):
+        proxy.inject(fault, lambda _: True)
+        reader.catalog.remember(place, reader.catalog.look(place))
+        proxy.heal()
+        assert reader.resolve("1.2.3").artifact == first
+
+
+def test_what_cannot_change_is_looked_at_once_an_hour_for_what_may_become_of_its_objects(
+    store: Store, read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published(store, tmp_path / "m", "1.2.3")
+    reader = read()
+    reader.resolve("1.2.3")
+    reader.resolve("1.2.3")
+    assert list(reader.catalog.due("default", 10)) == []
+    now = time.monotonic()
+    monkeypatch.setattr("webhook.catalog.s3.monotonic", lambda: now + 3601)
+    assert list(reader.catalog.due("default", 10)) == [Place("default", "my-model", "1.2.3")]
+
+
+def test_what_is_looked_at_again_is_bounded_and_the_longest_waiting_comes_first(bucket: MotoBucket, read: Read) -> None:
+    for number in range(5):
+        bucket.put(f"{PREFIX}/my-model-1.{number}.0/weights.bin", b"w")
+    reader = read()
+    for _ in range(2):
+        for number in (3, 1, 4, 0, 2):
+            reader.resolve(f"1.{number}.0")
+    assert [place.version for place in reader.catalog.due("default", 3)] == ["1.3.0", "1.1.0", "1.4.0"]
+
+
+def test_known_versions_are_bounded_and_the_oldest_goes(
+    bucket: MotoBucket, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhook.catalog.s3._MOST_DETAILS", 2)
+    for number in range(3):
+        bucket.put(f"{PREFIX}/my-model-1.{number}.0/weights.bin", b"w")
+    reader = read()
+    for number in range(3):
+        reader.resolve(f"1.{number}.0")
+    reader.catalog.resolve(reader.request("1.2.0"))
+    with pytest.raises(Unread):
+        reader.catalog.resolve(reader.request("1.0.0"))
+
+
+def test_of_a_range_only_the_newest_twenty_are_tried(store: Store, proxy: FaultyProxy, read: Read) -> None:
+    for number in range(25):
+        store.write(f".publishing/my-model-1.{number}.0", b"")
+        store.write(f"my-model-1.{number}.0/weights.bin", b"w")
+    reader = read(preflight="enforce")
+    with pytest.raises(UnknownVersion, match=r"that is published; 1\.24\.0 is not"):
+        reader.resolve("latest")
+    assert proxy.count(lambda request: "my-model-1.4.0/" in request.query.get("prefix", "")) == 0
+    assert proxy.count(lambda request: "my-model-1.5.0/" in request.query.get("prefix", "")) == 1
+
+
+def test_a_folder_of_more_objects_than_a_volume_should_hold_is_not_sized(
+    bucket: MotoBucket, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhook.catalog.detail._MOST_OBJECTS", 3)
+    for number in range(4):
+        bucket.put(f"{PREFIX}/my-model-1.2.3/{number}", b"w")
+    with pytest.raises(Incomplete, match="3 objects or more"):
+        read(preflight="enforce").resolve("1.2.3")
