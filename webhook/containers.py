@@ -1,6 +1,7 @@
 """What the pod's own containers get: mounts and environment variables, and the patch that adds them."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import chain, permutations
 from typing import Final
 
@@ -52,14 +53,22 @@ def attach(spec: PodSpec, placed: Sequence[Placed]) -> list[Operation]:
     for group, containers in groups.items():
         for index, container in enumerate(containers):
             if here := chosen.get(container.name):
-                inside = [
+                inside = tuple(
                     mount.mount_path
                     for mount in container.volume_mounts or ()
                     if mount.mount_path.startswith(roots) and mount.name not in ours
-                ]
-                mounts, variables = _mounts(here, placed, inside), _environment(here, len(placed))
+                )
+                mounts, variables = _needs(tuple(here), tuple(placed), inside)
                 operations += _attach(container, f"/spec/{group}/{index}", mounts, variables)
     return operations
+
+
+@lru_cache(maxsize=1024)
+def _needs(
+    chosen: tuple[Placed, ...], everything: tuple[Placed, ...], taken: tuple[str, ...]
+) -> tuple[list[JSON], list[JSON]]:
+    """Mounts and environment of a container: the same for every pod of a workload, and nobody writes to them."""
+    return _mounts(chosen, everything, taken), _environment(chosen, len(everything))
 
 
 def _attach(container: Container, place: str, mounts: Sequence[JSON], variables: Sequence[JSON]) -> list[Operation]:

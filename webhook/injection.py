@@ -189,7 +189,7 @@ def _plans(deliveries: Sequence[Delivery], pod: Pod, settings: Settings) -> list
 
 
 def _operations(
-    pod: Pod, request: PodRequest, plans: Sequence[_Plan], records: Sequence[Record], settings: Settings
+    pod: Pod, request: PodRequest, plans: Sequence[_Plan], records: tuple[Record, ...], settings: Settings
 ) -> list[Operation]:
     """The whole patch. What is there already is left out, so a second pass has nothing to add.
 
@@ -281,7 +281,7 @@ def _service_account(spec: PodSpec, asked: str | None, settings: Settings) -> li
     return [add(f"/spec/{field}", wanted) for field, value in fields.items() if value != wanted]
 
 
-def _annotation(pod: Pod, name: str, records: Sequence[Record]) -> list[Operation]:
+def _annotation(pod: Pod, name: str, records: tuple[Record, ...]) -> list[Operation]:
     value = encode(records)
     there = (pod.metadata.annotations or {}).get(name)
     return [] if there == value else [add(f"/metadata/annotations/{escape(name)}", value)]

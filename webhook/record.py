@@ -1,6 +1,6 @@
 """What is told of each model that a pod got: in its annotation `injected`, in the audit log and in ours."""
 
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import Self
 
 import msgspec
@@ -40,7 +40,8 @@ class Record(msgspec.Struct, frozen=True):
 _decoder = msgspec.json.Decoder(tuple[Record, ...])
 
 
-def encode(records: Sequence[Record]) -> str:
+@lru_cache(maxsize=256)
+def encode(records: tuple[Record, ...]) -> str:
     """The value of the annotation `injected`."""
     return msgspec.json.encode(records).decode()
 

@@ -44,5 +44,5 @@ class Known(S3Catalog):
 
     def tell(self, models: Mapping[str, tuple[str, ...]], aliases: Mapping[str, Mapping[str, str]]) -> None:
         """What a new listing gives."""
-        ordered = {model: Versions.of(versions) for model, versions in models.items()}
+        ordered = {model: Versions(versions) for model, versions in models.items()}
         self.take("default", Names(ordered, aliases={model: Aliases("", each) for model, each in aliases.items()}))

@@ -53,7 +53,7 @@ def unknown(names: Names | None, place: Place, problem: str) -> UnknownModel:
 
 def _newest(versions: Versions) -> str:
     """The newest release; where there is none, the newest pre-release."""
-    return next(iter(versions.within(Range(LATEST), 1)), versions.names[-1])
+    return (*versions.within(Range(LATEST)), versions.names[-1])[0]
 
 
 def _nearest(name: str, known: Sequence[str]) -> list[str]:

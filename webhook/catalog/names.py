@@ -81,7 +81,7 @@ def read_names(store: Store, known: Names | None = None) -> Names:
 
 
 def _ordered(names: list[str], known: Versions | None) -> Versions:
-    return known if known and set(names) == set(known.names) else Versions.of(names)
+    return known if known and set(names) == set(known.names) else Versions(names)
 
 
 def _versions(store: Store, problems: list[str]) -> Iterator[tuple[str, str]]:

@@ -166,8 +166,8 @@ class S3Catalog:
 
     def _newest(self, shelf: Shelf, request: ModelRequest, reference: Range) -> Resolved:
         """The newest version in the range that counts; where S3 does not say of a newer one, the newest known one."""
-        choices, unknown = shelf.choices(request, reference), list[tuple[Place, _Known]]()
-        for version in choices:
+        unknown = list[tuple[Place, _Known]]()
+        for version in shelf.choices(request, reference):
             place = Place(request.source, request.model, version)
             known = self._find(shelf, place)
             if known.detail.state == "away" and shelf.is_unfinished(place):
@@ -178,7 +178,7 @@ class S3Catalog:
                 return self._judge(shelf, place, known, (*shelf.staleness(), *_passed_over(unknown)))
         if unknown and not (self._options.required_tag and self._options.preflight == "enforce"):
             return self._judge(shelf, *unknown[0], shelf.staleness())
-        raise shelf.nothing_fits(request, choices)
+        raise shelf.nothing_fits(request, reference)
 
     def _judge(self, shelf: Shelf, place: Place, known: _Known, warnings: tuple[str, ...]) -> Resolved:
         detail = known.detail

@@ -16,8 +16,7 @@ from webhook.errors import UnknownModel, UnknownVersion, shown
 from webhook.request import ModelRequest
 from webhook.settings import Source
 
-MOST_TRIED: Final = 20
-"""Versions of a range, the newest first, of which one has to be published."""
+_NONE: Final = Versions()
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -81,21 +80,21 @@ class Shelf:
         )
 
     def choices(self, request: ModelRequest, reference: Range) -> Sequence[str]:
-        """The newest versions in a range, at most MOST_TRIED of them. Raises UnknownModel."""
-        return self._listed(request).models.get(request.model, Versions()).within(reference, MOST_TRIED)
+        """The newest versions in a range, of which one has to be published. Raises UnknownModel."""
+        return self._listed(request).models.get(request.model, _NONE).within(reference)
 
     def is_unfinished(self, place: Place) -> bool:
         """Whether an upload of a version was begun, by the last listing."""
         folder = self.source.layout.format(model=place.model, version=place.version)
         return self.names is not None and folder in self.names.unfinished
 
-    def nothing_fits(self, request: ModelRequest, choices: Sequence[str]) -> UnknownModel:
+    def nothing_fits(self, request: ModelRequest, reference: Range) -> UnknownModel:
         """Why none of a range's versions is the answer."""
         known = self._listed(request).models.get(request.model)
         if known is None:
             return self._unknown_model(request)
         asked = f"{request.model} has no version in {shown(request.version)}"
-        if choices:
+        if choices := self.choices(request, reference):
             return UnknownVersion(f"{asked} that is published; {choices[0]} is not")
         hint = " (pre-releases only where they are named)" if request.version == LATEST else ""
         return UnknownVersion(f"{asked}{hint}; the newest are {', '.join(islice(known.newest(), 3))}")

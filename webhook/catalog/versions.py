@@ -27,6 +27,9 @@ _PARTIAL: Final = rf"v?{_PART}(?:\.{_PART}(?:\.{_PART}{_SUFFIX})?)?"
 _COMPARATOR: Final = re.compile(rf"(\^|~>?|[<>]=?|=|){_PARTIAL}", re.ASCII)
 _HYPHENS: Final = re.compile(r"(\S+) +- +(\S+)")
 _DATE: Final = re.compile(r"(?<![\w.-])(\d{4})-(\d\d)-(\d\d)(?![\w.-])", re.ASCII)
+MOST_FOUND: Final = 20
+"""Versions of a range that are given."""
+_MOST_REMEMBERED: Final = 64
 _HELP: Final = "a range is such as ^1.2, ~1.2, >=1.2,<2 or 1.x"
 _RELEASE: Final[tuple[object, ...]] = (1,)
 
@@ -61,42 +64,48 @@ class Range(msgspec.Struct, frozen=True):
 Reference: TypeAlias = Exact | Alias | Range
 
 
-class Versions(msgspec.Struct, frozen=True):
-    """The versions of a model that have an order, the oldest first, each with its place."""
+class Versions:
+    """The versions of a model that have an order, the oldest first, each with its place. It never changes."""
 
-    names: tuple[str, ...] = ()
-    keys: tuple[Key, ...] = ()
+    __slots__ = ("_found", "_keys", "names")
 
-    @classmethod
-    def of(cls, names: Iterable[str]) -> "Versions":
-        """Ordered; of two with the same place, the longer name is the newer. What has no order is left out."""
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        """Of two names with the same place, the longer is the newer. What has no order is left out."""
         placed = sorted((key, len(name), name) for name in names if (key := order(name)))
-        return cls(tuple(name for *_, name in placed), tuple(key for key, *_ in placed))
+        self.names: Final = tuple(name for *_, name in placed)
+        self._keys: Final = tuple(key for key, *_ in placed)
+        self._found: dict[str, tuple[str, ...]] = {}
+        """What ranges were found to hold, by their text."""
 
     def has(self, name: str) -> bool:
         """Whether a version with an order is among them."""
         key = order(name)
         if key is None:
             return False
-        return name in self.names[bisect_left(self.keys, key) : bisect_right(self.keys, key)]
+        return name in self.names[bisect_left(self._keys, key) : bisect_right(self._keys, key)]
 
     def newest(self) -> Iterator[str]:
         """All of them, the newest first."""
         return reversed(self.names)
 
-    def within(self, wanted: Range, most: int) -> tuple[str, ...]:
-        """Those in a range, the newest first, at most so many."""
+    def within(self, wanted: Range) -> tuple[str, ...]:
+        """The newest of those in a range, the newest first, at most MOST_FOUND of them."""
+        found = self._found.get(wanted.text)
+        if found is None:
+            if len(self._found) >= _MOST_REMEMBERED:
+                self._found.clear()
+            found = self._found[wanted.text] = tuple(islice(self._within(wanted), MOST_FOUND))
+        return found
+
+    def _within(self, wanted: Range) -> Iterator[str]:
         find = bisect_left if wanted.includes_above else bisect_right
-        start, end = find(self.keys, wanted.above), len(self.keys)
+        start, end = find(self._keys, wanted.above), len(self._keys)
         if wanted.below is not None:
             find = bisect_right if wanted.includes_below else bisect_left
-            end = find(self.keys, wanted.below)
-        found = (
-            self.names[index]
-            for index in range(end - 1, start - 1, -1)
-            if self.keys[index][3] == _RELEASE or self.keys[index][:3] in wanted.prereleases
-        )
-        return tuple(islice(found, most))
+            end = find(self._keys, wanted.below)
+        for index in range(end - 1, start - 1, -1):
+            if self._keys[index][3] == _RELEASE or self._keys[index][:3] in wanted.prereleases:
+                yield self.names[index]
 
 
 @lru_cache(maxsize=1024)

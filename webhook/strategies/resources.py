@@ -28,15 +28,15 @@ class Room(msgspec.Struct, frozen=True):
     """The processors of a pod of the QoS class Guaranteed; None for any other."""
 
     @classmethod
-    def of(cls, pod: Pod) -> Self:
-        """The room in `pod`."""
+    def of(cls, pod: Pod, *, in_memory: bool) -> Self:
+        """The room in `pod`; that in its memory where models go there."""
         containers = pod.spec.containers or ()
         everyone = (*containers, *(pod.spec.init_containers or ()))
         guaranteed = bool(containers) and all(_is_guaranteed(container) for container in everyone)
         return cls(
             storage_limit=_limit(containers, "ephemeral-storage"),
-            memory_request=sum((_memory_request(container) for container in containers), Decimal(0)),
-            memory_limit=_limit(containers, "memory") if all(map(_limits_memory, containers)) else None,
+            memory_request=sum(map(_memory_request, containers), Decimal(0)) if in_memory else Decimal(0),
+            memory_limit=_limit(containers, "memory") if in_memory and all(map(_limits_memory, containers)) else None,
             guaranteed_cpu=_limit(containers, "cpu") if guaranteed else None,
         )
 

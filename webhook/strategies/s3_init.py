@@ -45,9 +45,16 @@ def plan(deliveries: Sequence[Delivery], pod: Pod, settings: Settings) -> Change
                 else "the name of a volume that the pod has"
             )
             raise InvalidAnnotation(request.where("volume"), request.volume, allowed)
+    room = Room.of(pod, in_memory=any(delivery.request.medium == "memory" for delivery in deliveries))
+    user = (pod.spec.security_context and pod.spec.security_context.run_as_user) or settings.fetch.run_as_user
+    return _change(tuple(deliveries), room, user, settings)
+
+
+@lru_cache(maxsize=256)
+def _change(deliveries: Sequence[Delivery], room: Room, user: int, settings: Settings) -> Change:
+    """The same for every pod of a workload, and shared by them: nobody writes to it."""
     ours = dict.fromkeys(delivery.request.medium for delivery in deliveries if delivery.request.volume is None)
     sizes = {VOLUMES[medium]: _total_size(deliveries, medium, settings.fetch.size_headroom) for medium in ours}
-    room = Room.of(pod)
     warnings = []
     if VOLUMES["memory"] in sizes and sizes[VOLUMES["memory"]] is None:
         warnings.append("medium memory without size-limit: the download has no memory limit")
@@ -56,7 +63,6 @@ def plan(deliveries: Sequence[Delivery], pod: Pod, settings: Settings) -> Change
             f"the containers limit ephemeral-storage to {format_bytes(room.storage_limit)} together, and the model "
             "counts; set size-limit, by which that limit is raised"
         )
-    user = (pod.spec.security_context and pod.spec.security_context.run_as_user) or settings.fetch.run_as_user
     return Change(
         volumes=tuple(_empty_dir(medium, sizes[VOLUMES[medium]]) for medium in ours),
         init_containers=tuple(
@@ -126,9 +132,7 @@ def _empty_dir(medium: Medium, size: Decimal | None) -> JSON:
     return {"name": VOLUMES[medium], "emptyDir": source}
 
 
-@lru_cache(maxsize=256)
 def _init_container(delivery: Delivery, size: Decimal | None, room: Room, user: int, settings: Settings) -> JSON:
-    """The same for every pod of a workload, and shared by them: nobody writes to it."""
     environment = _environment(delivery.artifact, settings.fetch)
     return {
         "name": f"fetch-{delivery.slug}",
