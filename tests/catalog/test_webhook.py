@@ -56,6 +56,7 @@ def ready(run: Run) -> Iterator[Callable[..., Webhook]]:
         webhook = context.__enter__()
         stack.append(context)
         until(lambda: webhook.ops("/readyz").status_code == 200)
+        until(lambda: webhook.metrics()['model_injector_catalog_age_seconds{source="default"}'] < 1000)
         return webhook
 
     yield begin
@@ -231,7 +232,7 @@ def test_a_server_that_may_start_without_s3_is_ready_within_seconds(run: Run, pr
     started = time.monotonic()
     with run() as webhook, webhook.client() as client:
         until(lambda: webhook.ops("/readyz").status_code == 200)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 15
         assert ask(client, asking())["response"]["allowed"] is True
         refused = ask(client, asking(version="@champion"))["response"]
         assert "could not be read yet" in refused["status"]["message"]

@@ -26,8 +26,8 @@ _MOST_WAITING: Final = 64
 _RETRY_SECONDS: Final = 5
 _MOST_LOOKS: Final = 50
 """Versions looked at again after each listing."""
-_FIRST_SECONDS: Final = 1.0
-"""How long a server that may start without S3 waits for the first listing."""
+_FIRST_SECONDS: Final = 5.0
+"""How long a server that may start without S3 waits for the first listing, which takes well under a second."""
 _log = logging.getLogger(__name__)
 A = TypeVar("A")
 T = TypeVar("T")
