@@ -150,6 +150,30 @@ def test_what_was_published_a_moment_ago_is_found(ready: Callable[..., Webhook],
     assert webhook.metrics()['model_injector_catalog_lookups_total{state="published"}'] == 1
 
 
+def test_what_was_published_and_named_a_moment_ago_is_pinned_at_once(
+    ready: Callable[..., Webhook], store: Store, tmp_path: Path
+) -> None:
+    with ready(refreshSeconds=300).client() as client:
+        for model, version in (("my-model", "1.2.3"), ("my-model", "1.3.0"), ("my-org/other", "7")):
+            published(store, tmp_path / "m", version, model=model)
+            aliased(store, model, champion=version)
+        assert version_of(created(client, pod_of(applied(client, workload_asking())))) == "1.3.0"
+        assert version_of(created(client, asking(version="^1"))) == "1.3.0"
+        assert version_of(created(client, asking(model="my-org/other", version="latest"))) == "7"
+        assert version_of(created(client, asking(model="my-org/other", version="@champion"))) == "7"
+
+
+def test_what_is_not_there_is_looked_for_once_in_seconds(
+    ready: Callable[..., Webhook], store: Store, proxy: FaultyProxy, tmp_path: Path
+) -> None:
+    published(store, tmp_path / "m", "1.2.3")
+    with ready(refreshSeconds=300).client() as client:
+        proxy.requests.clear()
+        for version in ("@nobody", "@nobody", "^9", "@nobody", ">2"):
+            assert ask(client, asking(version=version))["response"]["allowed"] is False
+        assert len(proxy.requests) == 2  # the model's folders, and its aliases
+
+
 def test_however_many_pods_wait_a_version_is_looked_at_once(
     ready: Callable[..., Webhook], store: Store, proxy: FaultyProxy, tmp_path: Path
 ) -> None:

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from webhook.catalog import Place
+from webhook.catalog import Place, Resolved, Unread
 from webhook.catalog.detail import Detail
 from webhook.catalog.names import Aliases, Names
 from webhook.catalog.s3 import S3Catalog
 from webhook.catalog.versions import Versions
+from webhook.request import ModelRequest
 from webhook.settings import Settings
 
 DIGEST = "d" * 64
@@ -41,6 +42,17 @@ class Known(S3Catalog):
             for version in versions:
                 detail = (details or {}).get((model, version), published())
                 self.remember(Place("default", model, version), detail)
+
+    def resolve(self, request: ModelRequest) -> Resolved:
+        """As an S3Catalog does it, for which S3 has no models that it was not told of."""
+        try:
+            return super().resolve(request)
+        except Unread as unread:
+            for place in unread.places:
+                if place.version:
+                    raise
+                self.remember(place, Detail("listed"))
+        return super().resolve(request)
 
     def tell(self, models: Mapping[str, tuple[str, ...]], aliases: Mapping[str, Mapping[str, str]]) -> None:
         """What a new listing gives."""

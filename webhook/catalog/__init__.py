@@ -41,7 +41,7 @@ class Artifact(msgspec.Struct, frozen=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a version is: the key of what the catalog knows of it."""
+    """Where a version is: the key of what the catalog knows of it. No version: the model itself."""
 
     source: str
     model: str

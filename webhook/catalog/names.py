@@ -31,6 +31,13 @@ class Aliases(msgspec.Struct, frozen=True):
     versions: Mapping[str, str]
 
 
+class Listing(msgspec.Struct, frozen=True):
+    """The names of one model."""
+
+    versions: Versions
+    aliases: Aliases | None
+
+
 class Names(msgspec.Struct, frozen=True):
     """The names in one source at one moment."""
 
@@ -118,6 +125,19 @@ def _aliases(store: Store, known: Mapping[str, Aliases], problems: list[str]) ->
             problems.append(f"{store.uri(f'{ALIASES}/{each.key}')}: {error}")
             if model in known:
                 yield model, known[model]
+
+
+def read_model(store: Store, model: str) -> Listing:
+    """The names of one model, between two listings of all. Raises CatalogError."""
+    above = model + store.source.layout.removeprefix("{model}").removesuffix("{version}")
+    folders = (f"{above}{name}" for name in islice(store.folders(above), MOST_VERSIONS))
+    found = (split(store.source.layout, folder) for folder in folders)
+    versions = Versions(each[1] for each in found if each and each[0] == model)
+    key = f"{ALIASES}/{model}.json"
+    if not store.has(key):
+        return Listing(versions, None)
+    content = store.read(key, _LARGEST_ALIASES)
+    return Listing(versions, Aliases(content.etag, parse_aliases(content.body)))
 
 
 def parse_aliases(content: bytes) -> dict[str, str]:

@@ -11,11 +11,11 @@ from typing import Final
 from webhook.catalog import Artifact, Place, Resolved, Unread
 from webhook.catalog.detail import Detail, inspect
 from webhook.catalog.faults import fault
-from webhook.catalog.names import Names, read_names
+from webhook.catalog.names import Names, read_model, read_names
 from webhook.catalog.shelf import Shelf, Status
 from webhook.catalog.store import Store
 from webhook.catalog.versions import Alias, Exact, Range, Reference, parse_reference
-from webhook.errors import Away, CatalogError, Denied, UnknownVersion, shown
+from webhook.errors import Away, CatalogError, Denied, UnknownModel, UnknownVersion, shown
 from webhook.request import ModelRequest
 from webhook.settings import Settings, Source
 
@@ -27,7 +27,7 @@ _STEADY_SECONDS: Final = 3600
 """How long what can't change is trusted to be neither archived nor damaged."""
 _IDLE_SECONDS: Final = 60
 """How long what may change is trusted while nobody asks for it, at least; what is in use is looked at again anyway."""
-_PASSING: Final = frozenset({"absent", "unfinished", "unreadable", "denied", "away"})
+_PASSING: Final = frozenset({"absent", "unfinished", "unreadable", "denied", "away", "listed"})
 
 
 class _Known:
@@ -76,10 +76,15 @@ class S3Catalog:
         return read_names(shelf.store, shelf.names)
 
     def look(self, place: Place) -> Detail:
-        """Look at one version. Blocks; raises nothing, for that S3 does not say is an answer, too."""
+        """Look at one version, or, where the place names none, for those of a model.
+
+        Blocks; raises nothing, for that S3 does not say is an answer, too.
+        """
         shelf = self._shelves[place.source]
         folder = shelf.source.layout.format(model=place.model, version=place.version)
         try:
+            if not place.version:
+                return Detail("listed", listing=read_model(shelf.store, place.model))
             known = self._details.get(place)
             return inspect(shelf.store, folder, self._options.required_tag, known.detail if known else None)
         except Denied as error:
@@ -111,6 +116,8 @@ class S3Catalog:
         That S3 did not say changes nothing that is known.
         """
         known = _Known(place, self._shelves[place.source].source, detail)
+        if detail.listing:
+            self._shelves[place.source].merge(place.model, detail.listing)
         if detail.state in ("away", "denied") and place in self._details:
             self._details[place].at = known.at
             self._details[place].is_used = False
@@ -158,7 +165,10 @@ class S3Catalog:
         if isinstance(reference, Range):
             return self._newest(shelf, request, reference)
         if isinstance(reference, Alias):
-            version, warnings = shelf.alias(request, reference.name), shelf.staleness()
+            try:
+                version, warnings = shelf.alias(request, reference.name), shelf.staleness()
+            except UnknownModel as refusal:
+                raise self._miss(shelf, request, refusal) from None
         else:
             version = reference.version
         place = Place(request.source, request.model, version)
@@ -178,7 +188,7 @@ class S3Catalog:
                 return self._judge(shelf, place, known, (*shelf.staleness(), *_passed_over(unknown)))
         if unknown and not (self._options.required_tag and self._options.preflight == "enforce"):
             return self._judge(shelf, *unknown[0], shelf.staleness())
-        raise shelf.nothing_fits(request, reference)
+        raise self._miss(shelf, request, shelf.nothing_fits(request, reference))
 
     def _judge(self, shelf: Shelf, place: Place, known: _Known, warnings: tuple[str, ...]) -> Resolved:
         detail = known.detail
@@ -205,6 +215,13 @@ class S3Catalog:
         if now < shelf.away_until:
             return _Known(place, shelf.source, Detail("away", why=shelf.problem))
         raise Unread([place])
+
+    def _miss(self, shelf: Shelf, request: ModelRequest, refusal: UnknownModel) -> Exception:
+        """What to raise where the names have no answer: it may be younger than the last listing."""
+        place, now = Place(request.source, request.model, ""), monotonic()
+        known = self._passing.get(place)
+        is_new = known is None or now - known.at >= _PASSING_SECONDS
+        return Unread([place]) if shelf.names is not None and is_new and now >= shelf.away_until else refusal
 
     def _lacks_tag(self, detail: Detail) -> bool:
         return self._options.preflight != "off" and not detail.is_tagged

@@ -9,7 +9,7 @@ import msgspec
 
 from webhook.catalog import Place
 from webhook.catalog.faults import unknown
-from webhook.catalog.names import Names
+from webhook.catalog.names import Listing, Names
 from webhook.catalog.store import Store
 from webhook.catalog.versions import LATEST, Range, Versions
 from webhook.errors import UnknownModel, UnknownVersion, shown
@@ -48,6 +48,18 @@ class Shelf:
         """Answer with these names from now on."""
         self.names, self._read_at, self._is_listed, self.away_until = names, monotonic(), True, 0.0
         self.problem = "; ".join(names.problems)
+
+    def merge(self, model: str, listing: Listing) -> None:
+        """Answer with these names of one model from now on."""
+        if self.names is None:
+            return
+        models = {name: versions for name, versions in self.names.models.items() if name != model}
+        aliases = {name: each for name, each in self.names.aliases.items() if name != model}
+        if listing.versions.names:
+            models[model] = listing.versions
+        if listing.aliases:
+            aliases[model] = listing.aliases
+        self.names = msgspec.structs.replace(self.names, models=models, aliases=aliases)
 
     def fail(self, problem: str) -> None:
         """It can't be listed: go on with what is known."""
