@@ -68,7 +68,8 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
     def lost_annotation(self, name: str) -> str | None:
         """The value that an annotation of the template had, where that it is missing is all that has changed."""
-        if self.old is None or name in (self.new.template.metadata.annotations or {}):
+        annotations = self.new.template.metadata.annotations
+        if self.old is None or not annotations or name in annotations:
             return None
         before, after = (_without_annotation(each.whole_template, name) for each in (self.old, self.new))
         return (self.old.template.metadata.annotations or {}).get(name) if before == after else None

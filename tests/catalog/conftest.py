@@ -1,14 +1,17 @@
 """Buckets of a real S3 server, and what publishing puts there."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.catalog.webhook import Run, until
 from tests.support import moto_s3
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
+from tests.support.webhook import Webhook, running_webhook
 from webhook.annotations import parse
 from webhook.catalog import Unread
 from webhook.catalog.aliases import change
@@ -132,3 +135,39 @@ def read(bucket: MotoBucket, proxy: FaultyProxy) -> Read:
         return Reader(bucket, proxy, **options)
 
     return begin
+
+
+@pytest.fixture
+def run(bucket: MotoBucket, proxy: FaultyProxy, tmp_path: Path) -> Run:
+    """Runs a webhook on the bucket; arguments are other settings, and those of the group `catalog`."""
+
+    def begin(others: dict[str, Any] | None = None, **catalog: Any) -> AbstractContextManager[Webhook]:
+        (tmp_path / "webhook").mkdir()
+        settings = {
+            "bucket": bucket.name,
+            "prefix": PREFIX,
+            "endpointUrl": proxy.url,
+            "region": "us-east-1",
+            "catalog": {"mode": "s3", "refreshSeconds": 1, "preflight": "enforce", **catalog},
+            **(others or {}),
+        }
+        return running_webhook(tmp_path / "webhook", settings, env=moto_s3.CREDENTIALS)
+
+    return begin
+
+
+@pytest.fixture
+def ready(run: Run) -> Iterator[Callable[..., Webhook]]:
+    stack: list[Any] = []
+
+    def begin(**catalog: Any) -> Webhook:
+        context = run(**catalog)
+        webhook = context.__enter__()
+        stack.append(context)
+        until(lambda: webhook.ops("/readyz").status_code == 200)
+        until(lambda: webhook.metrics()['model_injector_catalog_age_seconds{source="default"}'] < 1000)
+        return webhook
+
+    yield begin
+    for context in stack:
+        context.__exit__(None, None, None)

@@ -14,7 +14,7 @@ from webhook import __version__
 
 
 def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("MODEL_INJECTOR_")}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("MODEL_INJECTOR_", "AWS_"))}
     command = [sys.executable, "-m", "webhook", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env={**clean, **env}, check=False)
 

@@ -194,6 +194,14 @@ def test_a_replace_of_an_unchanged_manifest_makes_no_pod_anew_whatever_it_asks_f
     assert template_of(cluster.store(asking(**change), stored)) == template_of(stored)
 
 
+def test_a_template_without_annotations_is_given_none() -> None:
+    """There is nothing to add a pin to, and nothing that it would be for."""
+    old = workload("Deployment", {f"{PREFIX}/model": "my-model"}, pinned="{}")
+    new = copy.deepcopy(old)
+    del template_of(new)["metadata"]["annotations"]
+    assert Cluster().decide(new, old).operations == ()
+
+
 def test_a_replace_keeps_a_pin_as_it_is_written() -> None:
     cluster = Cluster()
     text = ' {"models": [{"asked": "@champion", "version": "1.2.3", "model": "my-model", "source": "default"}], "x": 1}'

@@ -10,7 +10,7 @@ from tests.injection.conftest import asking
 from tests.support.reviews import review
 from webhook.catalog import Resolved
 from webhook.request import ModelRequest
-from webhook.server.catalog import NoLibrary
+from webhook.server.catalog import StaticCatalog
 from webhook.server.metrics import Metrics
 from webhook.server.mutate import Mutate
 from webhook.settings import Settings
@@ -37,7 +37,7 @@ async def post(app: Mutate, body: bytes) -> list[dict[str, Any]]:
 
 def test_an_unexpected_error_is_answered_so_that_failure_policy_decides(caplog: pytest.LogCaptureFixture) -> None:
     metrics = Metrics()
-    app = Mutate(Settings(bucket="my-ml-bucket"), NoLibrary(BrokenCatalog()), metrics)
+    app = Mutate(Settings(bucket="my-ml-bucket"), StaticCatalog(BrokenCatalog()), metrics)
     start, body = asyncio.run(post(app, json.dumps(review(asking())).encode()))
     assert start["status"] == 500
     assert json.loads(body["body"]) == {"error": "unexpected error; the webhook's log has its traceback"}

@@ -51,7 +51,7 @@ class Known(S3Catalog):
             for place in unread.places:
                 if place.version:
                     raise
-                self.remember(place, Detail("listed"))
+                self.remember(place, Detail("absent"))
         return super().resolve(request)
 
     def tell(self, models: Mapping[str, tuple[str, ...]], aliases: Mapping[str, Mapping[str, str]]) -> None:

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from webhook.catalog.folders import UNFINISHED
 from webhook.catalog.manifest import LARGEST, MANIFEST, SUMS, Manifest, decode, digest, sums
-from webhook.catalog.names import Listing
 from webhook.catalog.store import Object, Store
 from webhook.errors import CatalogError, NotThere
 
@@ -19,15 +18,15 @@ _MOST_OBJECTS: Final = 200_000
 _SMALL: Final = 1 << 20
 _LARGE: Final = Lock()
 """Held while a manifest of more bytes than `_SMALL` is read: one at a time, for it takes several times its size."""
-State = Literal["listed", "published", "unmanaged", "unfinished", "absent", "unreadable", "denied", "away"]
+State = Literal["published", "unmanaged", "unfinished", "absent", "unreadable", "denied", "away"]
 
 
 class Detail(msgspec.Struct, frozen=True, gc=False):
     """What is known of one version. Sizes are bytes."""
 
     state: State
-    """listed: a model was, no version; unmanaged: files, no manifest; unfinished: an upload was begun; unreadable: a
-    manifest that is none; denied, away: S3 would or could not say."""
+    """unmanaged: files, no manifest; unfinished: an upload was begun; unreadable: a manifest that is none; denied,
+    away: S3 would or could not say."""
     files: int | None = None
     size: int | None = None
     objects: int | None = None
@@ -44,8 +43,6 @@ class Detail(msgspec.Struct, frozen=True, gc=False):
     """What S3 said, or what is unreadable; only in those states."""
     etag: str = ""
     """The manifest's, by which a later look knows it again."""
-    listing: Listing | None = None
-    """What was listed of a model; only in that state."""
 
 
 def inspect(store: Store, folder: str, tag: str, known: Detail | None = None) -> Detail:

@@ -1,16 +1,14 @@
-"""A folder on this machine, as it is about to be published, or was pulled."""
+"""A folder on this machine that is about to be published, and what names its files may have."""
 
-import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from webhook.catalog.manifest import MANIFEST, SUMS, File
+from webhook.catalog.manifest import MANIFEST, SUMS
 from webhook.errors import InvalidInput, shown
 
-_CHUNK: Final = 1 << 20
 _ODD: Final = re.compile(r"[\x00-\x1f\x7f\\*?]|(^|/)\.{1,2}(/|$)|^ | $| /|/ ")
 _LONGEST: Final = 512
 
@@ -41,20 +39,6 @@ def scan(folder: Path) -> dict[str, Path]:
     if not found:
         raise InvalidInput(f"{folder} has no files")
     return dict(sorted(found.items()))
-
-
-def hashed(name: str, path: Path, progress: Callable[[int], None]) -> File:
-    """A file's size and sha256. Raises InvalidInput where it can't be read."""
-    digest, size = hashlib.sha256(), 0
-    try:
-        with path.open("rb") as opened:
-            while chunk := opened.read(_CHUNK):
-                digest.update(chunk)
-                size += len(chunk)
-                progress(len(chunk))
-    except OSError as error:
-        raise InvalidInput(f"{name} can't be read: {error.strerror}") from error
-    return File(name, size, digest.hexdigest())
 
 
 def check_name(name: str) -> None:

@@ -21,7 +21,8 @@ _MOST_LISTINGS: Final = 5_000
 _DEEPEST: Final = 4
 _LARGEST_ALIASES: Final = 256 * 1024
 _MOST_ALIASES: Final = 10_000
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*", re.ASCII)
+"""A folder that may be a version's, or stand above such: not ours, which begin with a dot."""
 
 
 class Aliases(msgspec.Struct, frozen=True):
@@ -101,7 +102,7 @@ def _versions(store: Store, problems: list[str]) -> Iterator[tuple[str, str]]:
             problems.append(f"more than {_MOST_LISTINGS} folders above versions; the rest is not listed")
             return
         for name in store.folders(folder):
-            if not _NAME.fullmatch(name) and not EXACT_VERSION.fullmatch(name):
+            if not _NAME.fullmatch(name):
                 continue
             found = split(store.source.layout, f"{folder}{name}")
             if found:

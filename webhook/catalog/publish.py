@@ -7,7 +7,7 @@ files, goes on from there.
 
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -114,13 +114,13 @@ def _upload_missing(upload: Upload, store: Store, progress: Progress) -> None:
     for key in there - known - {SUMS, MANIFEST}:
         store.delete(f"{upload.folder}/{key}")
     progress(upload.manifest.size - sum(each.file.size for each in files))
-    with ThreadPoolExecutor(_THREADS) as threads:
-        uploads = [threads.submit(_upload, store, upload, each, progress) for each in files]
+    with ThreadPoolExecutor(_THREADS) as parts, ThreadPoolExecutor(_THREADS) as threads:
+        uploads = [threads.submit(_upload, store, upload, each, parts, progress) for each in files]
         try:
             for each in uploads:
                 each.result()
         except BaseException:
-            threads.shutdown(cancel_futures=True)
+            threads.shutdown(wait=False, cancel_futures=True)
             raise
 
 
@@ -198,10 +198,10 @@ def _is_same(store: Store, upload: Upload, local: Local) -> bool:
     return (size, metadata.get(HASH)) == (local.file.size, local.file.sha256)
 
 
-def _upload(store: Store, upload: Upload, local: Local, progress: Progress) -> None:
+def _upload(store: Store, upload: Upload, local: Local, parts: Executor, progress: Progress) -> None:
     """Send a file. That it is there by now may be the doing of who publishes the same, or an answer that was lost."""
     try:
-        send(store, f"{upload.folder}/{local.file.path}", local, progress)
+        send(store, f"{upload.folder}/{local.file.path}", local, parts, progress)
     except Changed as error:
         if not _is_same(store, upload, local):
             raise CatalogError(

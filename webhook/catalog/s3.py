@@ -4,14 +4,14 @@ Its methods are of two kinds. `read` and `look` touch S3 alone: they block, may 
 here. The others touch memory alone, and belong to one thread.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from time import monotonic
 from typing import Final
 
 from webhook.catalog import Artifact, Place, Resolved, Unread
 from webhook.catalog.detail import Detail, inspect
 from webhook.catalog.faults import fault
-from webhook.catalog.names import Names, read_model, read_names
+from webhook.catalog.names import Listing, Names, read_model, read_names
 from webhook.catalog.shelf import Shelf, Status
 from webhook.catalog.store import Store
 from webhook.catalog.versions import Alias, Exact, Range, Reference, parse_reference
@@ -27,7 +27,7 @@ _STEADY_SECONDS: Final = 3600
 """How long what can't change is trusted to be neither archived nor damaged."""
 _IDLE_SECONDS: Final = 60
 """How long what may change is trusted while nobody asks for it, at least; what is in use is looked at again anyway."""
-_PASSING: Final = frozenset({"absent", "unfinished", "unreadable", "denied", "away", "listed"})
+_PASSING: Final = frozenset({"absent", "unfinished", "unreadable", "denied", "away"})
 
 
 class _Known:
@@ -75,8 +75,8 @@ class S3Catalog:
         shelf = self._shelves[source]
         return read_names(shelf.store, shelf.names)
 
-    def look(self, place: Place) -> Detail:
-        """Look at one version, or, where the place names none, for those of a model.
+    def look(self, place: Place) -> Detail | Listing:
+        """Look at one version, or, where the place names none, for the names of its model.
 
         Blocks; raises nothing, for that S3 does not say is an answer, too.
         """
@@ -84,7 +84,7 @@ class S3Catalog:
         folder = shelf.source.layout.format(model=place.model, version=place.version)
         try:
             if not place.version:
-                return Detail("listed", listing=read_model(shelf.store, place.model))
+                return read_model(shelf.store, place.model)
             known = self._details.get(place)
             return inspect(shelf.store, folder, self._options.required_tag, known.detail if known else None)
         except Denied as error:
@@ -110,14 +110,16 @@ class S3Catalog:
         """The source does not answer: ask it nothing for some seconds, for pods would wait for that."""
         self._shelves[source].away_until = monotonic() + _PASSING_SECONDS
 
-    def remember(self, place: Place, detail: Detail) -> None:
-        """Answer with this detail from now on; with what passes for some seconds.
+    def remember(self, place: Place, found: Detail | Listing) -> None:
+        """Answer with what a look has found from now on; with what passes for some seconds.
 
         That S3 did not say changes nothing that is known.
         """
-        known = _Known(place, self._shelves[place.source].source, detail)
-        if detail.listing:
-            self._shelves[place.source].merge(place.model, detail.listing)
+        shelf = self._shelves[place.source]
+        if isinstance(found, Listing):
+            shelf.merge(place.model, found)
+        detail = Detail("absent") if isinstance(found, Listing) else found  # the place itself holds nothing
+        known = _Known(place, shelf.source, detail)
         if detail.state in ("away", "denied") and place in self._details:
             self._details[place].at = known.at
             self._details[place].is_used = False
@@ -128,7 +130,7 @@ class S3Catalog:
             self._passing.pop(place, None)
             _put(self._details, place, known, _MOST_DETAILS)
 
-    def due(self, source: str, most: int) -> Iterator[Place]:
+    def due(self, source: str, most: int) -> list[Place]:
         """Versions to look at again, the longest waiting first: those in use of which something may have changed."""
         now = monotonic()
         waiting = sorted(
@@ -138,8 +140,7 @@ class S3Catalog:
             and known.is_used
             and now - known.at >= (0 if self._may_change(known.detail) else _STEADY_SECONDS)
         )
-        for *_, place in waiting[:most]:
-            yield place
+        return [place for *_, place in waiting[:most]]
 
     def status(self, source: str) -> Status:
         """What is known of a source, in numbers."""

@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -18,19 +19,11 @@ from webhook.settings import Source
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
+_CONNECTIONS: Final = 16
+"""Kept alive: as many as publishing has threads that send."""
 _ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
-_CODES: Final[Mapping[str, type[CatalogError]]] = {
-    "NoSuchKey": NotThere,
-    "NoSuchBucket": NotThere,
-    "PreconditionFailed": Changed,
-    "ConditionalRequestConflict": Changed,
-    "SlowDown": Away,
-    "RequestTimeTooSkewed": Denied,
-    "ExpiredToken": Denied,
-    "InvalidAccessKeyId": Denied,
-    "SignatureDoesNotMatch": Denied,
-    "InvalidToken": Denied,
-}
+_CODES: Final[Mapping[str, type[CatalogError]]] = {"ExpiredToken": Denied, "InvalidToken": Denied}
+"""What S3 says with a status, 400, that says less."""
 _STATUSES: Final[Mapping[int, type[CatalogError]]] = {
     401: Denied,
     403: Denied,
@@ -61,10 +54,10 @@ class Content(msgspec.Struct, frozen=True, gc=False):
 class Store:
     """A bucket below a prefix: all keys are relative to that. Every method raises CatalogError."""
 
-    def __init__(self, source: Source, *, seconds: float = 10, attempts: int = 3, connections: int = 10) -> None:
+    def __init__(self, source: Source, *, seconds: float = 10, attempts: int = 3) -> None:
         """`seconds`: for a connection, and between two bytes of an answer; `attempts`: of each request."""
         self.source = source
-        self._seconds, self._attempts, self._connections = seconds, attempts, connections
+        self._seconds, self._attempts = seconds, attempts
         self._root = f"{source.prefix}/" if source.prefix else ""
         self._payer = {"RequestPayer": "requester"} if source.requester_pays else {}
         self._made: Any = None
@@ -184,8 +177,6 @@ class Store:
         return {"Bucket": self.source.bucket, "Key": f"{self._root}{key}"}
 
     def _put(self, key: str, body: bytes, tags: Mapping[str, str] | None, **condition: Any) -> None:
-        from urllib.parse import urlencode  # noqa: PLC0415
-
         tagging = {"Tagging": urlencode(tags)} if tags else {}
         with self._errors(key):
             self._client.put_object(**self._at(key), Body=body, **tagging, **condition, **self._payer)
@@ -207,7 +198,7 @@ class Store:
                 connect_timeout=self._seconds,
                 read_timeout=self._seconds,
                 retries={"total_max_attempts": self._attempts, "mode": "standard"},
-                max_pool_connections=self._connections,
+                max_pool_connections=_CONNECTIONS,
                 user_agent_appid="model-injector",
                 **({"signature_version": UNSIGNED} if self.source.anonymous else {}),
                 # Stores that are not AWS's own often know only the checksums of old.
@@ -238,13 +229,7 @@ class Store:
             raise _kind(error)(f"{self.uri(key)}: {_words(error)}") from error
         except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.ProfileNotFound) as error:
             raise Denied(f"{self.uri(key)}: {error}") from error
-        except exceptions.CredentialRetrievalError as error:
-            raise Away(f"{self.uri(key)}: {error}") from error
-        except (exceptions.ConnectionError, exceptions.HTTPClientError, exceptions.IncompleteReadError) as error:
-            raise Away(f"{self.uri(key)}: {error}") from error
-        except OSError as error:
-            raise Away(f"{self.uri(key)}: {error}") from error
-        except (exceptions.BotoCoreError, Boto3Error, ValueError) as error:
+        except (exceptions.BotoCoreError, Boto3Error, OSError, ValueError) as error:  # or an answer that makes no sense
             cause = error.__cause__ or error.__context__
             kind = _kind(cause) if isinstance(cause, exceptions.ClientError) else Away
             raise kind(f"{self.uri(key)}: {error}") from error

@@ -6,7 +6,7 @@ say, whatever happens to the file meanwhile.
 
 import hashlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, wait
 from pathlib import Path
 from typing import Final
 
@@ -19,8 +19,6 @@ from webhook.errors import CatalogError, InvalidInput
 PART: Final = 16 << 20
 """Bytes of a part; more where a file would have more parts than S3 takes."""
 _MOST_PARTS: Final = 10_000
-_THREADS: Final = 4
-"""Parts of one file at a time."""
 HASH: Final = "sha256"
 """The metadata by which an uploaded file is known again."""
 
@@ -55,26 +53,31 @@ def part_size(size: int) -> int:
     return max(PART, -(-size // _MOST_PARTS))
 
 
-def upload(store: Store, key: str, local: Local, progress: Callable[[int], None]) -> None:
-    """Send a file. Raises Changed where the object exists, and CatalogError, also where the file has changed."""
+def upload(store: Store, key: str, local: Local, threads: Executor, progress: Callable[[int], None]) -> None:
+    """Send a file, the parts of a large one by `threads`, which bound how many are in memory.
+
+    Raises Changed where the object exists, and CatalogError, also where the file has changed.
+    """
     metadata = {HASH: local.file.sha256}
     if len(local.parts) <= 1:
         store.create(key, _part(local, 0), metadata=metadata)
         progress(local.file.size)
         return
-    with store.parts(key, metadata) as send, ThreadPoolExecutor(_THREADS) as threads:
+    with store.parts(key, metadata) as send:
 
         def one(index: int) -> None:
             content = _part(local, index)
             send(index + 1, content)
             progress(len(content))
 
+        sent = [threads.submit(one, index) for index in range(len(local.parts))]
         try:
-            for done in [threads.submit(one, index) for index in range(len(local.parts))]:
-                done.result()
-        except BaseException:
-            threads.shutdown(cancel_futures=True)
-            raise
+            for each in sent:
+                each.result()
+        finally:  # of what fails, nothing goes on in the background
+            for each in sent:
+                each.cancel()
+            wait(sent)
 
 
 def _part(local: Local, index: int) -> bytes:

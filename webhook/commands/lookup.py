@@ -1,9 +1,11 @@
 """The catalog, as commands ask it: each question goes to S3."""
 
+from contextlib import closing
 from typing import Final
 
 from webhook.annotations import parse
 from webhook.catalog import Artifact, Unread
+from webhook.catalog.detail import Detail
 from webhook.catalog.s3 import S3Catalog
 from webhook.catalog.store import Store
 from webhook.catalog.versions import order
@@ -36,19 +38,19 @@ def request_of(settings: Settings, source: str, model: str, version: str) -> Mod
 def resolve(settings: Settings, request: ModelRequest) -> tuple[Artifact, tuple[str, ...]]:
     """What is asked for, and what is to be said about it. Raises UnknownModel and CatalogError."""
     options = settings.catalog.model_copy(update={"preflight": "enforce"})
-    catalog = S3Catalog(settings.model_copy(update={"catalog": options}))
-    catalog.take(request.source, catalog.read(request.source))
-    while True:
-        try:
-            resolved = catalog.resolve(request)
-        except Unread as unread:
-            for place in unread.places:
-                detail = catalog.look(place)
-                if detail.state == "away":
-                    raise CatalogError(detail.why) from None
-                catalog.remember(place, detail)
-        else:
-            return resolved.artifact, resolved.warnings
+    with closing(S3Catalog(settings.model_copy(update={"catalog": options}))) as catalog:
+        catalog.take(request.source, catalog.read(request.source))
+        while True:
+            try:
+                resolved = catalog.resolve(request)
+            except Unread as unread:
+                for place in unread.places:
+                    found = catalog.look(place)
+                    if isinstance(found, Detail) and found.state == "away":
+                        raise CatalogError(found.why) from None
+                    catalog.remember(place, found)
+            else:
+                return resolved.artifact, resolved.warnings
 
 
 def split_reference(text: str) -> tuple[str, str]:

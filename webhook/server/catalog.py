@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from webhook.catalog import Catalog, Place
@@ -33,7 +34,7 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 
-class Library(Protocol):
+class LiveCatalog(Protocol):
     """A catalog that may have to look first."""
 
     @property
@@ -44,7 +45,7 @@ class Library(Protocol):
         """Look at these versions, for so long at most. Afterwards the catalog has an answer, be it that S3 has none."""
 
 
-class NoLibrary:
+class StaticCatalog:
     """For a catalog that never has to look."""
 
     def __init__(self, catalog: Catalog) -> None:
@@ -54,7 +55,7 @@ class NoLibrary:
         """Nothing to do."""
 
 
-class Librarian:
+class CatalogKeeper:
     """Keeps an S3Catalog."""
 
     def __init__(self, catalog: S3Catalog, metrics: Metrics, health: Health, *, required: bool) -> None:
@@ -68,13 +69,12 @@ class Librarian:
         self._untried = set(catalog.sources)
         self._tell_health()
         for source in catalog.sources:
-            metrics.watch_catalog(source, lambda source=source: catalog.status(source))  # type: ignore[misc]
+            metrics.watch_catalog(source, partial(catalog.status, source))
 
     async def keep(self, seconds: float) -> None:
         """List every source this often, for ever. A source that can't be listed is tried again sooner."""
         if not self._required:
-            asyncio.get_running_loop().call_later(_FIRST_SECONDS, self._untried.clear)
-            asyncio.get_running_loop().call_later(_FIRST_SECONDS, self._tell_health)
+            asyncio.get_running_loop().call_later(_FIRST_SECONDS, self._wait_no_longer)
         await asyncio.gather(*(self._keep(source, seconds) for source in self.catalog.sources))
 
     async def _keep(self, source: str, seconds: float) -> None:
@@ -88,8 +88,12 @@ class Librarian:
 
     async def _look_again(self, source: str) -> None:
         """At versions in use of which something may have changed: beside the pods' own looks, and beside listing."""
-        places = list(self.catalog.due(source, _MOST_LOOKS))
+        places = self.catalog.due(source, _MOST_LOOKS)
         await asyncio.gather(*(self._find(place, self._background) for place in places))
+
+    def _wait_no_longer(self) -> None:
+        self._untried.clear()
+        self._tell_health()
 
     def _tell_health(self) -> None:
         waiting = [
@@ -144,18 +148,19 @@ class Librarian:
 
     async def _find(self, place: Place, threads: Executor) -> None:
         try:
-            detail = await self._call(threads, self.catalog.look, place)
+            found = await self._call(threads, self.catalog.look, place)
         except Exception:  # noqa: BLE001 - a fault of ours is no reason to refuse a pod
             self._count_error(place.source, "Unexpected")
             self.catalog.remember(place, Detail("away", why="unexpected error"))
             _log.exception("unexpected error", extra={FIELDS: {"source": place.source}})
             return
-        self._metrics.catalog_lookups.labels(detail.state).inc()
-        if detail.state in ("away", "denied", "unreadable"):
-            self._count_error(place.source, detail.state.capitalize())
-        if detail.state == "away":
+        state = found.state if isinstance(found, Detail) else "listed"
+        self._metrics.catalog_lookups.labels(state).inc()
+        if state in ("away", "denied", "unreadable"):
+            self._count_error(place.source, state.capitalize())
+        if state == "away":
             self.catalog.spare(place.source)
-        self.catalog.remember(place, detail)
+        self.catalog.remember(place, found)
 
     def _count_error(self, source: str, kind: str) -> None:
         self._metrics.catalog_errors.labels(source, kind).inc()

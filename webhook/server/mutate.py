@@ -1,4 +1,4 @@
-"""POST /mutate: one AdmissionReview in, one out. A thin layer over `inject`."""
+"""POST /mutate: one AdmissionReview in, one out. A thin layer over `inject` and `pin`."""
 
 import logging
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from webhook.injection import Injection, inject
 from webhook.pinning import pin
 from webhook.review import AdmissionRequest, decode, respond
 from webhook.server.body import Bodies, ClientGone
-from webhook.server.catalog import LOOKUP_SECONDS, Library
+from webhook.server.catalog import LOOKUP_SECONDS, LiveCatalog
 from webhook.server.log import FIELDS, write
 from webhook.server.metrics import Metrics
 from webhook.settings import Settings
@@ -38,7 +38,7 @@ class Mutate:
     """The ASGI application behind /mutate."""
 
     settings: Settings
-    library: Library
+    live: LiveCatalog
     metrics: Metrics
     bodies: Bodies = field(default_factory=Bodies)
 
@@ -82,10 +82,10 @@ class Mutate:
         deadline = None
         while True:
             try:
-                return decide(what, namespace, self.settings, self.library.catalog)
+                return decide(what, namespace, self.settings, self.live.catalog)
             except Unread as unread:
                 deadline = deadline or perf_counter() + LOOKUP_SECONDS
-                await self.library.look_up(unread.places, deadline - perf_counter())
+                await self.live.look_up(unread.places, deadline - perf_counter())
 
     def _record(self, decision: Decision, seconds: float) -> None:
         """Metrics, and the log's one line: never the object."""

@@ -21,7 +21,7 @@ from webhook import __version__
 from webhook.catalog.exact import ExactCatalog
 from webhook.catalog.s3 import S3Catalog
 from webhook.errors import InvalidSettings
-from webhook.server.catalog import Librarian, Library, NoLibrary
+from webhook.server.catalog import CatalogKeeper, LiveCatalog, StaticCatalog
 from webhook.server.log import FIELDS
 from webhook.server.metrics import Metrics
 from webhook.server.mutate import Mutate
@@ -51,12 +51,12 @@ def serve(settings: Settings) -> None:
         os._exit(0)  # the interpreter would wait for threads, and they for S3
 
 
-def admission_app(settings: Settings, metrics: Metrics, library: Library) -> ASGIApp:
+def admission_app(settings: Settings, metrics: Metrics, live: LiveCatalog) -> ASGIApp:
     """The application of the TLS port: FastAPI, and a short way to /mutate.
 
     A framework's layers and routes would make up a good part of the time of the one request that every pod waits for.
     """
-    mutate = Mutate(settings, library, metrics)
+    mutate = Mutate(settings, live, metrics)
     app = FastAPI(
         title="model-injector",
         version=__version__,
@@ -80,18 +80,18 @@ async def _serve(
     settings: Settings, keeper: Keeper, admission_socket: socket.socket, ops_socket: socket.socket
 ) -> None:
     metrics, health = keeper.metrics, keeper.health
-    librarian = None
+    catalog_keeper = None
     if settings.catalog.mode == "s3":
         catalog = S3Catalog(settings, seconds=_S3_SECONDS, attempts=2)
-        librarian = Librarian(catalog, metrics, health, required=settings.catalog.required)
-    library = librarian or NoLibrary(ExactCatalog(settings))
-    admission = server(admission_app(settings, metrics, library), keeper.context)
+        catalog_keeper = CatalogKeeper(catalog, metrics, health, required=settings.catalog.required)
+    live = catalog_keeper or StaticCatalog(ExactCatalog(settings))
+    admission = server(admission_app(settings, metrics, live), keeper.context)
     ops = server(operations(health, metrics))
     stop, hurry = _signals()
     async with asyncio.TaskGroup() as tasks:
         watches = [tasks.create_task(keeper.keep(settings.server.tls_poll))]
-        if librarian:
-            watches.append(tasks.create_task(librarian.keep(settings.catalog.refresh_seconds)))
+        if catalog_keeper:
+            watches.append(tasks.create_task(catalog_keeper.keep(settings.catalog.refresh_seconds)))
         tasks.create_task(admission.serve([admission_socket]))
         ops_task = tasks.create_task(ops.serve([ops_socket]))
         while not (admission.started and ops.started and (keeper.has_looked or stop.is_set())):
@@ -107,8 +107,8 @@ async def _serve(
             watch.cancel()
         ops.should_exit = True
         await ops_task
-    if librarian:
-        librarian.close()
+    if catalog_keeper:
+        catalog_keeper.close()
     _log.info("stopped")
 
 

@@ -72,14 +72,10 @@ def _with_files(
 ) -> tuple[str | None, str | None]:
     """Memory for who writes `size` bytes to memory, and so that they are still there beside the containers after it."""
     request, limit = own
-    beside = room.memory_limit or Decimal(0)
+    beside = (room.memory_request, room.memory_limit or Decimal(0)) if size else (Decimal(0), Decimal(0))
     return (
-        format_bytes(max(parse_quantity(request), room.memory_request if size else Decimal(0)) + size)
-        if request
-        else None,
-        format_bytes(max(parse_quantity(limit), beside if size else Decimal(0)) + size)
-        if limit and is_limited
-        else None,
+        request and format_bytes(max(parse_quantity(request), beside[0]) + size),
+        format_bytes(max(parse_quantity(limit), beside[1]) + size) if limit and is_limited else None,
     )
 
 

@@ -1,0 +1,102 @@
+"""S3 that does not answer."""
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.catalog.conftest import Read, Reader, aliased, published
+from tests.support.faults import ACCESS_DENIED, SLOW_DOWN, Answer, Cut, Drop, Fault, Stall
+from tests.support.faulty_proxy import FaultyProxy
+from tests.support.moto_s3 import MotoBucket
+from webhook.catalog import Place
+from webhook.catalog.store import Store
+from webhook.errors import (
+    Away,
+    CatalogError,
+    UnknownModel,
+    UnknownVersion,
+)
+from webhook.settings import Source
+
+AWAY: list[Fault] = [Drop(), SLOW_DOWN, Answer(500, b""), Answer(200, b"<not xml"), Stall(), Cut(10)]
+
+
+@pytest.mark.parametrize("fault", AWAY)
+@pytest.mark.parametrize("preflight", ["off", "warn", "enforce"])
+def test_s3_away_stops_nobody_who_asks_for_an_exact_version(
+    store: Store, proxy: FaultyProxy, read: Read, tmp_path: Path, fault: Fault, preflight: str
+) -> None:
+    published(store, tmp_path / "m", "1.2.3")
+    aliased(store, "my-model", champion="1.2.3")
+    reader = read(preflight=preflight)
+    assert reader.resolve("@champion").artifact.files == 2
+    proxy.inject(fault, lambda _: True)
+    with pytest.raises(CatalogError) as found:
+        reader.refresh()
+    reader.catalog.fail("default", str(found.value))
+    known = reader.resolve("1.2.3")
+    assert (known.artifact.files, known.warnings) == (2, ())
+    for floating in ("@champion", "^1.2", "latest"):
+        resolved = reader.resolve(floating)
+        assert (resolved.artifact.version, resolved.artifact.files) == ("1.2.3", 2)
+        assert any("S3 can't be listed" in warning for warning in resolved.warnings)
+    unknown = reader.resolve("9.9.9")
+    assert unknown.artifact.files is None
+    assert any("not checked" in warning for warning in unknown.warnings)
+
+
+def test_without_any_listing_only_exact_versions_can_be_had(proxy: FaultyProxy, bucket: MotoBucket) -> None:
+    reader = Reader(bucket, proxy, preflight="enforce")
+    catalog = type(reader.catalog)(reader.settings, seconds=1, attempts=1)
+    catalog.fail("default", "it is away")
+    reader.catalog = catalog
+    assert reader.version("1.2.3") == "1.2.3"
+    for floating in ("@champion", "^1.2"):
+        with pytest.raises(UnknownModel, match=r"could not be read yet \(it is away\); an exact version can"):
+            reader.resolve(floating)
+
+
+def test_a_range_takes_the_newest_known_version_where_s3_says_nothing_of_a_newer_one(
+    store: Store, proxy: FaultyProxy, read: Read, tmp_path: Path
+) -> None:
+    published(store, tmp_path / "m", "1.0.0", tags={"published": "true"})
+    reader = read(preflight="enforce", requiredTag="published=true")
+    assert reader.version("latest") == "1.0.0"
+    published(store, tmp_path / "m", "2.0.0")
+    store.write(".publishing/my-model-3.0.0", b"{}")
+    store.write("my-model-3.0.0/weights.bin", b"w")
+    reader.refresh()
+    proxy.inject(SLOW_DOWN, lambda _: True)
+    resolved = reader.resolve("latest")
+    assert resolved.artifact.version == "1.0.0"
+    assert resolved.warnings == ("my-model 2.0.0 is passed over: S3 could not be asked",)
+    with pytest.raises(UnknownVersion):
+        reader.resolve(">1")
+
+
+def test_a_look_that_s3_does_not_answer_changes_nothing_that_is_known(
+    store: Store, proxy: FaultyProxy, read: Read, tmp_path: Path
+) -> None:
+    published(store, tmp_path / "m", "1.2.3")
+    reader = read(preflight="enforce")
+    first = reader.resolve("1.2.3").artifact
+    place = Place("default", "my-model", "1.2.3")
+    for fault in (SLOW_DOWN, ACCESS_DENIED):
+        proxy.inject(fault, lambda _: True)
+        reader.catalog.remember(place, reader.catalog.look(place))
+        proxy.heal()
+        assert reader.resolve("1.2.3").artifact == first
+
+
+@pytest.mark.parametrize("fault", AWAY)
+def test_a_store_that_does_not_answer_is_away(store: Store, proxy: FaultyProxy, fault: Fault) -> None:
+    proxy.inject(fault, lambda _: True)
+    with pytest.raises(Away):
+        list(store.objects(""))
+
+
+def test_a_server_that_refuses_connections_is_away(bucket: MotoBucket) -> None:
+    nobody = Source(bucket=bucket.name, endpoint_url="http://127.0.0.1:9", region="us-east-1")
+    with closing(Store(nobody, seconds=1, attempts=1)) as store, pytest.raises(Away):
+        list(store.objects(""))

@@ -1,0 +1,150 @@
+"""Looks at S3: who waits for them, and who does not."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.catalog.conftest import PREFIX, published
+from tests.catalog.webhook import Load, Run, ask, created, record_of, until, version_of
+from tests.injection.conftest import asking
+from tests.server.test_fault import post
+from tests.support import moto_s3
+from tests.support.faults import Drop, Request, Stall
+from tests.support.faulty_proxy import FaultyProxy
+from tests.support.known import known_settings
+from tests.support.moto_s3 import MotoBucket
+from tests.support.reviews import review
+from tests.support.webhook import Webhook
+from webhook.catalog import Place
+from webhook.catalog.detail import Detail
+from webhook.catalog.names import Listing, Names
+from webhook.catalog.s3 import S3Catalog
+from webhook.catalog.store import Store
+from webhook.server.catalog import CatalogKeeper
+from webhook.server.metrics import Metrics
+from webhook.server.mutate import Mutate
+from webhook.server.ops import Health
+
+
+def test_what_may_have_changed_is_looked_at_again_in_the_background(
+    ready: Callable[..., Webhook], store: Store
+) -> None:
+    store.write("my-model-1.2.3/weights.bin", b"w" * 100)
+    with ready().client() as client:
+        assert record_of(created(client, asking()))["bytes"] == 100
+        store.write("my-model-1.2.3/weights.bin", b"w" * 200)
+        until(lambda: record_of(created(client, asking()))["bytes"] == 200)
+
+
+def test_a_tag_that_is_taken_away_takes_the_version_away(
+    ready: Callable[..., Webhook], store: Store, tmp_path: Path, bucket: MotoBucket
+) -> None:
+    published(store, tmp_path / "m", "1.2.3", tags={"published": "true"})
+    with ready(requiredTag="published=true").client() as client:
+        assert ask(client, asking())["response"]["allowed"] is True
+        moto_s3.tag(bucket, f"{PREFIX}/my-model-1.2.3/manifest.json", {"published": "false"})
+        until(lambda: ask(client, asking())["response"]["allowed"] is False)
+
+
+def test_pods_do_not_wait_for_what_is_looked_at_in_the_background(
+    ready: Callable[..., Webhook], store: Store, proxy: FaultyProxy, tmp_path: Path
+) -> None:
+    for number in range(30):
+        store.write(f"busy-1.{number}.0/weights.bin", b"w")
+    published(store, tmp_path / "m", "1.2.3")
+    webhook = ready()
+    with webhook.client() as client:
+        for number in range(30):
+            created(client, asking(model="busy", version=f"1.{number}.0"))
+        proxy.inject(Stall(), lambda request: "/busy-" in request.query.get("prefix", ""))
+        time.sleep(2)
+        assert version_of(created(client, asking())) == "1.2.3"
+        published(store, tmp_path / "m", "1.3.0")
+        until(lambda: version_of(created(client, asking(version="latest"))) == "1.3.0", seconds=10)
+
+
+def test_more_looks_than_there_are_threads_for_end_in_time(
+    ready: Callable[..., Webhook], store: Store, proxy: FaultyProxy, tmp_path: Path
+) -> None:
+    published(store, tmp_path / "m", "1.2.3")
+    webhook = ready(refreshSeconds=300)
+    proxy.inject(Stall(), lambda request: "/unknown-" in request.query.get("prefix", ""))
+    with Load(webhook, [asking(model=f"unknown-{number}") for number in range(200)], connections=16) as load:
+        time.sleep(4)
+    assert load.slowest < 1.2
+    assert load.refused == []
+    assert webhook.metrics()['model_injector_catalog_lookups_total{state="late"}'] > 64
+
+
+def test_two_sources_are_two_catalogs(run: Run, s3: str, proxy: FaultyProxy, store: Store, tmp_path: Path) -> None:
+    other = moto_s3.make_bucket(s3)
+    other.put("my-model-9.0.0/weights.bin", b"w")
+    published(store, tmp_path / "m", "1.2.3")
+    research = {"bucket": other.name, "endpointUrl": proxy.url, "region": "us-east-1"}
+    with run({"sources": {"research": research}}) as webhook, webhook.client() as client:
+        until(lambda: webhook.ops("/readyz").status_code == 200)
+        until(lambda: webhook.metrics()['model_injector_catalog_versions{source="research"}'] == 1)
+        assert version_of(created(client, asking(version="latest"))) == "1.2.3"
+        assert version_of(created(client, asking(version="latest", source="research"))) == "9.0.0"
+        proxy.inject(Drop(), lambda request: request.target.startswith(f"/{other.name}"))
+        until(lambda: webhook.metrics()['model_injector_catalog_age_seconds{source="research"}'] > 3)
+        assert "warnings" not in ask(client, asking(version="latest"))["response"]
+        assert ask(client, asking(version="latest", source="research"))["response"]["warnings"]
+
+
+def test_however_many_pods_wait_a_version_is_looked_at_once(
+    ready: Callable[..., Webhook], store: Store, proxy: FaultyProxy, tmp_path: Path
+) -> None:
+    published(store, tmp_path / "m", "1.2.3")
+    webhook = ready(refreshSeconds=300)
+    proxy.requests.clear()
+
+    def one(_: int) -> str:
+        with webhook.client() as client:
+            return version_of(created(client, asking()))
+
+    with ThreadPoolExecutor(20) as threads:
+        assert set(threads.map(one, range(40))) == {"1.2.3"}
+    assert proxy.count(lambda request: request.is_download() and request.key.endswith("manifest.json")) == 1
+    assert proxy.count(Request.is_listing) == 1
+
+
+def test_what_is_not_there_is_looked_for_once_in_seconds(
+    ready: Callable[..., Webhook], store: Store, proxy: FaultyProxy, tmp_path: Path
+) -> None:
+    published(store, tmp_path / "m", "1.2.3")
+    with ready(refreshSeconds=300).client() as client:
+        proxy.requests.clear()
+        for version in ("@nobody", "@nobody", "^9", "@nobody", ">2"):
+            assert ask(client, asking(version=version))["response"]["allowed"] is False
+        assert len(proxy.requests) == 2  # the model's folders, and its aliases
+
+
+class Faulty(S3Catalog):
+    """A catalog with a fault of its own."""
+
+    def look(self, place: Place) -> Detail | Listing:
+        raise ZeroDivisionError(place.model)
+
+
+def test_a_fault_of_ours_refuses_no_pod_is_counted_and_leaves_other_pods_their_checks(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings, metrics = known_settings(), Metrics()
+    catalog = Faulty(settings)
+    catalog.take("default", Names())
+    catalog.remember(Place("default", "gone", "1.0.0"), Detail("absent"))
+    keeper = CatalogKeeper(catalog, metrics, Health(), required=False)
+    app = Mutate(settings, keeper, metrics)
+    _, faulty = asyncio.run(post(app, json.dumps(review(asking())).encode()))
+    _, other = asyncio.run(post(app, json.dumps(review(asking(model="gone", version="1.0.0"))).encode()))
+    keeper.close()
+    assert json.loads(faulty["body"])["response"]["allowed"] is True
+    assert json.loads(other["body"])["response"]["allowed"] is False
+    assert "ZeroDivisionError" in caplog.text
+    assert b'model_injector_catalog_errors_total{kind="Unexpected",source="default"} 1.0' in metrics.render()

@@ -1,0 +1,156 @@
+"""What is remembered, for how long, and what is looked at again."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.catalog.conftest import PREFIX, Read, aliased, published
+from tests.support.faults import SLOW_DOWN
+from tests.support.faulty_proxy import FaultyProxy
+from tests.support.moto_s3 import MotoBucket
+from webhook.catalog import Place, Unread
+from webhook.catalog.store import Store
+from webhook.errors import (
+    Archived,
+    UnknownModel,
+    UnknownVersion,
+)
+
+
+def test_what_cannot_change_is_looked_at_once(store: Store, proxy: FaultyProxy, read: Read, tmp_path: Path) -> None:
+    published(store, tmp_path / "m", "1.2.3")
+    reader = read()
+    reader.resolve("latest")
+    proxy.requests.clear()
+    for version in ("latest", "1.2.3", "^1.2"):
+        reader.resolve(version)
+    assert proxy.requests == []
+    assert list(reader.catalog.due("default", 10)) == []
+
+
+def test_what_may_change_is_looked_at_again_while_it_is_used(bucket: MotoBucket, read: Read) -> None:
+    bucket.put(f"{PREFIX}/my-model-1.2.3/weights.bin", b"w")
+    reader = read()
+    assert reader.resolve("1.2.3").artifact.bytes == 1
+    place = Place("default", "my-model", "1.2.3")
+    reader.resolve("1.2.3")
+    assert list(reader.catalog.due("default", 10)) == [place]
+    bucket.put(f"{PREFIX}/my-model-1.2.3/weights.bin", b"www")
+    reader.catalog.remember(place, reader.catalog.look(place))
+    assert list(reader.catalog.due("default", 10)) == []
+    assert reader.resolve("1.2.3").artifact.bytes == 3
+
+
+def test_a_miss_is_remembered_for_seconds_and_not_for_ever(
+    store: Store, proxy: FaultyProxy, read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = read(preflight="enforce")
+    with pytest.raises(UnknownModel):
+        reader.resolve("1.2.3")
+    proxy.requests.clear()
+    with pytest.raises(UnknownModel):
+        reader.resolve("1.2.3")
+    assert proxy.requests == []
+    published(store, tmp_path / "m", "1.2.3")
+    monkeypatch.setattr("webhook.catalog.s3._PASSING_SECONDS", 0)
+    assert reader.version("1.2.3") == "1.2.3"
+
+
+def test_what_is_remembered_is_bounded(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webhook.catalog.s3._MOST_PASSING", 5)
+    reader = read()
+    for number in range(20):
+        reader.resolve(f"1.{number}.0")
+    assert len(reader.catalog._passing) == 5
+
+
+def test_an_answer_waits_for_a_look(store: Store, read: Read, tmp_path: Path) -> None:
+    published(store, tmp_path / "m", "1.2.3")
+    reader = read()
+    with pytest.raises(Unread) as unread:
+        reader.catalog.resolve(reader.request("latest"))
+    assert unread.value.places == (Place("default", "my-model", "1.2.3"),)
+
+
+def test_a_version_that_is_gone_from_the_bucket_is_gone(store: Store, read: Read, tmp_path: Path) -> None:
+    published(store, tmp_path / "m", "1.2.3")
+    published(store, tmp_path / "m", "1.3.0")
+    aliased(store, "my-model", champion="1.2.3")
+    reader = read(preflight="enforce")
+    assert reader.version("@champion") == "1.2.3"
+    for each in list(store.objects("my-model-1.2.3/")):
+        store.delete(f"my-model-1.2.3/{each.key}")
+    reader.refresh()
+    for version in ("1.2.3", "@champion"):
+        with pytest.raises(UnknownVersion):
+            reader.resolve(version)
+
+
+def test_what_may_have_changed_while_nobody_asked_is_looked_at_first(
+    bucket: MotoBucket, read: Read, monkeypatch: pytest.MonkeyPatch, proxy: FaultyProxy
+) -> None:
+    bucket.put(f"{PREFIX}/my-model-1.2.3/weights.bin", b"w")
+    reader = read()
+    assert reader.resolve("1.2.3").artifact.bytes == 1
+    bucket.put(f"{PREFIX}/my-model-1.2.3/weights.bin", b"www")
+    monkeypatch.setattr(reader.catalog, "_idle_seconds", 0)
+    with pytest.raises(Unread):
+        reader.catalog.resolve(reader.request("1.2.3"))
+    proxy.inject(SLOW_DOWN, lambda _: True)
+    reader.catalog.fail("default", "away")
+    assert reader.catalog.resolve(reader.request("1.2.3")).artifact.bytes == 1
+
+
+def test_a_second_look_reads_no_manifest_again_and_sees_what_became_of_the_objects(
+    store: Store, proxy: FaultyProxy, bucket: MotoBucket, read: Read, tmp_path: Path
+) -> None:
+    published(store, tmp_path / "m", "1.2.3", tags={"published": "true"})
+    reader = read(preflight="enforce", requiredTag="published=true")
+    first = reader.resolve("1.2.3").artifact
+    place = Place("default", "my-model", "1.2.3")
+    proxy.requests.clear()
+    reader.catalog.remember(place, reader.catalog.look(place))
+    assert reader.resolve("1.2.3").artifact == first
+    assert not [request for request in proxy.requests if request.is_download() and "tagging" not in request.target]
+    bucket.put(f"{PREFIX}/my-model-1.2.3/weights.bin", b"w" * 1000, "DEEP_ARCHIVE")
+    reader.catalog.remember(place, reader.catalog.look(place))
+    with pytest.raises(Archived):
+        reader.resolve("1.2.3")
+
+
+def test_what_cannot_change_is_looked_at_once_an_hour_for_what_may_become_of_its_objects(
+    store: Store, read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published(store, tmp_path / "m", "1.2.3")
+    reader = read()
+    reader.resolve("1.2.3")
+    reader.resolve("1.2.3")
+    assert list(reader.catalog.due("default", 10)) == []
+    now = time.monotonic()
+    monkeypatch.setattr("webhook.catalog.s3.monotonic", lambda: now + 3601)
+    assert list(reader.catalog.due("default", 10)) == [Place("default", "my-model", "1.2.3")]
+
+
+def test_what_is_looked_at_again_is_bounded_and_the_longest_waiting_comes_first(bucket: MotoBucket, read: Read) -> None:
+    for number in range(5):
+        bucket.put(f"{PREFIX}/my-model-1.{number}.0/weights.bin", b"w")
+    reader = read()
+    for _ in range(2):
+        for number in (3, 1, 4, 0, 2):
+            reader.resolve(f"1.{number}.0")
+    assert [place.version for place in reader.catalog.due("default", 3)] == ["1.3.0", "1.1.0", "1.4.0"]
+
+
+def test_known_versions_are_bounded_and_the_oldest_goes(
+    bucket: MotoBucket, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhook.catalog.s3._MOST_DETAILS", 2)
+    for number in range(3):
+        bucket.put(f"{PREFIX}/my-model-1.{number}.0/weights.bin", b"w")
+    reader = read()
+    for number in range(3):
+        reader.resolve(f"1.{number}.0")
+    reader.catalog.resolve(reader.request("1.2.0"))
+    with pytest.raises(Unread):
+        reader.catalog.resolve(reader.request("1.0.0"))

@@ -1,0 +1,90 @@
+"""A real webhook while S3 does not answer."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.catalog.conftest import aliased, published
+from tests.catalog.webhook import Load, Run, ask, created, until
+from tests.injection.conftest import asking
+from tests.support.faults import Answer, Drop, Fault, Request, Stall
+from tests.support.faulty_proxy import FaultyProxy
+from tests.support.webhook import Webhook
+from webhook.catalog.store import Store
+
+
+@pytest.mark.parametrize("fault", [Drop(), Stall()])
+def test_s3_away_under_load_fails_no_known_version_and_keeps_nobody_waiting(
+    ready: Callable[..., Webhook], store: Store, proxy: FaultyProxy, tmp_path: Path, fault: Fault
+) -> None:
+    published(store, tmp_path / "m", "1.2.3")
+    aliased(store, "my-model", champion="1.2.3")
+    webhook = ready()
+    with webhook.client() as client:
+        created(client, asking())
+    known = [asking(), asking(version="@champion"), asking(version="^1.2"), asking(version="latest")]
+    unknown = [asking(version=f"9.{number}.0") for number in range(4)]
+    proxy.inject(fault, lambda _: True)
+    with Load(webhook, known + unknown) as load:
+        time.sleep(12)  # more than two of each: refreshes, their retries, and seconds for which a miss is remembered
+    assert load.refused == []
+    assert load.count > 500
+    assert load.slowest < 1.2
+    with webhook.client() as client:
+        answer = ask(client, asking(version="@champion"))["response"]
+        assert any("S3 can't be listed" in warning for warning in answer["warnings"])
+    metrics = webhook.metrics()
+    assert metrics['model_injector_catalog_age_seconds{source="default"}'] > 10
+    assert metrics['model_injector_catalog_errors_total{kind="Away",source="default"}'] >= 2
+    assert metrics["model_injector_errors_total"] == 0
+    proxy.heal()
+    until(lambda: webhook.metrics()['model_injector_catalog_age_seconds{source="default"}'] < 5)
+
+
+def test_a_server_that_may_start_without_s3_is_ready_within_seconds(run: Run, proxy: FaultyProxy) -> None:
+    proxy.inject(Stall(), lambda _: True)
+    started = time.monotonic()
+    with run() as webhook, webhook.client() as client:
+        until(lambda: webhook.ops("/readyz").status_code == 200)
+        assert time.monotonic() - started < 15
+        assert ask(client, asking())["response"]["allowed"] is True
+        refused = ask(client, asking(version="@champion"))["response"]
+        assert "could not be read yet" in refused["status"]["message"]
+
+
+def test_a_server_that_needs_s3_is_ready_once_it_has_answered(run: Run, proxy: FaultyProxy) -> None:
+    proxy.inject(Drop(), lambda _: True)
+    with run(required=True) as webhook:
+        time.sleep(3)
+        assert webhook.ops("/readyz").text == "the catalog has not been read yet: default"
+        proxy.heal()
+        until(lambda: webhook.ops("/readyz").status_code == 200)
+
+
+def test_a_stop_waits_for_no_s3(run: Run, proxy: FaultyProxy) -> None:
+    with run() as webhook:
+        until(lambda: webhook.ops("/readyz").status_code == 200)
+        proxy.inject(Stall(), lambda _: True)
+        proxy.wait_for(lambda request: request.is_listing(), proxy.count(Request.is_listing) + 1)
+        started = time.monotonic()
+        webhook.process.terminate()
+        assert webhook.process.wait(30) == 0
+    assert time.monotonic() - started < 10
+
+
+def test_an_answer_that_makes_no_sense_refuses_no_pod_and_is_counted(
+    ready: Callable[..., Webhook], store: Store, proxy: FaultyProxy, tmp_path: Path
+) -> None:
+    published(store, tmp_path / "m", "1.2.3")
+    webhook = ready(refreshSeconds=300)
+    odd = b'<?xml version="1.0"?><ListBucketResult><Contents><Key>x</Key><Size>big</Size></Contents></ListBucketResult>'
+    proxy.inject(Answer(200, odd, (("Content-Type", "application/xml"),)), Request.is_listing)
+    with webhook.client() as client:
+        answer = ask(client, asking())["response"]
+    assert answer["allowed"] is True
+    assert any("not checked" in warning for warning in answer["warnings"])
+    metrics = webhook.metrics()
+    assert sum(value for name, value in metrics.items() if name.startswith("model_injector_catalog_errors_total")) == 1
+    assert metrics["model_injector_errors_total"] == 0
