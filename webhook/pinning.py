@@ -5,7 +5,7 @@ every rollback, gets the same version. The rest is advice, for the person at `ku
 will be refused, and that annotations do nothing where they stand. A workload itself is never refused.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -52,12 +52,18 @@ def pin(change: Change, namespace: str, settings: Settings, catalog: Catalog) ->
 
 
 def _misplaced(change: Change, settings: Settings) -> tuple[str, ...]:
-    """A warning where the workload itself has annotations that only its template makes something of."""
     new = change.new
-    if not is_asking(new.annotations, settings) or is_asking(new.template.metadata.annotations or {}, settings):
+    if is_asking(new.template.metadata.annotations or {}, settings):
         return ()
-    where = f"{new.path.strip('/').replace('/', '.')}.metadata.annotations"
-    return (f"{settings.annotation_prefix}/model does nothing on a {new.kind} itself: write it to {where}",)
+    return misplaced(new.kind, new.annotations, f"{new.path}/metadata/annotations", settings)
+
+
+def misplaced(kind: str, annotations: Mapping[str, str], where: str | None, settings: Settings) -> tuple[str, ...]:
+    """A warning where an object has annotations that do nothing there: `where` they would, as a JSON pointer."""
+    if not is_asking(annotations, settings):
+        return ()
+    hint = f" itself: write it to {where.strip('/').replace('/', '.')}" if where else ", which makes no pods"
+    return (f"{settings.annotation_prefix}/model does nothing on a {kind}{hint}",)
 
 
 def _advice(change: Change, warnings: tuple[str, ...], message: str) -> Injection:

@@ -1,0 +1,25 @@
+"""What the cluster would do with a manifest, without asking it: the same `inject` and `pin`, on what someone wrote.
+
+`read` makes documents of a text, `preview` decides on each, and `answer`, `diffs` and `manifests` show what comes of
+it. The middle one needs the catalog; the others need time and memory in proportion to the text, and nothing else.
+"""
+
+from webhook.preview.answer import Answer, PodPreview, Preview, answer, diffs, manifests
+from webhook.preview.documents import LOCAL, SERVED, Document, Limits, read
+from webhook.preview.outcome import Outcome, preview
+
+__all__ = [
+    "LOCAL",
+    "SERVED",
+    "Answer",
+    "Document",
+    "Limits",
+    "Outcome",
+    "PodPreview",
+    "Preview",
+    "answer",
+    "diffs",
+    "manifests",
+    "preview",
+    "read",
+]

@@ -1,0 +1,125 @@
+"""What a preview answers: the shapes of its JSON, and what is made of outcomes to fill them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from webhook.injection import Decision
+from webhook.patch import Operation
+from webhook.preview.documents import Document, Limits, read
+from webhook.preview.outcome import Outcome, PodOutcome, apply
+from webhook.preview.text import Text
+from webhook.record import Record
+
+
+class PodPreview(msgspec.Struct, frozen=True):
+    """The pods that come of one template of a workload."""
+
+    path: str
+    """Where the template stands in the document, as a JSON pointer."""
+    decision: Decision
+    reason: str
+    """One word."""
+    message: str
+    """Why the pods are refused; empty where they are not."""
+    warnings: tuple[str, ...]
+    models: tuple[Record, ...]
+    patch: tuple[Operation, ...]
+    """The JSON Patch (RFC 6902) that the webhook answers for such a pod."""
+    manifest: dict[str, Any]
+    """The pod as it will be."""
+
+    @classmethod
+    def of(cls, outcome: PodOutcome) -> "PodPreview":
+        """What is shown of an outcome."""
+        template, injection = outcome.template, outcome.injection
+        return cls(
+            template.path,
+            injection.decision,
+            injection.reason,
+            injection.message,
+            injection.warnings,
+            injection.models,
+            injection.operations,
+            apply(template.pod, injection.operations),
+        )
+
+
+class Preview(msgspec.Struct, frozen=True, rename="camel"):
+    """What the cluster would do with one document."""
+
+    api_version: str
+    kind: str
+    name: str
+    namespace: str
+    allowed: bool
+    """Whether it, and all pods of it, are admitted."""
+    decision: Decision
+    reason: str
+    """One word."""
+    message: str
+    """Why pods are refused; empty where none is."""
+    warnings: tuple[str, ...]
+    models: tuple[Record, ...]
+    """The models of all its pods, with files and bytes where the catalog knows them."""
+    patch: tuple[Operation, ...]
+    """A JSON Patch (RFC 6902) of the document: of a workload, its pins, and what happens to its pods by their
+    templates."""
+    manifest: dict[str, Any]
+    """The document with that patch."""
+    diff: str
+    """A unified diff of the two as YAML, in which the init containers' script is cut short."""
+    pods: tuple[PodPreview, ...]
+    """Of a workload: its pods, one for each template. Empty for a Pod."""
+
+    @classmethod
+    def of(cls, document: Document, outcome: Outcome, diff: str) -> "Preview":
+        """What is shown of an outcome."""
+        deciding = outcome.deciding
+        return cls(
+            document.group_version,
+            document.kind,
+            document.name,
+            outcome.namespace,
+            deciding.decision != "refused",
+            deciding.decision,
+            deciding.reason,
+            outcome.message,
+            outcome.warnings,
+            outcome.models,
+            outcome.patch,
+            apply(document.value, outcome.patch),
+            diff,
+            () if document.kind == "Pod" else tuple(PodPreview.of(each) for each in outcome.pods),
+        )
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A preview of a whole manifest."""
+
+    documents: tuple[Preview, ...]
+
+
+def answer(body: bytes, outcomes: Sequence[Outcome], limits: Limits) -> Answer:
+    """The preview of a manifest, of which each document has met its outcome."""
+    text = Text(body)
+    documents = zip(read(body, limits), outcomes, strict=True)
+    return Answer(tuple(Preview.of(document, outcome, text.diff(document, outcome)) for document, outcome in documents))
+
+
+def diffs(body: bytes, outcomes: Sequence[Outcome], limits: Limits) -> str:
+    """The diffs of all documents."""
+    text = Text(body)
+    return "".join(text.diff(*one) for one in zip(read(body, limits), outcomes, strict=True))
+
+
+def manifests(body: bytes, outcomes: Sequence[Outcome], limits: Limits) -> str:
+    """The manifest with everything applied, as YAML; what is to be said of a document stands before it, as comments."""
+    text, written = Text(body), []
+    for document, outcome in zip(read(body, limits), outcomes, strict=True):
+        remarks = [f"refused: {outcome.message}"] if outcome.message else []
+        remarks += [f"warning: {warning}" for warning in outcome.warnings]
+        comments = "".join(f"# {' '.join(remark.split())}\n" for remark in remarks)
+        written.append(comments + text.patched(document, outcome))
+    return "---\n".join(written)

@@ -1,0 +1,268 @@
+"""From a manifest's text, YAML or JSON, to its documents: as the API server would read them, within bounds.
+
+Aliases are refused: a few lines of them make gigabytes, and a patch of one place would change every other.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final
+
+import msgspec
+import yaml
+
+from webhook.errors import BadRequest, BodyTooLarge
+
+JSON = Any
+"""What JSON can hold."""
+_DEPTH: Final = 64
+_UNREADABLE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is read at most."""
+
+    size: int
+    """Bytes."""
+    documents: int
+    """Items of a List among them."""
+    models: int
+    """That pods ask for, all together: each becomes an init container with its script."""
+    nodes: int
+    """Mappings, lists and scalars, keys among them, of all documents together."""
+
+
+SERVED: Final = Limits(512 * 1024, 500, 200, 50_000)
+"""Many times what people write; what a webhook does for anyone who may create a pod."""
+LOCAL: Final = Limits(64 * 1024 * 1024, 20_000, 100_000, 10_000_000)
+"""For a program that its user runs: a whole release, CustomResourceDefinitions and all."""
+
+
+class Document(msgspec.Struct, frozen=True):
+    """One object of a manifest."""
+
+    value: dict[str, JSON]
+    source: int
+    """Which of the text's documents it comes from."""
+    path: str = ""
+    """Where it stands in that one, as a JSON pointer: `/items/0` of a List, `/request/object` of a review."""
+    review: dict[str, JSON] | None = None
+    """The request of the AdmissionReview that it comes from."""
+
+    @property
+    def kind(self) -> str:
+        """Its kind, empty where it has none."""
+        return _text(self.value.get("kind"))
+
+    @property
+    def group_version(self) -> str:
+        """Its apiVersion, such as `apps/v1`."""
+        return _text(self.value.get("apiVersion"))
+
+    @property
+    def metadata(self) -> dict[str, JSON]:
+        """Its metadata, empty where it has none."""
+        metadata = self.value.get("metadata")
+        return metadata if isinstance(metadata, dict) else {}
+
+    @property
+    def name(self) -> str:
+        """Its name, or what that is generated from."""
+        return _text(self.metadata.get("name")) or _text(self.metadata.get("generateName"))
+
+    def namespace(self, default: str) -> str:
+        """The namespace that it is created in; `default` where it does not say."""
+        return _text((self.review or self.metadata).get("namespace")) or default
+
+
+def read(body: bytes, limits: Limits) -> list[Document]:
+    """The documents of a manifest, those of Lists and AdmissionReviews instead of them.
+
+    Raises BadRequest, with the line, for what is no manifest; BodyTooLarge for one that is too large.
+    """
+    values = (_as_json(body, limits),) if is_json(body) else _as_yaml(text_of(body, limits), limits)
+    documents = list[Document]()
+    for index, value in enumerate(values):
+        if value is None:
+            continue
+        if not isinstance(value, dict):
+            raise BadRequest(f"document {index + 1} is no object: a manifest is a mapping with apiVersion and kind")
+        for document in _objects(value, index, ""):
+            if not document.kind or not document.group_version:
+                raise BadRequest(f"document {index + 1}: apiVersion or kind is missing; a manifest has both")
+            documents.append(document)
+            if len(documents) > limits.documents:
+                raise BodyTooLarge(f"the manifest has more than {limits.documents} documents; preview a part of it")
+    if not documents:
+        raise BadRequest("the manifest is empty")
+    return documents
+
+
+def is_json(body: bytes) -> bool:
+    """Whether a manifest is JSON; one that only looks like that is YAML."""
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return False
+    return True
+
+
+def text_of(body: bytes, limits: Limits) -> str:
+    """A manifest as text. Raises BadRequest and BodyTooLarge."""
+    if len(body) > limits.size:
+        raise BodyTooLarge(f"the manifest is larger than {limits.size} bytes; preview a part of it")
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"the manifest is not UTF-8 text: byte {error.start} can't be") from error
+    if found := _UNREADABLE.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise BadRequest(f"the manifest is not text: line {line} has the control character {found[0]!r}")
+    return text
+
+
+def sources(text: str) -> list[str]:
+    """The text of each of its documents, comments and all, without the `---` between them."""
+    events = [event for event in yaml.parse(text, yaml.CSafeLoader) if isinstance(event, yaml.DocumentStartEvent)]
+    starts = [event.start_mark.index if event.start_mark else 0 for event in events]
+    found = list[str]()
+    for event, (start, end) in zip(events, pairwise((*starts, len(text))), strict=True):
+        before = text[:start] if not found else ""
+        if event.explicit and not (event.version or event.tags):
+            start += len("---")  # noqa: PLW2901
+        found.append(before + text[start:end].removeprefix("\n"))
+    return found
+
+
+def _as_json(body: bytes, limits: Limits) -> JSON:
+    text_of(body, limits)
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise BadRequest(f"not JSON: {error}") from error
+    _check_tree(value, limits)
+    return value
+
+
+def _check_tree(value: JSON, limits: Limits) -> None:
+    nodes, level = 0, [value]
+    for _ in range(_DEPTH):
+        nodes += len(level)
+        if nodes > limits.nodes:
+            raise _too_many(limits)
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not level:
+            return
+    raise BadRequest(f"the manifest is nested deeper than {_DEPTH} levels")
+
+
+def _as_yaml(text: str, limits: Limits) -> Iterator[JSON]:
+    """Each document's value. Events first: they cost little, and nothing is built from what must not be."""
+    depth = nodes = 0
+    try:
+        for event in yaml.parse(text, yaml.CSafeLoader):
+            nodes += isinstance(event, yaml.NodeEvent)
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if nodes > limits.nodes:
+                raise _too_many(limits)
+            if depth > _DEPTH:
+                raise BadRequest(f"line {_line(event)}: nested deeper than {_DEPTH} levels")
+            if isinstance(event, yaml.AliasEvent):
+                raise BadRequest(f"line {_line(event)}: the alias *{event.anchor} is not expanded here; write it out")
+        for node in yaml.compose_all(text, yaml.CSafeLoader):
+            yield _value(node)
+    except yaml.YAMLError as error:
+        raise BadRequest(f"not YAML: {_described(error)}") from error
+
+
+def _described(error: yaml.YAMLError) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return " ".join(str(error).split())
+
+
+_CONSTRUCTOR: Final = yaml.constructor.SafeConstructor()
+_TAG: Final = "tag:yaml.org,2002:"
+_TEXT: Final = frozenset({"str", "timestamp", "value", "merge"})
+_SCALARS: Final[Mapping[str, Callable[[yaml.ScalarNode], JSON]]] = {
+    "null": lambda _: None,
+    "bool": _CONSTRUCTOR.construct_yaml_bool,
+    "int": _CONSTRUCTOR.construct_yaml_int,
+    "float": _CONSTRUCTOR.construct_yaml_float,
+}
+
+
+def _value(node: yaml.Node | None) -> JSON:
+    if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
+        return _mapping(node)
+    if isinstance(node, yaml.SequenceNode) and node.tag == f"{_TAG}seq":
+        return [_value(child) for child in node.value]
+    if isinstance(node, yaml.ScalarNode):
+        return _scalar(node)
+    if node is None:
+        return None
+    raise BadRequest(f"line {_line(node)}: {node.tag} is nothing that JSON has")
+
+
+def _scalar(node: yaml.ScalarNode) -> JSON:
+    """What a scalar holds, as kubectl reads it: text where YAML 1.1 sees a date or a number of base 60."""
+    kind = node.tag.removeprefix(_TAG)
+    if kind in _TEXT or (kind in ("int", "float") and ":" in node.value):
+        return node.value
+    try:
+        value = _SCALARS[kind](node)
+    except (ValueError, LookupError, yaml.YAMLError):
+        value = math.nan
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadRequest(f"line {_line(node)}: {kind} {node.value[:80]!r} is nothing that JSON has")
+    return value
+
+
+def _mapping(node: yaml.MappingNode) -> dict[str, JSON]:
+    found = dict[str, JSON]()
+    for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise BadRequest(f"line {_line(key)}: a key is text")
+        if key.tag == f"{_TAG}merge":
+            raise BadRequest(f"line {_line(key)}: the merge key << is not expanded here; write it out")
+        if key.value in found:
+            raise BadRequest(f"line {_line(key)}: the key {key.value[:80]!r} stands there twice")
+        found[key.value] = _value(value)
+    return found
+
+
+def _objects(value: Mapping[str, JSON], source: int, path: str) -> Iterator[Document]:
+    """The object itself; of a List, its items; of an AdmissionReview, the object under review."""
+    kind, request = value.get("kind"), value.get("request")
+    items = value.get("items")
+    if isinstance(kind, str) and kind.endswith("List") and isinstance(items, list):
+        for index, item in enumerate(items):
+            if not isinstance(item, dict):
+                raise BadRequest(f"document {source + 1}: items[{index}] is no object")
+            yield from _objects(item, source, f"{path}/items/{index}")
+    elif kind == "AdmissionReview":
+        if not isinstance(request, dict) or not isinstance(request.get("object"), dict):
+            raise BadRequest(f"document {source + 1}: an AdmissionReview of nothing: request.object is no object")
+        yield Document(request["object"], source, f"{path}/request/object", request)
+    else:
+        yield Document(dict(value), source, path)
+
+
+def _text(value: JSON) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _line(part: yaml.Event | yaml.Node) -> int:
+    return part.start_mark.line + 1 if part.start_mark else 0
+
+
+def _too_many(limits: Limits) -> BodyTooLarge:
+    return BodyTooLarge(f"the manifest has more than {limits.nodes} nodes; preview a part of it")
