@@ -16,10 +16,9 @@ from http import HTTPStatus
 from time import monotonic
 from typing import Any, Final
 
-from certs.errors import CertificateError, Conflict, NotFound
+from certs.api import Api, Body
+from certs.errors import Conflict, NotFound
 
-_SECONDS: Final = (5, 10)
-"""To connect, and between bytes of the answer."""
 _MANAGER: Final = "model-injector"
 _ANSWERS: Final = {
     HTTPStatus.NOT_FOUND: (NotFound, "it does not exist"),
@@ -37,26 +36,13 @@ class Read:
 
 
 class Cluster:
-    """Two objects of a cluster, by name. Raises CertificateError where the cluster does not answer as it should.
+    """Two objects of a cluster, by name. Raises ClusterError where the cluster does not answer as it should.
 
     What the API server says of a Secret is in no message.
     """
 
     def __init__(self, webhook_configuration: str, namespace: str = "", secret: str = "") -> None:
-        # Heavy, and of no use outside of a cluster. Without the client's classes for each API, which take 25 MiB.
-        from kubernetes import config  # noqa: PLC0415
-        from kubernetes.client import ApiClient, Configuration  # noqa: PLC0415
-
-        settings = Configuration()
-        try:
-            config.load_incluster_config(client_configuration=settings)
-        except config.ConfigException:
-            try:
-                config.load_kube_config(client_configuration=settings)
-            except config.ConfigException as error:
-                raise CertificateError(f"there is no cluster here, and no kubeconfig: {error}") from error
-        settings.retries = False
-        self._api = ApiClient(settings)
+        self._api = Api()
         self._secret = f"/api/v1/namespaces/{namespace}/secrets/{secret}"
         self._configuration = (
             f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{webhook_configuration}"
@@ -106,35 +92,13 @@ class Cluster:
 
     def _call(self, method: str, path: str, kind: str = "json", body: object = None) -> dict[str, Any]:
         """One request; `kind` is the body's media type, after `application/`."""
-        from kubernetes.client import ApiException  # noqa: PLC0415
-        from urllib3.exceptions import HTTPError  # noqa: PLC0415
-
-        what = f"{method} {path}"
         sent = monotonic()
-        try:
-            request = self._api.param_serialize(
-                method,
-                path,
-                query_params=[("fieldManager", _MANAGER)] if body else None,
-                header_params={"Accept": "application/json", "Content-Type": f"application/{kind}"},
-                body=body,
-                auth_settings=["BearerToken"],
-            )
-            response = self._api.call_api(*request, _request_timeout=_SECONDS)
-            content, status = response.read(), response.status
-        except ApiException as error:
-            raise CertificateError(f"{what}: {error.reason}") from None
-        except (HTTPError, OSError) as error:
-            raise CertificateError(f"{what}: {type(error).__name__}") from error
-        with contextlib.suppress(TypeError, ValueError):  # a proxy without a clock: the one before goes on
-            self._clock = (parsedate_to_datetime(response.headers.get("Date")).astimezone(UTC), sent)
-        if status in _ANSWERS:
-            kind_of_error, meaning = _ANSWERS[HTTPStatus(status)]
-            raise kind_of_error(f"{what}: {meaning}")
-        if status >= HTTPStatus.BAD_REQUEST:
-            raise CertificateError(f"{what}: the API server answers {status}")
-        try:
-            found: dict[str, Any] = json.loads(content)
-        except ValueError:
-            raise CertificateError(f"{what}: the answer is no JSON") from None
-        return found
+        query = [("fieldManager", _MANAGER)] if body else []
+        sent_body = Body(f"application/{kind}", body) if body else None
+        reply = self._api.request(method, path, sent_body, query=query)
+        with contextlib.suppress(LookupError, TypeError, ValueError):  # a proxy without a clock: the one before goes on
+            self._clock = (parsedate_to_datetime(reply.headers["Date"]).astimezone(UTC), sent)
+        if reply.status in _ANSWERS:
+            kind_of_error, meaning = _ANSWERS[HTTPStatus(reply.status)]
+            raise kind_of_error(f"{reply.what}: {meaning}")
+        return reply.json()

@@ -5,9 +5,13 @@ class CertificateError(Exception):
     """No certificate now, or no word of the cluster. What there was before stays; the next look may do better."""
 
 
-class Conflict(CertificateError):
+class ClusterError(CertificateError):
+    """There is no cluster, or it does not answer as it should."""
+
+
+class Conflict(ClusterError):
     """Someone else has changed the object since it was read."""
 
 
-class NotFound(CertificateError):
+class NotFound(ClusterError):
     """The object does not exist."""

@@ -1,9 +1,14 @@
 """Every error that this package raises on purpose.
 
     InjectorError
-    ├── BadRequest             the body is no AdmissionReview v1 of a pod: HTTP 400
+    ├── BadRequest             the body is no AdmissionReview v1 of a pod, or no manifest: HTTP 400
+    │   ├── NotAuthenticated   a preview for nobody: HTTP 401
+    │   ├── NotAllowed         a preview for someone else: HTTP 403
+    │   ├── NotAcceptable      a format that there is not: HTTP 406
     │   ├── BodyTooLarge       HTTP 413
+    │   ├── TooMany            too many requests of one client: HTTP 429
     │   └── Busy               too many bodies are on their way: HTTP 503
+    │       └── Unavailable    someone who has to be asked does not answer
     ├── Refusal                the pod can't be admitted as it is: `allowed: false`, code 422
     │   ├── InvalidAnnotation  an annotation's value can't be
     │   ├── UnknownModel       the catalog can't tell what is asked for
@@ -42,21 +47,53 @@ class InjectorError(Exception):
 
 
 class BadRequest(InjectorError):
-    """The request is not an AdmissionReview v1 of a pod."""
+    """The request can't be answered as it is: its body is not what it has to be, for instance."""
 
     status: ClassVar[int] = 400
 
 
+class NotAuthenticated(BadRequest):
+    """Nobody knows who has sent the request."""
+
+    status = 401
+
+
+class NotAllowed(BadRequest):
+    """Who has sent the request may not have its answer."""
+
+    status = 403
+
+
+class NotAcceptable(BadRequest):
+    """The client takes none of the formats that there are."""
+
+    status = 406
+
+
 class BodyTooLarge(BadRequest):
-    """The request's body is larger than any AdmissionReview can be."""
+    """The request's body is larger than is read, or makes more work than is done."""
 
     status = 413
 
 
+class TooMany(BadRequest):
+    """The client asks more often than it may. `seconds` from now it may ask again."""
+
+    status = 429
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"too many requests; try again in {seconds} s")
+        self.seconds = seconds
+
+
 class Busy(BadRequest):
-    """More bodies are on their way than there is memory for."""
+    """More is on its way than there is memory or time for."""
 
     status = 503
+
+
+class Unavailable(Busy):
+    """Someone who has to be asked does not answer."""
 
 
 class Refusal(InjectorError):

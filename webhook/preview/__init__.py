@@ -1,12 +1,11 @@
 """What the cluster would do with a manifest, without asking it: the same `inject` and `pin`, on what someone wrote.
 
-`read` makes documents of a text, `preview` decides on each, and `answer`, `diffs` and `manifests` show what comes of
-it. The middle one needs the catalog; the others need time and memory in proportion to the text, and nothing else.
+`read` makes documents of a text, `preview` decides on each, and `answer` and `manifests` show what comes of it. The middle one needs the catalog; the others need time and memory in proportion to the text, and nothing else.
 """
 
-from webhook.preview.answer import Answer, PodPreview, Preview, answer, diffs, manifests
+from webhook.preview.answer import Answer, PodPreview, Preview, answer, manifests
 from webhook.preview.documents import LOCAL, SERVED, Document, Limits, read
-from webhook.preview.outcome import Outcome, preview
+from webhook.preview.outcome import Outcome, check_models, makes_pods, preview
 
 __all__ = [
     "LOCAL",
@@ -18,7 +17,8 @@ __all__ = [
     "PodPreview",
     "Preview",
     "answer",
-    "diffs",
+    "check_models",
+    "makes_pods",
     "manifests",
     "preview",
     "read",

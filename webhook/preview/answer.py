@@ -100,26 +100,27 @@ class Answer(msgspec.Struct, frozen=True):
 
     documents: tuple[Preview, ...]
 
+    @property
+    def diff(self) -> str:
+        """The diffs of all documents."""
+        return "".join(document.diff for document in self.documents)
+
 
 def answer(body: bytes, outcomes: Sequence[Outcome], limits: Limits) -> Answer:
     """The preview of a manifest, of which each document has met its outcome."""
-    text = Text(body)
-    documents = zip(read(body, limits), outcomes, strict=True)
-    return Answer(tuple(Preview.of(document, outcome, text.diff(document, outcome)) for document, outcome in documents))
-
-
-def diffs(body: bytes, outcomes: Sequence[Outcome], limits: Limits) -> str:
-    """The diffs of all documents."""
-    text = Text(body)
-    return "".join(text.diff(*one) for one in zip(read(body, limits), outcomes, strict=True))
-
-
-def manifests(body: bytes, outcomes: Sequence[Outcome], limits: Limits) -> str:
-    """The manifest with everything applied, as YAML; what is to be said of a document stands before it, as comments."""
-    text, written = Text(body), []
+    text, previews = Text(body), list[Preview]()
     for document, outcome in zip(read(body, limits), outcomes, strict=True):
-        remarks = [f"refused: {outcome.message}"] if outcome.message else []
-        remarks += [f"warning: {warning}" for warning in outcome.warnings]
+        diff = text.diff(document, outcome.patch, outcome.namespace)
+        previews.append(Preview.of(document, outcome, diff))
+    return Answer(tuple(previews))
+
+
+def manifests(body: bytes, given: Answer, limits: Limits) -> str:
+    """The manifest with everything applied, as YAML; what is to be said of a document stands before it, as comments."""
+    text, written = Text(body), list[str]()
+    for document, preview in zip(read(body, limits), given.documents, strict=True):
+        remarks = [f"refused: {preview.message}"] if preview.message else []
+        remarks += [f"warning: {warning}" for warning in preview.warnings]
         comments = "".join(f"# {' '.join(remark.split())}\n" for remark in remarks)
-        written.append(comments + text.patched(document, outcome))
+        written.append(comments + text.patched(document, preview.patch))
     return "---\n".join(written)

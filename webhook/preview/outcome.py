@@ -10,11 +10,11 @@ import msgspec
 from webhook import pod, review, workload
 from webhook.annotations import is_asking
 from webhook.catalog import Catalog
-from webhook.errors import BadRequest
+from webhook.errors import BadRequest, BodyTooLarge
 from webhook.injection import Decision, Injection, inject
 from webhook.patch import Operation
 from webhook.pinning import misplaced, pin
-from webhook.preview.documents import Document
+from webhook.preview.documents import Document, Limits
 from webhook.preview.templates import Template, hands_down, templates
 from webhook.record import Record
 from webhook.settings import Settings
@@ -85,6 +85,17 @@ def preview(document: Document, namespace: str, settings: Settings, catalog: Cat
     return Outcome(namespace, stored, pods, () if change else _misplaced(document, found, settings))
 
 
+def makes_pods(document: Document) -> bool:
+    """Whether a document is more than its author's own words: what is said of it depends on models."""
+    return document.kind == "Pod" or _is_workload(document) or bool(templates(document))
+
+
+def check_models(outcomes: Iterable[Outcome], limits: Limits) -> None:
+    """Raise BodyTooLarge where pods get more models than is shown of."""
+    if sum(len(each.injection.models) for outcome in outcomes for each in outcome.pods) > limits.models:
+        raise BodyTooLarge(f"the pods ask for more than {limits.models} models together; preview a part of them")
+
+
 def apply(value: dict[str, Any], patch: Iterable[Operation]) -> dict[str, Any]:
     """A JSON object with a JSON Patch applied; the object itself stays as it is."""
     changed: dict[str, Any] = jsonpatch.apply_patch(value, list(patch)) if patch else value
@@ -108,10 +119,15 @@ def _request(document: Document) -> review.AdmissionRequest | None:
 
 
 def _change(document: Document) -> workload.Change | None:
-    group, _, version = document.group_version.rpartition("/")
-    if version != "v1" or (group, document.kind) not in workload.TEMPLATES:
+    if not _is_workload(document):
         return None
+    group = document.group_version.partition("/")[0]
     return workload.Change(workload.decode(msgspec.json.encode(document.value), group, document.kind))
+
+
+def _is_workload(document: Document) -> bool:
+    group, _, version = document.group_version.partition("/")
+    return version == "v1" and (group, document.kind) in workload.TEMPLATES
 
 
 def _misplaced(document: Document, found: list[Template], settings: Settings) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import difflib
 import io
+from collections.abc import Sequence
 from typing import Any, Final
 
 import jsonpatch
@@ -13,7 +14,6 @@ from ruamel.yaml.util import load_yaml_guess_indent
 
 from webhook.patch import Operation
 from webhook.preview.documents import Document, is_json, sources
-from webhook.preview.outcome import Outcome
 from webhook.strategies.s3_init import SCRIPT
 
 _WIDTH: Final = 1 << 30
@@ -27,25 +27,25 @@ class Text:
     def __init__(self, body: bytes) -> None:
         self._sources = None if is_json(body) else sources(body.decode("utf-8-sig"))
 
-    def diff(self, document: Document, outcome: Outcome) -> str:
+    def diff(self, document: Document, patch: Sequence[Operation], namespace: str) -> str:
         """A unified diff of one of its documents, before and after; the script of init containers is cut short."""
-        if not outcome.patch:
+        if not patch:
             return ""
         written = self._written(document)
         before = written.dump()
-        written.patch([_shortened(operation) for operation in outcome.patch])
-        name = "/".join(filter(None, (document.kind, outcome.namespace, document.name)))
+        written.patch([_shortened(operation) for operation in patch])
+        name = "/".join(filter(None, (document.kind, namespace, document.name)))
         lines = difflib.unified_diff(
             before.splitlines(keepends=True), written.dump().splitlines(keepends=True), f"a/{name}", f"b/{name}"
         )
         return "".join(lines)
 
-    def patched(self, document: Document, outcome: Outcome) -> str:
-        """One of its documents as YAML, with everything applied; as it was, where nothing is."""
-        if self._sources and not outcome.patch and not document.path:
+    def patched(self, document: Document, patch: Sequence[Operation]) -> str:
+        """One of its documents as YAML, with a patch applied; as it was, where there is none."""
+        if self._sources and not patch and not document.path:
             return _ended(self._sources[document.source])
         written = self._written(document)
-        written.patch(outcome.patch)
+        written.patch(patch)
         return written.dump()
 
     def _written(self, document: Document) -> "_Written":
@@ -80,7 +80,7 @@ class _Written:
         """From its value alone."""
         return cls(_yaml(), msgspec.json.decode(msgspec.json.encode(value)))  # its own: it will be patched in place
 
-    def patch(self, operations: Any) -> None:
+    def patch(self, operations: Sequence[Operation]) -> None:
         """Apply operations."""
         self._tree = jsonpatch.apply_patch(self._tree, list(operations), in_place=True)
 

@@ -17,18 +17,18 @@ class ClientGone(Exception):
 
 
 class Bodies:
-    """Reads bodies, and knows how much of them is in memory."""
+    """Reads bodies of at most so many bytes, and knows how much of them is in memory."""
 
-    def __init__(self) -> None:
-        self._in_flight = 0
+    def __init__(self, most: int = MAX_BODY) -> None:
+        self._most, self._in_flight = most, 0
 
     async def read(self, scope: Scope, receive: Receive) -> bytes:
         """A request's body. Raises BodyTooLarge as soon as that shows, Busy, and ClientGone."""
         for name, value in scope["headers"]:
-            if name == b"content-length" and int(value) > MAX_BODY:
-                raise BodyTooLarge(f"the body is larger than {MAX_BODY} bytes, which no AdmissionReview is")
+            if name == b"content-length" and int(value) > self._most:
+                raise BodyTooLarge(f"the body is larger than {self._most} bytes")
         message = await receive()
-        if message["type"] == "http.request" and not message["more_body"] and len(message["body"]) <= MAX_BODY:
+        if message["type"] == "http.request" and not message["more_body"] and len(message["body"]) <= self._most:
             whole: bytes = message["body"]
             return whole
         body = bytearray()
@@ -38,8 +38,8 @@ class Bodies:
                     raise ClientGone
                 body += message["body"]
                 self._in_flight += len(message["body"])
-                if len(body) > MAX_BODY:
-                    raise BodyTooLarge(f"the body is larger than {MAX_BODY} bytes, which no AdmissionReview is")
+                if len(body) > self._most:
+                    raise BodyTooLarge(f"the body is larger than {self._most} bytes")
                 if self._in_flight > MAX_IN_FLIGHT:
                     raise Busy(f"more than {MAX_IN_FLIGHT} bytes of bodies are on their way; try again")
                 if not message["more_body"]:

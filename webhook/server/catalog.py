@@ -8,9 +8,10 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
+from time import perf_counter
 from typing import Final, Protocol, TypeVar
 
-from webhook.catalog import Catalog, Place
+from webhook.catalog import Catalog, Place, Unread
 from webhook.catalog.detail import Detail
 from webhook.catalog.s3 import S3Catalog
 from webhook.errors import CatalogError
@@ -43,6 +44,17 @@ class LiveCatalog(Protocol):
 
     async def look_up(self, places: Sequence[Place], seconds: float) -> None:
         """Look at these versions, for so long at most. Afterwards the catalog has an answer, be it that S3 has none."""
+
+
+async def settle(decide: Callable[[Catalog], T], live: LiveCatalog) -> T:
+    """Decide from memory. Where that does not tell yet, look at S3 first, and decide again."""
+    deadline = None
+    while True:
+        try:
+            return decide(live.catalog)
+        except Unread as unread:
+            deadline = deadline or perf_counter() + LOOKUP_SECONDS
+            await live.look_up(unread.places, deadline - perf_counter())
 
 
 class StaticCatalog:

@@ -37,6 +37,9 @@ class Metrics:
         self.errors = Counter(
             "model_injector_errors", "Requests that met a fault of ours, answered with 500.", registry=self._registry
         )
+        self.previews = Counter(
+            "model_injector_previews", "Previews answered, by HTTP status.", ["status"], registry=self._registry
+        )
         self.certificate_expiry = Gauge(
             "model_injector_certificate_expiry_timestamp_seconds",
             "When it ends: the certificate served (leaf), the last one of the caBundle (ca).",

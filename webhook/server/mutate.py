@@ -1,28 +1,26 @@
 """POST /mutate: one AdmissionReview in, one out. A thin layer over `inject` and `pin`."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
 from webhook import pod
-from webhook.catalog import Catalog, Unread
 from webhook.errors import BadRequest, BodyTooLarge, Busy
 from webhook.injection import Injection, inject
 from webhook.pinning import pin
 from webhook.review import AdmissionRequest, decode, respond
 from webhook.server.body import Bodies, ClientGone
-from webhook.server.catalog import LOOKUP_SECONDS, LiveCatalog
+from webhook.server.catalog import LiveCatalog, settle
 from webhook.server.log import FIELDS, write
 from webhook.server.metrics import Metrics
 from webhook.settings import Settings
 
 _log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 
 class Decision(NamedTuple):
@@ -70,22 +68,12 @@ class Mutate:
         request = decode(body)
         if request.creates_a_pod:
             reviewed = pod.decode(request.object)
-            return Decision(request, reviewed, await self._answer(inject, reviewed, request.namespace))
+            decide = partial(inject, reviewed, request.namespace, self.settings)
+            return Decision(request, reviewed, await settle(decide, self.live))
         if request.changes_a_workload:
-            return Decision(request, None, await self._answer(pin, request.decode_workload(), request.namespace))
+            decide = partial(pin, request.decode_workload(), request.namespace, self.settings)
+            return Decision(request, None, await settle(decide, self.live))
         return Decision(request, None, Injection("skipped", "NotForUs"))
-
-    async def _answer(
-        self, decide: Callable[[T, str, Settings, Catalog], Injection], what: T, namespace: str
-    ) -> Injection:
-        """Decide from memory. Where that does not tell yet, look at S3 first, and decide again."""
-        deadline = None
-        while True:
-            try:
-                return decide(what, namespace, self.settings, self.live.catalog)
-            except Unread as unread:
-                deadline = deadline or perf_counter() + LOOKUP_SECONDS
-                await self.live.look_up(unread.places, deadline - perf_counter())
 
     def _record(self, decision: Decision, seconds: float) -> None:
         """Metrics, and the log's one line: never the object."""

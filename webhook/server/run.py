@@ -21,11 +21,13 @@ from webhook import __version__
 from webhook.catalog.exact import ExactCatalog
 from webhook.catalog.s3 import S3Catalog
 from webhook.errors import InvalidSettings
+from webhook.server.access import access_for, is_loopback
 from webhook.server.catalog import CatalogKeeper, LiveCatalog, StaticCatalog
 from webhook.server.log import FIELDS
 from webhook.server.metrics import Metrics
 from webhook.server.mutate import Mutate
 from webhook.server.ops import Health, operations
+from webhook.server.preview import Preview
 from webhook.server.protocol import BoundedProtocol
 from webhook.server.tls import Keeper, certificate_source
 from webhook.settings import Settings
@@ -40,6 +42,7 @@ _log = logging.getLogger(__name__)
 
 def serve(settings: Settings) -> None:
     """Serve until a SIGTERM or SIGINT; a second one ends the wait for clients. Raises InvalidSettings at the start."""
+    _check_exposure(settings)
     keeper = Keeper(certificate_source(settings), "".join(settings.certificates.hosts[:1]), Metrics(), Health())
     with (
         _listen(settings.server.host, settings.server.port) as admission,
@@ -51,12 +54,21 @@ def serve(settings: Settings) -> None:
         os._exit(0)  # the interpreter would wait for threads, and they for S3
 
 
+def _check_exposure(settings: Settings) -> None:
+    if settings.preview.auth == "none" and not settings.preview.force and not is_loopback(settings.server.host):
+        raise InvalidSettings(
+            "setting preview.auth: none answers anyone who reaches the port; set server.host to 127.0.0.1, or "
+            "preview.force to true"
+        )
+
+
 def admission_app(settings: Settings, metrics: Metrics, live: LiveCatalog) -> ASGIApp:
     """The application of the TLS port: FastAPI, and a short way to /mutate.
 
     A framework's layers and routes would make up a good part of the time of the one request that every pod waits for.
     """
     mutate = Mutate(settings, live, metrics)
+    preview = Preview(settings, live, metrics, access_for(settings))
     app = FastAPI(
         title="model-injector",
         version=__version__,
@@ -64,7 +76,7 @@ def admission_app(settings: Settings, metrics: Metrics, live: LiveCatalog) -> AS
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        routes=[Route("/mutate", mutate, methods=["POST"])],
+        routes=[Route("/mutate", mutate, methods=["POST"]), Route("/preview", preview, methods=["POST"])],
     )
 
     async def short_way(scope: Scope, receive: Receive, send: Send) -> None:

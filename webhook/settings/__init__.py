@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from webhook.fields import SourceName
 from webhook.settings.fetch import Fetch, ResourceList, Resources
 from webhook.settings.models import Catalog, Defaults, Location, Rule, Source, StrategyName, Verification
-from webhook.settings.process import Certificates, Server
+from webhook.settings.process import Certificates, Preview, Server
 from webhook.values import EXACT_VERSION, SUBDOMAIN
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Defaults",
     "Fetch",
     "Location",
+    "Preview",
     "ResourceList",
     "Resources",
     "Rule",
@@ -56,6 +57,8 @@ class Settings(Location, BaseSettings):
     """What is known of models at admission."""
     rules: tuple[Rule, ...] = Field(default=(), max_length=1000)
     """Which namespaces may use which models, strategies and service accounts. Each has the settings below."""
+    preview: Preview = Preview()
+    """Who may ask for previews."""
     certificates: Certificates = Certificates()
     """What makes the API server trust the webhook."""
     server: Server = Server()

@@ -49,6 +49,16 @@ class Certificates(Group):
         return self
 
 
+class Preview(Group):
+    """Who may ask for previews."""
+
+    auth: Literal["kubernetes", "none"] = "kubernetes"
+    """kubernetes: who shows a token of the cluster's and may create pods in a manifest's namespace. none: anyone who
+    reaches the port, which has to be on loopback."""
+    force: bool = False
+    """auth none: also where the port is not on loopback. Then the catalog is everyone's to read."""
+
+
 class Server(Group):
     """How `model-injector serve` listens."""
 

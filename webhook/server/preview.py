@@ -1,0 +1,186 @@
+"""POST /preview: what the cluster would do with a manifest, for who may create its pods.
+
+A thin layer over webhook.preview: the text in a process of its own, decisions here, where the catalog is.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from time import perf_counter
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from webhook.errors import BadRequest, NotAcceptable, NotAllowed, NotAuthenticated, TooMany, Unavailable
+from webhook.preview import (
+    SERVED,
+    Answer,
+    Document,
+    Outcome,
+    answer,
+    check_models,
+    makes_pods,
+    manifests,
+    preview,
+    read,
+)
+from webhook.server.access import Access, Anyone, User, is_loopback
+from webhook.server.body import Bodies, ClientGone
+from webhook.server.catalog import LiveCatalog, settle
+from webhook.server.limits import Rate
+from webhook.server.log import write
+from webhook.server.metrics import Metrics
+from webhook.server.worker import Worker
+from webhook.settings import Settings
+from webhook.values import label
+
+TOKEN_HEADER: Final = "X-Model-Injector-Token"  # noqa: S105 - a name
+"""Where a token stands, too: the API server's own proxy takes `Authorization` for itself."""
+_DECIDING_SECONDS: Final = 15
+_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_log = logging.getLogger(__name__)
+
+
+FORMATS: Final[Mapping[str, Callable[[bytes, Answer], bytes]]] = {
+    "application/json": lambda _, given: msgspec.json.encode(given),
+    "application/yaml": lambda body, given: manifests(body, given, SERVED).encode(),
+    "text/plain": lambda _, given: given.diff.encode(),
+}
+"""What is answered, by its media type; the first one where a client takes any."""
+_OTHER_NAMES: Final = {
+    "application/x-yaml": "application/yaml",
+    "text/yaml": "application/yaml",
+    "text/x-yaml": "application/yaml",
+    "text/x-diff": "text/plain",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The ASGI application behind /preview."""
+
+    settings: Settings
+    live: LiveCatalog
+    metrics: Metrics
+    access: Access
+    bodies: Bodies = field(default_factory=lambda: Bodies(SERVED.size))
+    rate: Rate = field(default_factory=lambda: Rate(per_second=10, burst=100))
+    worker: Worker = field(default_factory=Worker)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, errors as JSON."""
+        started = perf_counter()
+        request, headers = Request(scope, receive), dict[str, str]()
+        told = dict[str, object]()
+        try:
+            media, content = await self._answer(request, told)
+            status = 200
+        except ClientGone:
+            return
+        except BadRequest as error:
+            status, media, content = error.status, "application/json", _failure(str(error))
+            if isinstance(error, NotAuthenticated):
+                headers["WWW-Authenticate"] = "Bearer"
+            elif isinstance(error, TooMany):
+                headers["Retry-After"] = str(error.seconds)
+        except Exception:  # noqa: BLE001 - whatever it is, the client gets its answer
+            self.metrics.errors.inc()
+            _log.exception("unexpected error")
+            status, media = 500, "application/json"
+            content = _failure("unexpected error; the webhook's log has its traceback")
+        self.metrics.previews.labels(status).inc()
+        if status not in (200, 400):  # the rest of a body may still be on its way
+            headers["Connection"] = "close"
+        response = Response(content, status, {**_HEADERS, **headers}, media)
+        await response(scope, receive, send)
+        write("preview", {"status": status, **told, "milliseconds": round((perf_counter() - started) * 1000, 3)})
+
+    async def _answer(self, request: Request, told: dict[str, object]) -> tuple[str, bytes]:
+        """The media type and the content. What the log may know of the request is `told`: nothing of a manifest."""
+        self._check_host(request)
+        media = chosen(request.headers.get("accept", "*/*"))
+        user = await self._user(request)
+        told["user"] = user.username
+        namespace = _namespace(request)
+        body = await self.bodies.read(request.scope, request.receive)
+        documents = await self.worker.run(read, body, SERVED)
+        told["documents"] = len(documents)
+        places = [document.namespace(namespace) for document in documents]
+        await self.access.check(
+            user, {place for place, document in zip(places, documents, strict=True) if makes_pods(document)}
+        )
+        outcomes = await self._outcomes(documents, places)
+        return media, await self.worker.run(_content, media, body, outcomes)
+
+    async def _user(self, request: Request) -> User:
+        client = request.client.host if request.client else ""
+        given = request.headers.get(TOKEN_HEADER)
+        authorization = f"Bearer {given}" if given else request.headers.get("authorization")
+        user = await self.access.user(authorization, client)
+        self.rate.take(client if isinstance(self.access, Anyone) else user.username)
+        return user
+
+    async def _outcomes(self, documents: Sequence[Document], namespaces: Sequence[str]) -> list[Outcome]:
+        outcomes = list[Outcome]()
+        try:
+            async with asyncio.timeout(_DECIDING_SECONDS):
+                for document, namespace in zip(documents, namespaces, strict=True):
+                    decide = partial(preview, document, namespace, self.settings)
+                    outcomes.append(await settle(decide, self.live))
+                    check_models(outcomes, SERVED)
+                    await asyncio.sleep(0)  # pods first
+        except TimeoutError:
+            raise Unavailable("S3 does not answer in time; try again, or preview a part of the manifest") from None
+        return outcomes
+
+    def _check_host(self, request: Request) -> None:
+        """Where anyone is let in, no page of elsewhere shall be: a name that leads here is how it would get in."""
+        host = request.headers.get("host", "").rpartition(":")
+        name = host[0] if host[2].isdecimal() else request.headers.get("host", "")
+        if self.settings.preview.auth == "none" and not self.settings.preview.force and not is_loopback(name):
+            raise NotAllowed("ask as localhost or 127.0.0.1: previews are open to this machine alone")
+
+
+def _content(media: str, body: bytes, outcomes: Sequence[Outcome]) -> bytes:
+    return FORMATS[media](body, answer(body, outcomes, SERVED))
+
+
+def chosen(accept: str) -> str:
+    """The media type of FORMATS that an Accept header likes most. Raises NotAcceptable."""
+    weights = dict[str, float]()
+    for entry in accept.split(","):
+        media, *parameters = (part.strip().lower() for part in entry.split(";"))
+        weights[_OTHER_NAMES.get(media, media)] = _weight(parameters)
+    ranges = {media: (media, f"{media.partition('/')[0]}/*", "*/*") for media in FORMATS}
+    liked = {media: next((weights[each] for each in names if each in weights), 0.0) for media, names in ranges.items()}
+    best = max(liked, key=lambda media: liked[media])
+    if not liked[best]:
+        raise NotAcceptable(f"there is {', '.join(FORMATS)}")
+    return best
+
+
+def _weight(parameters: Sequence[str]) -> float:
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return float(parameter.removeprefix("q="))
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def _namespace(request: Request) -> str:
+    given = request.query_params.get("namespace", "default")
+    try:
+        return label(given)
+    except ValueError:
+        raise BadRequest("namespace: a DNS label, such as default") from None
+
+
+def _failure(error: str) -> bytes:
+    return msgspec.json.encode({"error": error})
