@@ -3,31 +3,35 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from webhook import __version__
-from webhook.commands import catalog, certs, iam_policy, publish, pull, serve
+from webhook.commands import catalog, certs, iam_policy, preview, publish, pull, serve
 from webhook.errors import InjectorError, InvalidInput, InvalidSettings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit status is 0, 2 for bad input, 1 for what can't be done."""
+    """Run the command; the exit status is 0, 2 for bad input, 1 for what can't be done, or what the command says."""
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        status: int | None = options.run(options)
     except InjectorError as error:
         print(f"model-injector: {error}", file=sys.stderr)  # noqa: T201 - a command talks to who runs it
         return 2 if isinstance(error, InvalidSettings | InvalidInput) else 1
     except KeyboardInterrupt:
         return 130
-    return 0
+    return status or 0
 
 
 def _parser() -> argparse.ArgumentParser:
+    is_plugin = Path(sys.argv[0]).name.startswith("kubectl-")
     parser = argparse.ArgumentParser(
-        prog="model-injector", description="Puts model files into annotated pods.", allow_abbrev=False
+        prog="kubectl model-injector" if is_plugin else "model-injector",
+        description="Puts model files into annotated pods.",
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (serve, publish, catalog, pull, iam_policy, certs):
+    for command in (serve, preview, publish, catalog, pull, iam_policy, certs):
         command.add(commands)
     return parser

@@ -20,6 +20,51 @@ _SERVICE_LINK: Final = re.compile(r"MODEL_INJECTOR_(\w+_)?(SERVICE_HOST|SERVICE_
 """What Kubernetes itself puts into a container's environment where a Service's name begins with ours."""
 
 
+CHART_ONLY: Final = frozenset(
+    {
+        "affinity",
+        "annotations",
+        "autoscaling",
+        "certificates",
+        "commonLabels",
+        "dashboard",
+        "dnsPolicy",
+        "enabled",
+        "env",
+        "fullnameOverride",
+        "global",
+        "guard",
+        "hostNetwork",
+        "image",
+        "imagePullSecrets",
+        "nameOverride",
+        "networkPolicy",
+        "nodeSelector",
+        "podAnnotations",
+        "podDisruptionBudget",
+        "podLabels",
+        "podSecurityContext",
+        "priorityClassName",
+        "prometheusRule",
+        "replicaCount",
+        "resources",
+        "securityContext",
+        "server",
+        "service",
+        "serviceAccount",
+        "serviceMonitor",
+        "strategy",
+        "test",
+        "tolerations",
+        "topologySpreadConstraints",
+        "volumeMounts",
+        "volumes",
+        "webhook",
+    }
+)
+"""Keys of the chart's values that say nothing of what happens to pods."""
+
+
 class Setting(NamedTuple):
     """One setting: `path` as in the file (`fetch.numWorkers`), `variable` as in the environment."""
 
@@ -44,12 +89,17 @@ def _declared(defaults: BaseModel, path: str, variable: str) -> Iterator[Setting
             yield here
 
 
-def load(file: Path | None = None, server: Mapping[str, object] | None = None) -> Settings:
+def load(
+    file: Path | None = None, server: Mapping[str, object] | None = None, *, may_be_values: bool = False
+) -> Settings:
     """Settings from a YAML file, where one is given, and the environment. Raises InvalidSettings, in one line.
 
-    `server` wins over both: fields of the group of that name, as a command's options give them.
+    `server` wins over both: fields of the group of that name, as a command's options give them. The file may be the
+    chart's values where only what happens to pods is of interest.
     """
     document = _read(file) if file else {}
+    if may_be_values:  # in which the chart takes what is empty for the default, too
+        document = {key: value for key, value in document.items() if key not in CHART_ONLY and value not in ("", None)}
     _check_environment()
     try:
         settings = Settings(**_by_field_name(document, Settings))

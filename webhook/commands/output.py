@@ -14,6 +14,11 @@ def say(text: str) -> None:
     print(text)  # noqa: T201 - a command talks to who runs it
 
 
+def say_raw(text: str) -> None:
+    """Text as it is."""
+    sys.stdout.write(text)
+
+
 def complain(warnings: Iterable[str]) -> None:
     """Warnings, on standard error."""
     for warning in warnings:

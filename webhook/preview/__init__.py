@@ -1,6 +1,7 @@
 """What the cluster would do with a manifest, without asking it: the same `inject` and `pin`, on what someone wrote.
 
-`read` makes documents of a text, `preview` decides on each, and `answer` and `manifests` show what comes of it. The middle one needs the catalog; the others need time and memory in proportion to the text, and nothing else.
+`read` makes documents of a text, `preview` decides on each, `answer` and `manifests` show what comes of it. Deciding
+needs the catalog; all else needs time and memory in proportion to the text, and nothing more.
 """
 
 from webhook.preview.answer import Answer, PodPreview, Preview, answer, manifests

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import binascii
 import hashlib
-import ipaddress
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,14 +13,16 @@ from time import monotonic
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from certs import Api, Body, ClusterError
 from webhook.errors import Busy, NotAllowed, NotAuthenticated, Unavailable
+from webhook.preview.access import AUDIENCE, is_loopback
 from webhook.server.limits import Rate
 from webhook.settings import Settings
 
-AUDIENCE: Final = "model-injector"
-"""Of tokens that are good for nothing else. The API server's own are taken as well: they are what kubeconfigs have."""
 _REMEMBERED_SECONDS: Final = 10
 _MOST_REMEMBERED: Final = 1000
 _THREADS: Final = 4
@@ -139,14 +141,19 @@ def access_for(settings: Settings) -> Access:
     return Anyone() if settings.preview.auth == "none" else Cluster()
 
 
-def is_loopback(host: str) -> bool:
-    """Whether an address, or a name of one, is this machine's alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+def local_only(app: ASGIApp) -> ASGIApp:
+    """The application, for who asks for it as this machine: a name of elsewhere that leads here is how a page of
+    elsewhere would get in (DNS rebinding)."""
+
+    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+        host = Headers(scope=scope).get("host", "")
+        if is_loopback(re.sub(r":\d+$", "", host)):
+            await app(scope, receive, send)
+        else:
+            content = msgspec.json.encode({"error": "ask for localhost or 127.0.0.1: this is for this machine alone"})
+            await Response(content, 403, media_type="application/json")(scope, receive, send)
+
+    return checked
 
 
 def _review_token(token: str, api: Api) -> User | None:

@@ -45,6 +45,12 @@ class LiveCatalog(Protocol):
     async def look_up(self, places: Sequence[Place], seconds: float) -> None:
         """Look at these versions, for so long at most. Afterwards the catalog has an answer, be it that S3 has none."""
 
+    async def keep(self, seconds: float) -> None:
+        """Read all there is this often, until cancelled."""
+
+    def close(self) -> None:
+        """Begin nothing any more."""
+
 
 async def settle(decide: Callable[[Catalog], T], live: LiveCatalog) -> T:
     """Decide from memory. Where that does not tell yet, look at S3 first, and decide again."""
@@ -64,6 +70,12 @@ class StaticCatalog:
         self.catalog = catalog
 
     async def look_up(self, places: Sequence[Place], seconds: float) -> None:
+        """Nothing to do."""
+
+    async def keep(self, seconds: float) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
         """Nothing to do."""
 
 

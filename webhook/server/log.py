@@ -52,16 +52,17 @@ _output: Final = _Output()
 
 def write(message: str, fields: Mapping[str, Any]) -> None:
     """Log at the level `info`, without logging's machinery: it would take as long as the decision that it tells of."""
-    _output.write(_line(datetime.now(UTC), "info", message, fields) + "\n")
+    if logging.root.isEnabledFor(logging.INFO):
+        _output.write(_line(datetime.now(UTC), "info", message, fields) + "\n")
 
 
 def _line(time: datetime, level: str, message: str, fields: Mapping[str, Any]) -> str:
     return msgspec.json.encode({"time": time, "level": level, "message": message, **fields}).decode()
 
 
-def configure() -> None:
-    """Send everything that is logged, uvicorn's lines included, to standard output as JSON."""
+def configure(level: int = logging.INFO) -> None:
+    """Send what is logged from this level on, uvicorn's lines included, to standard output as JSON."""
     handler = logging.StreamHandler(_output)
     handler.setFormatter(JsonFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from webhook.errors import BadRequest, NotAcceptable, NotAllowed, NotAuthenticated, TooMany, Unavailable
+from webhook.errors import BadRequest, NotAcceptable, NotAuthenticated, TooMany, Unavailable
 from webhook.preview import (
     SERVED,
     Answer,
@@ -29,7 +29,8 @@ from webhook.preview import (
     preview,
     read,
 )
-from webhook.server.access import Access, Anyone, User, is_loopback
+from webhook.preview.access import TOKEN_HEADER
+from webhook.server.access import Access, Anyone, User
 from webhook.server.body import Bodies, ClientGone
 from webhook.server.catalog import LiveCatalog, settle
 from webhook.server.limits import Rate
@@ -39,8 +40,6 @@ from webhook.server.worker import Worker
 from webhook.settings import Settings
 from webhook.values import label
 
-TOKEN_HEADER: Final = "X-Model-Injector-Token"  # noqa: S105 - a name
-"""Where a token stands, too: the API server's own proxy takes `Authorization` for itself."""
 _DECIDING_SECONDS: Final = 15
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _log = logging.getLogger(__name__)
@@ -102,7 +101,6 @@ class Preview:
 
     async def _answer(self, request: Request, told: dict[str, object]) -> tuple[str, bytes]:
         """The media type and the content. What the log may know of the request is `told`: nothing of a manifest."""
-        self._check_host(request)
         media = chosen(request.headers.get("accept", "*/*"))
         user = await self._user(request)
         told["user"] = user.username
@@ -137,13 +135,6 @@ class Preview:
         except TimeoutError:
             raise Unavailable("S3 does not answer in time; try again, or preview a part of the manifest") from None
         return outcomes
-
-    def _check_host(self, request: Request) -> None:
-        """Where anyone is let in, no page of elsewhere shall be: a name that leads here is how it would get in."""
-        host = request.headers.get("host", "").rpartition(":")
-        name = host[0] if host[2].isdecimal() else request.headers.get("host", "")
-        if self.settings.preview.auth == "none" and not self.settings.preview.force and not is_loopback(name):
-            raise NotAllowed("ask as localhost or 127.0.0.1: previews are open to this machine alone")
 
 
 def _content(media: str, body: bytes, outcomes: Sequence[Outcome]) -> bytes:

@@ -21,7 +21,8 @@ from webhook import __version__
 from webhook.catalog.exact import ExactCatalog
 from webhook.catalog.s3 import S3Catalog
 from webhook.errors import InvalidSettings
-from webhook.server.access import access_for, is_loopback
+from webhook.preview.access import is_loopback
+from webhook.server.access import access_for, local_only
 from webhook.server.catalog import CatalogKeeper, LiveCatalog, StaticCatalog
 from webhook.server.log import FIELDS
 from webhook.server.metrics import Metrics
@@ -45,8 +46,8 @@ def serve(settings: Settings) -> None:
     _check_exposure(settings)
     keeper = Keeper(certificate_source(settings), "".join(settings.certificates.hosts[:1]), Metrics(), Health())
     with (
-        _listen(settings.server.host, settings.server.port) as admission,
-        _listen(settings.server.host, settings.server.ops_port) as ops,
+        listen(settings.server.host, settings.server.port) as admission,
+        listen(settings.server.host, settings.server.ops_port) as ops,
     ):
         uvloop.run(_serve(settings, keeper, admission, ops))
     if settings.catalog.mode == "s3":
@@ -76,14 +77,19 @@ def admission_app(settings: Settings, metrics: Metrics, live: LiveCatalog) -> AS
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        routes=[Route("/mutate", mutate, methods=["POST"]), Route("/preview", preview, methods=["POST"])],
+        routes=[
+            Route("/mutate", mutate, methods=["POST"]),
+            Route("/preview", preview, methods=["POST"]),
+        ],
     )
+
+    others = app if settings.preview.auth == "kubernetes" or settings.preview.force else local_only(app)
 
     async def short_way(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/mutate" and scope["method"] == "POST":
             await mutate(scope, receive, send)
         else:
-            await app(scope, receive, send)
+            await others(scope, receive, send)
 
     return short_way
 
@@ -92,18 +98,13 @@ async def _serve(
     settings: Settings, keeper: Keeper, admission_socket: socket.socket, ops_socket: socket.socket
 ) -> None:
     metrics, health = keeper.metrics, keeper.health
-    catalog_keeper = None
-    if settings.catalog.mode == "s3":
-        catalog = S3Catalog(settings, seconds=_S3_SECONDS, attempts=2)
-        catalog_keeper = CatalogKeeper(catalog, metrics, health, required=settings.catalog.required)
-    live = catalog_keeper or StaticCatalog(ExactCatalog(settings))
+    live = live_catalog(settings, metrics, health)
     admission = server(admission_app(settings, metrics, live), keeper.context)
     ops = server(operations(health, metrics))
     stop, hurry = _signals()
     async with asyncio.TaskGroup() as tasks:
         watches = [tasks.create_task(keeper.keep(settings.server.tls_poll))]
-        if catalog_keeper:
-            watches.append(tasks.create_task(catalog_keeper.keep(settings.catalog.refresh_seconds)))
+        watches.append(tasks.create_task(live.keep(settings.catalog.refresh_seconds)))
         tasks.create_task(admission.serve([admission_socket]))
         ops_task = tasks.create_task(ops.serve([ops_socket]))
         while not (admission.started and ops.started and (keeper.has_looked or stop.is_set())):
@@ -119,9 +120,16 @@ async def _serve(
             watch.cancel()
         ops.should_exit = True
         await ops_task
-    if catalog_keeper:
-        catalog_keeper.close()
+    live.close()
     _log.info("stopped")
+
+
+def live_catalog(settings: Settings, metrics: Metrics, health: Health) -> LiveCatalog:
+    """The catalog that the settings ask for, not read yet."""
+    if settings.catalog.mode == "none":
+        return StaticCatalog(ExactCatalog(settings))
+    catalog = S3Catalog(settings, seconds=_S3_SECONDS, attempts=2)
+    return CatalogKeeper(catalog, metrics, health, required=settings.catalog.required)
 
 
 def calm_garbage_collection() -> None:
@@ -176,7 +184,8 @@ def server(app: ASGIApp, context: ssl.SSLContext | None = None) -> uvicorn.Serve
     return _Server(config)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; of IPv4 and IPv6 where no host is named. Raises InvalidSettings."""
     dual_stack = not host and socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if dual_stack or ":" in host else socket.AF_INET
     try:

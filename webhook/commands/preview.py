@@ -1,0 +1,192 @@
+"""`model-injector preview`: what the cluster would do with a manifest, decided here or asked of a webhook."""
+
+import argparse
+import logging
+import os
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from webhook.catalog import Unread
+from webhook.catalog.exact import ExactCatalog
+from webhook.commands import remote
+from webhook.commands.options import Commands, add_config
+from webhook.commands.output import say, say_json, say_raw
+from webhook.configuration import load
+from webhook.errors import BadRequest, CatalogError, InvalidInput, InvalidSettings
+from webhook.preview import LOCAL, Answer, Document, Outcome, Preview, answer, manifests, preview, read
+from webhook.settings import Settings
+
+if TYPE_CHECKING:
+    from webhook.catalog.s3 import S3Catalog
+
+_COLOURS: Final = {"+++": "1", "---": "1", "@@": "36", "+": "32", "-": "31"}
+"""Of a diff's lines, by how they begin: SGR parameters."""
+
+
+def add(commands: Commands) -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "preview",
+        help="what the cluster would do with a manifest",
+        description="What the cluster would do with a manifest. The exit status is 0 where its pods are admitted, 1 "
+        "where one is refused, and 2 where that can't be told.",
+        allow_abbrev=False,
+    )
+    add_config(parser)
+    parser.add_argument(
+        "-f",
+        "--filename",
+        action="append",
+        metavar="FILE",
+        help="a manifest, YAML or JSON, of one or more documents; - is standard input; may be given several times",
+    )
+    parser.add_argument(
+        "-o", "--output", choices=("diff", "patch", "yaml", "json"), default="diff", help="default: diff"
+    )
+    parser.add_argument("-n", "--namespace", default="default", help="of documents that name none; default: default")
+    remote.add_options(parser)
+    parser.add_argument("--web", action="store_true", help="open the page instead, on this machine alone")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what was asked for, and say whether all is admitted. Raises InvalidInput and InvalidSettings."""
+    if options.web:
+        _open_page(options)
+        return 0
+    body = _body(options.filename or [])
+    try:
+        found = _asked(options, body) if options.server is not None else _decided(options, body)
+        _say(options.output, body, found)
+    except BadRequest as error:
+        raise InvalidInput(str(error)) from error
+    for document in found.documents:
+        _remark(document)
+    if not any(document.patch or document.message for document in found.documents):
+        _tell("nothing to do: no pod asks for a model that it does not have")
+    return 0 if all(document.allowed for document in found.documents) else 1
+
+
+def _open_page(options: argparse.Namespace) -> None:
+    """Serve the page here, and show it, until interrupted."""
+    import webbrowser  # noqa: PLC0415
+
+    from webhook.server import local, log  # noqa: PLC0415 - half a second that a preview need not wait for
+
+    def opened(url: str) -> None:
+        say(f"{url} until Ctrl-C")
+        webbrowser.open(url)
+
+    log.configure(logging.WARNING)
+    if options.server is not None:
+        local.relay_page(remote.server(options).request, opened)
+    else:
+        local.serve_page(_settings(options), opened)
+
+
+def _body(files: list[str]) -> bytes:
+    if not files:
+        raise InvalidInput("nothing to preview: give -f FILE, or -f - for standard input")
+    parts = []
+    for file in files:
+        try:
+            parts.append(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
+        except OSError as error:
+            raise InvalidInput(f"{file}: {error.strerror}") from error
+    return parts[0] if len(parts) == 1 else b"\n---\n".join(part.removeprefix(b"\xef\xbb\xbf") for part in parts)
+
+
+def _asked(options: argparse.Namespace, body: bytes) -> Answer:
+    read(body, LOCAL)  # what is no manifest need not travel
+    content = remote.preview(remote.server(options), body, options.namespace)
+    try:
+        return msgspec.json.decode(content, type=Answer)
+    except msgspec.MsgspecError as error:
+        raise InvalidInput(f"the server's answer is no preview: {error}") from error
+
+
+def _decided(options: argparse.Namespace, body: bytes) -> Answer:
+    settings, documents = _settings(options), read(body, LOCAL)
+    if settings.catalog.mode == "none":
+        catalog = ExactCatalog(settings)
+        outcomes = [preview(each, each.namespace(options.namespace), settings, catalog) for each in documents]
+    else:
+        outcomes = _decided_with_s3(documents, options.namespace, settings)
+    return answer(body, outcomes, LOCAL)
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    try:
+        return load(options.config, may_be_values=True)
+    except InvalidSettings as error:
+        if options.config:
+            raise
+        hint = "give --config FILE, the installation's settings or its chart's values, or ask it with --server"
+        raise InvalidSettings(f"{error}; {hint}") from error
+
+
+def _decided_with_s3(documents: list[Document], namespace: str, settings: Settings) -> list[Outcome]:
+    """As a webhook that has just started: where S3 does not answer, exact versions are taken at their word."""
+    from webhook.catalog.s3 import S3Catalog  # noqa: PLC0415 - half a second that exact versions need not wait for
+
+    with closing(S3Catalog(settings)) as catalog:
+        for source in catalog.sources:
+            try:
+                catalog.take(source, catalog.read(source))
+            except CatalogError as error:
+                catalog.fail(source, str(error))
+        return [_settle(each, each.namespace(namespace), settings, catalog) for each in documents]
+
+
+def _settle(document: Document, namespace: str, settings: Settings, catalog: "S3Catalog") -> Outcome:
+    while True:
+        try:
+            return preview(document, namespace, settings, catalog)
+        except Unread as unread:
+            for place in unread.places:
+                catalog.remember(place, catalog.look(place))
+
+
+def _say(output: str, body: bytes, found: Answer) -> None:
+    if output == "json":
+        say_json(found)
+    elif output == "yaml":
+        say_raw(manifests(body, found, LOCAL))
+    elif output == "diff":
+        say_raw(_coloured(found.diff) if _is_colourful() else found.diff)
+    elif len(found.documents) == 1:
+        say_json(found.documents[0].patch)
+    else:
+        named = ("apiVersion", "kind", "name", "namespace", "patch")
+        whole = msgspec.to_builtins(found)["documents"]
+        say_json([{name: document[name] for name in named} for document in whole])
+
+
+def _is_colourful() -> bool:
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def _coloured(diff: str) -> str:
+    lines = []
+    for line in diff.splitlines(keepends=True):
+        colour = next((colour for start, colour in _COLOURS.items() if line.startswith(start)), None)
+        text = line.rstrip("\n")
+        lines.append(f"\033[{colour}m{text}\033[m\n" if colour else line)
+    return "".join(lines)
+
+
+def _remark(document: Preview) -> None:
+    """What a person should know of a document, on standard error: refusals and warnings."""
+    name = "/".join(filter(None, (document.kind, document.namespace, document.name)))
+    remarks = [f"refused: {document.message}"] if document.message else []
+    remarks += [f"warning: {warning}" for warning in document.warnings]
+    for remark in remarks:
+        _tell(f"{name}: {remark}")
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201
