@@ -86,6 +86,7 @@ CASES: dict[str, JSON] = {
         },
         "catalog": {"mode": "s3", "refreshSeconds": "1m", "preflight": "enforce", "requiredTag": "published=true"},
         "rules": [{"namespaces": ["team-*"], "models": ["my-org/*"], "allow": False, "message": "ask us"}],
+        "preview": {"auth": "none", "force": True},
         "server": {"drain": 30},
         "certificates": {"caLifetime": "720h", "leafLifetime": "24h", "overlap": 120},
     },

@@ -29,7 +29,7 @@ def test_there_is_this_and_nothing_else(default: Rendered) -> None:
 
 
 def test_the_webhook_may_do_this_and_nothing_else(default: Rendered) -> None:
-    """By name, each: not one object more than its own two."""
+    """Objects by name, each: not one more than its own two. Reviews have no name, and change nothing."""
     bindings = [default.one("ClusterRoleBinding"), default.one("RoleBinding")]
     assert [each["subjects"] for each in bindings] == [[ME], [ME]]
     assert [(each["roleRef"]["kind"], each["roleRef"]["name"]) for each in bindings] == [
@@ -42,7 +42,9 @@ def test_the_webhook_may_do_this_and_nothing_else(default: Rendered) -> None:
             "resources": ["mutatingwebhookconfigurations"],
             "resourceNames": [NAME],
             "verbs": ["get", "patch"],
-        }
+        },
+        {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
+        {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
     ]
     assert default.one("Role")["metadata"]["namespace"] == NAMESPACE
     assert default.one("Role")["rules"] == [

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.chart.cases import CASES, EVERYTHING
-from tests.chart.conftest import JSON, Rendered, render
+from tests.chart.conftest import JSON, Rendered, RenderError, render
 from webhook.settings import Settings
 
 
@@ -72,10 +72,19 @@ def test_where_cel_is_off_a_label_selects() -> None:
 def test_only_who_writes_may_write(values: str, verbs: list[str]) -> None:
     case = {"certificates": {"mode": values, "provided": {"secretName": "x"}}}
     rendered = render(case)
-    (rule,) = rendered.one("ClusterRole")["rules"]
-    assert rule["verbs"] == verbs
+    assert rendered.one("ClusterRole")["rules"][0]["verbs"] == verbs
     roles = [each for (kind, _), each in rendered.items() if kind == "Role" and "hook" not in str(each["metadata"])]
     assert bool(roles) == (values == "auto")
+
+
+def test_who_asks_nobody_may_ask_nobody() -> None:
+    rendered = render({"preview": {"auth": "none", "force": True}})
+    assert len(rendered.one("ClusterRole")["rules"]) == 1
+
+
+def test_previews_for_anyone_have_to_be_meant() -> None:
+    with pytest.raises(RenderError, match=r"preview\.auth is none: anyone in the cluster could ask"):
+        render({"preview": {"auth": "none"}})
 
 
 def test_cert_manager_issues_for_the_service_and_injects_its_bundle() -> None:

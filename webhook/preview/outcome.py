@@ -74,14 +74,24 @@ def preview(document: Document, namespace: str, settings: Settings, catalog: Cat
 
     Raises BadRequest where it is not what its kind has to be, and Unread where the catalog has to look at S3 first.
     """
+    try:
+        return _preview(document, namespace, settings, catalog)
+    except BodyTooLarge:
+        raise
+    except BadRequest as error:
+        raise BadRequest(f"{' '.join(filter(None, (document.kind, document.name)))}: {error}") from error
+
+
+def _preview(document: Document, namespace: str, settings: Settings, catalog: Catalog) -> Outcome:
+    for template in templates(document):
+        _check_annotations(template)
     request = _request(document)
     if request and not (request.creates_a_pod or request.changes_a_workload):
         return Outcome(namespace, Injection("skipped", "NotForUs"), ())
     change = request.decode_workload() if request and request.changes_a_workload else _change(document)
     stored = pin(change, namespace, settings, catalog) if change else Injection("skipped", "NoPods")
-    patched = msgspec.structs.replace(document, value=apply(document.value, stored.operations))
-    found = templates(patched)
-    pods = tuple(PodOutcome(each, inject(_decode(each, document), namespace, settings, catalog)) for each in found)
+    found = templates(msgspec.structs.replace(document, value=apply(document.value, stored.operations)))
+    pods = tuple(PodOutcome(each, inject(_decode(each), namespace, settings, catalog)) for each in found)
     return Outcome(namespace, stored, pods, () if change else _misplaced(document, found, settings))
 
 
@@ -102,13 +112,19 @@ def apply(value: dict[str, Any], patch: Iterable[Operation]) -> dict[str, Any]:
     return changed
 
 
-def _decode(template: Template, document: Document) -> pod.Pod:
-    try:
-        return pod.decode(msgspec.json.encode(template.pod))
-    except BadRequest as error:
-        raise BadRequest(
-            f"{document.kind} {document.name}{f', {template.path}' if template.path else ''}: {error}"
-        ) from error
+def _decode(template: Template) -> pod.Pod:
+    return pod.decode(msgspec.json.encode(template.pod))
+
+
+def _check_annotations(template: Template) -> None:
+    """Name an annotation whose value was written without quotes: people do, and a decoder's path does not name it."""
+    metadata = template.pod.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    for name, value in annotations.items() if isinstance(annotations, dict) else ():
+        if not isinstance(value, str):
+            raise BadRequest(
+                f"{template.path}: the annotation {name} is no text: write it in quotes".removeprefix(": ")
+            )
 
 
 def _request(document: Document) -> review.AdmissionRequest | None:

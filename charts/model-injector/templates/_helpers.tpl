@@ -54,8 +54,11 @@ app.kubernetes.io/component: webhook
 {{- if not (or .Values.bucket .Values.sources) }}
 {{- fail "no bucket is set: set `bucket`, or `sources`" }}
 {{- end }}
+{{- if and (eq (get (.Values.preview | default dict) "auth" | default "kubernetes") "none") (not (get (.Values.preview | default dict) "force")) }}
+{{- fail "preview.auth is none: anyone in the cluster could ask; set preview.force to true where that is meant" }}
+{{- end }}
 {{- $settings := dict }}
-{{- range $name := list "bucket" "prefix" "layout" "region" "endpointUrl" "anonymous" "requesterPays" "sources" "annotationPrefix" "defaults" "fetch" "catalog" "rules" "server" }}
+{{- range $name := list "bucket" "prefix" "layout" "region" "endpointUrl" "anonymous" "requesterPays" "sources" "annotationPrefix" "defaults" "fetch" "catalog" "rules" "preview" "server" }}
 {{- with index $.Values $name }}{{ $_ := set $settings $name . }}{{ end }}
 {{- end }}
 {{- if eq (int .Values.server.port) (int .Values.server.opsPort) }}

@@ -1,0 +1,24 @@
+"""Previews of a text, decided on as a webhook would."""
+
+from webhook.catalog import Catalog
+from webhook.catalog.exact import ExactCatalog
+from webhook.preview import SERVED, Answer, Preview, answer, preview, read
+from webhook.settings import Settings
+
+SETTINGS = Settings(bucket="my-ml-bucket", prefix="model-artifacts")
+
+
+def previewed(text: str, settings: Settings = SETTINGS, catalog: Catalog | None = None) -> Answer:
+    """The answer for a manifest whose documents are in the namespace `apps` where they name none."""
+    body = text.encode()
+    found = [
+        preview(each, each.namespace("apps"), settings, catalog or ExactCatalog(settings))
+        for each in read(body, SERVED)
+    ]
+    return answer(body, found, SERVED)
+
+
+def only(text: str, settings: Settings = SETTINGS, catalog: Catalog | None = None) -> Preview:
+    """The preview of the one document of a manifest."""
+    (found,) = previewed(text, settings, catalog).documents
+    return found

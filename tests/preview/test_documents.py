@@ -1,0 +1,132 @@
+"""From a manifest's text to its documents, within bounds."""
+
+import time
+
+import pytest
+
+from webhook.errors import BadRequest, BodyTooLarge
+from webhook.preview import SERVED, read
+
+POD = "apiVersion: v1\nkind: Pod\n"
+
+
+def values(text: str) -> dict[str, object]:
+    (document,) = read((POD + text).encode(), SERVED)
+    return {key: value for key, value in document.value.items() if key not in ("apiVersion", "kind")}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("2026-11-01", "2026-11-01"),
+        ("22:22", "22:22"),
+        ("1:30.5", "1:30.5"),
+        ("0644", 420),
+        ("0x1f", 31),
+        ("1_000", 1000),
+        ("yes", True),
+        ("Off", False),
+        ("~", None),
+        ("", None),
+        ("1.10", 1.1),
+        ('"1.10"', "1.10"),
+        ("!!str 1.10", "1.10"),
+        ("=", "="),
+        ("|\n  a\n  b", "a\nb\n"),
+    ],
+)
+def test_a_scalar_is_what_kubectl_takes_it_for(text: str, value: object) -> None:
+    assert values(f"a: {text}\n") == {"a": value}
+
+
+def test_a_key_is_text_whatever_it_looks_like() -> None:
+    assert values("1: a\nyes: b\n") == {"1": "a", "yes": "b"}
+
+
+def test_documents_that_are_empty_count_for_nothing() -> None:
+    assert [document.source for document in read(f"---\n# nothing\n---\n{POD}---\n---\n{POD}".encode(), SERVED)] == [
+        1,
+        3,
+    ]
+
+
+def test_a_list_is_its_items_and_a_review_its_object() -> None:
+    body = (
+        '{"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "v1", "kind": "Pod"}, {"apiVersion": "apps/v1",'
+        ' "kind": "DeploymentList", "items": [{"apiVersion": "apps/v1", "kind": "Deployment"}]}, {"kind":'
+        ' "AdmissionReview", "request": {"namespace": "x", "object": {"apiVersion": "v1", "kind": "Pod"}}}]}'
+    )
+    found = read(body.encode(), SERVED)
+    assert [(each.kind, each.path) for each in found] == [
+        ("Pod", "/items/0"),
+        ("Deployment", "/items/1/items/0"),
+        ("Pod", "/items/2/request/object"),
+    ]
+    assert [each.namespace("y") for each in found] == ["y", "y", "x"]
+
+
+BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        (b"", "the manifest is empty"),
+        (b"# only a comment\n", "the manifest is empty"),
+        (b"[1]", "document 1 is no object"),
+        (b"just text", "document 1 is no object"),
+        (b"kind: Pod", "document 1: apiVersion or kind is missing"),
+        (f"{POD}---\nkind: 1\napiVersion: v1".encode(), "document 2: apiVersion or kind is missing"),
+        (BOMB.encode(), r"line 2: the alias \*a is not expanded here; write it out"),
+        (f"{POD}x: &a 1\ny:\n  <<: {{z: 1}}".encode(), "line 5: the merge key << is not expanded"),
+        (b"a:\n\tb: 1", "not YAML: line 2: found"),
+        (b"a: b: c", "not YAML: line 1: mapping values are not allowed"),
+        (b"a: [", "not YAML: line 2"),
+        (b"\xff\xfe\x00\x01", "the manifest is not UTF-8 text: byte 0"),
+        (b"\x7fELF\x00", "the manifest is not text: line 1 has the control character"),
+        (b"a: 1\na: 2", "line 2: the key 'a' stands there twice"),
+        (b"? [a]\n: b", "line 1: a key is text"),
+        (b"a: !!binary aGk=", "line 1: binary 'aGk=' is nothing that JSON has"),
+        (
+            b"a: !!python/object/apply:os.system [id]",
+            "line 1: tag:yaml.org,2002:python/object/apply:os.system is nothing",
+        ),
+        (b"a: .inf", "line 1: float '.inf' is nothing that JSON has"),
+        (b"a: !!set {b}", "line 1: tag:yaml.org,2002:set is nothing"),
+        (b"[" * 100_000, "line 1: nested deeper than 64 levels"),
+        (b'{"a":' * 5000 + b"1" + b"}" * 5000, "nested deeper than 64 levels"),
+        (b"kind: AdmissionReview\nrequest: {}", "document 1: an AdmissionReview of nothing"),
+        (b'{"kind": "List", "items": [1]}', r"document 1: items\[0\] is no object"),
+    ],
+)
+def test_what_is_no_manifest_is_told_so(body: bytes, complaint: str) -> None:
+    with pytest.raises(BadRequest, match=complaint) as error:
+        read(body, SERVED)
+    assert error.value.status == 400
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(f"{POD}---\n".encode() * 1000, id="1,000 documents"),
+        pytest.param(
+            b'{"kind": "List", "items": [' + b'{"apiVersion": "v1", "kind": "Pod"},' * 600 + b"]}", id="items"
+        ),
+        pytest.param(f"{POD}x: [{'1,' * 60_000}]".encode(), id="nodes"),
+        pytest.param(b'{"a": [' + b"1," * 60_000 + b"1]}", id="nodes of JSON"),
+        pytest.param(POD.encode() + b"#" * SERVED.size, id="bytes"),
+    ],
+)
+def test_what_is_too_much_is_told_so(body: bytes) -> None:
+    with pytest.raises(BodyTooLarge) as error:
+        read(body, SERVED)
+    assert error.value.status == 413
+
+
+def test_nothing_is_built_of_what_must_not_be() -> None:
+    """A billion laughs would take gigabytes; here they take no more time than their own few bytes."""
+    laughs = "\n".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]" for n in range(1, 30))
+    started = time.process_time()
+    with pytest.raises(BadRequest, match="alias"):
+        read(f"{POD}l0: &l0 lol\n{laughs}".encode(), SERVED)
+    assert time.process_time() - started < 1

@@ -1,0 +1,228 @@
+"""What a preview tells of a document."""
+
+import jsonpatch
+import msgspec
+import pytest
+
+from tests.preview.previews import only, previewed
+from tests.support.known import Known, known_settings
+from webhook.errors import BadRequest
+from webhook.preview import SERVED, makes_pods, manifests, read
+
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata:
+  name: my-pod
+  annotations:
+    model-injector.io/model: my-model   # the one of the guide
+    model-injector.io/version: {version}
+spec:
+  containers:
+    # ours
+    - name: app
+      image: 'app:1'
+"""
+DEPLOYMENT = """\
+# who owns this: team ml
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: my-app, namespace: ml}
+spec:
+  template:
+    metadata:
+      annotations:
+        model-injector.io/model: my-model
+        model-injector.io/version: "VERSION"
+    spec:
+      containers:
+      - name: app   # the application
+        image: app:1
+"""
+
+
+def test_a_pod_is_as_the_cluster_would_have_it() -> None:
+    found = only(POD.format(version="1.2.3"))
+    assert (found.kind, found.name, found.namespace) == ("Pod", "my-pod", "apps")
+    assert (found.allowed, found.decision, found.reason, found.message) == (True, "injected", "Injected", "")
+    (model,) = found.models
+    assert model.uri == "s3://my-ml-bucket/model-artifacts/my-model-1.2.3"
+    assert found.manifest["spec"]["initContainers"][0]["name"] == "fetch-my-model"
+    assert found.pods == ()
+
+
+def test_a_refusal_is_told_in_a_word_and_in_words() -> None:
+    found = only(POD.format(version="^1.2"))
+    assert (found.allowed, found.decision, found.reason) == (False, "refused", "UnknownModel")
+    assert "needs a catalog" in found.message
+    assert found.patch == ()
+    assert found.diff == ""
+
+
+def test_a_workload_shows_its_pins_and_what_happens_to_its_pods() -> None:
+    settings = known_settings()
+    catalog = Known(settings, {"my-model": ("1.2.3",)}, {"my-model": {"champion": "1.2.3"}})
+    found = only(DEPLOYMENT.replace("VERSION", "@champion"), settings, catalog)
+    paths = [operation["path"] for operation in found.patch]
+    assert paths[0] == "/spec/template/metadata/annotations/model-injector.io~1pinned"
+    assert "/spec/template/spec/initContainers" in paths
+    (model,) = found.models
+    assert (model.asked, model.version, model.files, model.bytes) == ("@champion", "1.2.3", 2, 1000)
+    (pod,) = found.pods
+    assert pod.path == "/spec/template"
+    assert pod.manifest["metadata"]["generateName"] == "my-app-"
+    assert pod.manifest["spec"] == found.manifest["spec"]["template"]["spec"]
+
+
+def test_the_refusal_of_a_workloads_pods_is_told_once() -> None:
+    found = only(DEPLOYMENT.replace("VERSION", "^1"))
+    assert not found.allowed
+    assert "needs a catalog" in found.message
+    assert found.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [
+        ("apps/v1 Deployment", " itself: write it to spec.template.metadata.annotations"),
+        ("argoproj.io/v1 Rollout", " itself: write it to spec.template.metadata.annotations"),
+    ],
+)
+def test_an_annotation_that_stands_in_the_wrong_place_is_told_where_to_stand(kind: str, hint: str) -> None:
+    version, name = kind.split()
+    found = only(
+        f"apiVersion: {version}\nkind: {name}\nmetadata: {{annotations: {{model-injector.io/model: a}}}}\n"
+        "spec: {template: {spec: {containers: [{name: a}]}}}"
+    )
+    assert found.warnings == (f"model-injector.io/model does nothing on a {name}{hint}",)
+    assert (found.decision, found.patch) == ("skipped", ())
+
+
+def test_an_annotation_on_what_makes_no_pods_is_told_so() -> None:
+    found = only("apiVersion: v1\nkind: Service\nmetadata: {annotations: {model-injector.io/model: a}}")
+    assert found.warnings == ("model-injector.io/model does nothing on a Service, which makes no pods",)
+    assert found.reason == "NoPods"
+
+
+def test_the_diff_keeps_comments_order_quotes_and_the_authors_indentation() -> None:
+    lines = only(POD.format(version="1.2.3")).diff.splitlines()
+    assert lines[:2] == ["--- a/Pod/apps/my-pod", "+++ b/Pod/apps/my-pod"]
+    assert {line[0] for line in lines[2:]} == {"@", " ", "+"}, "nothing but additions"
+    assert "     # ours" in lines
+    assert "       image: 'app:1'" in lines
+    assert "+        - name: model-artifacts" in lines
+    lines = only(DEPLOYMENT.replace("VERSION", "1.2.3")).diff.splitlines()
+    assert "       - name: app   # the application" in lines
+    assert "+        - name: model-artifacts" in lines
+
+
+def test_the_diff_shows_the_constant_script_in_a_line() -> None:
+    diff = only(POD.format(version="1.2.3")).diff
+    assert "fetch.sh: " in diff
+    assert len(diff) < 4000
+
+
+@pytest.mark.parametrize("text", [POD.format(version="1.2.3"), DEPLOYMENT.replace("VERSION", "1.2.3")])
+def test_the_patch_of_the_document_makes_its_manifest(text: str) -> None:
+    found = only(text)
+    (document,) = read(text.encode(), SERVED)
+    assert jsonpatch.apply_patch(document.value, msgspec.to_builtins(found.patch)) == found.manifest
+
+
+def test_the_manifests_are_the_authors_text_with_what_is_added() -> None:
+    pod, service = POD.format(version="1.2.3"), "# untouched\napiVersion: v1\nkind:   Service\n"
+    text = f"{service}---\n{pod}---\n{pod.replace('1.2.3', '^1')}"
+    written = manifests(text.encode(), previewed(text), SERVED)
+    first, second, third = written.split("---\n")
+    assert first == service
+    assert "model-injector.io/model: my-model   # the one of the guide" in second
+    assert third.startswith("# refused: model my-model: version '^1' needs a catalog")
+    documents = read(written.encode(), SERVED)
+    assert documents[1].value == previewed(text).documents[1].manifest
+
+
+def test_a_manifest_that_was_patched_needs_no_more() -> None:
+    text = DEPLOYMENT.replace("VERSION", "1.2.3")
+    again = only(manifests(text.encode(), previewed(text), SERVED))
+    assert (again.decision, again.patch) == ("unchanged", ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        (
+            '{"apiVersion": "v1", "kind": "Pod", "metadata": {"annotations": {"model-injector.io/model": "a",'
+            ' "model-injector.io/version": "1.2.3"}}, "spec": {"containers": [{"name": "a"}]}}'
+        ),
+        (
+            "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {annotations: "
+            "{model-injector.io/model: a, model-injector.io/version: 1.2.3}}, spec: {containers: [{name: a}]}}"
+        ),
+    ],
+)
+def test_json_and_flow_style_are_shown_as_lines_too(text: str) -> None:
+    lines = only(text).diff.splitlines()
+    assert "   containers:" in lines
+    assert "+  initContainers:" in lines
+
+
+def test_a_review_is_decided_on_as_it_was_asked() -> None:
+    review = {
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": "1",
+            "kind": {"group": "", "version": "v1", "kind": "Pod"},
+            "operation": "CREATE",
+            "namespace": "kube-system",
+            "object": read(POD.format(version="1.2.3").encode(), SERVED)[0].value,
+        },
+    }
+    found = only(msgspec.json.encode(review).decode())
+    assert (found.kind, found.namespace, found.reason) == ("Pod", "kube-system", "ProtectedNamespace")
+    review["request"]["operation"] = "UPDATE"  # type: ignore[index]
+    assert only(msgspec.json.encode(review).decode()).reason == "NotForUs"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (
+            POD.format(version="1.10"),
+            "Pod my-pod: the annotation model-injector.io/version is no text: write it in quotes",
+        ),
+        (
+            DEPLOYMENT.replace('"VERSION"', "1"),
+            "Deployment my-app: /spec/template: the annotation model-injector.io/version",
+        ),
+        (
+            POD.format(version="1.2.3") + "      command: [1]",
+            r"Pod my-pod: not a Pod: .*containers\[0\].command",
+        ),
+        ("apiVersion: v1\nkind: Pod", "Pod: not a Pod: Object missing required field `spec`"),
+        ("apiVersion: v1\nkind: Pod\nmetadata: text", "Pod: not a Pod: .*metadata"),
+    ],
+)
+def test_a_wrong_type_is_named_with_its_object_and_its_place(text: str, complaint: str) -> None:
+    with pytest.raises(BadRequest, match=complaint):
+        only(text)
+
+
+def test_only_what_makes_pods_needs_a_right() -> None:
+    texts = {
+        POD.format(version="1"): True,
+        DEPLOYMENT: True,
+        "apiVersion: apps/v1\nkind: Deployment": True,
+        "apiVersion: v1\nkind: Service": False,
+    }
+    assert {text: makes_pods(read(text.encode(), SERVED)[0]) for text in texts} == texts
+
+
+def test_rules_come_before_anything_that_the_catalog_knows() -> None:
+    rules = ({"namespaces": ("apps",), "models": ("my-model",), "allow": False},)
+    settings = known_settings(rules=rules)
+    catalog = Known(settings, {"my-model": ("1.2.3",)})
+    there, missing = (only(POD.format(version=f'"{version}"'), settings, catalog) for version in ("1.2.3", "9.9.9"))
+    assert there.reason == missing.reason == "Forbidden"
+    assert there.message == missing.message
+    assert there.models == missing.models == ()

@@ -1,0 +1,91 @@
+"""The pods that an object makes, found by their shape."""
+
+from typing import Any
+
+import pytest
+
+from webhook.errors import BodyTooLarge
+from webhook.preview import Document
+from webhook.preview.templates import templates
+
+SPEC = {"containers": [{"name": "app"}]}
+TEMPLATE = {"metadata": {"annotations": {"a": "b"}}, "spec": SPEC}
+
+
+def document(kind: str, spec: Any, version: str = "example.com/v1", **metadata: Any) -> Document:
+    return Document({"apiVersion": version, "kind": kind, "metadata": {"name": "x", **metadata}, "spec": spec}, 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "paths"),
+    [
+        ("Rollout", {"template": TEMPLATE}, ["/spec/template"]),
+        ("CronJob", {"jobTemplate": {"spec": {"template": TEMPLATE}}}, ["/spec/jobTemplate/spec/template"]),
+        (
+            "LeaderWorkerSet",
+            {"leaderWorkerTemplate": {"leaderTemplate": TEMPLATE, "workerTemplate": TEMPLATE, "size": 4}},
+            ["/spec/leaderWorkerTemplate/leaderTemplate", "/spec/leaderWorkerTemplate/workerTemplate"],
+        ),
+        (
+            "RayCluster",
+            {"headGroupSpec": {"template": TEMPLATE}, "workerGroupSpecs": [{"template": TEMPLATE}] * 2},
+            ["/spec/headGroupSpec/template", *(f"/spec/workerGroupSpecs/{index}/template" for index in (0, 1))],
+        ),
+        (
+            "JobSet",
+            {"replicatedJobs": [{"template": {"spec": {"template": TEMPLATE}}}]},
+            ["/spec/replicatedJobs/0/template/spec/template"],
+        ),
+        ("PyTorchJob", {"replicas": {"a/b": {"template": TEMPLATE}}}, ["/spec/replicas/a~1b/template"]),
+        ("ServingRuntime", {"annotations": {"a": "b"}, **SPEC}, ["/spec"]),
+        ("Rollout", {"workloadRef": {"name": "y"}}, []),
+        ("CustomResourceDefinition", {"properties": {"containers": {"type": "array"}}}, []),
+        ("Service", {"containers": ["a"]}, []),
+        ("Service", None, []),
+    ],
+)
+def test_templates_are_found_where_they_stand(kind: str, spec: Any, paths: list[str]) -> None:
+    found = templates(document(kind, spec))
+    assert [each.path for each in found] == paths
+    for each in found:
+        assert each.pod["metadata"] == {"annotations": {"a": "b"}, "generateName": "x-"}
+        assert each.pod["spec"] == SPEC
+
+
+def test_what_happens_to_a_pod_happens_to_its_template() -> None:
+    (found,) = templates(document("Rollout", {"template": TEMPLATE}))
+    assert found.in_object(({"op": "add", "path": "/spec/volumes", "value": []},)) == (
+        {"op": "add", "path": "/spec/template/spec/volumes", "value": []},
+    )
+
+
+def test_a_spec_that_stands_in_anothers_has_its_annotations_beside_it() -> None:
+    (found,) = templates(document("ServingRuntime", {"annotations": {"a": "b"}, **SPEC}))
+    assert found.in_object_at("/metadata/annotations/c") == "/spec/annotations/c"
+    assert found.in_object_at("/spec/volumes") == "/spec/volumes"
+
+
+def inference_service(predictor: Any, **annotations: str) -> Document:
+    return document("InferenceService", {"predictor": predictor}, "serving.kserve.io/v1beta1", annotations=annotations)
+
+
+def test_an_inference_service_hands_its_annotations_down() -> None:
+    (found,) = templates(inference_service(SPEC, a="b"))
+    assert found.pod["metadata"]["annotations"] == {"a": "b"}
+    assert found.in_object_at("/metadata/annotations/c") == "/metadata/annotations/c"
+    (found,) = templates(inference_service({"annotations": {"a": "own"}, **SPEC}, a="b", d="e"))
+    assert found.pod["metadata"]["annotations"] == {"a": "own", "d": "e"}
+    assert found.in_object_at("/metadata/annotations/c") == "/spec/predictor/annotations/c"
+
+
+def test_the_model_of_an_inference_service_is_the_container_that_kserve_makes_of_it() -> None:
+    model = {"modelFormat": {"name": "onnx"}, "env": [{"name": "A", "value": "1"}]}
+    (found,) = templates(inference_service({"model": model}, a="b"))
+    assert [each["name"] for each in found.pod["spec"]["containers"]] == ["kserve-container"]
+    assert found.in_object_at("/spec/containers/0/env/0") == "/spec/predictor/model/env/0"
+    assert found.in_object_at("/spec/volumes") == "/spec/predictor/volumes"
+
+
+def test_there_is_an_end_to_templates() -> None:
+    with pytest.raises(BodyTooLarge, match="RayCluster x has more than 64 pod templates"):
+        templates(document("RayCluster", {"groups": [{"template": TEMPLATE}] * 65}))
