@@ -1,13 +1,15 @@
-"""As much of an API server as certificates need: objects by path, resourceVersion, three kinds of patch, a clock.
+"""As much of an API server as certificates and previews need: objects by path, resourceVersion, three kinds of patch, a
+clock, TokenReview, SubjectAccessReview, and the proxy to a Service.
 
 `kubernetes.client` talks to it over HTTP. It agrees with the real one where a test here asks: a stale resourceVersion
-is a 409, server-side apply creates, a null in a merge patch removes, and webhooks are merged by name.
+is a 409, server-side apply creates, a null in a merge patch removes, and webhooks are merged by name; a token is good
+for its own audiences alone, and the proxy keeps `Authorization` to itself.
 """
 
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -15,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import yaml
 
 JSON = dict[str, Any]
@@ -30,6 +33,12 @@ class ApiServer:
     answer: int | None = None
     """A status that every request gets, until this is None again."""
     objects: dict[str, JSON] = field(default_factory=dict)
+    users: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """By token: the user's name, and the audience that the token is for, empty for the API server's own."""
+    rights: set[tuple[str, str]] = field(default_factory=set)
+    """Users, and the namespaces in which they may create pods."""
+    services: dict[str, str] = field(default_factory=dict)
+    """By the path of a Service's proxy: where it leads."""
     requests: list[tuple[str, str]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     _version: int = 0
@@ -65,6 +74,19 @@ class ApiServer:
             return 409, {}
         by_name = kind == "application/strategic-merge-patch+json"
         return 200, self._store(path, _merge(found, {**patch, "metadata": metadata}, by_name=by_name))
+
+    def review(self, kind: str, spec: JSON) -> JSON:
+        """The status of a TokenReview or a SubjectAccessReview."""
+        if kind == "TokenReview":
+            name, audience = self.users.get(spec["token"], ("", ""))
+            asked = spec.get("audiences") or [""]
+            if not name or audience not in asked:
+                return {"authenticated": False, "error": "invalid bearer token"}
+            groups = ["system:authenticated"]
+            return {"authenticated": True, "audiences": [audience], "user": {"username": name, "groups": groups}}
+        attributes = spec["resourceAttributes"]
+        assert (attributes["verb"], attributes["resource"], attributes.get("group", "")) == ("create", "pods", "")
+        return {"allowed": (spec["user"], attributes["namespace"]) in self.rights}
 
     def _store(self, path: str, content: JSON) -> JSON:
         self._version += 1
@@ -110,25 +132,44 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PATCH(self) -> None:
         self._respond()
 
+    def do_POST(self) -> None:
+        self._respond()
+
     def _respond(self) -> None:
         api, path = self.server.api, self.path.partition("?")[0]
         body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+        proxy = next((proxy for proxy in api.services if path.startswith(f"{proxy}/")), None)
+        if proxy:
+            self._pass_on(api.services[proxy] + self.path.removeprefix(proxy), body)
+            return
         with api.lock:
             api.requests.append((self.command, path))
             content: JSON = {}
             if api.answer:
                 status = api.answer
+            elif self.command == "POST":
+                review = json.loads(body)
+                status, content = 201, {**review, "status": api.review(review["kind"], review["spec"])}
             elif self.command == "PATCH":
                 status, content = api.patch(path, self.headers["Content-Type"], yaml.safe_load(body))
             else:
                 content = api.objects.get(path, {})
                 status = 200 if content else 404
-        encoded = json.dumps(content).encode()
+        self._answer(status, {"Content-Type": "application/json"}, json.dumps(content).encode())
+
+    def _pass_on(self, url: str, body: bytes) -> None:
+        """As the real proxy: over TLS that nobody verifies, without the header that was for the API server."""
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in ("authorization", "host")}
+        found = httpx.request(self.command, url, content=body, headers=headers, verify=False, trust_env=False)  # noqa: S501
+        kept = {name: value for name, value in found.headers.items() if name not in ("content-length", "connection")}
+        self._answer(found.status_code, kept, found.content)
+
+    def _answer(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(encoded)))
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(encoded)
+        self.wfile.write(content)
 
 
 @contextmanager
