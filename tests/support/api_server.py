@@ -147,13 +147,13 @@ class _Handler(BaseHTTPRequestHandler):
             content: JSON = {}
             if api.answer:
                 status = api.answer
-            elif self.command == "POST":
+            elif self.command == "POST" and path.endswith("reviews"):
                 review = json.loads(body)
                 status, content = 201, {**review, "status": api.review(review["kind"], review["spec"])}
             elif self.command == "PATCH":
                 status, content = api.patch(path, self.headers["Content-Type"], yaml.safe_load(body))
             else:
-                content = api.objects.get(path, {})
+                content = api.objects.get(path, {}) if self.command == "GET" else {}
                 status = 200 if content else 404
         self._answer(status, {"Content-Type": "application/json"}, json.dumps(content).encode())
 

@@ -4,6 +4,9 @@ from html import escape
 from typing import Any, Final
 
 import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from webhook import __version__
 from webhook.preview import SERVED, Answer
@@ -132,6 +135,20 @@ def openapi(settings: Settings) -> dict[str, Any]:
             },
         },
     }
+
+
+def docs_routes(settings: Settings) -> list[Route]:
+    """/openapi.json and /docs."""
+    document = openapi(settings)
+    encoded, page = msgspec.json.encode(document), docs_page(document)
+
+    async def as_json(_: Request) -> Response:
+        return Response(encoded, media_type="application/json")
+
+    async def as_page(_: Request) -> Response:
+        return Response(page, media_type="text/html")
+
+    return [Route("/openapi.json", as_json), Route("/docs", as_page)]
 
 
 def docs_page(document: dict[str, Any]) -> str:

@@ -27,7 +27,9 @@ from webhook.server.catalog import CatalogKeeper, LiveCatalog, StaticCatalog
 from webhook.server.log import FIELDS
 from webhook.server.metrics import Metrics
 from webhook.server.mutate import Mutate
+from webhook.server.openapi import docs_routes
 from webhook.server.ops import Health, operations
+from webhook.server.page import page_routes
 from webhook.server.preview import Preview
 from webhook.server.protocol import BoundedProtocol
 from webhook.server.tls import Keeper, certificate_source
@@ -80,6 +82,8 @@ def admission_app(settings: Settings, metrics: Metrics, live: LiveCatalog) -> AS
         routes=[
             Route("/mutate", mutate, methods=["POST"]),
             Route("/preview", preview, methods=["POST"]),
+            *page_routes(settings),
+            *docs_routes(settings),
         ],
     )
 
