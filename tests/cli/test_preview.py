@@ -66,9 +66,8 @@ def test_a_pipe_gets_a_plain_diff_and_standard_error_the_remarks(config: str) ->
     )
     assert done.stdout.startswith("--- a/Pod/default/my-pod\n+++ b/Pod/default/my-pod\n")
     assert "\033" not in done.stdout
-    assert done.stderr == (
-        "Pod/default/my-pod: warning: unknown annotation model-injector.io/modle; did you mean model-injector.io/model?\n"
-    )
+    unknown = "unknown annotation model-injector.io/modle; did you mean model-injector.io/model?"
+    assert done.stderr == f"Pod/default/my-pod: warning: {unknown}\n"
 
 
 def test_a_refusal_is_on_standard_error_and_changes_nothing(config: str) -> None:

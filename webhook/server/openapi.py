@@ -4,6 +4,7 @@ from html import escape
 from typing import Any, Final
 
 import msgspec
+import yaml
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -13,31 +14,16 @@ from webhook.preview import SERVED, Answer
 from webhook.preview.access import AUDIENCE, TOKEN_HEADER
 from webhook.settings import Settings
 
-_MANIFEST: Final = """\
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: my-inference-app
-  namespace: apps
-spec:
-  selector:
-    matchLabels: {app: my-inference-app}
-  template:
-    metadata:
-      labels: {app: my-inference-app}
-      annotations:
-        PREFIX/model: my-model
-        PREFIX/version: 1.2.3
-    spec:
-      containers:
-        - name: app
-          image: registry.example.com/my-inference-app:3.5.0
-"""
-_POD: Final = {
-    "apiVersion": "v1",
-    "kind": "Pod",
-    "metadata": {"name": "my-pod", "annotations": {"PREFIX/model": "my-model", "PREFIX/version": "1.2.3"}},
-    "spec": {"containers": [{"name": "app", "image": "registry.example.com/my-inference-app:3.5.0"}]},
+_CONTAINER: Final = {"name": "app", "image": "registry.example.com/my-inference-app:3.5.0"}
+_MANIFEST: Final = {
+    "type": "object",
+    "description": "An object of Kubernetes: anything that `kubectl apply` takes, a List, or an AdmissionReview.",
+    "required": ["apiVersion", "kind"],
+    "properties": {
+        "apiVersion": {"type": "string", "minLength": 1},
+        "kind": {"type": "string", "minLength": 1},
+        "metadata": {"type": "object"},
+    },
 }
 _DIFF: Final = """\
 --- a/Pod/default/my-pod
@@ -50,6 +36,7 @@ _DIFF: Final = """\
 +        - name: model-artifacts
 +          mountPath: /model-artifacts
 """
+_ASKED: Final = {"model": "my-model", "version": "1.2.3"}
 _FAILURES: Final = {
     400: "The body is no manifest; the message names the line.",
     401: "No token, or one that the cluster does not know.",
@@ -67,8 +54,25 @@ _FAILURES: Final = {
 def openapi(settings: Settings) -> dict[str, Any]:
     """The document, with examples of this installation's annotations."""
     (answer,), schemas = msgspec.json.schema_components([Answer], ref_template="#/components/schemas/{name}")
-    manifest = _MANIFEST.replace("PREFIX", settings.annotation_prefix)
-    pod = msgspec.json.decode(msgspec.json.encode(_POD).replace(b"PREFIX", settings.annotation_prefix.encode()))
+    annotations = {f"{settings.annotation_prefix}/{name}": text for name, text in _ASKED.items()}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "my-pod", "annotations": annotations},
+        "spec": {"containers": [_CONTAINER]},
+    }
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "my-inference-app", "namespace": "apps"},
+        "spec": {
+            "selector": {"matchLabels": {"app": "my-inference-app"}},
+            "template": {
+                "metadata": {"labels": {"app": "my-inference-app"}, "annotations": annotations},
+                "spec": {"containers": [_CONTAINER]},
+            },
+        },
+    }
     failure = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
     is_open = settings.preview.auth == "none"
     operation = {
@@ -92,8 +96,8 @@ def openapi(settings: Settings) -> dict[str, Any]:
             "required": True,
             "description": "The manifest. Its content tells whether it is YAML or JSON, whatever the media type says.",
             "content": {
-                "application/yaml": {"schema": {"type": "string"}, "example": manifest},
-                "application/json": {"schema": {"type": "object"}, "example": pod},
+                "application/yaml": {"schema": _reference("Manifest"), "example": deployment},
+                "application/json": {"schema": _reference("Manifest"), "example": pod},
             },
         },
         "responses": {
@@ -101,10 +105,7 @@ def openapi(settings: Settings) -> dict[str, Any]:
                 "description": "A preview of each document, in the format that Accept asks for.",
                 "content": {
                     "application/json": {"schema": answer},
-                    "application/yaml": {
-                        "schema": {"type": "string"},
-                        "example": f"# warning: unknown annotation {settings.annotation_prefix}/modle\n{manifest}",
-                    },
+                    "application/yaml": {"schema": _reference("Manifest"), "example": deployment},
                     "text/plain": {"schema": {"type": "string"}, "example": _DIFF},
                 },
             },
@@ -119,7 +120,7 @@ def openapi(settings: Settings) -> dict[str, Any]:
         "info": {"title": "model-injector", "version": __version__, "license": {"name": "Apache-2.0"}},
         "paths": {"/preview": {"post": operation}},
         "components": {
-            "schemas": schemas,
+            "schemas": {**schemas, "Manifest": _MANIFEST},
             "securitySchemes": {
                 "bearer": {
                     "type": "http",
@@ -135,6 +136,10 @@ def openapi(settings: Settings) -> dict[str, Any]:
             },
         },
     }
+
+
+def _reference(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
 
 
 def docs_routes(settings: Settings) -> list[Route]:
@@ -183,7 +188,10 @@ def _example(media: str, content: dict[str, Any]) -> str:
     if "example" not in content:
         return f"<h3>{escape(media)}</h3>"
     example = content["example"]
-    text = example if isinstance(example, str) else msgspec.json.format(msgspec.json.encode(example)).decode()
+    if media == "application/yaml":
+        text = yaml.safe_dump(example, sort_keys=False)
+    else:
+        text = example if isinstance(example, str) else msgspec.json.format(msgspec.json.encode(example)).decode()
     return f"<h3>{escape(media)}</h3><pre tabindex=0>{escape(text)}</pre>"
 
 
