@@ -29,7 +29,7 @@ def test_a_yaml_example_is_yaml(page: Path) -> None:
         assert list(yaml.safe_load_all(example))
 
 
-@pytest.mark.parametrize("path", ["/mutate", "/healthz", "/readyz", "/metrics"])
+@pytest.mark.parametrize("path", ["/mutate", "/preview", "/docs", "/openapi.json", "/healthz", "/readyz", "/metrics"])
 def test_every_endpoint_stands_in_the_readme(path: str) -> None:
     assert path in (ROOT / "README.md").read_text()
 
