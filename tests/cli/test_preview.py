@@ -1,13 +1,16 @@
 """`model-injector preview`: decided here, or asked of a webhook."""
 
+import base64
 import json
 import os
 import pty
 import re
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -15,6 +18,7 @@ import yaml
 
 from tests.cli.test_cli import run
 from tests.preview.test_preview import DEPLOYMENT, POD
+from tests.server.auto.cluster import until
 from tests.server.conftest import SETTINGS
 from tests.support.api_server import running_api_server
 from tests.support.webhook import Webhook, running_webhook
@@ -229,11 +233,18 @@ def test_a_server_that_cannot_be_asked_is_status_2(
 
 
 @pytest.mark.parametrize("where", ["here", "cluster"])
-def test_the_page_opens_on_loopback(webhook: Webhook, config: str, where: str) -> None:
+def test_the_page_opens_on_loopback_with_the_manifest(
+    webhook: Webhook, config: str, manifest: Path, tmp_path: Path, where: str
+) -> None:
     """With a configuration of one's own, or the cluster's through the kubeconfig."""
+    browser = tmp_path / "browser"
+    browser.write_text(
+        f'#!/bin/sh\nprintf %s "$1" >{tmp_path}/opened.part && mv {tmp_path}/opened.part {tmp_path}/opened\n'
+    )
+    browser.chmod(0o755)
     source = ("--config", config) if where == "here" else ("--server",)
-    command = [sys.executable, "-m", "webhook", "preview", "--web", *source]
-    env = {**os.environ, "KUBECONFIG": str(webhook.folder / "kubeconfig"), "BROWSER": "true"}
+    command = [sys.executable, "-m", "webhook", "preview", "--web", "-f", str(manifest), *source]
+    env = {**os.environ, "KUBECONFIG": str(webhook.folder / "kubeconfig"), "BROWSER": f"{browser} %s"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
         try:
             assert process.stdout
@@ -245,6 +256,10 @@ def test_the_page_opens_on_loopback(webhook: Webhook, config: str, where: str) -
             assert "default-src 'none'" in page.headers["content-security-policy"]
             answer = httpx.post(f"{url}preview", content=ADMITTED, trust_env=False, timeout=30)
             assert answer.json()["documents"][0]["decision"] == "injected"
+            until((tmp_path / "opened").exists)
+            fragment = parse_qs(urlsplit((tmp_path / "opened").read_text()).fragment)
+            packed = base64.urlsafe_b64decode(fragment["m"][0] + "==")
+            assert zlib.decompress(packed, wbits=-zlib.MAX_WBITS).decode() == ADMITTED
             rebound = httpx.get(url, headers={"host": "evil.example.com"}, trust_env=False)
             assert rebound.status_code == 403
         finally:

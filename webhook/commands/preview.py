@@ -1,12 +1,15 @@
 """`model-injector preview`: what the cluster would do with a manifest, decided here or asked of a webhook."""
 
 import argparse
+import base64
 import logging
 import os
 import sys
+import zlib
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -49,7 +52,11 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("-n", "--namespace", default="default", help="of documents that name none; default: default")
     remote.add_options(parser)
-    parser.add_argument("--web", action="store_true", help="open the page instead, on this machine alone")
+    parser.add_argument(
+        "--web",
+        action="store_true",
+        help="open the page instead, on this machine alone, with the manifest if there is one",
+    )
     parser.set_defaults(run=run)
 
 
@@ -77,15 +84,24 @@ def _open_page(options: argparse.Namespace) -> None:
 
     from webhook.server import local, log  # noqa: PLC0415 - half a second that a preview need not wait for
 
+    fragment = _fragment(_body(options.filename), options.namespace) if options.filename else ""
+
     def opened(url: str) -> None:
         say(f"{url} until Ctrl-C")
-        webbrowser.open(url)
+        webbrowser.open(url + fragment)
 
     log.configure(logging.WARNING)
     if options.server is not None:
         local.relay_page(remote.server(options).request, opened)
     else:
         local.serve_page(_settings(options), opened)
+
+
+def _fragment(body: bytes, namespace: str) -> str:
+    """What makes the page begin with a manifest, as in the links that it makes itself."""
+    deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    packed = base64.urlsafe_b64encode(deflate.compress(body) + deflate.flush()).decode().rstrip("=")
+    return f"#{urlencode({'m': packed, 'n': namespace})}"
 
 
 def _body(files: list[str]) -> bytes:

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import socket
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
@@ -18,7 +17,6 @@ from webhook.errors import BadRequest, InjectorError
 from webhook.preview import SERVED
 from webhook.server.access import Anyone, local_only
 from webhook.server.body import Bodies
-from webhook.server.catalog import LiveCatalog
 from webhook.server.metrics import Metrics
 from webhook.server.ops import Health
 from webhook.server.page import page_routes
@@ -47,11 +45,19 @@ _ANSWERED: Final = (
 
 def serve_page(settings: Settings, opened: Callable[[str], None]) -> None:
     """Serve the page until interrupted, deciding with these settings. `opened` is told its URL."""
-    metrics = Metrics()
-    live = live_catalog(settings, metrics, Health())
+    metrics, health = Metrics(), Health()
+    live = live_catalog(settings, metrics, health)
     preview = Preview(settings, live, metrics, Anyone())
     routes = [*page_routes(settings), Route("/preview", preview, methods=["POST"])]
-    uvloop.run(_serve(Starlette(routes=routes), opened, live, settings.catalog.refresh_seconds))
+
+    async def serve() -> None:
+        keeping = asyncio.create_task(live.keep(settings.catalog.refresh_seconds))
+        while health.catalog:  # what has not been read yet would be refused
+            await asyncio.sleep(0.05)
+        await _serve(Starlette(routes=routes), opened)
+        keeping.cancel()
+
+    uvloop.run(serve())
     live.close()
 
 
@@ -77,15 +83,7 @@ def relay_page(ask: Ask, opened: Callable[[str], None]) -> None:
     uvloop.run(_serve(app, opened))
 
 
-async def _serve(
-    app: ASGIApp, opened: Callable[[str], None], live: LiveCatalog | None = None, refresh_seconds: float = 0
-) -> None:
-    listening: socket.socket = listen(_HOST, 0)
-    running = server(local_only(app))
-    keeping = asyncio.create_task(live.keep(refresh_seconds)) if live else None
+async def _serve(app: ASGIApp, opened: Callable[[str], None]) -> None:
+    listening = listen(_HOST, 0)
     opened(f"http://{_HOST}:{listening.getsockname()[1]}/")
-    try:
-        await running.serve([listening])
-    finally:
-        if keeping:
-            keeping.cancel()
+    await server(local_only(app)).serve([listening])
