@@ -47,9 +47,9 @@ def serve() -> Iterator[str]:
     server.stop()
 
 
-def make_bucket(url: str) -> MotoBucket:
+def make_bucket(url: str, name: str = "") -> MotoBucket:
     """A new bucket."""
-    bucket = MotoBucket(url, f"models-{uuid4().hex}")
+    bucket = MotoBucket(url, name or f"models-{uuid4().hex}")
     s3_backends[DEFAULT_ACCOUNT_ID]["aws"].create_bucket(bucket.name, _REGION)
     return bucket
 
