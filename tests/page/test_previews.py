@@ -23,6 +23,35 @@ kind: Service
 metadata:
   name: my-inference-app
 """
+POD = """
+apiVersion: v1
+kind: Pod
+metadata:
+  name: my-pod
+  annotations: {model-injector.io/model: my-model, model-injector.io/version: 1;}
+spec:
+  containers: [{name: app, image: app}]
+"""
+_TEMPLATE = """template:
+      metadata:
+        annotations: {{model-injector.io/model: my-model, model-injector.io/version: {version}}}
+      spec:
+        containers: [{{name: ray, image: ray}}]
+"""
+RAY = f"""
+apiVersion: ray.io/v1
+kind: RayCluster
+metadata:
+  name: ray
+spec:
+  headGroupSpec:
+    {_TEMPLATE.format(version="1.2.3")}
+  workerGroupSpecs:
+  - groupName: one
+    {_TEMPLATE.format(version="1;")}
+  - groupName: two
+    {_TEMPLATE.format(version="1;")}
+"""
 HOSTILE = """
 apiVersion: v1
 kind: Pod
@@ -162,6 +191,33 @@ def test_annotations_in_the_wrong_place_are_shown_there_with_where_they_belong(v
     view = visit().open().choose("misplaced")
     expect(view.page.get_by_role("heading", name="Annotations on the object itself")).to_be_visible()
     expect(view.beside("model-injector.io/model")).to_contain_text("write it to spec.template.metadata.annotations")
+
+
+def test_each_template_of_an_object_has_its_own_remarks_and_its_own_picture(visit: Visiting) -> None:
+    view = visit().open().paste(RAY)
+    expect(view.status).to_have_text("RayCluster default/ray: refused.")
+    expect(view.page.locator("h4")).to_have_text(
+        [
+            "Annotations of /spec/headGroupSpec/template",
+            "Annotations of /spec/workerGroupSpecs/0/template",
+            "Annotations of /spec/workerGroupSpecs/1/template",
+            "Model",
+            "The pod of /spec/headGroupSpec/template",
+            "Changes",
+        ]
+    )
+    refusals = view.beside("model-injector.io/version")
+    expect(refusals).to_have_text([re.compile("'1;' is not allowed"), re.compile("'1;' is not allowed")])
+
+
+def test_a_pod_is_shown_as_what_it_is(visit: Visiting) -> None:
+    view = visit().open().paste(POD)
+    expect(view.status).to_have_text("Pod default/my-pod: refused.")
+    expect(view.page.get_by_role("heading", name="Annotations", level=4)).to_have_text("Annotations")
+    expect(view.beside("model-injector.io/version")).to_contain_text("'1;' is not allowed")
+    view.paste(POD.replace("1;", "1.2.3"))
+    expect(view.status).to_have_text("Pod default/my-pod: injected.")
+    expect(view.page.get_by_role("figure")).to_contain_text("Pod my-pod")
 
 
 def test_the_diff_is_shown_in_one_column_or_in_two(visit: Visiting) -> None:

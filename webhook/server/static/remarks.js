@@ -58,7 +58,7 @@ export function placed(remarks, places) {
     const order = [remark.at, ...places.keys()];
     const names = order.map((at) => subjects(remark.text, places[at].map(([name]) => name)));
     const found = names.findIndex((each) => each.length);
-    if (found < 0) {
+    if (found < 0 && !general.some(({ text }) => text === remark.text)) {
       general.push(remark);
     }
     for (const name of names[found] ?? []) {

@@ -74,39 +74,46 @@ function reason(each) {
 
 function section(each, index, names) {
   const heading = element("h3", { id: `document-${index + 1}`, tabindex: "-1" }, title(each));
-  const pods = each.pods.length || each.kind !== "Pod" ? each.pods : [{ ...each, path: "" }];
-  const whole = { path: null, manifest: each.manifest };
-  const places = (pods[0]?.path === "" && each.kind === "Pod" ? pods : [whole, ...pods]).map((place) => ({
-    ...place,
-    annotations: annotationsOf(place.manifest, names.prefix, names.written),
-  }));
-  const { general, beside } = placed(remarksOf(each, places), places.map((place) => place.annotations));
+  const isPod = each.kind === "Pod"; // then the document is what it makes
+  const pods = isPod ? [{ ...each, path: null, where: "Annotations" }] : each.pods.map((pod) => podOf(each, pod));
+  const { manifest, warnings } = each;
+  const whole = { manifest, warnings, where: "Annotations on the object itself", isWhole: true };
+  const places = isPod ? pods : [...pods, whole];
+  const given = places.map((place) => annotationsOf(place.manifest, names.prefix, names.written));
+  const { general, beside } = placed(remarksOf(places), given);
   return element(
     "article",
     { class: "card document", "aria-labelledby": heading.id },
     element("header", {}, heading, badge(each.decision), reason(each)),
     general.map(remark),
-    places.map((place, at) => annotations(place, beside[at], places.length > 2)),
+    places.map(({ where }, at) => annotations(where, given[at], beside[at])),
     each.models.length > 0 && [element("h4", {}, each.models.length > 1 ? "Models" : "Model"), models(each.models)],
-    each.decision !== "refused" && pods.map((pod) => pictured(pod, pods.length > 1)),
-    each.diff && changes(each, index),
+    pods.filter((pod) => pod.decision !== "refused").map(pictured),
+    each.diff && changes(each),
     raw("JSON Patch", each.patch),
-    pods.map((pod) => raw(podTitle(pod, pods.length > 1), pod.manifest)),
+    pods.map((pod) => raw(`Pod${named(pod)}, as it ${pod.decision === "refused" ? "is" : "will be"}`, pod.manifest)),
   );
 }
 
-/** Each remark once, refusals first, at the place that it comes from: what is said of pods the document says as well. */
-function remarksOf(each, places) {
-  const remarks = new Map();
-  const add = (text, kind, at) => text && !remarks.has(text) && remarks.set(text, { text, kind, at });
-  places.forEach(({ path, message, warnings }, at) => {
-    if (path !== null) {
-      add(message, "refusal", at);
-      warnings.forEach((text) => add(text, "warning", at));
-    }
+/** A pod of a workload; where there are several, they are told apart by their templates' paths. */
+function podOf({ pods }, pod) {
+  const path = pods.length > 1 ? pod.path : null;
+  return { ...pod, path, where: `Annotations ${path ? `of ${path}` : "of its pods"}` };
+}
+
+function named({ path }) {
+  return path ? ` of ${path}` : "";
+}
+
+/** What is said of each place, refusals first. The document repeats what is said of its pods; that is left out. */
+function remarksOf(places) {
+  const said = new Set();
+  const remarks = places.flatMap(({ isWhole, message, warnings }, at) => {
+    const fresh = isWhole ? warnings.filter((text) => !said.has(text)) : warnings;
+    warnings.forEach((text) => said.add(text));
+    return [message && { text: message, kind: "refusal", at }, ...fresh.map((text) => ({ text, kind: "warning", at }))];
   });
-  each.warnings.forEach((text) => add(text, "warning", 0));
-  return [...remarks.values()].sort((one, other) => (other.kind === "refusal") - (one.kind === "refusal"));
+  return remarks.filter(Boolean).sort((one, other) => (other.kind === "refusal") - (one.kind === "refusal"));
 }
 
 function remark({ text, kind }) {
@@ -114,12 +121,11 @@ function remark({ text, kind }) {
   return element("p", { class: `remark ${kind}` }, element("b", {}, word), " ", text);
 }
 
-function annotations(place, beside, isNamed) {
-  if (!place.annotations.length) {
+function annotations(where, given, beside) {
+  if (!given.length) {
     return null;
   }
-  const where = place.path === null ? "on the object itself" : isNamed ? `of ${place.path}` : "of its pods";
-  const rows = place.annotations.map(([name, value]) => [
+  const rows = given.map(([name, value]) => [
     element("dt", {}, helped(name)),
     element(
       "dd",
@@ -128,7 +134,7 @@ function annotations(place, beside, isNamed) {
       (beside.get(name) ?? []).map(remark),
     ),
   ]);
-  return [element("h4", {}, `Annotations ${where}`), element("dl", { class: "given" }, rows)];
+  return [element("h4", {}, where), element("dl", { class: "given" }, rows)];
 }
 
 /** An annotation's name, with a link to what the list tells of it. */
@@ -138,18 +144,13 @@ function helped(name) {
   return document.getElementById(id) ? element("a", { href: `#${id}` }, code) : code;
 }
 
-function podTitle({ path, decision }, isNamed) {
-  return `Pod${isNamed ? ` of ${path}` : ""}, as it ${decision === "refused" ? "is" : "will be"}`;
+function pictured(pod) {
+  return [element("h4", {}, `The pod${named(pod)}`), picture(readPod(pod.manifest, pod.patch))];
 }
 
-function pictured(pod, isNamed) {
-  return [element("h4", {}, isNamed ? `The pod of ${pod.path}` : "The pod"), picture(readPod(pod.manifest, pod.patch))];
-}
-
-function changes(each, index) {
+function changes(each) {
   const { form, box } = diffView(each.diff, `Changes of ${title(each)}`);
-  const heading = element("h4", { id: `changes-${index + 1}` }, "Changes");
-  return [element("div", { class: "between" }, heading, form), box];
+  return [element("div", { class: "between" }, element("h4", {}, "Changes"), form), box];
 }
 
 function raw(name, value) {
