@@ -48,7 +48,7 @@ def serve() -> Iterator[str]:
 
 
 def make_bucket(url: str, name: str = "") -> MotoBucket:
-    """A new bucket."""
+    """A new bucket, of that name where one is given."""
     bucket = MotoBucket(url, name or f"models-{uuid4().hex}")
     s3_backends[DEFAULT_ACCOUNT_ID]["aws"].create_bucket(bucket.name, _REGION)
     return bucket

@@ -1,0 +1,121 @@
+"""One manifest through /mutate, /preview and the command line, each in its own words, all in one form."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from jsonpointer import resolve_pointer
+
+from tests.support.reviews import apply, operations, review
+from webhook.cli import main
+from webhook.strategies.s3_init import SCRIPT
+
+JSON = Any
+NAMESPACE = "default"
+PINNED_KINDS = {"Deployment": "apps", "StatefulSet": "apps", "DaemonSet": "apps", "Job": "batch", "CronJob": "batch"}
+SHOWN = ("kind", "name", "namespace", "decision", "reason", "message", "warnings", "models", "patch", "pods")
+SHOWN_OF_PODS = ("path", "decision", "reason", "message", "warnings", "patch")
+_LONGEST_WARNING = 256
+
+
+@dataclass(frozen=True)
+class World:
+    """A running installation: its webhook and its settings file. `names` are placeholders by what they stand for."""
+
+    client: httpx.Client
+    config: Path
+    names: Mapping[str, str]
+
+    def plain(self, value: JSON) -> JSON:
+        """A result without what changes each time, or with each release."""
+        text = json.dumps(value)
+        for found, name in self.names.items():
+            text = text.replace(found, name)
+        return json.loads(text.replace(json.dumps(SCRIPT)[1:-1], "(fetch.sh)"))
+
+
+def previewed(world: World, body: bytes) -> JSON:
+    """What /preview answers."""
+    answer = world.client.post("/preview", params={"namespace": NAMESPACE}, content=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["documents"]
+
+
+def commanded(world: World, file: Path, capture: pytest.CaptureFixture[str]) -> tuple[int, JSON]:
+    """What the command prints, and its status."""
+    status = main(["preview", "-f", str(file), "-n", NAMESPACE, "--config", str(world.config), "-o", "json"])
+    return status, json.loads(capture.readouterr().out)["documents"]
+
+
+def shown(document: JSON) -> JSON:
+    """The part of a preview that stands in what is expected."""
+    pods = [{name: pod[name] for name in SHOWN_OF_PODS} for pod in document["pods"]]
+    return {**{name: document[name] for name in SHOWN}, "pods": pods}
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """What /mutate answers for one object."""
+
+    allowed: bool
+    message: str
+    warnings: list[str]
+    patch: list[JSON]
+
+
+def reviewed(world: World, asked: JSON) -> Reviewed:
+    """Send a review."""
+    answer = world.client.post("/mutate", json=asked)
+    assert answer.status_code == 200, answer.text
+    response = answer.json()["response"]
+    message = response.get("status", {}).get("message", "")
+    return Reviewed(response["allowed"], message, response.get("warnings", []), operations(answer.json()))
+
+
+def objects(body: bytes) -> Iterator[tuple[JSON, JSON]]:
+    """The objects of a manifest, each with the review that it came in, if it did."""
+    for document in yaml.safe_load_all(body):
+        if document is None:
+            continue
+        for each in document["items"] if document["kind"] == "List" else [document]:
+            if each["kind"] == "AdmissionReview":
+                yield each["request"]["object"], each
+            else:
+                yield each, None
+
+
+def stored(world: World, document: JSON, namespace: str) -> tuple[JSON, Reviewed]:
+    """What the API server stores of an object, and what it was told: workloads are sent to the webhook, too."""
+    group = PINNED_KINDS.get(document["kind"])
+    if group is None or document["apiVersion"] != f"{group}/v1":
+        return document, Reviewed(allowed=True, message="", warnings=[], patch=[])
+    kind = {"group": group, "version": "v1", "kind": document["kind"]}
+    answer = reviewed(world, review(document, namespace, kind=kind))
+    return apply(document, answer.patch), answer
+
+
+def pod_at(document: JSON, path: str) -> JSON:
+    """The pod that a controller makes of what stands at a path: a template, or a pod's spec with its annotations."""
+    found = resolve_pointer(document, path)
+    if not path:
+        return found
+    if "spec" in found:
+        metadata, spec = found.get("metadata", {}), found["spec"]
+    else:
+        metadata = {"annotations": found.get("annotations", {})}
+        spec = {name: value for name, value in found.items() if name not in ("annotations", "labels")}
+        if document["kind"] == "InferenceService":
+            metadata["annotations"] = {**document["metadata"].get("annotations", {}), **metadata["annotations"]}
+        if "containers" not in spec:
+            spec["containers"] = [{**spec["model"], "name": "kserve-container"}]
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def clipped(warnings: list[str]) -> list[str]:
+    """Warnings as an API server passes them on."""
+    return [each if len(each) <= _LONGEST_WARNING else f"{each[: _LONGEST_WARNING - 1]}…" for each in warnings]

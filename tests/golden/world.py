@@ -1,0 +1,87 @@
+"""What golden manifests are decided with: a few installations by name, and the models that their buckets have.
+
+Everything is the same each time: sizes, digests, the date of a manifest. Only ports change, and placeholders stand for
+them in what is expected.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from tests.support import moto_s3
+from tests.support.moto_s3 import MotoBucket
+from webhook.catalog.manifest import File, Manifest, sums
+
+BUCKET: Final = "golden-models"
+PREFIX: Final = "model-artifacts"
+ENDPOINT: Final = "http://s3.example.com"
+"""Stands for the S3 server's address."""
+DENIED: Final = "http://denied.example.com"
+"""Stands for that of one which lists names, and denies a look at one version."""
+
+_PLAIN: Final = {"bucket": "my-ml-bucket", "prefix": PREFIX}
+SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "plain": _PLAIN,
+    "defaults": {
+        **_PLAIN,
+        "annotationPrefix": "models.example.com",
+        "defaults": {"version": "1.0.0", "mountPath": "/models", "serviceAccount": "model-reader", "verify": "sha256"},
+    },
+    "sources": {
+        **_PLAIN,
+        "sources": {"research": {"bucket": "research", "layout": "{model}/{version}", "region": "eu-west-1"}},
+    },
+    "rules": {
+        **_PLAIN,
+        "rules": [
+            {"namespaces": ["team-a"], "models": ["team-a/*"]},
+            {"models": ["team-a/*"], "allow": False, "message": "ask team A in #team-a"},
+        ],
+    },
+    "catalog": {
+        "bucket": BUCKET,
+        "prefix": PREFIX,
+        "region": "us-east-1",
+        "endpointUrl": ENDPOINT,
+        "sources": {"private": {"bucket": BUCKET, "prefix": PREFIX, "region": "us-east-1", "endpointUrl": DENIED}},
+        "catalog": {"mode": "s3", "preflight": "enforce"},
+    },
+    "warn": {
+        "bucket": BUCKET,
+        "prefix": PREFIX,
+        "region": "us-east-1",
+        "endpointUrl": ENDPOINT,
+        "catalog": {"mode": "s3", "preflight": "warn"},
+    },
+}
+"""Settings by the name that a manifest's first line asks for: `# settings: catalog`."""
+
+
+def publish_all(url: str) -> None:
+    """Fill the bucket of an S3 server of moto's."""
+    bucket = moto_s3.make_bucket(url, BUCKET)
+    for version in ("1.0.0", "1.2.3", "1.3.0", "2.0.0"):
+        _publish(bucket, "my-model", version, 1000)
+    _publish(bucket, "my-org/llama", "3.1.0", 5_000_000)
+    _publish(bucket, "encoder", "2.0.0", 2_000)
+    bucket.put(f"{PREFIX}/.aliases/my-model.json", b'{"champion": "1.2.3"}')
+    bucket.put(f"{PREFIX}/copied-1.0.0/weights.bin", b"w" * 300)  # by hand, with no manifest
+    bucket.put(f"{PREFIX}/.publishing/half-1.0.0", b"{}")
+    bucket.put(f"{PREFIX}/half-1.0.0/weights.bin", b"w" * 300)
+    _publish(bucket, "damaged", "1.0.0", 1000, missing="weights.bin")
+    _publish(bucket, "frozen", "1.0.0", 1000, storage_class="GLACIER")
+
+
+def _publish(
+    bucket: MotoBucket, model: str, version: str, size: int, missing: str = "", storage_class: str = "STANDARD"
+) -> None:
+    contents = {"config.json": b'{"architecture": "sample"}', "weights.bin": b"w" * size}
+    files = tuple(File(name, len(each), hashlib.sha256(each).hexdigest()) for name, each in contents.items())
+    folder = f"{PREFIX}/{model}-{version}"
+    for name, content in contents.items():
+        if name != missing:
+            bucket.put(f"{folder}/{name}", content, storage_class)
+    bucket.put(f"{folder}/SHA256SUMS", sums(files))
+    manifest = Manifest(model, version, datetime(2026, 1, 1, tzinfo=UTC), files)
+    bucket.put(f"{folder}/manifest.json", manifest.encode())
