@@ -12,6 +12,7 @@ from starlette.routing import Route
 from webhook import __version__
 from webhook.preview import SERVED, Answer
 from webhook.preview.access import AUDIENCE, TOKEN_HEADER
+from webhook.server.page import HEADERS
 from webhook.settings import Settings
 
 _CONTAINER: Final = {"name": "app", "image": "registry.example.com/my-inference-app:3.5.0"}
@@ -148,10 +149,10 @@ def docs_routes(settings: Settings) -> list[Route]:
     encoded, page = msgspec.json.encode(document), docs_page(document)
 
     async def as_json(_: Request) -> Response:
-        return Response(encoded, media_type="application/json")
+        return Response(encoded, headers=dict(HEADERS), media_type="application/json")
 
     async def as_page(_: Request) -> Response:
-        return Response(page, media_type="text/html")
+        return Response(page, headers=dict(HEADERS), media_type="text/html")
 
     return [Route("/openapi.json", as_json), Route("/docs", as_page)]
 
