@@ -49,7 +49,8 @@ def test_it_runs_as_a_number_that_is_not_root() -> None:
 
 def test_it_runs_the_project_s_command_without_a_shell() -> None:
     (command,) = instructions("ENTRYPOINT")
-    assert json.loads(command) == list(PROJECT["scripts"])
+    assert json.loads(command) == [PROJECT["name"]]
+    assert PROJECT["name"] in PROJECT["scripts"]
 
 
 def test_its_labels_are_what_the_project_says_of_itself() -> None:

@@ -1,9 +1,11 @@
 """The OpenAPI document holds, and what it says of itself works."""
 
+import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -12,6 +14,7 @@ import yaml
 from tests.server.conftest import SETTINGS
 from tests.support.api_server import running_api_server
 from tests.support.webhook import Webhook, running_webhook
+from webhook.preview.text import without_script
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +55,20 @@ def test_it_holds_with_access_control_and_nobody_gets_around_that(tmp_path: Path
             run_schemathesis(webhook, "--header", "Authorization: Bearer t")
 
 
-def test_its_examples_are_admitted(client: httpx.Client) -> None:
+def test_its_examples_are_admitted_and_answered_so(client: httpx.Client) -> None:
     operation = client.get("/openapi.json").json()["paths"]["/preview"]["post"]
+    answers = operation["responses"]["200"]["content"]
+    assert set(answers) == {"application/json", "application/yaml", "text/plain"}
+    given = list[Any]()
+    written: dict[str, Callable[[Any], str]] = {"application/yaml": yaml.safe_dump, "application/json": json.dumps}
     for media, content in operation["requestBody"]["content"].items():
-        body = yaml.safe_dump(content["example"])
-        (document,) = client.post("/preview", content=body, headers={"content-type": media}).json()["documents"]
+        body = written[media](content["example"])
+        asked = client.post("/preview?namespace=apps", content=body, headers={"content-type": media})
+        (document,) = asked.json()["documents"]
         assert document["decision"] == "injected"
-    assert set(operation["responses"]["200"]["content"]) == {"application/json", "application/yaml", "text/plain"}
+        given.append(asked.json())
+    example = answers["application/json"]["example"]
+    assert example in [without_script(answer) for answer in given]
 
 
 def test_its_page_needs_nothing_of_elsewhere_and_runs_nothing(client: httpx.Client) -> None:

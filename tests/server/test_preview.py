@@ -93,7 +93,7 @@ def test_admission_goes_on_beside_the_largest_previews(webhook: Webhook) -> None
 
     def ask(_: int) -> int:
         with webhook.client() as client:
-            return client.post("/preview", content=large).status_code
+            return client.post("/preview", content=large, timeout=120).status_code
 
     with ThreadPoolExecutor(3) as threads, webhook.client() as client:
         running = [threads.submit(ask, number) for number in range(3)]

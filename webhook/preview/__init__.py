@@ -6,9 +6,11 @@ needs the catalog; all else needs time and memory in proportion to the text, and
 
 from webhook.preview.answer import Answer, PodPreview, Preview, answer, manifests
 from webhook.preview.documents import LOCAL, SERVED, Document, Limits, read
+from webhook.preview.formats import FORMATS, content
 from webhook.preview.outcome import Outcome, check_models, makes_pods, preview
 
 __all__ = [
+    "FORMATS",
     "LOCAL",
     "SERVED",
     "Answer",
@@ -19,6 +21,7 @@ __all__ = [
     "Preview",
     "answer",
     "check_models",
+    "content",
     "makes_pods",
     "manifests",
     "preview",

@@ -103,12 +103,13 @@ def _ended(text: str) -> str:
 
 
 def _shortened(operation: Operation) -> Operation:
-    return {**operation, "value": _without_script(operation["value"])}
+    return {**operation, "value": without_script(operation["value"])}
 
 
-def _without_script(value: Any) -> Any:
+def without_script(value: Any) -> Any:
+    """JSON in which a line stands for the init containers' script."""
     if isinstance(value, dict):
-        return {key: _without_script(inner) for key, inner in value.items()}
+        return {key: without_script(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_script(inner) for inner in value]
+        return [without_script(inner) for inner in value]
     return _SHORT_SCRIPT if value == SCRIPT else value

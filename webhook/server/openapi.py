@@ -10,8 +10,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from webhook import __version__
-from webhook.preview import SERVED, Answer
+from webhook.catalog.exact import ExactCatalog
+from webhook.preview import SERVED, Answer, answer, preview, read
 from webhook.preview.access import AUDIENCE, TOKEN_HEADER
+from webhook.preview.text import without_script
 from webhook.server.page import HEADERS
 from webhook.settings import Settings
 
@@ -54,7 +56,7 @@ _FAILURES: Final = {
 
 def openapi(settings: Settings) -> dict[str, Any]:
     """The document, with examples of this installation's annotations."""
-    (answer,), schemas = msgspec.json.schema_components([Answer], ref_template="#/components/schemas/{name}")
+    (schema,), schemas = msgspec.json.schema_components([Answer], ref_template="#/components/schemas/{name}")
     annotations = {f"{settings.annotation_prefix}/{name}": text for name, text in _ASKED.items()}
     pod = {
         "apiVersion": "v1",
@@ -105,7 +107,7 @@ def openapi(settings: Settings) -> dict[str, Any]:
             "200": {
                 "description": "A preview of each document, in the format that Accept asks for.",
                 "content": {
-                    "application/json": {"schema": answer},
+                    "application/json": {"schema": schema, "example": _example_answer(pod, settings)},
                     "application/yaml": {"schema": _reference("Manifest"), "example": deployment},
                     "text/plain": {"schema": {"type": "string"}, "example": _DIFF},
                 },
@@ -137,6 +139,14 @@ def openapi(settings: Settings) -> dict[str, Any]:
             },
         },
     }
+
+
+def _example_answer(pod: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """The preview of a pod, as an installation without a catalog gives it."""
+    body = msgspec.json.encode(pod)
+    outcomes = [preview(document, "apps", settings, ExactCatalog(settings)) for document in read(body, SERVED)]
+    example: dict[str, Any] = without_script(msgspec.to_builtins(answer(body, outcomes, SERVED)))
+    return example
 
 
 def _reference(name: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ A thin layer over webhook.preview: the text in a process of its own, decisions h
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
@@ -18,14 +18,13 @@ from starlette.types import Receive, Scope, Send
 
 from webhook.errors import BadRequest, NotAcceptable, NotAuthenticated, TooMany, Unavailable
 from webhook.preview import (
+    FORMATS,
     SERVED,
-    Answer,
     Document,
     Outcome,
-    answer,
     check_models,
+    content,
     makes_pods,
-    manifests,
     preview,
     read,
 )
@@ -33,7 +32,7 @@ from webhook.preview.access import TOKEN_HEADER
 from webhook.server.access import Access, Anyone, User
 from webhook.server.body import Bodies, ClientGone
 from webhook.server.catalog import LiveCatalog, settle
-from webhook.server.limits import Rate
+from webhook.server.limits import Rate, Turns
 from webhook.server.log import write
 from webhook.server.metrics import Metrics
 from webhook.server.worker import Worker
@@ -42,21 +41,13 @@ from webhook.values import label
 
 _DECIDING_SECONDS: Final = 15
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-_log = logging.getLogger(__name__)
-
-
-FORMATS: Final[Mapping[str, Callable[[bytes, Answer], bytes]]] = {
-    "application/json": lambda _, given: msgspec.json.encode(given),
-    "application/yaml": lambda body, given: manifests(body, given, SERVED).encode(),
-    "text/plain": lambda _, given: given.diff.encode(),
-}
-"""What is answered, by its media type; the first one where a client takes any."""
 _OTHER_NAMES: Final = {
     "application/x-yaml": "application/yaml",
     "text/yaml": "application/yaml",
     "text/x-yaml": "application/yaml",
     "text/x-diff": "text/plain",
 }
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +60,7 @@ class Preview:
     access: Access
     bodies: Bodies = field(default_factory=lambda: Bodies(SERVED.size))
     rate: Rate = field(default_factory=lambda: Rate(per_second=10, burst=100))
+    turns: Turns = field(default_factory=lambda: Turns(at_a_time=2, waiting=16, seconds=30))
     worker: Worker = field(default_factory=Worker)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,12 +69,12 @@ class Preview:
         request, headers = Request(scope, receive), dict[str, str]()
         told = dict[str, object]()
         try:
-            media, content = await self._answer(request, told)
+            media, answer = await self._answer(request, told)
             status = 200
         except ClientGone:
             return
         except BadRequest as error:
-            status, media, content = error.status, "application/json", _failure(str(error))
+            status, media, answer = error.status, "application/json", _failure(str(error))
             if isinstance(error, NotAuthenticated):
                 headers["WWW-Authenticate"] = "Bearer"
             elif isinstance(error, TooMany):
@@ -91,11 +83,11 @@ class Preview:
             self.metrics.errors.inc()
             _log.exception("unexpected error")
             status, media = 500, "application/json"
-            content = _failure("unexpected error; the webhook's log has its traceback")
+            answer = _failure("unexpected error; the webhook's log has its traceback")
         self.metrics.previews.labels(status).inc()
         if status not in (200, 400):  # the rest of a body may still be on its way
             headers["Connection"] = "close"
-        response = Response(content, status, {**_HEADERS, **headers}, media)
+        response = Response(answer, status, {**_HEADERS, **headers}, media)
         await response(scope, receive, send)
         write("preview", {"status": status, **told, "milliseconds": round((perf_counter() - started) * 1000, 3)})
 
@@ -106,14 +98,14 @@ class Preview:
         told["user"] = user.username
         namespace = _namespace(request)
         body = await self.bodies.read(request.scope, request.receive)
-        documents = await self.worker.run(read, body, SERVED)
-        told["documents"] = len(documents)
-        places = [document.namespace(namespace) for document in documents]
-        await self.access.check(
-            user, {place for place, document in zip(places, documents, strict=True) if makes_pods(document)}
-        )
-        outcomes = await self._outcomes(documents, places)
-        return media, await self.worker.run(_content, media, body, outcomes)
+        async with self.turns.take():  # what a manifest becomes takes many times its own memory
+            documents = await self.worker.run(read, body, SERVED)
+            told["documents"] = len(documents)
+            places = [document.namespace(namespace) for document in documents]
+            asked = zip(places, documents, strict=True)
+            await self.access.check(user, {place for place, document in asked if makes_pods(document)})
+            outcomes = await self._outcomes(documents, places)
+            return media, await self.worker.run(content, media, body, outcomes, SERVED)
 
     async def _user(self, request: Request) -> User:
         client = request.client.host if request.client else ""
@@ -135,10 +127,6 @@ class Preview:
         except TimeoutError:
             raise Unavailable("S3 does not answer in time; try again, or preview a part of the manifest") from None
         return outcomes
-
-
-def _content(media: str, body: bytes, outcomes: Sequence[Outcome]) -> bytes:
-    return FORMATS[media](body, answer(body, outcomes, SERVED))
 
 
 def chosen(accept: str) -> str:

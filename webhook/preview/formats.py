@@ -1,0 +1,22 @@
+"""The forms that a preview is answered in, by media type."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from webhook.preview.answer import Answer, answer, manifests
+from webhook.preview.documents import Limits
+from webhook.preview.outcome import Outcome
+
+FORMATS: Final[Mapping[str, Callable[[bytes, Answer, Limits], bytes]]] = {
+    "application/json": lambda _, given, __: msgspec.json.encode(given),
+    "application/yaml": lambda body, given, limits: manifests(body, given, limits).encode(),
+    "text/plain": lambda _, given, __: given.diff.encode(),
+}
+"""The first one is for clients that take any."""
+
+
+def content(media: str, body: bytes, outcomes: Sequence[Outcome], limits: Limits) -> bytes:
+    """The preview of a manifest, of which each document has met its outcome, in one of the formats."""
+    return FORMATS[media](body, answer(body, outcomes, limits), limits)
