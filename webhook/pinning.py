@@ -58,12 +58,12 @@ def _misplaced(change: Change, settings: Settings) -> tuple[str, ...]:
     return misplaced(new.kind, new.annotations, f"{new.path}/metadata/annotations", settings)
 
 
-def misplaced(kind: str, annotations: Mapping[str, str], where: str | None, settings: Settings) -> tuple[str, ...]:
+def misplaced(kind: str, annotations: Mapping[str, str], where: str, settings: Settings) -> tuple[str, ...]:
     """A warning where an object has annotations that do nothing there: `where` they would, as a JSON pointer."""
     if not is_asking(annotations, settings):
         return ()
-    hint = f" itself: write it to {where.strip('/').replace('/', '.')}" if where else ", which makes no pods"
-    return (f"{settings.annotation_prefix}/model does nothing on a {kind}{hint}",)
+    place = where.strip("/").replace("/", ".")
+    return (f"{settings.annotation_prefix}/model does nothing on a {kind} itself: write it to {place}",)
 
 
 def _advice(change: Change, warnings: tuple[str, ...], message: str) -> Injection:

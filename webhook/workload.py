@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from webhook import pod
 from webhook.errors import BadRequest
-from webhook.pod import ObjectMeta, Pod
+from webhook.pod import ObjectMeta, Pod, Volume
 
 _POD_TEMPLATE: Final = "/spec/template"
 TEMPLATES: Final[Mapping[tuple[str, str], str]] = {
@@ -28,9 +29,14 @@ class _JobTemplate(msgspec.Struct, rename="camel", frozen=True, gc=False):
     spec: _Job = _Job()
 
 
+class _Claim(msgspec.Struct, frozen=True, gc=False):
+    metadata: ObjectMeta = ObjectMeta()
+
+
 class _Spec(msgspec.Struct, rename="camel", frozen=True, gc=False):
     template: msgspec.Raw = msgspec.Raw(b"null")
     job_template: _JobTemplate = _JobTemplate()
+    volume_claim_templates: tuple[_Claim, ...] | None = None
 
 
 class _Workload(msgspec.Struct, rename="camel", frozen=True, gc=False):
@@ -48,6 +54,7 @@ class Workload(msgspec.Struct, frozen=True, gc=False):
     annotations: Mapping[str, str]
     """Its own, not its template's."""
     template: Pod
+    """A StatefulSet's has its claims as volumes, as its pods do."""
     whole_template: Any
     """The same with every field that it has, to tell whether it stays as it is."""
     path: str
@@ -95,4 +102,14 @@ def decode(raw: bytes | msgspec.Raw, group: str, kind: str) -> Workload:
         whole = msgspec.json.decode(template)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise BadRequest(f"not a {kind}: {error}") from error
-    return Workload(kind, workload.metadata.annotations or {}, pod.decode(template), whole, path)
+    made = _with_claims(pod.decode(template), workload.spec)
+    return Workload(kind, workload.metadata.annotations or {}, made, whole, path)
+
+
+def _with_claims(template: Pod, spec: _Spec) -> Pod:
+    """The template with the volumes that a StatefulSet's controller adds to each pod: one for each of its claims."""
+    if not spec.volume_claim_templates:
+        return template
+    claims = tuple(Volume(claim.metadata.name or "") for claim in spec.volume_claim_templates)
+    own = tuple(volume for volume in template.spec.volumes or () if volume not in claims)
+    return replace(template, spec=replace(template.spec, volumes=(*claims, *own)))

@@ -12,7 +12,7 @@ def previewed(text: str, settings: Settings = SETTINGS, catalog: Catalog | None 
     """The answer for a manifest whose documents are in the namespace `apps` where they name none."""
     body = text.encode()
     found = [
-        preview(each, each.namespace("apps"), settings, catalog or ExactCatalog(settings))
+        preview(each, each.namespace("apps"), settings, catalog or ExactCatalog(settings), SERVED)
         for each in read(body, SERVED)
     ]
     return answer(body, found, SERVED)

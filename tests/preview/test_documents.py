@@ -40,7 +40,14 @@ def test_a_scalar_is_what_kubectl_takes_it_for(text: str, value: object) -> None
 
 
 def test_a_key_is_text_whatever_it_looks_like() -> None:
-    assert values("1: a\nyes: b\n") == {"1": "a", "yes": "b"}
+    assert values("1: a\nyes: b\n1.50: c\n2026-11-01: d\n0x1F: e\n'no': f\n") == {
+        "1": "a",
+        "true": "b",
+        "1.5": "c",
+        "2026-11-01": "d",
+        "31": "e",
+        "no": "f",
+    }
 
 
 def test_documents_that_are_empty_count_for_nothing() -> None:

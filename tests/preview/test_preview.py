@@ -100,7 +100,7 @@ def test_an_annotation_that_stands_in_the_wrong_place_is_told_where_to_stand(kin
 
 def test_an_annotation_on_what_makes_no_pods_is_told_so() -> None:
     found = only("apiVersion: v1\nkind: Service\nmetadata: {annotations: {model-injector.io/model: a}}")
-    assert found.warnings == ("model-injector.io/model does nothing on a Service, which makes no pods",)
+    assert found.warnings == ("model-injector.io/model does nothing on a Service: no pod template is known there",)
     assert found.reason == "NoPods"
 
 

@@ -129,7 +129,7 @@ def _decided(options: argparse.Namespace, body: bytes) -> Answer:
     settings, documents = _settings(options), read(body, LOCAL)
     if settings.catalog.mode == "none":
         catalog = ExactCatalog(settings)
-        outcomes = [preview(each, each.namespace(options.namespace), settings, catalog) for each in documents]
+        outcomes = [preview(each, each.namespace(options.namespace), settings, catalog, LOCAL) for each in documents]
     else:
         outcomes = _decided_with_s3(documents, options.namespace, settings)
     return answer(body, outcomes, LOCAL)
@@ -161,7 +161,7 @@ def _decided_with_s3(documents: list[Document], namespace: str, settings: Settin
 def _settle(document: Document, namespace: str, settings: Settings, catalog: "S3Catalog") -> Outcome:
     while True:
         try:
-            return preview(document, namespace, settings, catalog)
+            return preview(document, namespace, settings, catalog, LOCAL)
         except Unread as unread:
             for place in unread.places:
                 catalog.remember(place, catalog.look(place))

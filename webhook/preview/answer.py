@@ -7,8 +7,9 @@ import msgspec
 
 from webhook.injection import Decision
 from webhook.patch import Operation
+from webhook.preview.apply import apply
 from webhook.preview.documents import Document, Limits, read
-from webhook.preview.outcome import Outcome, PodOutcome, apply
+from webhook.preview.outcome import Outcome, PodOutcome
 from webhook.preview.text import Text
 from webhook.record import Record
 

@@ -3,17 +3,16 @@
 Aliases are refused: a few lines of them make gigabytes, and a patch of one place would change every other.
 """
 
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
 import yaml
 
 from webhook.errors import BadRequest, BodyTooLarge
+from webhook.preview.scalars import TAG, Loader, key, line, scalar
 
 JSON = Any
 """What JSON can hold."""
@@ -61,6 +60,12 @@ class Document(msgspec.Struct, frozen=True):
     def group_version(self) -> str:
         """Its apiVersion, such as `apps/v1`."""
         return _text(self.value.get("apiVersion"))
+
+    @property
+    def group(self) -> str:
+        """Its API group, empty for Kubernetes' core."""
+        group, slash, _ = self.group_version.partition("/")
+        return group if slash else ""
 
     @property
     def metadata(self) -> dict[str, JSON]:
@@ -124,19 +129,6 @@ def text_of(body: bytes, limits: Limits) -> str:
     return text
 
 
-def sources(text: str) -> list[str]:
-    """The text of each of its documents, comments and all, without the `---` between them."""
-    events = [event for event in yaml.parse(text, yaml.CSafeLoader) if isinstance(event, yaml.DocumentStartEvent)]
-    starts = [event.start_mark.index if event.start_mark else 0 for event in events]
-    found = list[str]()
-    for event, (start, end) in zip(events, pairwise((*starts, len(text))), strict=True):
-        before = text[:start] if not found else ""
-        if event.explicit and not (event.version or event.tags):
-            start += len("---")  # noqa: PLW2901
-        found.append(before + text[start:end].removeprefix("\n"))
-    return found
-
-
 def _as_json(body: bytes, limits: Limits) -> JSON:
     text_of(body, limits)
     try:
@@ -168,17 +160,17 @@ def _as_yaml(text: str, limits: Limits) -> Iterator[JSON]:
     """Each document's value. Events first: they cost little, and nothing is built from what must not be."""
     depth = nodes = 0
     try:
-        for event in yaml.parse(text, yaml.CSafeLoader):
+        for event in yaml.parse(text, Loader):
             nodes += isinstance(event, yaml.NodeEvent)
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if nodes > limits.nodes:
                 raise _too_many(limits)
             if depth > _DEPTH:
-                raise BadRequest(f"line {_line(event)}: nested deeper than {_DEPTH} levels")
+                raise BadRequest(f"line {line(event)}: nested deeper than {_DEPTH} levels")
             if isinstance(event, yaml.AliasEvent):
-                raise BadRequest(f"line {_line(event)}: the alias *{event.anchor} is not expanded here; write it out")
-        for node in yaml.compose_all(text, yaml.CSafeLoader):
-            yield _value(node)
+                raise BadRequest(f"line {line(event)}: the alias *{event.anchor} is not expanded here; write it out")
+        for node in yaml.compose_all(text, Loader):
+            yield value_of(node)
     except yaml.YAMLError as error:
         raise BadRequest(f"not YAML: {_described(error)}") from error
 
@@ -189,54 +181,20 @@ def _described(error: yaml.YAMLError) -> str:
     return " ".join(str(error).split())
 
 
-_CONSTRUCTOR: Final = yaml.constructor.SafeConstructor()
-_TAG: Final = "tag:yaml.org,2002:"
-_TEXT: Final = frozenset({"str", "timestamp", "value", "merge"})
-_SCALARS: Final[Mapping[str, Callable[[yaml.ScalarNode], JSON]]] = {
-    "null": lambda _: None,
-    "bool": _CONSTRUCTOR.construct_yaml_bool,
-    "int": _CONSTRUCTOR.construct_yaml_int,
-    "float": _CONSTRUCTOR.construct_yaml_float,
-}
-
-
-def _value(node: yaml.Node | None) -> JSON:
-    if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
-        return _mapping(node)
-    if isinstance(node, yaml.SequenceNode) and node.tag == f"{_TAG}seq":
-        return [_value(child) for child in node.value]
+def value_of(node: yaml.Node | None) -> JSON:
+    """What a node holds. Raises BadRequest, with the line, for what JSON has not."""
+    if isinstance(node, yaml.MappingNode) and node.tag == f"{TAG}map":
+        found = dict[str, JSON]()
+        for name, value in node.value:
+            found[key(name, found)] = value_of(value)
+        return found
+    if isinstance(node, yaml.SequenceNode) and node.tag == f"{TAG}seq":
+        return [value_of(child) for child in node.value]
     if isinstance(node, yaml.ScalarNode):
-        return _scalar(node)
+        return scalar(node)
     if node is None:
         return None
-    raise BadRequest(f"line {_line(node)}: {node.tag} is nothing that JSON has")
-
-
-def _scalar(node: yaml.ScalarNode) -> JSON:
-    """What a scalar holds, as kubectl reads it: text where YAML 1.1 sees a date or a number of base 60."""
-    kind = node.tag.removeprefix(_TAG)
-    if kind in _TEXT or (kind in ("int", "float") and ":" in node.value):
-        return node.value
-    try:
-        value = _SCALARS[kind](node)
-    except (ValueError, LookupError, yaml.YAMLError):
-        value = math.nan
-    if isinstance(value, float) and not math.isfinite(value):
-        raise BadRequest(f"line {_line(node)}: {kind} {node.value[:80]!r} is nothing that JSON has")
-    return value
-
-
-def _mapping(node: yaml.MappingNode) -> dict[str, JSON]:
-    found = dict[str, JSON]()
-    for key, value in node.value:
-        if not isinstance(key, yaml.ScalarNode):
-            raise BadRequest(f"line {_line(key)}: a key is text")
-        if key.tag == f"{_TAG}merge":
-            raise BadRequest(f"line {_line(key)}: the merge key << is not expanded here; write it out")
-        if key.value in found:
-            raise BadRequest(f"line {_line(key)}: the key {key.value[:80]!r} stands there twice")
-        found[key.value] = _value(value)
-    return found
+    raise BadRequest(f"line {line(node)}: {node.tag} is nothing that JSON has")
 
 
 def _objects(value: Mapping[str, JSON], source: int, path: str) -> Iterator[Document]:
@@ -258,10 +216,6 @@ def _objects(value: Mapping[str, JSON], source: int, path: str) -> Iterator[Docu
 
 def _text(value: JSON) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _line(part: yaml.Event | yaml.Node) -> int:
-    return part.start_mark.line + 1 if part.start_mark else 0
 
 
 def _too_many(limits: Limits) -> BodyTooLarge:

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterable
 from itertools import chain
-from typing import Any
 
-import jsonpatch
 import msgspec
 
 from webhook import pod, review, workload
@@ -13,9 +11,11 @@ from webhook.catalog import Catalog
 from webhook.errors import BadRequest, BodyTooLarge
 from webhook.injection import Decision, Injection, inject
 from webhook.patch import Operation
-from webhook.pinning import misplaced, pin
+from webhook.pinning import pin
+from webhook.preview.apply import apply
 from webhook.preview.documents import Document, Limits
-from webhook.preview.templates import Template, hands_down, templates
+from webhook.preview.misplaced import misplaced
+from webhook.preview.templates import Template, templates
 from webhook.record import Record
 from webhook.settings import Settings
 
@@ -69,59 +69,69 @@ class Outcome(msgspec.Struct, frozen=True):
         return (*self.stored.operations, *chain.from_iterable(pods))
 
 
-def preview(document: Document, namespace: str, settings: Settings, catalog: Catalog) -> Outcome:
+def preview(document: Document, namespace: str, settings: Settings, catalog: Catalog, limits: Limits) -> Outcome:
     """What happens to a document that is created in `namespace`, or changed as its review says.
 
     Raises BadRequest where it is not what its kind has to be, and Unread where the catalog has to look at S3 first.
     """
     try:
-        return _preview(document, namespace, settings, catalog)
+        return _preview(document, namespace, settings, catalog, limits)
     except BodyTooLarge:
         raise
     except BadRequest as error:
         raise BadRequest(f"{' '.join(filter(None, (document.kind, document.name)))}: {error}") from error
 
 
-def _preview(document: Document, namespace: str, settings: Settings, catalog: Catalog) -> Outcome:
+def _preview(document: Document, namespace: str, settings: Settings, catalog: Catalog, limits: Limits) -> Outcome:
     for template in templates(document):
-        _check_annotations(template)
+        _check_annotations(template, settings, is_strict=_is_of_kubernetes(document))
     request = _request(document)
-    if request and not (request.creates_a_pod or request.changes_a_workload):
+    if request and not _makes_pods(request):
         return Outcome(namespace, Injection("skipped", "NotForUs"), ())
     change = request.decode_workload() if request and request.changes_a_workload else _change(document)
     stored = pin(change, namespace, settings, catalog) if change else Injection("skipped", "NoPods")
     found = templates(msgspec.structs.replace(document, value=apply(document.value, stored.operations)))
-    pods = tuple(PodOutcome(each, inject(_decode(each), namespace, settings, catalog)) for each in found)
-    return Outcome(namespace, stored, pods, () if change else _misplaced(document, found, settings))
+    pods, warnings = list[PodOutcome](), list[str]()
+    for template in found:
+        try:
+            asked = pod.decode(msgspec.json.encode(template.pod))
+        except BadRequest as error:
+            if _is_of_kubernetes(document):
+                raise
+            if is_asking(template.annotations, settings):  # else it only looks like a pod's
+                warnings.append(f"no model is injected: {template.path} is {error}")
+            continue
+        pods.append(PodOutcome(template, inject(asked, namespace, settings, catalog)))
+        _check_models(pods, limits)
+    if document.kind != "Pod":
+        warnings += misplaced(document, found, settings)
+    return Outcome(namespace, stored, tuple(pods), tuple(warnings))
 
 
 def makes_pods(document: Document) -> bool:
     """Whether a document is more than its author's own words: what is said of it depends on models."""
-    return document.kind == "Pod" or _is_workload(document) or bool(templates(document))
+    return bool(document.review) or document.kind == "Pod" or _is_workload(document) or bool(templates(document))
 
 
 def check_models(outcomes: Iterable[Outcome], limits: Limits) -> None:
     """Raise BodyTooLarge where pods get more models than is shown of."""
-    if sum(len(each.injection.models) for outcome in outcomes for each in outcome.pods) > limits.models:
+    _check_models([each for outcome in outcomes for each in outcome.pods], limits)
+
+
+def _check_models(pods: Iterable[PodOutcome], limits: Limits) -> None:
+    if sum(len(each.injection.models) for each in pods) > limits.models:
         raise BodyTooLarge(f"the pods ask for more than {limits.models} models together; preview a part of them")
 
 
-def apply(value: dict[str, Any], patch: Iterable[Operation]) -> dict[str, Any]:
-    """A JSON object with a JSON Patch applied; the object itself stays as it is."""
-    changed: dict[str, Any] = jsonpatch.apply_patch(value, list(patch)) if patch else value
-    return changed
+def _is_of_kubernetes(document: Document) -> bool:
+    """Whether its kind is known, so that what looks like a pod template is one."""
+    return document.group in ("", "apps", "batch")
 
 
-def _decode(template: Template) -> pod.Pod:
-    return pod.decode(msgspec.json.encode(template.pod))
-
-
-def _check_annotations(template: Template) -> None:
+def _check_annotations(template: Template, settings: Settings, *, is_strict: bool) -> None:
     """Name an annotation whose value was written without quotes: people do, and a decoder's path does not name it."""
-    metadata = template.pod.get("metadata")
-    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
-    for name, value in annotations.items() if isinstance(annotations, dict) else ():
-        if not isinstance(value, str):
+    for name, value in template.annotations.items():
+        if not isinstance(value, str) and (is_strict or name.startswith(f"{settings.annotation_prefix}/")):
             raise BadRequest(
                 f"{template.path}: the annotation {name} is no text: write it in quotes".removeprefix(": ")
             )
@@ -131,31 +141,28 @@ def _request(document: Document) -> review.AdmissionRequest | None:
     if document.review is None:
         return None
     whole = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": document.review}
-    return review.decode(msgspec.json.encode(whole))
+    request = review.decode(msgspec.json.encode(whole))
+    named = (request.kind.group, request.kind.version, request.kind.kind)
+    if named != (document.group, document.group_version.rpartition("/")[2], document.kind):
+        raise BadRequest(f"the review is of {'/'.join(filter(None, named))}, and its object of another kind")
+    return request
+
+
+def _makes_pods(request: review.AdmissionRequest) -> bool:
+    """Whether pods come of what is reviewed. Of workloads that the webhook is not asked about, too."""
+    is_written = request.operation in ("CREATE", "UPDATE") and not request.sub_resource
+    return request.creates_a_pod or (is_written and request.kind.kind != "Pod")
 
 
 def _change(document: Document) -> workload.Change | None:
     if not _is_workload(document):
         return None
-    group = document.group_version.partition("/")[0]
-    return workload.Change(workload.decode(msgspec.json.encode(document.value), group, document.kind))
+    return workload.Change(workload.decode(msgspec.json.encode(document.value), document.group, document.kind))
 
 
 def _is_workload(document: Document) -> bool:
-    group, _, version = document.group_version.partition("/")
-    return version == "v1" and (group, document.kind) in workload.TEMPLATES
-
-
-def _misplaced(document: Document, found: list[Template], settings: Settings) -> tuple[str, ...]:
-    """A warning where an object that is no workload of Kubernetes' own asks for a model, and none of its pods does."""
-    annotations = document.metadata.get("annotations")
-    if document.kind == "Pod" or not isinstance(annotations, dict) or hands_down(document):
-        return ()
-    if any(is_asking(each.pod["metadata"].get("annotations") or {}, settings) for each in found):
-        return ()
-    return misplaced(
-        document.kind, annotations, found[0].in_object_at("/metadata/annotations") if found else None, settings
-    )
+    version = document.group_version.rpartition("/")[2]
+    return version == "v1" and (document.group, document.kind) in workload.TEMPLATES
 
 
 def _distinct(texts: Iterable[str]) -> tuple[str, ...]:

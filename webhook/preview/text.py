@@ -1,23 +1,23 @@
-"""A manifest as its author wrote it: patched with comments, order and quotes kept, and diffs of that."""
+"""A manifest as its author wrote it: patched with every comment, order and quote kept, and diffs of that."""
 
-import difflib
-import io
-from collections.abc import Sequence
-from typing import Any, Final
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
-import jsonpatch
-import msgspec
-from jsonpointer import resolve_pointer
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.util import load_yaml_guess_indent
+import yaml
 
+from webhook.errors import BadRequest
 from webhook.patch import Operation
-from webhook.preview.documents import Document, is_json, sources
+from webhook.preview.apply import apply
+from webhook.preview.documents import Document, is_json, value_of
+from webhook.preview.dump import dump
+from webhook.preview.edits import Edit, edits
+from webhook.preview.scalars import Loader
+from webhook.preview.unified import edited, unified
 from webhook.strategies.s3_init import SCRIPT
 
-_WIDTH: Final = 1 << 30
-"""Of a line: none is folded."""
+_MARK: Final = re.compile(r"---[ \t]*\r?\n")
+"""A line that has nothing of the document after it."""
 _SHORT_SCRIPT: Final = f"(fetch.sh: {len(SCRIPT)} bytes, the same for every model)"
 
 
@@ -25,85 +25,83 @@ class Text:
     """The text of a manifest that has been read."""
 
     def __init__(self, body: bytes) -> None:
-        self._sources = None if is_json(body) else sources(body.decode("utf-8-sig"))
+        self._sources = None if is_json(body) else _sources(body.decode("utf-8-sig"))
 
     def diff(self, document: Document, patch: Sequence[Operation], namespace: str) -> str:
         """A unified diff of one of its documents, before and after; the script of init containers is cut short."""
         if not patch:
             return ""
-        written = self._written(document)
-        before = written.dump()
-        written.patch([_shortened(operation) for operation in patch])
+        written = self._written(document, [without_script(operation) for operation in patch])
         name = "/".join(filter(None, (document.kind, namespace, document.name)))
-        lines = difflib.unified_diff(
-            before.splitlines(keepends=True), written.dump().splitlines(keepends=True), f"a/{name}", f"b/{name}"
-        )
-        return "".join(lines)
+        return "".join((f"--- a/{name}\n", f"+++ b/{name}\n", *written.hunks()))
 
     def patched(self, document: Document, patch: Sequence[Operation]) -> str:
         """One of its documents as YAML, with a patch applied; as it was, where there is none."""
         if self._sources and not patch and not document.path:
-            return _ended(self._sources[document.source])
-        written = self._written(document)
-        written.patch(patch)
-        return written.dump()
+            return self._sources[document.source].text
+        return self._written(document, patch).text
 
-    def _written(self, document: Document) -> "_Written":
-        if self._sources is None:
-            return _Written.of(document.value)
-        return _Written.read(self._sources[document.source], document)
+    def _written(self, document: Document, patch: Sequence[Operation]) -> "_Written":
+        value = apply(document.value, patch)
+        if self._sources and not document.path:
+            source = self._sources[document.source]
+            found = edits(source.text, patch)
+            if found is not None and (written := _Written(source, found)).reads_as(value):
+                return written
+        text, after = dump(document.value), dump(value)  # as if its author had written lines
+        whole = Edit(0, len(text.splitlines()), tuple(after.splitlines()))
+        return _Written(_Source(text, 1), edits(text, patch) or [whole])
 
 
-class _Written:
-    """One document as a tree that remembers how it was written."""
+class _Source(NamedTuple):
+    """The text of one document, comments and all."""
 
-    def __init__(self, yaml: YAML, tree: Any) -> None:
-        self._yaml, self._tree = yaml, tree
+    text: str
+    first: int
+    """The number of its first line in the manifest."""
 
-    @classmethod
-    def read(cls, text: str, document: Document) -> "_Written":
-        """From its text. JSON in the midst of YAML, and what YAML 1.2 has otherwise, is written anew."""
-        yaml = _yaml()
+
+class _Written(NamedTuple):
+    """A document's text, and its edits."""
+
+    source: _Source
+    edits: Sequence[Edit]
+
+    @property
+    def text(self) -> str:
+        """The text after them."""
+        text = self.source.text
+        return "".join(edited(text.splitlines(keepends=True), self.edits, "\r\n" if "\r\n" in text else "\n"))
+
+    def reads_as(self, value: Any) -> bool:
+        """Whether the text is a value now: the last word on edits, whatever an author has thought of."""
         try:
-            tree, indent, offset = load_yaml_guess_indent(text, yaml=yaml)
-            found = resolve_pointer(tree, document.path)
-        except (YAMLError, LookupError, ValueError):
-            return cls.of(document.value)
-        if found.fa.flow_style():
-            return cls.of(document.value)
-        if offset is not None:
-            yaml.indent(mapping=2, sequence=indent, offset=offset)
-        return cls(yaml, found)
+            return bool(value_of(yaml.compose(self.text, Loader)) == value)
+        except (yaml.YAMLError, BadRequest):
+            return False
 
-    @classmethod
-    def of(cls, value: dict[str, Any]) -> "_Written":
-        """From its value alone."""
-        return cls(_yaml(), msgspec.json.decode(msgspec.json.encode(value)))  # its own: it will be patched in place
-
-    def patch(self, operations: Sequence[Operation]) -> None:
-        """Apply operations."""
-        self._tree = jsonpatch.apply_patch(self._tree, list(operations), in_place=True)
-
-    def dump(self) -> str:
-        """As YAML."""
-        stream = io.StringIO()
-        self._yaml.dump(self._tree, stream)
-        return _ended(stream.getvalue())
+    def hunks(self) -> Iterator[str]:
+        """Of a unified diff, in the manifest's own lines."""
+        return unified(self.source.text.splitlines(), self.edits, self.source.first)
 
 
-def _yaml() -> YAML:
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = _WIDTH
-    return yaml
+def _sources(text: str) -> list[_Source]:
+    """The text of each document of a manifest, without the `---` between them."""
+    _, *marks = [_start(event) for event in yaml.parse(text, Loader) if isinstance(event, yaml.DocumentStartEvent)]
+    starts = [0, *(found.end() if (found := _MARK.match(text, mark)) else mark for mark in marks)]
+    ends = [*marks, len(text)]
+    return [
+        _Source(_ended(text[start:end]), text.count("\n", 0, start) + 1)
+        for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+def _start(event: yaml.Event) -> int:
+    return event.start_mark.index if event.start_mark else 0
 
 
 def _ended(text: str) -> str:
     return text if text.endswith("\n") else f"{text}\n"
-
-
-def _shortened(operation: Operation) -> Operation:
-    return {**operation, "value": without_script(operation["value"])}
 
 
 def without_script(value: Any) -> Any:

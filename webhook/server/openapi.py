@@ -144,7 +144,7 @@ def openapi(settings: Settings) -> dict[str, Any]:
 def _example_answer(pod: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """The preview of a pod, as an installation without a catalog gives it."""
     body = msgspec.json.encode(pod)
-    outcomes = [preview(document, "apps", settings, ExactCatalog(settings)) for document in read(body, SERVED)]
+    outcomes = [preview(document, "apps", settings, ExactCatalog(settings), SERVED) for document in read(body, SERVED)]
     example: dict[str, Any] = without_script(msgspec.to_builtins(answer(body, outcomes, SERVED)))
     return example
 

@@ -120,7 +120,7 @@ class Preview:
         try:
             async with asyncio.timeout(_DECIDING_SECONDS):
                 for document, namespace in zip(documents, namespaces, strict=True):
-                    decide = partial(preview, document, namespace, self.settings)
+                    decide = partial(preview, document, namespace, self.settings, limits=SERVED)
                     outcomes.append(await settle(decide, self.live))
                     check_models(outcomes, SERVED)
                     await asyncio.sleep(0)  # pods first

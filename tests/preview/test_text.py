@@ -1,0 +1,87 @@
+"""A manifest's text after a patch: what its author wrote stays, and every reader finds what the API server has."""
+
+import re
+from typing import Any
+
+import yaml
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from tests.injection.pods import pods
+from tests.preview.previews import only, previewed
+from webhook.preview import SERVED, manifests, read
+
+ASKED = {"model-injector.io/model": "my-model", "model-injector.io/version": "1.2.3"}
+COMMENT = re.compile(r"#c\d+")
+
+
+class Indented(yaml.SafeDumper):
+    """Lists in mappings with an indent, as many people write them."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+        super().increase_indent(flow, indentless=False)
+
+
+@st.composite
+def written(draw: st.DrawFn, flow: tuple[bool | None, ...] = (False, None)) -> tuple[str, Any]:
+    """A pod as people write them, and what it is: any style, and comments on lines of their own and beside values."""
+    pod = draw(pods())
+    pod = {**pod, "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "annotations": ASKED}}
+    text = yaml.dump(
+        pod,
+        Dumper=draw(st.sampled_from([yaml.SafeDumper, Indented])),
+        indent=draw(st.sampled_from([2, 4])),
+        default_flow_style=draw(st.sampled_from(flow)),
+        sort_keys=draw(st.booleans()),
+        allow_unicode=draw(st.booleans()),
+        width=draw(st.sampled_from([20, 1000])),
+    )
+    lines, ends = list[str](), line_ends(text)
+    for number, line in enumerate(text.splitlines()):
+        if number in ends and draw(st.integers(0, 9)) == 0:
+            lines.append(" " * draw(st.integers(0, 8)) + f"#c{len(lines)}")
+        lines.append(line)
+    ending = draw(st.sampled_from(["\n", "\n", "\r\n"]))
+    head = draw(st.sampled_from(["", "---\n", "# head\n---\n"]))
+    end = draw(st.sampled_from(["", ending, f"{ending}...{ending}"]))
+    whole = head + ending.join(lines) + end
+    (document,) = read(whole.encode(), SERVED)
+    assume(document.value == pod)  # PyYAML writes `y` without quotes, which kubectl takes for true
+    return whole, pod
+
+
+def line_ends(text: str) -> set[int]:
+    """The lines before which a comment may stand: those that no scalar and no `{…}` of several lines goes through."""
+    inside, lines = set[int](), len(text.splitlines())
+    nodes = [yaml.compose(text, yaml.SafeLoader)]
+    while nodes:
+        node = nodes.pop()
+        assert node
+        if not isinstance(node, yaml.CollectionNode) or node.flow_style:
+            inside |= set(range(node.start_mark.line + 1, node.end_mark.line + 1))
+        elif isinstance(node, yaml.MappingNode):
+            nodes += [child for pair in node.value for child in pair]
+        else:
+            nodes += node.value
+    return set(range(lines)) - inside
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(written())
+def test_whatever_its_style_the_text_is_read_as_the_patched_manifest_and_keeps_its_comments(
+    case: tuple[str, Any],
+) -> None:
+    text, _ = case
+    found = previewed(text)
+    after = manifests(text.encode(), found, SERVED)
+    (document,) = read(after.encode(), SERVED)
+    assert document.value == yaml.safe_load(after) == found.documents[0].manifest
+    assert COMMENT.findall(after) == COMMENT.findall(text)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(written(flow=(False,)))
+def test_in_lines_of_its_own_nothing_is_taken_away(case: tuple[str, Any]) -> None:
+    text, _ = case
+    removed = [line for line in only(text).diff.splitlines()[2:] if line.startswith("-")]
+    assert all(re.search(r"\[\]|{}|null", line) for line in removed), removed

@@ -1,0 +1,101 @@
+"""Scalars of YAML as kubectl reads them: YAML 1.1, with Go's numbers, and a date is text.
+
+Every manifest goes through `sigs.k8s.io/yaml` on its way to a cluster; what that takes for text, and for what else, is
+what counts.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import yaml
+
+from webhook.errors import BadRequest
+
+TAG: Final = "tag:yaml.org,2002:"
+_LONGEST_NUMBER: Final = 400
+"""Signs. The largest numbers there are need fewer."""
+_BOOLEANS: Final[Mapping[str, bool]] = {
+    each: value
+    for value, words in ((True, ("y", "yes", "on", "true")), (False, ("n", "no", "off", "false")))
+    for word in words
+    for each in (word, word.capitalize(), word.upper())
+}
+_NULL: Final = re.compile("^(?:~|null|Null|NULL|)$")
+_INTEGER: Final = re.compile("^[-+]?(?:0[xX][0-9a-fA-F_]+|0[oO]?[0-7_]+|0[bB][01_]+|[1-9][0-9_]*|0)$")
+_FLOAT: Final = re.compile(r"^[-+]?(?:\.[0-9][0-9_]*|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?$")
+_NO_NUMBER: Final = re.compile(r"^(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$")
+
+
+class Loader(yaml.CSafeLoader):
+    """Reads nodes, whose tags are what kubectl takes them for."""
+
+    yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - the library's
+
+
+_SIGNS: Final = "-+.0123456789"
+for _kind, _pattern, _first in (
+    ("bool", re.compile(f"^(?:{'|'.join(_BOOLEANS)})$"), "yYnNtTfFoO"),
+    ("null", _NULL, ["~", "n", "N", ""]),
+    ("merge", re.compile("^<<$"), "<"),
+    ("int", _INTEGER, _SIGNS),
+    ("float", _FLOAT, _SIGNS),
+    ("float", _NO_NUMBER, _SIGNS),
+):
+    Loader.add_implicit_resolver(f"{TAG}{_kind}", _pattern, list(_first))
+
+
+def scalar(node: yaml.ScalarNode) -> Any:
+    """What a scalar holds: text, a number, a boolean or None. Raises BadRequest for what JSON has not."""
+    kind, text = node.tag.removeprefix(TAG), node.value
+    if kind in ("str", "merge", "timestamp"):
+        return text
+    if kind == "null":
+        return None
+    if kind == "bool" and text in _BOOLEANS:
+        return _BOOLEANS[text]
+    if kind in ("int", "float") and not _NO_NUMBER.match(text):
+        return _number(text)
+    raise BadRequest(f"line {line(node)}: {kind} {text[:80]!r} is nothing that JSON has")
+
+
+def _number(text: str) -> int | float | str:
+    plain = text.replace("_", "")
+    if len(plain) > _LONGEST_NUMBER:
+        return text
+    if _INTEGER.match(plain):
+        value = _integer(plain)
+        if -(2**63) <= value < 2**64:
+            return value
+    if not _FLOAT.match(plain):
+        return text
+    number = float(plain)
+    if not math.isfinite(number):
+        return text
+    return int(number) if number.is_integer() and abs(number) < 1e21 else number
+
+
+def _integer(plain: str) -> int:
+    sign, digits = (-1 if plain[0] == "-" else 1), plain.lstrip("+-")
+    is_octal = len(digits) > 1 and digits[0] == "0" and digits[1].isdigit()
+    return sign * int(digits, 8 if is_octal else 0)
+
+
+def key(node: yaml.Node, taken: Iterable[str]) -> str:
+    """The key of a mapping, which is text whatever it looks like. Raises BadRequest."""
+    if not isinstance(node, yaml.ScalarNode) or node.tag == f"{TAG}null":
+        raise BadRequest(f"line {line(node)}: a key is text")
+    if node.tag == f"{TAG}merge":
+        raise BadRequest(f"line {line(node)}: the merge key << is not expanded here; write it out")
+    value = scalar(node)
+    found = value if isinstance(value, str) else json.dumps(value)
+    if found in taken:
+        raise BadRequest(f"line {line(node)}: the key {found[:80]!r} stands there twice")
+    return found
+
+
+def line(part: yaml.Event | yaml.Node) -> int:
+    """Where something begins, counted from 1."""
+    return part.start_mark.line + 1 if part.start_mark else 0
