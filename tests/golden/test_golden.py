@@ -6,6 +6,7 @@ installations of world.py: `# settings: catalog`. To write the expectations anew
     GOLDEN=rewrite scripts/test tests/golden
 """
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -22,11 +23,13 @@ import yaml
 from tests.catalog.webhook import until
 from tests.golden import world as worlds
 from tests.golden.three_ways import (
+    INLINE,
     NAMESPACE,
     Reviewed,
     World,
     clipped,
     commanded,
+    in_document,
     objects,
     pod_at,
     previewed,
@@ -44,8 +47,8 @@ from webhook import errors
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:kubernetes_validate")
 FOLDER = Path(__file__).parent
 MANIFESTS = sorted(file for file in FOLDER.iterdir() if file.suffix in (".yaml", ".json"))
-INLINE = ("InferenceService", "ServingRuntime", "ClusterServingRuntime")
-"""Kinds that have a pod's fields among their own."""
+UNNAMED = (*INLINE, "Service")
+"""Kinds whose controllers have to fill in what a pod's container needs."""
 REWRITE = os.environ.get("GOLDEN") == "rewrite"
 WorldOf = Callable[[Path], World]
 
@@ -147,7 +150,7 @@ def assert_mutate_does_the_same(world: World, found: Any, asked: Any, document: 
     for pod in document["pods"]:
         of_pod = reviewed(world, review(pod_at(kept, pod["path"]), namespace))
         assert_same(world, of_pod, pod)
-        patch = patch + [{**each, "path": in_document(found, pod["path"], each["path"])} for each in of_pod.patch]
+        patch = patch + [in_document(found, pod["path"], each) for each in of_pod.patch]
     assert world.plain(patch) == document["patch"]
 
 
@@ -158,21 +161,6 @@ def assert_same(world: World, answer: Reviewed, expected: dict[str, Any]) -> Non
     assert world.plain(answer.patch) == expected["patch"]
 
 
-def in_document(document: Any, template: str, path: str) -> str:
-    """Where in a document a place of its pod stands."""
-    kind = document["kind"]
-    if kind in INLINE:
-        is_own = "annotations" in document["spec"].get("predictor", {}) or kind != "InferenceService"
-        moved = {"/spec/containers/0/": "/model/"} if "model" in document["spec"].get("predictor", {}) else {}
-        for start, ours in moved.items():
-            if path.startswith(start):
-                return f"{template}{ours}{path.removeprefix(start)}"
-        if path.startswith("/metadata/"):
-            return path if not is_own else template + path.removeprefix("/metadata")
-        return template + path.removeprefix("/spec")
-    return template + path
-
-
 @of_manifests
 def test_the_patch_makes_the_manifest_the_pods_are_valid_and_need_no_more(manifest: Path, world_of: WorldOf) -> None:
     world = world_of(manifest)
@@ -180,12 +168,12 @@ def test_the_patch_makes_the_manifest_the_pods_are_valid_and_need_no_more(manife
     for (found, asked), document in zip(objects(manifest.read_bytes()), documents, strict=True):
         assert jsonpatch.apply_patch(found, document["patch"]) == document["manifest"]
         for pod in document["pods"] or [document]:
-            if pod["decision"] == "injected" and document["kind"] not in INLINE:
+            if pod["decision"] == "injected" and document["kind"] not in UNNAMED:
                 kubernetes_validate.validate(
                     {"apiVersion": "v1", "kind": "Pod", **pod["manifest"]}, "1.37", strict=True
                 )
         if not asked and document["allowed"]:
-            again = previewed(world, yaml.safe_dump(document["manifest"]).encode())
+            again = previewed(world, json.dumps(document["manifest"]).encode())
             assert [each["patch"] for each in again] == [[]]
 
 

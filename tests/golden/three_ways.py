@@ -1,6 +1,7 @@
 """One manifest through /mutate, /preview and the command line, each in its own words, all in one form."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from webhook.strategies.s3_init import SCRIPT
 JSON = Any
 NAMESPACE = "default"
 PINNED_KINDS = {"Deployment": "apps", "StatefulSet": "apps", "DaemonSet": "apps", "Job": "batch", "CronJob": "batch"}
+INLINE = ("InferenceService", "ServingRuntime", "ClusterServingRuntime", "Workflow")
+"""Kinds that have a pod's fields among their own."""
 SHOWN = ("kind", "name", "namespace", "decision", "reason", "message", "warnings", "models", "patch", "pods")
 SHOWN_OF_PODS = ("path", "decision", "reason", "message", "warnings", "patch")
 _LONGEST_WARNING = 256
@@ -40,8 +43,9 @@ class World:
 
 
 def previewed(world: World, body: bytes) -> JSON:
-    """What /preview answers."""
-    answer = world.client.post("/preview", params={"namespace": NAMESPACE}, content=body)
+    """What /preview answers; where it is asked too often, in the end."""
+    while (answer := world.client.post("/preview", params={"namespace": NAMESPACE}, content=body)).status_code == 429:
+        time.sleep(int(answer.headers["retry-after"]))
     assert answer.status_code == 200, answer.text
     return answer.json()["documents"]
 
@@ -99,21 +103,55 @@ def stored(world: World, document: JSON, namespace: str) -> tuple[JSON, Reviewed
     return apply(document, answer.patch), answer
 
 
+MODELS = ("model", "sklearn")
+"""Fields of an InferenceService's predictor that KServe makes a container of."""
+
+
 def pod_at(document: JSON, path: str) -> JSON:
     """The pod that a controller makes of what stands at a path: a template, or a pod's spec with its annotations."""
     found = resolve_pointer(document, path)
     if not path:
         return found
     if "spec" in found:
-        metadata, spec = found.get("metadata", {}), found["spec"]
+        metadata, spec = found.get("metadata", {}), dict(found["spec"])
     else:
-        metadata = {"annotations": found.get("annotations", {})}
-        spec = {name: value for name, value in found.items() if name not in ("annotations", "labels")}
-        if document["kind"] == "InferenceService":
-            metadata["annotations"] = {**document["metadata"].get("annotations", {}), **metadata["annotations"]}
-        if "containers" not in spec:
-            spec["containers"] = [{**spec["model"], "name": "kserve-container"}]
+        metadata = found.get("metadata") or {"annotations": found.get("annotations", {})}
+        spec = {name: value for name, value in found.items() if name not in ("annotations", "labels", "metadata")}
+    if document["kind"] == "InferenceService":
+        metadata["annotations"] = {**document["metadata"].get("annotations", {}), **metadata["annotations"]}
+        for model in MODELS:
+            if model in spec:
+                spec["containers"] = [{**spec[model], "name": "kserve-container"}]
+    if document["kind"] == "Workflow":
+        spec["containers"] = [spec["container"]]
+    if document["kind"] == "StatefulSet":
+        claims = [claim["metadata"]["name"] for claim in document["spec"].get("volumeClaimTemplates", [])]
+        volumes = [{"name": name, "persistentVolumeClaim": {"claimName": f"{name}-x-0"}} for name in claims]
+        spec["volumes"] = volumes + spec.get("volumes", []) if volumes else spec.get("volumes")
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def in_document(document: JSON, template: str, operation: JSON) -> JSON:
+    """An operation on a pod as one on the document that it is made of."""
+    kind, path = document["kind"], operation["path"]
+    if (
+        kind == "StatefulSet"
+        and path == "/spec/volumes/-"
+        and "volumes" not in resolve_pointer(document, template)["spec"]
+    ):
+        return {**operation, "path": f"{template}/spec/volumes", "value": [operation["value"]]}
+    if kind not in INLINE:
+        return {**operation, "path": template + path}
+    found = resolve_pointer(document, template)
+    singular = next((name for name in (*MODELS, "container") if name in found), None)
+    metadata = "" if kind == "InferenceService" and "annotations" not in found else template
+    places = {
+        **({"/spec/containers/0/": f"{template}/{singular}/"} if singular else {}),
+        "/metadata/": f"{metadata}/metadata/" if not metadata or "metadata" in found else f"{template}/",
+        "/spec/": f"{template}/",
+    }
+    start, ours = next((start, ours) for start, ours in places.items() if path.startswith(start))
+    return {**operation, "path": ours + path.removeprefix(start)}
 
 
 def clipped(warnings: list[str]) -> list[str]:
