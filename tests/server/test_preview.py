@@ -65,7 +65,7 @@ def test_the_namespace_is_the_documents_own_or_the_one_asked_for(client: httpx.C
         (POD.format(version="1.10"), 400, "Pod my-pod: the annotation model-injector.io/version is no text"),
         ("apiVersion: v1\nkind: Pod\n---\n" * 1000, 413, "more than 500 documents"),
         (b"#" * 600_000, 413, "larger than 524288 bytes"),
-        (f"{POD.format(version='1.2.3')}---\n" * 201, 413, "more than 200 models"),
+        (f"{POD.format(version='1.2.3')}---\n" * 201, 413, "more than 100 models"),
     ],
 )
 def test_bad_input_is_told_so(client: httpx.Client, body: str | bytes, status: int, error: str) -> None:

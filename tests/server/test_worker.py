@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from webhook.errors import BodyTooLarge, Busy
+from webhook.errors import BodyTooLarge, Busy, TooMany
 from webhook.preview import bounded
 from webhook.server import worker
 from webhook.server.limits import Turns
@@ -83,10 +83,10 @@ async def gone(process: int) -> None:
 
 def test_of_those_who_wait_some_get_a_turn_and_the_rest_is_told_at_once() -> None:
     held, served = asyncio.Event(), list[int]()
-    turns = Turns(at_a_time=2, waiting=3, seconds=30)
+    turns = Turns(at_a_time=2, waiting=3, each=9, seconds=30)
 
     async def take(number: int) -> None:
-        async with turns.take():
+        async with turns.take("ann"):
             served.append(number)
             await held.wait()
 
@@ -102,15 +102,36 @@ def test_of_those_who_wait_some_get_a_turn_and_the_rest_is_told_at_once() -> Non
     asyncio.run(steps())
 
 
-def test_a_turn_that_does_not_come_in_time_is_told_and_lost_for_nobody() -> None:
-    turns = Turns(at_a_time=1, waiting=1, seconds=0.1)
+def test_nobody_takes_the_turns_of_others() -> None:
+    turns, held = Turns(at_a_time=1, waiting=9, each=2, seconds=30), asyncio.Event()
+
+    async def take(who: str) -> str:
+        async with turns.take(who):
+            await held.wait()
+            return who
 
     async def steps() -> None:
-        async with turns.take():
+        tasks = [asyncio.create_task(take(who)) for who in ("ann", "ann", "ann", "bob")]
+        await asyncio.sleep(0.1)
+        held.set()
+        assert [
+            type(found) if isinstance(found, Exception) else found
+            for found in await asyncio.gather(*tasks, return_exceptions=True)
+        ] == ["ann", "ann", TooMany, "bob"]
+        assert await take("ann") == "ann"
+
+    asyncio.run(steps())
+
+
+def test_a_turn_that_does_not_come_in_time_is_told_and_lost_for_nobody() -> None:
+    turns = Turns(at_a_time=1, waiting=1, each=9, seconds=0.1)
+
+    async def steps() -> None:
+        async with turns.take("ann"):
             with pytest.raises(Busy, match="others have had all of"):
-                async with turns.take():
+                async with turns.take("ann"):
                     pass
-        async with turns.take():
+        async with turns.take("ann"):
             pass
 
     asyncio.run(steps())

@@ -9,6 +9,9 @@ from typing import Final, TypeVar
 _DATA_BYTES: Final = 128 * 1024 * 1024
 _NICENESS: Final = 10
 _IDLE_SECONDS: Final = 300
+_FAT_SECONDS: Final = 1
+_FAT_BYTES: Final = 64 * 1024 * 1024
+"""Resident, after which a new process is better: what a large manifest took is never given back in whole."""
 T = TypeVar("T")
 
 
@@ -20,5 +23,8 @@ def bounded(function: Callable[..., T], *arguments: object) -> T:
         os.nice(_NICENESS)
     try:
         return function(*arguments)
+    except MemoryError:
+        os._exit(1)  # what is left is of no use
     finally:
-        signal.alarm(_IDLE_SECONDS)  # nobody handles it, so it ends the process
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        signal.alarm(_FAT_SECONDS if peak > _FAT_BYTES else _IDLE_SECONDS)  # nobody handles it: it ends the process

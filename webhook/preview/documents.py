@@ -32,11 +32,13 @@ class Limits:
     """That pods ask for, all together: each becomes an init container with its script."""
     nodes: int
     """Mappings, lists and scalars, keys among them, of all documents together."""
+    answer: int
+    """Bytes."""
 
 
-SERVED: Final = Limits(512 * 1024, 500, 200, 50_000)
+SERVED: Final = Limits(512 * 1024, 500, 100, 50_000, 4 * 1024 * 1024)
 """Many times what people write; what a webhook does for anyone who may create a pod."""
-LOCAL: Final = Limits(64 * 1024 * 1024, 20_000, 100_000, 10_000_000)
+LOCAL: Final = Limits(64 * 1024 * 1024, 20_000, 100_000, 10_000_000, 1 << 40)
 """For a program that its user runs: a whole release, CustomResourceDefinitions and all."""
 
 
@@ -142,7 +144,7 @@ def _as_json(body: bytes, limits: Limits) -> JSON:
 def _check_tree(value: JSON, limits: Limits) -> None:
     nodes, level = 0, [value]
     for _ in range(_DEPTH):
-        nodes += len(level)
+        nodes += len(level) + sum(len(node) for node in level if isinstance(node, dict))
         if nodes > limits.nodes:
             raise _too_many(limits)
         level = [

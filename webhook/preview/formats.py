@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from webhook.errors import BodyTooLarge
 from webhook.preview.answer import Answer, answer, manifests
 from webhook.preview.documents import Limits
 from webhook.preview.outcome import Outcome
@@ -18,5 +19,8 @@ FORMATS: Final[Mapping[str, Callable[[bytes, Answer, Limits], bytes]]] = {
 
 
 def content(media: str, body: bytes, outcomes: Sequence[Outcome], limits: Limits) -> bytes:
-    """The preview of a manifest, of which each document has met its outcome, in one of the formats."""
-    return FORMATS[media](body, answer(body, outcomes, limits), limits)
+    """The preview of a manifest, of which each document has met its outcome, in a format. Raises BodyTooLarge."""
+    found = FORMATS[media](body, answer(body, outcomes, limits), limits)
+    if len(found) > limits.answer:
+        raise BodyTooLarge(f"the answer has more than {limits.answer} bytes; preview a part of the manifest")
+    return found

@@ -6,7 +6,7 @@ import binascii
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from time import monotonic
@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from certs import Api, Body, ClusterError
-from webhook.errors import Busy, NotAllowed, NotAuthenticated, Unavailable
+from webhook.errors import BodyTooLarge, Busy, NotAllowed, NotAuthenticated, Unavailable
 from webhook.preview.access import AUDIENCE, is_loopback
 from webhook.server.limits import Rate
 from webhook.settings import Settings
@@ -28,6 +28,8 @@ _MOST_REMEMBERED: Final = 1000
 _THREADS: Final = 4
 _MOST_WAITING: Final = 32
 _LONGEST_TOKEN: Final = 16 * 1024
+_MOST_NAMESPACES: Final = 50
+_CHECKING_SECONDS: Final = 10
 T = TypeVar("T")
 
 
@@ -46,8 +48,9 @@ class Access(Protocol):
     async def user(self, authorization: str | None, client: str) -> User:
         """Who has sent the request. Raises NotAuthenticated, TooMany, and Unavailable."""
 
-    async def check(self, user: User, namespaces: Iterable[str]) -> None:
-        """Raise NotAllowed where the user may not create pods in one of these namespaces, and Unavailable."""
+    async def check(self, user: User, namespaces: Collection[str]) -> None:
+        """Raise NotAllowed where the user may not create pods in one of these namespaces, BodyTooLarge, and
+        Unavailable."""
 
 
 class Anyone:
@@ -57,7 +60,7 @@ class Anyone:
         """Nobody in particular."""
         return User("anyone")
 
-    async def check(self, user: User, namespaces: Iterable[str]) -> None:
+    async def check(self, user: User, namespaces: Collection[str]) -> None:
         """All namespaces."""
 
 
@@ -70,7 +73,7 @@ class Cluster:
         self._api: Api | None = None
         self._users = _Remembered[User | None]()
         self._rights = _Remembered[bool]()
-        self._unknown_tokens = Rate(per_second=2, burst=20)
+        self._guesses = Rate(per_second=2, burst=20)
 
     async def user(self, authorization: str | None, client: str) -> User:
         """The owner of a bearer token, which is kept nowhere but as its hash."""
@@ -80,24 +83,34 @@ class Cluster:
             raise NotAuthenticated("a bearer token is needed, such as `kubectl create token ACCOUNT` makes")
         key = hashlib.sha256(token.encode()).hexdigest()
         if key not in self._users:
-            self._unknown_tokens.take(client)  # each one costs the API server a request
-            self._users[key] = await self._ask(partial(_review_token, token))
+            self._guesses.check(client)  # each one costs the API server a request
+            self._users[key] = found = await self._ask(partial(_review_token, token))
+            if found is None:
+                self._guesses.take(client)
         found = self._users[key]
         if found is None:
             raise NotAuthenticated("the cluster does not know this token, or no longer")
         return found
 
-    async def check(self, user: User, namespaces: Iterable[str]) -> None:
+    async def check(self, user: User, namespaces: Collection[str]) -> None:
         """Whether the user may create pods there."""
-        denied = []
-        for namespace in sorted(set(namespaces)):
-            key = hashlib.sha256(msgspec.json.encode((user, namespace))).hexdigest()
-            if key not in self._rights:
-                self._rights[key] = await self._ask(partial(_may_create, user, namespace))
-            if not self._rights[key]:
-                denied.append(namespace)
-        if denied:
-            raise NotAllowed(f"{user.username} may not create pods in {', '.join(denied)}")
+        if len(namespaces) > _MOST_NAMESPACES:
+            raise BodyTooLarge(
+                f"the manifest has pods in more than {_MOST_NAMESPACES} namespaces; preview a part of it"
+            )
+        try:
+            async with asyncio.timeout(_CHECKING_SECONDS):
+                for namespace in sorted(namespaces):
+                    if not await self._may_create(user, namespace):
+                        raise NotAllowed(f"{user.username} may not create pods in {namespace}")
+        except TimeoutError:
+            raise Unavailable("the API server does not answer in time; try again") from None
+
+    async def _may_create(self, user: User, namespace: str) -> bool:
+        key = hashlib.sha256(msgspec.json.encode((user, namespace))).hexdigest()
+        if key not in self._rights:
+            self._rights[key] = await self._ask(partial(_may_create, user, namespace))
+        return self._rights[key]
 
     async def _ask(self, question: Callable[[Api], T]) -> T:
         if self._waiting >= _MOST_WAITING:

@@ -1,6 +1,8 @@
-"""Bodies of requests, read within bounds."""
+"""Requests, taken in within bounds: their bodies, and whether their clients still wait."""
 
-from typing import Final
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
 
 from starlette.types import Receive, Scope
 
@@ -10,6 +12,9 @@ MAX_BODY: Final = 7 * 1024 * 1024
 """Bytes. The API server takes objects of up to 3 MiB, and a review may hold two of them."""
 MAX_IN_FLIGHT: Final = 32 * 1024 * 1024
 """Bytes of all bodies that are on their way: thousands of usual ones, and a bound to what a few clients can hold."""
+
+
+T = TypeVar("T")
 
 
 class ClientGone(Exception):
@@ -47,3 +52,21 @@ class Bodies:
                 message = await receive()
         finally:
             self._in_flight -= len(body)
+
+
+async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """Do some work for a client whose request is whole. Raises ClientGone, and ends the work, when it hangs up."""
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_end(receive))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientGone
+        return working.result()
+    finally:
+        working.cancel()
+        leaving.cancel()
+
+
+async def _end(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

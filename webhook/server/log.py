@@ -4,6 +4,7 @@ import logging
 import os
 import select
 import sys
+import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -54,6 +55,11 @@ def write(message: str, fields: Mapping[str, Any]) -> None:
     """Log at the level `info`, without logging's machinery: it would take as long as the decision that it tells of."""
     if logging.root.isEnabledFor(logging.INFO):
         _output.write(_line(datetime.now(UTC), "info", message, fields) + "\n")
+
+
+def frames(error: BaseException) -> str:
+    """Where an error comes from, and its type. What it says is left out, for it may be a user's."""
+    return "".join([*traceback.format_tb(error.__traceback__), type(error).__name__])
 
 
 def _line(time: datetime, level: str, message: str, fields: Mapping[str, Any]) -> str:

@@ -5,18 +5,17 @@ A thin layer over webhook.preview: the text in a process of its own, decisions h
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from webhook.errors import BadRequest, NotAcceptable, NotAuthenticated, TooMany, Unavailable
+from webhook.errors import BadRequest, Busy, NotAcceptable, NotAuthenticated, TooMany, Unavailable
 from webhook.preview import (
     FORMATS,
     SERVED,
@@ -30,11 +29,12 @@ from webhook.preview import (
 )
 from webhook.preview.access import TOKEN_HEADER
 from webhook.server.access import Access, Anyone, User
-from webhook.server.body import Bodies, ClientGone
+from webhook.server.body import Bodies, ClientGone, while_connected
 from webhook.server.catalog import LiveCatalog, settle
 from webhook.server.limits import Rate, Turns
-from webhook.server.log import write
+from webhook.server.log import FIELDS, frames, write
 from webhook.server.metrics import Metrics
+from webhook.server.outgoing import Outgoing
 from webhook.server.worker import Worker
 from webhook.settings import Settings
 from webhook.values import label
@@ -47,7 +47,18 @@ _OTHER_NAMES: Final = {
     "text/x-yaml": "application/yaml",
     "text/x-diff": "text/plain",
 }
+_MEDIA: Final = {"text/plain": "text/plain; charset=utf-8"}
+"""Media types that say more of themselves."""
 _log = logging.getLogger(__name__)
+
+
+class Reply(NamedTuple):
+    """What is answered."""
+
+    status: int
+    media: str
+    content: bytes
+    headers: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,36 +71,39 @@ class Preview:
     access: Access
     bodies: Bodies = field(default_factory=lambda: Bodies(SERVED.size))
     rate: Rate = field(default_factory=lambda: Rate(per_second=10, burst=100))
-    turns: Turns = field(default_factory=lambda: Turns(at_a_time=2, waiting=16, seconds=30))
+    turns: Turns = field(default_factory=lambda: Turns(at_a_time=2, waiting=16, each=6, seconds=30))
     worker: Worker = field(default_factory=Worker)
+    outgoing: Outgoing = field(default_factory=Outgoing)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, errors as JSON."""
-        started = perf_counter()
-        request, headers = Request(scope, receive), dict[str, str]()
-        told = dict[str, object]()
+        started, told = perf_counter(), dict[str, object]()
         try:
-            media, answer = await self._answer(request, told)
-            status = 200
+            reply = await self._reply(Request(scope, receive), told)
         except ClientGone:
             return
-        except BadRequest as error:
-            status, media, answer = error.status, "application/json", _failure(str(error))
-            if isinstance(error, NotAuthenticated):
-                headers["WWW-Authenticate"] = "Bearer"
-            elif isinstance(error, TooMany):
-                headers["Retry-After"] = str(error.seconds)
-        except Exception:  # noqa: BLE001 - whatever it is, the client gets its answer
-            self.metrics.errors.inc()
-            _log.exception("unexpected error")
-            status, media = 500, "application/json"
-            answer = _failure("unexpected error; the webhook's log has its traceback")
-        self.metrics.previews.labels(status).inc()
-        if status not in (200, 400):  # the rest of a body may still be on its way
+        if not self.outgoing.has_room(reply.content):
+            reply = _failure(Busy("too many answers are on their way; try again"))
+        self.metrics.previews.labels(reply.status).inc()
+        headers = {**_HEADERS, "Content-Type": reply.media, **reply.headers}
+        if reply.status not in (200, 400):  # the rest of a body may still be on its way
             headers["Connection"] = "close"
-        response = Response(answer, status, {**_HEADERS, **headers}, media)
-        await response(scope, receive, send)
-        write("preview", {"status": status, **told, "milliseconds": round((perf_counter() - started) * 1000, 3)})
+        await self.outgoing.send(send, reply.status, headers, reply.content)
+        write("preview", {"status": reply.status, **told, "milliseconds": round((perf_counter() - started) * 1000, 3)})
+
+    async def _reply(self, request: Request, told: dict[str, object]) -> Reply:
+        try:
+            media, content = await self._answer(request, told)
+        except BadRequest as error:
+            return _failure(error)
+        except asyncio.CancelledError:  # by the server, at its end
+            return _failure(Busy("the webhook is stopping; try again"))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets its answer
+            self.metrics.errors.inc()
+            # Not its message, which may hold some of the manifest.
+            _log.error("unexpected error", extra={FIELDS: {"exception": frames(error)}})
+            return Reply(500, "application/json", _error("unexpected error; the webhook's log tells where"))
+        return Reply(200, media, content)
 
     async def _answer(self, request: Request, told: dict[str, object]) -> tuple[str, bytes]:
         """The media type and the content. What the log may know of the request is `told`: nothing of a manifest."""
@@ -98,14 +112,18 @@ class Preview:
         told["user"] = user.username
         namespace = _namespace(request)
         body = await self.bodies.read(request.scope, request.receive)
-        async with self.turns.take():  # what a manifest becomes takes many times its own memory
+        work = self._previewed(user, body, namespace, media, told)
+        return _MEDIA.get(media, media), await while_connected(request.receive, work)
+
+    async def _previewed(self, user: User, body: bytes, namespace: str, media: str, told: dict[str, object]) -> bytes:
+        async with self.turns.take(user.username):  # what a manifest becomes takes many times its own memory
             documents = await self.worker.run(read, body, SERVED)
             told["documents"] = len(documents)
             places = [document.namespace(namespace) for document in documents]
             asked = zip(places, documents, strict=True)
             await self.access.check(user, {place for place, document in asked if makes_pods(document)})
             outcomes = await self._outcomes(documents, places)
-            return media, await self.worker.run(content, media, body, outcomes, SERVED)
+            return await self.worker.run(content, media, body, outcomes, SERVED)
 
     async def _user(self, request: Request) -> User:
         client = request.client.host if request.client else ""
@@ -161,5 +179,14 @@ def _namespace(request: Request) -> str:
         raise BadRequest("namespace: a DNS label, such as default") from None
 
 
-def _failure(error: str) -> bytes:
-    return msgspec.json.encode({"error": error})
+def _failure(error: BadRequest) -> Reply:
+    headers = dict[str, str]()
+    if isinstance(error, NotAuthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    elif isinstance(error, TooMany):
+        headers["Retry-After"] = str(error.seconds)
+    return Reply(error.status, "application/json", _error(str(error)), headers)
+
+
+def _error(text: str) -> bytes:
+    return msgspec.json.encode({"error": text})

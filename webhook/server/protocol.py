@@ -1,7 +1,7 @@
-"""uvicorn's HTTP/1.1 protocol, with bounds on a request.
+"""uvicorn's HTTP/1.1 protocol, with bounds on requests and answers.
 
-uvicorn bounds neither how long a client may take for its request nor how large the head of it grows, and it keeps a
-connection without any request for ever.
+uvicorn bounds neither how long a client may take for its request nor how large the head of it grows, it keeps a
+connection without any request for ever, and one whose client does not read its answer.
 """
 
 import asyncio
@@ -12,6 +12,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 HEAD_BYTES: Final = 64 * 1024
 REQUEST_SECONDS: Final = 10
 """From the first byte to the last; the API server does not wait longer than this for any webhook's answer."""
+ANSWER_SECONDS: Final = 10
+"""Without a client taking any of its answer."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -21,6 +23,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """Of a head that is not whole yet; None between a head's end and the next request."""
     _is_whole = True
     _timer: asyncio.TimerHandle | None = None
+    _writing: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn does
         """A client has connected: it may be idle as long as one that has been served."""
@@ -30,6 +33,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
         self._stop_timer()
+        self._stop_writing()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
@@ -70,3 +74,18 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def pause_writing(self) -> None:
+        """The client does not take its answer as fast as it comes."""
+        super().pause_writing()
+        self._writing = self.loop.call_later(ANSWER_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has taken most of what there was."""
+        super().resume_writing()
+        self._stop_writing()
+
+    def _stop_writing(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None

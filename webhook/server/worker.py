@@ -23,14 +23,21 @@ class Worker:
         self._turns, self._process = CapacityLimiter(1), CapacityLimiter(1)
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
-        """Call a function there, within bounds of time and memory. Raises BodyTooLarge, and what it raises."""
+        """Call a function there, within bounds of time and memory. Raises BodyTooLarge, and what it raises.
+
+        Where the process breaks, a new one tries once more: it may have been at its end, or full of what came before.
+        """
         async with self._turns:
             try:
                 with fail_after(_SECONDS):
-                    return await to_process.run_sync(
-                        bounded, function, *arguments, cancellable=True, limiter=self._process
-                    )
+                    try:
+                        return await self._call(function, *arguments)
+                    except BrokenWorkerProcess:
+                        return await self._call(function, *arguments)
             except TimeoutError:
                 raise BodyTooLarge(f"the manifest takes longer than {_SECONDS} s; preview a part of it") from None
-            except (MemoryError, BrokenWorkerProcess):
+            except BrokenWorkerProcess:
                 raise BodyTooLarge("the manifest takes too much memory; preview a part of it") from None
+
+    async def _call(self, function: Callable[..., T], *arguments: object) -> T:
+        return await to_process.run_sync(bounded, function, *arguments, cancellable=True, limiter=self._process)
