@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
@@ -42,23 +43,38 @@ class Api:
     """An API server. Raises ClusterError where there is none, or it does not answer."""
 
     def __init__(self, context: str | None = None) -> None:
-        """The cluster around this process, or the kubeconfig's; with a context, that one of the kubeconfig."""
+        """The cluster around this process, or the kubeconfig's where one is named; of that, the current context."""
         # Heavy, and of no use outside of a cluster. Without the client's classes for each API, which take 25 MiB.
         from kubernetes import config  # noqa: PLC0415
         from kubernetes.client import ApiClient, Configuration  # noqa: PLC0415
 
         settings = Configuration()
+        self._context, self._is_inside = context, False
         try:
-            if context is not None:
+            if context is not None or "KUBECONFIG" in os.environ:
                 raise config.ConfigException  # noqa: TRY301
             config.load_incluster_config(client_configuration=settings)
+            self._is_inside = True
         except config.ConfigException:
             try:
                 config.load_kube_config(client_configuration=settings, context=context)
             except config.ConfigException as error:
                 raise ClusterError(f"there is no cluster here, and no kubeconfig: {error}") from error
+            except Exception as error:  # noqa: BLE001 - whatever a broken file makes of the library
+                raise ClusterError(f"the kubeconfig can't be read: {type(error).__name__}") from None
         settings.retries = False
         self._settings, self._client = settings, ApiClient(settings)
+
+    def namespace(self) -> str | None:
+        """The namespace that the kubeconfig's context names, if it does."""
+        from kubernetes import config  # noqa: PLC0415
+
+        if self._is_inside:
+            return None
+        contexts, active = config.list_kube_config_contexts()
+        found = next((each for each in contexts if each["name"] == self._context), active)
+        namespace = found["context"].get("namespace")
+        return str(namespace) if namespace else None
 
     def token(self) -> str | None:
         """The bearer token that requests carry; None where they carry none, but a client certificate for instance."""

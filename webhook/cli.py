@@ -1,25 +1,35 @@
 """The command `model-injector`."""
 
 import argparse
+import os
+import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 from webhook import __version__
 from webhook.commands import catalog, certs, iam_policy, preview, publish, pull, serve
-from webhook.errors import InjectorError, InvalidInput, InvalidSettings
+from webhook.errors import InjectorError, InvalidInput, InvalidSettings, one_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit status is 0, 2 for bad input, 1 for what can't be done, or what the command says."""
+    """Run the command; the exit status is 0, 2 for bad input or a fault, 1 for what can't be done, or the command's."""
     options = _parser().parse_args(arguments)
     try:
         status: int | None = options.run(options)
+        sys.stdout.flush()
     except InjectorError as error:
-        print(f"model-injector: {error}", file=sys.stderr)  # noqa: T201 - a command talks to who runs it
+        print(f"model-injector: {one_line(str(error))}", file=sys.stderr)  # noqa: T201 - a command talks to who runs it
         return 2 if isinstance(error, InvalidSettings | InvalidInput) else 1
+    except BrokenPipeError:  # nobody reads on, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
-        return 130
+        return 128 + signal.SIGINT
+    except Exception:  # noqa: BLE001 - 1 is a refusal's
+        traceback.print_exc()
+        return 2
     return status or 0
 
 

@@ -12,7 +12,7 @@
     ├── Refusal                the pod can't be admitted as it is: `allowed: false`, code 422
     │   ├── InvalidAnnotation  an annotation's value can't be
     │   ├── UnknownModel       the catalog can't tell what is asked for
-    │   │   ├── UnknownVersion     it knows the model, not the version
+    │   │   ├── UnknownVersion     no such version, or none that it can tell
     │   │   ├── Unpublished        the upload was not finished, or the required tag is missing
     │   │   ├── Incomplete         files of its manifest are gone
     │   │   ├── Archived           files have to be restored from Glacier first
@@ -32,14 +32,21 @@
 A message names what is wrong, its value, and what to write instead. It is made for the person who wrote the pod.
 """
 
-from typing import ClassVar
+import re
+from typing import ClassVar, Final
 
-_SHOWN = 120
+_SHOWN: Final = 120
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def shown(value: str) -> str:
     """A user's text as a message may carry it: quoted, control characters escaped, at most 120 characters."""
     return repr(value if len(value) <= _SHOWN else value[: _SHOWN - 1] + "…")
+
+
+def one_line(text: str) -> str:
+    """A text that holds a user's, without what would end a line of a log or steer a terminal."""
+    return _CONTROL.sub("?", text)
 
 
 class InjectorError(Exception):

@@ -1,13 +1,12 @@
 """AdmissionReview v1, in and out (`k8s.io/api/admission/v1`)."""
 
 import base64
-import re
 from typing import Any, Final, Literal
 
 import msgspec
 
 from webhook import workload
-from webhook.errors import BadRequest
+from webhook.errors import BadRequest, one_line
 from webhook.injection import Injection
 from webhook.record import encode
 
@@ -73,7 +72,6 @@ _decoder = msgspec.json.Decoder(AdmissionReview)
 _LONGEST_WARNING: Final = 256
 """Longer ones may be cut by the API server, which also drops what goes over 4 KiB together."""
 _LONGEST_MESSAGE: Final = 2048
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def decode(body: bytes) -> AdmissionRequest:
@@ -106,4 +104,4 @@ def respond(uid: str, injection: Injection) -> bytes:
 
 def _line(text: str, longest: int) -> str:
     """Text that holds a user's, as one line: the API server drops warnings with control characters."""
-    return _CONTROL.sub("?", text if len(text) <= longest else f"{text[: longest - 1]}…")
+    return one_line(text if len(text) <= longest else f"{text[: longest - 1]}…")

@@ -53,7 +53,7 @@ def test_a_pod_is_as_the_cluster_would_have_it() -> None:
 
 def test_a_refusal_is_told_in_a_word_and_in_words() -> None:
     found = only(POD.format(version="^1.2"))
-    assert (found.allowed, found.decision, found.reason) == (False, "refused", "UnknownModel")
+    assert (found.allowed, found.decision, found.reason) == (False, "refused", "UnknownVersion")
     assert "needs a catalog" in found.message
     assert found.patch == ()
     assert found.diff == ""

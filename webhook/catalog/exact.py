@@ -1,7 +1,7 @@
 """The catalog that knows nothing (`catalog.mode: none`): exact versions are taken at their word."""
 
 from webhook.catalog import Artifact, Resolved
-from webhook.errors import UnknownModel, shown
+from webhook.errors import UnknownVersion, shown
 from webhook.request import ModelRequest
 from webhook.settings import Settings
 from webhook.values import EXACT_VERSION
@@ -14,10 +14,10 @@ class ExactCatalog:
         self._sources = settings.all_sources
 
     def resolve(self, request: ModelRequest) -> Resolved:
-        """The artifact of an exact version. Raises UnknownModel for an alias, a range and `latest`."""
+        """The artifact of an exact version. Raises UnknownVersion for an alias, a range and `latest`."""
         version = request.pinned or request.version
         if not EXACT_VERSION.fullmatch(version):
-            raise UnknownModel(
+            raise UnknownVersion(
                 f"model {request.model}: version {shown(request.version)} needs a catalog to resolve it, and this "
                 "installation has none (catalog.mode: none); write an exact version such as 1.2.3"
             )

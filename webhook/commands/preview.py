@@ -19,9 +19,10 @@ from webhook.commands import remote
 from webhook.commands.options import Commands, add_config
 from webhook.commands.output import say, say_json, say_raw
 from webhook.configuration import load
-from webhook.errors import BadRequest, CatalogError, InvalidInput, InvalidSettings
+from webhook.errors import BadRequest, CatalogError, InvalidInput, InvalidSettings, one_line
 from webhook.preview import LOCAL, Answer, Document, Outcome, Preview, answer, manifests, preview, read
 from webhook.settings import Settings
+from webhook.values import label
 
 if TYPE_CHECKING:
     from webhook.catalog.s3 import S3Catalog
@@ -50,7 +51,11 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "-o", "--output", choices=("diff", "patch", "yaml", "json"), default="diff", help="default: diff"
     )
-    parser.add_argument("-n", "--namespace", default="default", help="of documents that name none; default: default")
+    parser.add_argument(
+        "-n",
+        "--namespace",
+        help="of documents that name none; default: default, or with --server that of the kubeconfig's context",
+    )
     remote.add_options(parser)
     parser.add_argument(
         "--web",
@@ -62,6 +67,7 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print what was asked for, and say whether all is admitted. Raises InvalidInput and InvalidSettings."""
+    options.namespace = _namespace(options)
     if options.web:
         _open_page(options)
         return 0
@@ -74,8 +80,16 @@ def run(options: argparse.Namespace) -> int:
     for document in found.documents:
         _remark(document)
     if not any(document.patch or document.message for document in found.documents):
-        _tell("nothing to do: no pod asks for a model that it does not have")
+        _tell("nothing to do: no pod here asks for a model, or all have theirs")
     return 0 if all(document.allowed for document in found.documents) else 1
+
+
+def _namespace(options: argparse.Namespace) -> str:
+    given = options.namespace or (remote.namespace(options.context) if options.server is not None else "default")
+    try:
+        return label(given)
+    except ValueError:
+        raise InvalidInput(f"--namespace {given!r}: a DNS label, such as default") from None
 
 
 def _open_page(options: argparse.Namespace) -> None:
@@ -117,12 +131,15 @@ def _body(files: list[str]) -> bytes:
 
 
 def _asked(options: argparse.Namespace, body: bytes) -> Answer:
-    read(body, LOCAL)  # what is no manifest need not travel
+    documents = read(body, LOCAL)  # what is no manifest need not travel
     content = remote.preview(remote.server(options), body, options.namespace)
     try:
-        return msgspec.json.decode(content, type=Answer)
-    except msgspec.MsgspecError as error:
+        found = msgspec.json.decode(content, type=Answer)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise InvalidInput(f"the server's answer is no preview: {error}") from error
+    if [each.kind for each in found.documents] != [each.kind for each in documents]:
+        raise InvalidInput("the server's answer is not about this manifest")
+    return found
 
 
 def _decided(options: argparse.Namespace, body: bytes) -> Answer:
@@ -173,7 +190,8 @@ def _say(output: str, body: bytes, found: Answer) -> None:
     elif output == "yaml":
         say_raw(manifests(body, found, LOCAL))
     elif output == "diff":
-        say_raw(_coloured(found.diff) if _is_colourful() else found.diff)
+        diff = "".join(f"{one_line(line.expandtabs())}\n" for line in found.diff.split("\n")[:-1])
+        say_raw(_coloured(diff) if _is_colourful() else diff)
     elif len(found.documents) == 1:
         say_json(found.documents[0].patch)
     else:
@@ -198,11 +216,13 @@ def _coloured(diff: str) -> str:
 def _remark(document: Preview) -> None:
     """What a person should know of a document, on standard error: refusals and warnings."""
     name = "/".join(filter(None, (document.kind, document.namespace, document.name)))
-    remarks = [f"refused: {document.message}"] if document.message else []
+    several = len(document.pods) > 1
+    refused = [(pod.path, pod.message) for pod in document.pods if pod.message] if several else [("", document.message)]
+    remarks = [f"refused: {message}{f' ({path})' * several}" for path, message in refused if message]
     remarks += [f"warning: {warning}" for warning in document.warnings]
     for remark in remarks:
         _tell(f"{name}: {remark}")
 
 
 def _tell(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201
+    print(one_line(text), file=sys.stderr)  # noqa: T201

@@ -1,6 +1,7 @@
 """A running webhook, as commands ask it: by its URL, or by its Service through the API server."""
 
 import argparse
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from webhook.values import subdomain
 _CONFIGURATION: Final = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/model-injector"
 _IN_CLUSTER: Final = "cluster"
 _SECONDS: Final = 60
+_TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 
 
 class Reply(NamedTuple):
@@ -57,13 +59,21 @@ def server(options: argparse.Namespace) -> Server:
     """The server that the options lead to. Raises InvalidInput."""
     target, token = options.server, _read(options.token_file)
     try:
-        if urlsplit(target).scheme in ("http", "https"):
+        if _is_url(target):
             return _ByUrl(target.rstrip("/"), token or _token_of(options.context), options.ca)
         api = Api(options.context)
         namespace, name = _service(api) if target == _IN_CLUSTER else _split(target)
         return _ByService(api, f"/api/v1/namespaces/{namespace}/services/https:{name}:443/proxy", token or api.token())
     except CertificateError as error:
         raise InvalidInput(f"the cluster can't be asked: {error}") from error
+
+
+def namespace(context: str | None) -> str:
+    """The namespace of the kubeconfig's context."""
+    try:
+        return Api(context).namespace() or "default"
+    except CertificateError:
+        return "default"
 
 
 def preview(server: Server, body: bytes, namespace: str) -> bytes:
@@ -124,11 +134,40 @@ class _ByService:
 
 def _service(api: Api) -> tuple[str, str]:
     """The Service of the webhook that API servers ask."""
-    entries = api.request("GET", _CONFIGURATION).json().get("webhooks") or ()
+    try:
+        entries = msgspec.convert(api.request("GET", _CONFIGURATION).json(), _Configuration).webhooks
+    except msgspec.ValidationError:
+        entries = ()
     for entry in entries:
-        if service := entry["clientConfig"].get("service"):
-            return service["namespace"], service["name"]
+        if service := entry.client_config.service:
+            return _split(f"{service.namespace}/{service.name}")
     raise InvalidInput("the MutatingWebhookConfiguration names no Service; give --server NAMESPACE/SERVICE")
+
+
+class _ServiceReference(msgspec.Struct):
+    namespace: str
+    name: str
+
+
+class _ClientConfig(msgspec.Struct):
+    service: _ServiceReference | None = None
+
+
+class _Webhook(msgspec.Struct, rename="camel"):
+    client_config: _ClientConfig
+
+
+class _Configuration(msgspec.Struct):
+    """The fields of a MutatingWebhookConfiguration that are read."""
+
+    webhooks: tuple[_Webhook, ...] = ()
+
+
+def _is_url(target: str) -> bool:
+    try:
+        return urlsplit(target).scheme in ("http", "https") and bool(urlsplit(target).hostname)
+    except ValueError:
+        return False
 
 
 def _split(target: str) -> tuple[str, str]:
@@ -153,6 +192,9 @@ def _read(file: Path | None) -> str | None:
     if file is None:
         return None
     try:
-        return file.read_text().strip()
+        token = file.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"--token-file {file}: {error}") from error
+    if not _TOKEN.fullmatch(token):
+        raise InvalidInput(f"--token-file {file}: it holds something else than one token")
+    return token

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from webhook.errors import one_line
 from webhook.injection import Decision
 from webhook.patch import Operation
 from webhook.preview.apply import apply
@@ -122,6 +123,6 @@ def manifests(body: bytes, given: Answer, limits: Limits) -> str:
     for document, preview in zip(read(body, limits), given.documents, strict=True):
         remarks = [f"refused: {preview.message}"] if preview.message else []
         remarks += [f"warning: {warning}" for warning in preview.warnings]
-        comments = "".join(f"# {' '.join(remark.split())}\n" for remark in remarks)
+        comments = "".join(f"# {one_line(remark)}\n" for remark in remarks)
         written.append(comments + text.patched(document, preview.patch))
     return "---\n".join(written)

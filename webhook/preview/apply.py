@@ -5,17 +5,25 @@ from copy import deepcopy
 from typing import Any
 
 import jsonpatch
-from jsonpointer import JsonPointer
+from jsonpatch import JsonPatchException
+from jsonpointer import JsonPointer, JsonPointerException
 
+from webhook.errors import BadRequest
 from webhook.patch import Operation
 
 
 def apply(value: dict[str, Any], patch: Iterable[Operation]) -> dict[str, Any]:
-    """A JSON object with a JSON Patch applied. The object stays as it is; only what leads to a place is copied."""
+    """A JSON object with a JSON Patch applied. Raises BadRequest where the patch is not for it.
+
+    The object stays as it is; only what leads to a place is copied.
+    """
     changed = value
-    for operation in patch:
-        changed = _copied(changed, JsonPointer(operation["path"]).parts[:-1])
-        changed = jsonpatch.apply_patch(changed, [deepcopy(operation)], in_place=True)
+    try:
+        for operation in patch:
+            changed = _copied(changed, JsonPointer(operation["path"]).parts[:-1])
+            changed = jsonpatch.apply_patch(changed, [deepcopy(operation)], in_place=True)
+    except (JsonPatchException, JsonPointerException, LookupError, AttributeError, TypeError, ValueError) as error:
+        raise BadRequest(f"a patch that is not for this object: {type(error).__name__}") from None
     return changed
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
-from webhook.errors import BadRequest
+from webhook.errors import BadRequest, one_line
 from webhook.patch import Operation
 from webhook.preview.apply import apply
 from webhook.preview.documents import Document, is_json, value_of
@@ -32,7 +32,7 @@ class Text:
         if not patch:
             return ""
         written = self._written(document, [without_script(operation) for operation in patch])
-        name = "/".join(filter(None, (document.kind, namespace, document.name)))
+        name = one_line("/".join(filter(None, (document.kind, namespace, document.name))))
         return "".join((f"--- a/{name}\n", f"+++ b/{name}\n", *written.hunks()))
 
     def patched(self, document: Document, patch: Sequence[Operation]) -> str:

@@ -155,12 +155,13 @@ def access_for(settings: Settings) -> Access:
 
 
 def local_only(app: ASGIApp) -> ASGIApp:
-    """The application, for who asks for it as this machine: a name of elsewhere that leads here is how a page of
-    elsewhere would get in (DNS rebinding)."""
+    """The application, for who asks for it as this machine, and from a page of it: a name of elsewhere that leads here
+    is how others would get in (DNS rebinding), and so is a request of their page's."""
 
     async def checked(scope: Scope, receive: Receive, send: Send) -> None:
-        host = Headers(scope=scope).get("host", "")
-        if is_loopback(re.sub(r":\d+$", "", host)):
+        headers = Headers(scope=scope)
+        names = [headers.get("host", ""), *(origin.partition("//")[2] for origin in headers.getlist("origin"))]
+        if all(is_loopback(re.sub(r":\d+$", "", name)) for name in names):
             await app(scope, receive, send)
         else:
             content = msgspec.json.encode({"error": "ask for localhost or 127.0.0.1: this is for this machine alone"})

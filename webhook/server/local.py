@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import secrets
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
@@ -10,11 +11,12 @@ import uvloop
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from webhook.errors import BadRequest, InjectorError
 from webhook.preview import SERVED
+from webhook.preview.access import TOKEN_HEADER
 from webhook.server.access import Anyone, local_only
 from webhook.server.body import Bodies
 from webhook.server.metrics import Metrics
@@ -27,8 +29,8 @@ from webhook.settings import Settings
 Ask: TypeAlias = Callable[[str, str, bytes, Mapping[str, str]], tuple[int, Mapping[str, str], bytes]]
 """A blocking request: method, path with query, body and headers, to status, headers and content."""
 _HOST: Final = "127.0.0.1"
-_PATH: Final = re.compile(r"/([a-z0-9_-]+/)*([A-Za-z0-9_.-]*)")
-_ASKED: Final = ("Authorization", "Accept", "Content-Type")
+_PATH: Final = re.compile(r"(\w[\w-]*/)*(\w[\w.-]*)?", re.ASCII)
+_ASKED: Final = ("Authorization", "Accept", "Content-Type", TOKEN_HEADER)
 _ANSWERED: Final = (
     "Cache-Control",
     "Content-Security-Policy",
@@ -66,14 +68,14 @@ def relay_page(ask: Ask, opened: Callable[[str], None]) -> None:
     bodies = Bodies(SERVED.size)
 
     async def relay(request: Request) -> Response:
-        path = request.url.path
+        path = request.path_params.get("path", "preview")
         if not _PATH.fullmatch(path):
             return Response(status_code=404)
         query = f"?{request.url.query}" if request.url.query else ""
         headers = {name: request.headers[name] for name in _ASKED if name in request.headers}
         try:
             body = await bodies.read(request.scope, request.receive)
-            status, answered, content = await asyncio.to_thread(ask, request.method, path + query, body, headers)
+            status, answered, content = await asyncio.to_thread(ask, request.method, f"/{path}{query}", body, headers)
         except InjectorError as error:
             status = error.status if isinstance(error, BadRequest) else 502
             return Response(msgspec.json.encode({"error": str(error)}), status, media_type="application/json")
@@ -84,6 +86,7 @@ def relay_page(ask: Ask, opened: Callable[[str], None]) -> None:
 
 
 async def _serve(app: ASGIApp, opened: Callable[[str], None]) -> None:
-    listening = listen(_HOST, 0)
-    opened(f"http://{_HOST}:{listening.getsockname()[1]}/")
-    await server(local_only(app)).serve([listening])
+    """For who is told the address alone: others on this machine shall not ask in this user's name."""
+    listening, secret = listen(_HOST, 0), secrets.token_urlsafe(16)
+    opened(f"http://{_HOST}:{listening.getsockname()[1]}/{secret}/")
+    await server(local_only(Starlette(routes=[Mount(f"/{secret}", app)]))).serve([listening])

@@ -40,7 +40,11 @@ from webhook.settings import Settings
 from webhook.values import label
 
 _DECIDING_SECONDS: Final = 15
-_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
 _OTHER_NAMES: Final = {
     "application/x-yaml": "application/yaml",
     "text/yaml": "application/yaml",

@@ -17,6 +17,9 @@ const TAGS = 56; // of the upper edge of a box, for its tags
 const SIGN = 7.3; // the width of a sign, at most, of the font that names have
 const SMALL_SIGN = 6.7; // and of the smaller one
 
+/** Boxes and mounts in a picture, at most: more are no help to anyone, and take a browser long. */
+const MOST = 200;
+
 /** The picture, and the same as text. */
 export function picture(pod) {
   const { init, volumes, containers } = pod;
@@ -29,9 +32,22 @@ export function picture(pod) {
     pod.account && element("span", {}, "runs as ", element("b", {}, pod.account)),
   );
   return [
-    element("figure", { class: "pod" }, caption, scrolling("Picture of the pod", drawing(pod, label))),
+    element("figure", { class: "pod" }, caption, isLarge(pod) ? large() : pictured(pod, label)),
     element("details", {}, element("summary", {}, "The same as text"), described(pod)),
   ];
+}
+
+function isLarge({ init, volumes, containers }) {
+  const all = [...init, ...containers];
+  return all.length + volumes.length + all.reduce((sum, one) => sum + one.mounts.length, 0) > MOST;
+}
+
+function large() {
+  return element("p", { class: "told" }, "Too many parts for a picture; they stand below as text.");
+}
+
+function pictured(pod, label) {
+  return scrolling("Picture of the pod", drawing(pod, label));
 }
 
 function drawing(pod, label) {

@@ -49,7 +49,8 @@ function nextOf(remark, names, from) {
 
 /**
  * Remarks by the place and annotation that they are about. `places` are lists of [name, value]; each remark is
- * {text, kind, at}, with the index of the place that it is known to be of. What is about none comes first.
+ * {text, kind, at, about}, with the index of the place that it is known to be of, and the last parts of the names that it
+ * may be about where it names none. What is about no annotation comes first.
  */
 export function placed(remarks, places) {
   const general = [];
@@ -57,6 +58,8 @@ export function placed(remarks, places) {
   for (const remark of remarks) {
     const order = [remark.at, ...places.keys()];
     const names = order.map((at) => subjects(remark.text, places[at].map(([name]) => name)));
+    const meant = remark.about.map((part) => places[remark.at].find(([name]) => name.endsWith(`/${part}`)));
+    names[0] = names[0].length ? names[0] : meant.filter(Boolean).slice(0, 1).map(([name]) => name);
     const found = names.findIndex((each) => each.length);
     if (found < 0 && !general.some(({ text }) => text === remark.text)) {
       general.push(remark);

@@ -15,6 +15,19 @@ const WORDS = {
   refused: "Refused",
 };
 
+/** Of a refusal that names no annotation: the last parts of the names that it is about, the likeliest first. */
+const OF_A_VERSION = ["version", "models", "model"];
+const OF_A_MODEL = ["model", "models"];
+const ABOUT = {
+  UnknownModel: OF_A_MODEL,
+  Forbidden: OF_A_MODEL,
+  UnknownVersion: OF_A_VERSION,
+  Unpublished: OF_A_VERSION,
+  Incomplete: OF_A_VERSION,
+  Archived: OF_A_VERSION,
+  NoAccess: OF_A_VERSION,
+};
+
 /** One sentence about all documents. */
 export function summary(documents) {
   if (documents.length === 1) {
@@ -108,10 +121,11 @@ function named({ path }) {
 /** What is said of each place, refusals first. The document repeats what is said of its pods; that is left out. */
 function remarksOf(places) {
   const said = new Set();
-  const remarks = places.flatMap(({ isWhole, message, warnings }, at) => {
+  const remarks = places.flatMap(({ isWhole, message, reason, warnings }, at) => {
     const fresh = isWhole ? warnings.filter((text) => !said.has(text)) : warnings;
     warnings.forEach((text) => said.add(text));
-    return [message && { text: message, kind: "refusal", at }, ...fresh.map((text) => ({ text, kind: "warning", at }))];
+    const refusal = { text: message, kind: "refusal", at, about: ABOUT[reason] ?? [] };
+    return [message && refusal, ...fresh.map((text) => ({ text, kind: "warning", at, about: [] }))];
   });
   return remarks.filter(Boolean).sort((one, other) => (other.kind === "refusal") - (one.kind === "refusal"));
 }
