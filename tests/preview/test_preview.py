@@ -1,13 +1,16 @@
 """What a preview tells of a document."""
 
+import dataclasses
+
 import jsonpatch
 import msgspec
 import pytest
 
-from tests.preview.previews import only, previewed
+from tests.preview.previews import SETTINGS, only, previewed
 from tests.support.known import Known, known_settings
-from webhook.errors import BadRequest
-from webhook.preview import SERVED, makes_pods, manifests, read
+from webhook.catalog.exact import ExactCatalog
+from webhook.errors import BadRequest, BodyTooLarge
+from webhook.preview import SERVED, makes_pods, manifests, preview, read
 
 POD = """\
 apiVersion: v1
@@ -206,6 +209,77 @@ def test_a_review_is_decided_on_as_it_was_asked() -> None:
 def test_a_wrong_type_is_named_with_its_object_and_its_place(text: str, complaint: str) -> None:
     with pytest.raises(BadRequest, match=complaint):
         only(text)
+
+
+def review_of(kind: str, **request: object) -> str:
+    """A review of a ReplicaSet, which says that it is of some kind."""
+    (document,) = read(DEPLOYMENT.replace("VERSION", "1.2.3").replace("Deployment", "ReplicaSet").encode(), SERVED)
+    of = {"group": "apps", "version": "v1", "kind": kind}
+    asked = {"uid": "1", "kind": of, "operation": "CREATE", "namespace": "apps", "object": document.value, **request}
+    review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": asked}
+    return msgspec.json.encode(review).decode()
+
+
+def test_a_review_of_what_the_webhook_is_not_asked_about_shows_the_pods_all_the_same() -> None:
+    found = only(review_of("ReplicaSet"))
+    assert (found.decision, [pod.path for pod in found.pods]) == ("injected", ["/spec/template"])
+    assert only(review_of("ReplicaSet", operation="DELETE")).reason == "NotForUs"
+    assert only(review_of("ReplicaSet", subResource="scale")).reason == "NotForUs"
+
+
+def test_a_review_is_of_its_object() -> None:
+    with pytest.raises(BadRequest, match="the review is of apps/v1/Deployment, and its object of another kind"):
+        only(review_of("Deployment"))
+
+
+def test_whatever_stands_in_a_review_needs_a_right() -> None:
+    review = {"kind": "AdmissionReview", "request": {"object": {"apiVersion": "v1", "kind": "ConfigMap"}}}
+    (document,) = read(msgspec.json.encode(review), SERVED)
+    assert makes_pods(document)
+
+
+POLICY = """\
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: p}
+spec:
+  pattern:
+    metadata: {annotations: {ANNOTATION}}
+    spec: {containers: [{name: "*"}], volumes: "null"}
+"""
+
+
+def test_what_only_looks_like_a_pod_stops_nothing_and_is_told_where_it_asks() -> None:
+    assert only(POLICY.replace("ANNOTATION", "a: b")).warnings == ()
+    (warning,) = only(POLICY.replace("ANNOTATION", "model-injector.io/model: a")).warnings
+    assert warning.startswith("no model is injected: /spec/pattern is not a Pod: Expected `array | null`")
+    with pytest.raises(BadRequest, match=r"the annotation model-injector\.io/version is no text"):
+        only(POLICY.replace("ANNOTATION", "model-injector.io/version: 1.10"))
+
+
+def test_an_annotation_is_told_wherever_it_does_nothing() -> None:
+    text = DEPLOYMENT.replace("VERSION", "1.2.3") + "  strategy: {annotations: {model-injector.io/model: a}}\n"
+    assert only(text).warnings == (
+        "model-injector.io/model does nothing at spec.strategy.annotations: no pod template is known there",
+    )
+
+
+def test_one_document_gets_no_more_models_than_a_whole_manifest() -> None:
+    template = (
+        "    - template: {metadata: {annotations: {model-injector.io/model: m, model-injector.io/version: 1.0.0}}, "
+        "spec: {containers: [{name: a}]}}\n"
+    )
+    body = "apiVersion: ray.io/v1\nkind: RayCluster\nspec:\n  groups:\n"
+    few = dataclasses.replace(SERVED, models=2)
+    with pytest.raises(BodyTooLarge, match="more than 2 models"):
+        preview(read((body + 3 * template).encode(), SERVED)[0], "apps", SETTINGS, ExactCatalog(SETTINGS), few)
+
+
+def test_names_steer_no_terminal_and_end_no_line() -> None:
+    text = POD.format(version="1.2.3").replace("name: my-pod", 'name: "a\\e[1m\\n::error::b"')
+    assert "a?[1m?::error::b" in only(text).diff.splitlines()[0]
+    unknown = text.replace("model-injector.io/version", '"model-injector.io/\\e[1m"')
+    assert "\x1b" not in manifests(unknown.encode(), previewed(unknown), SERVED)
 
 
 def test_only_what_makes_pods_needs_a_right() -> None:

@@ -38,6 +38,8 @@ def document(kind: str, spec: Any, version: str = "example.com/v1", **metadata: 
         ),
         ("PyTorchJob", {"replicas": {"a/b": {"template": TEMPLATE}}}, ["/spec/replicas/a~1b/template"]),
         ("ServingRuntime", {"annotations": {"a": "b"}, **SPEC}, ["/spec"]),
+        ("Workflow", {"templates": [{"metadata": {"annotations": {"a": "b"}}, **SPEC}]}, ["/spec/templates/0"]),
+        ("LLMInferenceService", {"template": SPEC}, []),
         ("Rollout", {"workloadRef": {"name": "y"}}, []),
         ("CustomResourceDefinition", {"properties": {"containers": {"type": "array"}}}, []),
         ("Service", {"containers": ["a"]}, []),
@@ -89,3 +91,50 @@ def test_the_model_of_an_inference_service_is_the_container_that_kserve_makes_of
 def test_there_is_an_end_to_templates() -> None:
     with pytest.raises(BodyTooLarge, match="RayCluster x has more than 64 pod templates"):
         templates(document("RayCluster", {"groups": [{"template": TEMPLATE}] * 65}))
+
+
+def test_a_container_without_a_name_is_one_and_what_has_neither_name_nor_image_is_none() -> None:
+    unnamed = {"template": {"spec": {"containers": [{"image": "app"}]}}}
+    assert len(templates(document("Service", unnamed, "serving.knative.dev/v1"))) == 1
+    oddities: list[list[Any]] = [[{}], [{"name": 1}], ["a"], [{"name": "a"}, {"ports": []}]]
+    for odd in oddities:
+        assert templates(document("X", {"template": {"spec": {"containers": odd}}})) == []
+
+
+def test_a_step_of_a_workflow_is_a_pod_with_its_metadata_beside_it() -> None:
+    step = {"name": "s", "metadata": {"annotations": {"a": "b"}}, "container": {"name": "main", "image": "i"}}
+    (found,) = templates(document("Workflow", {"templates": [step, {"container": {"image": "i"}}]}))
+    assert found.pod["spec"]["containers"] == [{"name": "main", "image": "i"}]
+    assert found.in_object_at("/spec/containers/0/env") == "/spec/templates/0/container/env"
+    assert found.in_object_at("/metadata/annotations/a") == "/spec/templates/0/metadata/annotations/a"
+
+
+def test_a_predictors_workers_are_pods_beside_it() -> None:
+    service = inference_service({"sklearn": {"env": []}, "workerSpec": SPEC}, a="b")
+    assert [each.path for each in templates(service)] == ["/spec/predictor", "/spec/predictor/workerSpec"]
+    assert templates(service)[0].in_object_at("/spec/containers/0/env") == "/spec/predictor/sklearn/env"
+
+
+def stateful_set(**spec: Any) -> Document:
+    claims = [{"metadata": {"name": "data"}}, {"metadata": {"name": "logs"}}]
+    return document("StatefulSet", {"template": {"spec": {**SPEC, **spec}}, "volumeClaimTemplates": claims}, "apps/v1")
+
+
+def test_a_stateful_sets_claims_are_volumes_of_its_pods_instead_of_the_templates_own() -> None:
+    (found,) = templates(stateful_set(volumes=[{"name": "data", "emptyDir": {}}, {"name": "more", "emptyDir": {}}]))
+    assert [next(iter(each.keys() - {"name"})) for each in found.pod["spec"]["volumes"]] == [
+        "persistentVolumeClaim",
+        "persistentVolumeClaim",
+        "emptyDir",
+    ]
+    added = ({"op": "add", "path": "/spec/volumes/-", "value": 1},)
+    assert found.in_object(added)[0]["path"] == "/spec/template/spec/volumes/-"
+
+
+def test_a_template_without_volumes_gets_its_first_list_of_them() -> None:
+    (found,) = templates(stateful_set())
+    added = tuple({"op": "add", "path": "/spec/volumes/-", "value": value} for value in (1, 2))
+    assert found.in_object(added) == (
+        {"op": "add", "path": "/spec/template/spec/volumes", "value": [1]},
+        {"op": "add", "path": "/spec/template/spec/volumes/-", "value": 2},
+    )

@@ -29,7 +29,7 @@ def test_decisions_are_counted_by_what_they_were_and_why(webhook: Webhook, clien
         'model_injector_decisions_total{decision="refused",kind="Pod",reason="InvalidAnnotation"}': asking(
             model="../x"
         ),
-        'model_injector_decisions_total{decision="refused",kind="Pod",reason="UnknownModel"}': asking(
+        'model_injector_decisions_total{decision="refused",kind="Pod",reason="UnknownVersion"}': asking(
             version="@champion"
         ),
     }

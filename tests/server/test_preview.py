@@ -1,7 +1,12 @@
 """POST /preview over TLS: what it answers, to whom, and within which bounds."""
 
+import socket
+import ssl
+import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -112,6 +117,93 @@ def test_the_log_and_the_metrics_tell_of_previews_and_nothing_of_manifests(webho
     (line, *_) = (line for line in reversed(webhook.log()) if line["message"] == "preview")
     assert (line["status"], line["user"], line["documents"]) == (200, "anyone", 1)
     assert webhook.metrics()['model_injector_previews_total{status="200"}'] > 0
+
+
+def test_a_page_of_elsewhere_may_not_ask_in_a_visitors_name(client: httpx.Client) -> None:
+    answers = {
+        origin: client.post("/preview", content=MANIFEST, headers={"origin": origin})
+        for origin in ("https://evil.example.com", "null", "https://localhost:8443", "http://127.0.0.1:1")
+    }
+    assert [answer.status_code for answer in answers.values()] == [403, 403, 200, 200]
+    assert answers["http://127.0.0.1:1"].headers["cross-origin-resource-policy"] == "same-origin"
+
+
+def test_an_answer_has_an_end(client: httpx.Client) -> None:
+    """A few lines ask for megabytes: models times containers, in each of some templates."""
+    models = "\n".join(f"              - {{model: m{number}, version: 1.0.0}}" for number in range(16))
+    containers = ", ".join(f"{{name: c{number}}}" for number in range(60))
+    template = f"""    - template:
+        metadata:
+          annotations:
+            model-injector.io/models: |
+{models}
+        spec: {{containers: [{containers}]}}
+"""
+    answer = client.post(
+        "/preview", content="apiVersion: ray.io/v1\nkind: RayCluster\nspec:\n  groups:\n" + 6 * template, timeout=60
+    )
+    assert answer.status_code == 413
+    assert answer.json() == {"error": "the answer has more than 4194304 bytes; preview a part of the manifest"}
+
+
+def test_keys_that_are_no_text_are_what_kubectl_makes_of_them(client: httpx.Client) -> None:
+    template = "template: {metadata: {annotations: {model-injector.io/model: m, model-injector.io/version: 1.0.0}}, "
+    body = f"apiVersion: a/v1\nkind: B\nspec:\n  1: {{{template}spec: {{containers: [{{name: a}}]}}}}}}\n"
+    for media in ("application/json", "application/yaml", "text/plain"):
+        answer = client.post("/preview", content=body, headers={"accept": media})
+        assert answer.status_code == 200, answer.text
+        assert "initContainers" in answer.text
+
+
+@contextmanager
+def connected(webhook: Webhook) -> Iterator[ssl.SSLSocket]:
+    with (
+        socket.create_connection(("127.0.0.1", webhook.port), timeout=60) as plain,
+        webhook.trust.wrap_socket(plain, server_hostname="localhost") as connection,
+    ):
+        yield connection
+
+
+def asking(body: bytes) -> bytes:
+    head = f"POST /preview HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def test_work_ends_when_the_client_leaves(webhook: Webhook) -> None:
+    heavy = (f"{MANIFEST}  x:\n" + "  - {a: b, c: d}\n" * 7000).encode()
+    for _ in range(12):
+        with connected(webhook) as connection:
+            connection.sendall(asking(heavy))
+    with webhook.client() as client:
+        before = webhook.metrics()
+        assert client.post("/preview", content=MANIFEST).status_code == 200
+    counted = 'model_injector_previews_total{status="200"}'
+    assert webhook.metrics()[counted] <= before.get(counted, 0) + 3, "the others were not worked on to their ends"
+
+
+def test_a_fault_is_logged_with_its_place_and_without_the_manifest(tmp_path: Path) -> None:
+    faulty = (sys.executable, "-m", "tests.support.faulty_preview")
+    with running_webhook(tmp_path, OPEN, program=faulty) as webhook, webhook.client() as client:
+        answer = client.post("/preview", content=MANIFEST.replace("my-pod", "my-secret-pod"))
+        assert (answer.status_code, answer.json()["error"]) == (
+            *(500, "unexpected error; the webhook's log tells where"),
+        )
+        (line,) = (line for line in webhook.log() if line["message"] == "unexpected error")
+        assert "RuntimeError" in line["exception"]
+        assert "faulty_preview.py" in line["exception"]
+        assert "my-secret-pod" not in (tmp_path / "log").read_text()
+
+
+def test_a_stop_in_the_midst_of_a_preview_is_told_to_its_client_and_leaves_no_process(tmp_path: Path) -> None:
+    slow = (sys.executable, "-m", "tests.support.slow_preview")
+    with running_webhook(tmp_path, {**OPEN, "server": {"drain": 1}}, program=slow) as webhook:
+        with ThreadPoolExecutor(1) as threads, webhook.client() as client:
+            asked = threads.submit(client.post, "/preview", content=MANIFEST)
+            time.sleep(2)
+            webhook.process.terminate()
+            assert asked.result().status_code == 503
+        assert webhook.process.wait(20) == 0
+        assert not [line for line in webhook.log() if "exception" in line]
 
 
 def test_openness_has_to_be_on_loopback_or_meant(tmp_path: Path) -> None:

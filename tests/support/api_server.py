@@ -35,8 +35,16 @@ class ApiServer:
     objects: dict[str, JSON] = field(default_factory=dict)
     users: dict[str, tuple[str, str]] = field(default_factory=dict)
     """By token: the user's name, and the audience that the token is for, empty for the API server's own."""
+    groups: dict[str, list[str]] = field(default_factory=dict)
+    """By user: groups beside the one that all are in."""
     rights: set[tuple[str, str]] = field(default_factory=set)
-    """Users, and the namespaces in which they may create pods."""
+    """Users or groups, and the namespaces in which they may create pods."""
+    denied: set[str] = field(default_factory=set)
+    """Users whom an authorizer denies what another one allows."""
+    reviews: list[tuple[str, JSON]] = field(default_factory=list)
+    """The kinds and specs of reviews that it was asked for, in order."""
+    audiences: list[str] | None = None
+    """What every TokenReview tells of audiences instead."""
     services: dict[str, str] = field(default_factory=dict)
     """By the path of a Service's proxy: where it leads."""
     requests: list[tuple[str, str]] = field(default_factory=list)
@@ -77,16 +85,21 @@ class ApiServer:
 
     def review(self, kind: str, spec: JSON) -> JSON:
         """The status of a TokenReview or a SubjectAccessReview."""
+        self.reviews.append((kind, spec))
         if kind == "TokenReview":
             name, audience = self.users.get(spec["token"], ("", ""))
             asked = spec.get("audiences") or [""]
             if not name or audience not in asked:
                 return {"authenticated": False, "error": "invalid bearer token"}
-            groups = ["system:authenticated"]
-            return {"authenticated": True, "audiences": [audience], "user": {"username": name, "groups": groups}}
+            groups = ["system:authenticated", *self.groups.get(name, [])]
+            user = {"username": name, "uid": f"uid-of-{name}", "groups": groups, "extra": {"scopes": ["a", "b"]}}
+            audiences = [audience] if self.audiences is None else self.audiences
+            return {"authenticated": True, "audiences": audiences, "user": user}
         attributes = spec["resourceAttributes"]
         assert (attributes["verb"], attributes["resource"], attributes.get("group", "")) == ("create", "pods", "")
-        return {"allowed": (spec["user"], attributes["namespace"]) in self.rights}
+        assert (spec["uid"], spec["extra"]) == (f"uid-of-{spec['user']}", {"scopes": ["a", "b"]})
+        namespace, who = attributes["namespace"], [spec["user"], *spec["groups"]]
+        return {"allowed": any((each, namespace) in self.rights for each in who), "denied": spec["user"] in self.denied}
 
     def _store(self, path: str, content: JSON) -> JSON:
         self._version += 1

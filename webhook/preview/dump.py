@@ -1,5 +1,6 @@
 """YAML of JSON, that every reader reads alike: text that one of them would take for something else is quoted."""
 
+import re
 from typing import Any, Final
 
 import yaml
@@ -14,6 +15,8 @@ def dump(value: Any, *, indented: bool = False) -> str:
     return text.removesuffix("...\n")
 
 
+_BREAK: Final = re.compile("[\\x85\\u2028\\u2029]")
+"""Line breaks that only some readers know."""
 _WIDTH: Final = 1 << 30
 """Of a line: none is folded."""
 
@@ -30,7 +33,8 @@ class _Lines(yaml.SafeDumper):
         return True
 
     def write_text(self, text: str) -> yaml.ScalarNode:
-        return self.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+        style = '"' if _BREAK.search(text) else "|" if "\n" in text else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 class _Indented(_Lines):

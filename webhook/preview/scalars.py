@@ -56,7 +56,7 @@ def scalar(node: yaml.ScalarNode) -> Any:
         return None
     if kind == "bool" and text in _BOOLEANS:
         return _BOOLEANS[text]
-    if kind in ("int", "float") and not _NO_NUMBER.match(text):
+    if kind in ("int", "float") and (_INTEGER.match(text) or _FLOAT.match(text)):
         return _number(text)
     raise BadRequest(f"line {line(node)}: {kind} {text[:80]!r} is nothing that JSON has")
 
