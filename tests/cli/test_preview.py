@@ -7,9 +7,14 @@ import pty
 import re
 import subprocess
 import sys
+import threading
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -82,7 +87,7 @@ def test_a_refusal_is_on_standard_error_and_changes_nothing(config: str) -> None
 
 def test_where_nothing_happens_it_says_so(config: str) -> None:
     done = preview(config, "apiVersion: v1\nkind: Service\n")
-    assert (done.stdout, done.stderr) == ("", "nothing to do: no pod asks for a model that it does not have\n")
+    assert (done.stdout, done.stderr) == ("", "nothing to do: no pod here asks for a model, or all have theirs\n")
 
 
 def test_a_terminal_gets_colours_unless_it_asks_for_none(config: str, manifest: Path) -> None:
@@ -148,6 +153,7 @@ def test_the_charts_values_are_a_configuration(tmp_path: Path) -> None:
         (("-f", "/"), "/: Is a directory"),
         (("-f", "/dev/null"), "the manifest is empty"),
         (("-f", "/dev/null", "-o", "xml"), "invalid choice: 'xml'"),
+        (("-f", "/dev/null", "-n", "../x"), "--namespace '../x': a DNS label"),
     ],
 )
 def test_bad_input_is_a_line_and_status_2(config: str, arguments: tuple[str, ...], line: str) -> None:
@@ -162,6 +168,60 @@ def test_without_settings_it_says_where_to_get_some(manifest: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("model-injector: no bucket is set")
     assert "--config FILE" in done.stderr
+
+
+def test_of_several_templates_the_one_that_is_refused_is_named(config: str) -> None:
+    template = "template: {metadata: {annotations: {model-injector.io/model: m, model-injector.io/version: %s}}, "
+    spec = "spec: {containers: [{name: a}]}}"
+    head = f"{{{template % '1.0.0'}{spec}}}"
+    worker = f"{{{template % '^1'}{spec}}}"
+    text = (
+        f"apiVersion: ray.io/v1\nkind: RayCluster\nmetadata: {{name: r}}\nspec:\n  head: {head}\n  worker: {worker}\n"
+    )
+    done = preview(config, text)
+    assert done.returncode == 1
+    assert done.stderr.startswith("RayCluster/default/r: refused: model m: version '^1' needs a catalog")
+    assert done.stderr.endswith("such as 1.2.3 (/spec/worker/template)\n")
+
+
+def test_what_is_written_can_be_read_again(config: str) -> None:
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "spec": {"containers": [{"name": "app"}]},
+        "metadata": {
+            "name": "on",
+            "labels": labels,
+            "annotations": {"model-injector.io/model": "y", "model-injector.io/version": "2026"},
+        },
+    }
+    written = preview(config, json.dumps(pod), "-o", "yaml").stdout
+    assert yaml.safe_load(written)["metadata"]["labels"] == labels
+    again = preview(config, written)
+    assert (again.returncode, again.stdout) == (0, "")
+
+
+def test_a_reader_that_has_enough_is_no_fault(config: str, manifest: Path) -> None:
+    command = f"{sys.executable} -m webhook preview --config {config} -f {manifest} -o json"
+    script = f'{command} | head -n 1; echo "${{PIPESTATUS[0]}}"'
+    done = subprocess.run(["/bin/bash", "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[0] == "{"
+    assert done.stdout.splitlines()[-1] in ("0", "141")  # as soon as head has gone, or before
+    assert done.stderr == ""
+
+
+def test_a_fault_is_no_refusal(config: str, manifest: Path) -> None:
+    command = [sys.executable, "-m", "webhook", "preview", "--config", config, "-f", str(manifest)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
+    assert done.returncode == 2
+
+
+def test_a_name_steers_no_terminal(config: str) -> None:
+    text = ADMITTED.replace("name: my-pod", 'name: "a\\e]0;b\\a\\n::error::c"')
+    for each in (text, text.replace("1.2.3", "^1"), text.replace("1.2.3", "1")):
+        done = preview(config, each)
+        assert not re.search(r"[\x00-\x08\x0b-\x1f]|^::", done.stdout + done.stderr, re.MULTILINE)
 
 
 def test_a_release_of_many_objects_is_no_trouble(config: str) -> None:
@@ -188,6 +248,114 @@ def webhook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
             service = {"namespace": "model-injector", "name": "model-injector"}
             api.put(CONFIGURATION, {"webhooks": [{"name": "pods.x", "clientConfig": {"service": service}}]})
             yield running
+
+
+def kubeconfig_of(webhook: Webhook, folder: Path, **context: str) -> Path:
+    """The webhook's kubeconfig, with more in its context."""
+    found = yaml.safe_load((webhook.folder / "kubeconfig").read_text())
+    found["contexts"][0]["context"].update(context)
+    file = folder / "kubeconfig"
+    file.write_text(yaml.safe_dump(found))
+    return file
+
+
+def test_the_namespace_is_that_of_the_kubeconfigs_context(webhook: Webhook, manifest: Path, tmp_path: Path) -> None:
+    kubeconfig = str(kubeconfig_of(webhook, tmp_path, namespace="team-b"))
+    done = run("preview", "-f", str(manifest), "--server", KUBECONFIG=kubeconfig)
+    assert done.stderr == "model-injector: the server answers 403: ann may not create pods in team-b\n"
+    done = run("preview", "-f", str(manifest), "--server", "-n", "default", KUBECONFIG=kubeconfig)
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("text", ["a: [", "- a", "text", "clusters: 1", "", "current-context: x"])
+def test_a_broken_kubeconfig_is_status_2(manifest: Path, tmp_path: Path, text: str) -> None:
+    (tmp_path / "kubeconfig").write_text(text)
+    done = run("preview", "-f", str(manifest), "--server", KUBECONFIG=str(tmp_path / "kubeconfig"))
+    assert done.returncode == 2
+    assert done.stderr.startswith("model-injector: the cluster can't be asked: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_token_is_shown_to_nobody_who_reads_errors(webhook: Webhook, manifest: Path, tmp_path: Path) -> None:
+    for text in ("secret-a\nsecret-b\n", "secret-\N{SNOWMAN}", ""):
+        (tmp_path / "token").write_text(text)
+        done = ask(webhook, manifest, "--server", "--token-file", str(tmp_path / "token"))
+        assert done.returncode == 2
+        assert done.stderr.endswith("token: it holds something else than one token\n")
+
+
+@pytest.mark.parametrize("content", [{"webhooks": 7}, {"webhooks": [{}]}, {}, {"webhooks": [{"clientConfig": {}}]}])
+def test_a_configuration_without_a_service_is_status_2(manifest: Path, tmp_path: Path, content: dict[str, Any]) -> None:
+    with running_api_server() as api:
+        api.put(CONFIGURATION, content)
+        done = run("preview", "-f", str(manifest), "--server", KUBECONFIG=str(api.kubeconfig(tmp_path)))
+    assert done.returncode == 2
+    assert "names no Service; give --server NAMESPACE/SERVICE" in done.stderr
+
+
+DOCUMENT: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "name": "\x1b[1m",
+    "namespace": "default",
+    "allowed": True,
+    "decision": "injected",
+    "reason": "Injected",
+    "message": "",
+    "warnings": ["\x1b]0;a\x07"],
+    "models": [],
+    "patch": [],
+    "manifest": {},
+    "diff": "--- a\n+++ b\n+\x1b[2J\n",
+    "pods": [],
+}
+ODD_PATCH = [{"op": "add", "path": "/nowhere/-/x", "value": 1}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (json.dumps({"documents": [DOCUMENT]}), 0),
+        (json.dumps({"documents": []}), 2),
+        (json.dumps({"documents": [DOCUMENT, DOCUMENT]}), 2),
+        (json.dumps({"documents": [{**DOCUMENT, "patch": ODD_PATCH}]}), 2),
+        (json.dumps({"documents": [{**DOCUMENT, "patch": [{}]}]}), 2),
+        ("[" * 100_000, 2),
+        ("<html>", 2),
+    ],
+)
+@pytest.mark.parametrize("output", ["diff", "yaml"])
+def test_a_server_is_not_trusted_with_the_terminal_nor_the_status(
+    manifest: Path, answer: str, status: int, output: str
+) -> None:
+    with answering(answer.encode()) as url:
+        done = run("preview", "-f", str(manifest), "--server", url, "-o", output)
+    is_odd = "nowhere" in answer or 'patch": [{}]' in answer
+    assert done.returncode == (0 if is_odd and output == "diff" else status), done.stderr
+    assert "Traceback" not in done.stderr
+    assert not re.search(r"[\x00-\x08\x0b-\x1f]", done.stdout + done.stderr)
+
+
+@contextmanager
+def answering(content: bytes) -> Iterator[str]:
+    """A server on loopback that gives everyone this answer."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's signature
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
 
 
 def ask(webhook: Webhook, manifest: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -218,6 +386,8 @@ def test_another_token_may_be_shown(webhook: Webhook, manifest: Path, tmp_path: 
         (("--server", "https://127.0.0.1:1"), "https://127.0.0.1:1 does not answer"),
         (("--server", "http://10.255.255.1"), "is plain HTTP, and no token goes over that"),
         (("--server", "nowhere"), "neither a URL"),
+        (("--server", "http://["), "neither a URL"),
+        (("--server", "https:///path"), "neither a URL"),
         (("--server", "a/b"), "the server answers 404"),
         (("--server", "--token-file", "/nowhere"), "--token-file /nowhere"),
         (("--server", "--context", "none"), "the cluster can't be asked"),
@@ -230,6 +400,15 @@ def test_a_server_that_cannot_be_asked_is_status_2(
     assert done.returncode == 2, done.stdout
     assert line in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def raw_status(url: str, path: str) -> int:
+    """What a path is answered with that no client has made another one of."""
+    connection = HTTPConnection(urlsplit(url).netloc, timeout=30)
+    connection.request("GET", path)
+    status = connection.getresponse().status
+    connection.close()
+    return status
 
 
 @pytest.mark.parametrize("where", ["here", "cluster"])
@@ -248,9 +427,9 @@ def test_the_page_opens_on_loopback_with_the_manifest(
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
         try:
             assert process.stdout
-            found = re.match(r"(http://127\.0\.0\.1:\d+/) until Ctrl-C", process.stdout.readline())
+            found = re.match(r"(http://127\.0\.0\.1:\d+/)([\w-]{20,}/) until Ctrl-C", process.stdout.readline())
             assert found
-            url = found[1]
+            url = found[1] + found[2]
             page = httpx.get(url, trust_env=False)
             assert page.headers["content-type"].startswith("text/html")
             assert "default-src 'none'" in page.headers["content-security-policy"]
@@ -262,5 +441,16 @@ def test_the_page_opens_on_loopback_with_the_manifest(
             assert zlib.decompress(packed, wbits=-zlib.MAX_WBITS).decode() == ADMITTED
             rebound = httpx.get(url, headers={"host": "evil.example.com"}, trust_env=False)
             assert rebound.status_code == 403
+            secret = found[2]
+            others = [
+                "/",
+                "/preview",
+                "/guess/",
+                f"/{secret}..",
+                f"/{secret}%2e%2e",
+                f"/{secret}.",
+                f"/{secret}a/../..",
+            ]
+            assert {raw_status(found[1], path) for path in others} == {404}
         finally:
             process.terminate()

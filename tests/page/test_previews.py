@@ -165,6 +165,15 @@ def test_a_native_sidecar_and_every_kind_of_volume_are_named_in_the_picture(visi
     expect(picture).to_contain_text("emptyDir, memory, up to 1Gi")
 
 
+def test_a_pod_of_too_many_parts_has_no_picture_and_stays_readable(visit: Visiting) -> None:
+    mounts = "".join(f"            - {{name: v, mountPath: /{number}}}\n" for number in range(3000))
+    view = visit().open()
+    view.paste(f"{DEPLOYMENT}          volumeMounts:\n{mounts}")
+    expect(view.status).to_have_text("Deployment apps/my-inference-app: injected.")
+    expect(view.page.get_by_text("Too many parts for a picture")).to_be_visible()
+    expect(view.page.get_by_role("img")).to_have_count(0)
+
+
 def test_a_refusal_stands_beside_the_annotation_that_it_is_about(visit: Visiting) -> None:
     view = visit().open().choose("refused")
     expect(view.beside("model-injector.io/version")).to_have_text(
@@ -172,6 +181,22 @@ def test_a_refusal_stands_beside_the_annotation_that_it_is_about(visit: Visiting
     )
     expect(view.page.locator(".remark")).to_have_count(2)
     expect(view.page.get_by_role("img")).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "beside", "kind"),
+    [
+        ("nobody-has-it", "^1", "model", "Refused"),
+        ("my-model", '"@nobody"', "version", "Refused"),
+        ("my-model", "9.9.9", "version", "Warning"),
+    ],
+)
+def test_what_the_catalog_says_stands_beside_what_was_asked_for(
+    visit: Visiting, model: str, version: str, beside: str, kind: str
+) -> None:
+    view = visit().open().paste(DEPLOYMENT.replace(": my-model", f": {model}").replace(": 1.2.3", f": {version}"))
+    expect(view.beside(f"model-injector.io/{beside}")).to_have_text(re.compile(f"^{kind} .*{model}"))
+    expect(view.page.locator("article .remark")).to_have_count(1)
 
 
 def test_an_unknown_annotation_has_its_warning_beside_it(visit: Visiting) -> None:
@@ -182,9 +207,8 @@ def test_an_unknown_annotation_has_its_warning_beside_it(visit: Visiting) -> Non
 
 
 def test_a_warning_of_no_annotation_stands_before_them(visit: Visiting) -> None:
-    view = visit().open().paste(DEPLOYMENT.replace("my-model", "nobody-has-it"))
-    remark = view.page.locator("article > .remark")
-    expect(remark).to_contain_text("nobody-has-it")
+    view = visit().open().paste(f"{DEPLOYMENT}      os: {{name: windows}}\n")
+    expect(view.page.locator("article > .remark")).to_contain_text("Windows pods")
 
 
 def test_annotations_in_the_wrong_place_are_shown_there_with_where_they_belong(visit: Visiting) -> None:

@@ -31,6 +31,24 @@ export function subjects(remark, names) {
   return found;
 }
 
+/**
+ * The last parts of the names of annotations that a remark may be about, the likeliest first, where it names none: what
+ * is said of a model quotes the model's name, and what is said of its version both.
+ */
+export function quoted(remark, annotations) {
+  const isQuoted = (part) => annotations.some(([name, value]) => name.endsWith(`/${part}`) && hasWord(remark, value));
+  return isQuoted("model") ? ["version", "model"].filter(isQuoted) : [];
+}
+
+function hasWord(text, word) {
+  const isApart = (sign) => !PART_OF_A_NAME.test(sign ?? "");
+  let start = word ? text.indexOf(word) : -1;
+  while (start >= 0 && !(isApart(text[start - 1]) && isApart(text[start + word.length]))) {
+    start = text.indexOf(word, start + 1);
+  }
+  return start >= 0;
+}
+
 /** The first name after `from`; of several that begin there, the longest. */
 function nextOf(remark, names, from) {
   let best = null;

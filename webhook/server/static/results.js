@@ -5,7 +5,7 @@ import { element, folded, scrolling } from "./elements.js";
 import { models } from "./models.js";
 import { picture } from "./picture.js";
 import { readPod } from "./pod.js";
-import { annotationsOf, placed } from "./remarks.js";
+import { annotationsOf, placed, quoted } from "./remarks.js";
 
 const WORDS = {
   injected: "Injected",
@@ -93,7 +93,7 @@ function section(each, index, names) {
   const whole = { manifest, warnings, where: "Annotations on the object itself", isWhole: true };
   const places = isPod ? pods : [...pods, whole];
   const given = places.map((place) => annotationsOf(place.manifest, names.prefix, names.written));
-  const { general, beside } = placed(remarksOf(places), given);
+  const { general, beside } = placed(remarksOf(places, given), given);
   return element(
     "article",
     { class: "card document", "aria-labelledby": heading.id },
@@ -119,13 +119,13 @@ function named({ path }) {
 }
 
 /** What is said of each place, refusals first. The document repeats what is said of its pods; that is left out. */
-function remarksOf(places) {
+function remarksOf(places, given) {
   const said = new Set();
   const remarks = places.flatMap(({ isWhole, message, reason, warnings }, at) => {
     const fresh = isWhole ? warnings.filter((text) => !said.has(text)) : warnings;
     warnings.forEach((text) => said.add(text));
     const refusal = { text: message, kind: "refusal", at, about: ABOUT[reason] ?? [] };
-    return [message && refusal, ...fresh.map((text) => ({ text, kind: "warning", at, about: [] }))];
+    return [message && refusal, ...fresh.map((text) => ({ text, kind: "warning", at, about: quoted(text, given[at]) }))];
   });
   return remarks.filter(Boolean).sort((one, other) => (other.kind === "refusal") - (one.kind === "refusal"));
 }
