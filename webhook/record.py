@@ -1,9 +1,10 @@
 """What is told of each model that a pod got: in its annotation `injected`, in the audit log and in ours."""
 
 from functools import lru_cache
-from typing import Self
+from typing import Annotated, Self
 
 import msgspec
+from msgspec import Meta
 
 from webhook.catalog import Artifact
 from webhook.request import ModelRequest
@@ -13,14 +14,13 @@ class Record(msgspec.Struct, frozen=True):
     """One model: what was asked for, and what came of it."""
 
     model: str
-    asked: str
-    """The version as it was asked for."""
-    version: str
+    asked: Annotated[str, Meta(description="The version as it was asked for.")]
+    version: Annotated[str, Meta(description="The exact version that this is.")]
     strategy: str
-    uri: str
-    files: int | None
-    bytes: int | None
-    digest: str | None
+    uri: Annotated[str, Meta(description="The folder that it comes from.")]
+    files: Annotated[int | None, Meta(description="How many, where the catalog knows.")]
+    bytes: Annotated[int | None, Meta(description="Of all files, where the catalog knows.")]
+    digest: Annotated[str | None, Meta(description="Of the manifest that it was published with.")]
 
     @classmethod
     def of(cls, request: ModelRequest, artifact: Artifact) -> Self:

@@ -185,6 +185,7 @@ def test_of_several_templates_the_one_that_is_refused_is_named(config: str) -> N
 
 
 def test_what_is_written_can_be_read_again(config: str) -> None:
+    labels = {"a": "yes", "b": "1e3", "c": "1:30"}
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",

@@ -30,29 +30,78 @@ def step(name: str) -> str:
     return found
 
 
-@pytest.mark.parametrize(("version", "status"), [("1.2.3", "0"), ("^1", "1")])
-def test_a_pull_request_gets_the_diff_as_a_comment_and_its_verdict(tmp_path: Path, version: str, status: str) -> None:
+GH = """#!/bin/sh
+# Prints what a list of comments is asked for, and writes the rest down.
+case "$*" in
+  *--paginate*) printf '%s' "$OURS" ;;
+  *) printf '%s\\n' "$*" >>calls ;;
+esac
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A repository with a chart and an installation's values, and the programs that the job runs."""
     templates = tmp_path / "charts" / "my-app" / "templates"
     templates.mkdir(parents=True)
     (templates.parent / "Chart.yaml").write_text("{apiVersion: v2, name: my-app, version: 0.1.0}")
-    (templates / "app.yaml").write_text(DEPLOYMENT.replace("VERSION", version))
     (tmp_path / "values.yaml").write_text("{bucket: my-ml-bucket, replicaCount: 2}")
     programs = tmp_path / "bin"
     programs.mkdir()
-    (programs / "docker").write_text(DOCKER)
-    (programs / "docker").chmod(0o755)
+    for name, text in (("docker", DOCKER), ("gh", GH)):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
     (programs / "helm").symlink_to(helms()["newest"])
+    return tmp_path
+
+
+def run_step(checkout: Path, name: str, **more: str) -> None:
     env = {
         **os.environ,
-        "PATH": f"{programs}:{os.environ['PATH']}",
+        "PATH": f"{checkout}/bin:{os.environ['PATH']}",
         "PYTHON": sys.executable,
         "PYTHONPATH": str(PAGE.parents[1]),
-        "GITHUB_OUTPUT": str(tmp_path / "output"),
+        "GITHUB_OUTPUT": str(checkout / "output"),
+        **more,
     }
-    subprocess.run(["/bin/bash", "-e", "-c", step("Preview")], cwd=tmp_path, env=env, timeout=60, check=True)
-    assert (tmp_path / "output").read_text() == f"status={status}\n"
-    comment = (tmp_path / "comment.md").read_text()
+    subprocess.run(["/bin/bash", "-e", "-c", step(name)], cwd=checkout, env=env, timeout=60, check=True)
+
+
+def commented(checkout: Path, manifest: str) -> str:
+    """The comment on a change that makes the chart this manifest."""
+    (checkout / "charts" / "my-app" / "templates" / "app.yaml").write_text(manifest)
+    run_step(checkout, "Preview")
+    return (checkout / "comment.md").read_text()
+
+
+@pytest.mark.parametrize(("version", "status"), [("1.2.3", "0"), ("^1", "1")])
+def test_a_pull_request_gets_the_diff_as_a_comment_and_its_verdict(checkout: Path, version: str, status: str) -> None:
+    comment = commented(checkout, DEPLOYMENT.replace("VERSION", version))
+    assert (checkout / "output").read_text() == f"status={status}\n"
+    assert comment.startswith("<!-- model-injector -->\n")
     assert ("+      initContainers:" in comment) == (status == "0")
     assert ("refused: model my-model: version '^1' needs a catalog" in comment) == (status == "1")
-    assert "--body-file comment.md" in step("Comment")
+    assert "are shown." not in comment
     assert step("Verdict") == 'exit "${{ steps.preview.outputs.status }}"'
+
+
+def test_a_long_diff_is_cut_at_a_line_and_says_so_within_what_a_comment_may_hold(checkout: Path) -> None:
+    label = f"      häßlich: {'ä' * 300}\n      a: ~~~~~~\n"
+    deployment = DEPLOYMENT.replace("VERSION", "1.2.3").replace("    metadata:\n", f"    metadata:\n{label}", 1)
+    comment = commented(checkout, f"---\n{deployment}" * 12)
+    assert len(comment) < 65_536
+    fences = [line for line in comment.splitlines() if line.startswith("~" * 60)]
+    assert fences == ["~" * 60 + "diff", "~" * 60]
+    assert comment.splitlines()[-1].startswith("Only the first 250 lines of ")
+
+
+@pytest.mark.parametrize(
+    ("ours", "call"),
+    [
+        ("", "api --method POST repos/me/it/issues/12/comments --field body=@comment.md"),
+        ("77\n78\n", "api --method PATCH repos/me/it/issues/comments/77 --field body=@comment.md"),
+    ],
+)
+def test_there_is_one_comment_however_often_the_change_is_pushed(checkout: Path, ours: str, call: str) -> None:
+    run_step(checkout, "Comment", OURS=ours, COMMENTS="repos/me/it/issues/12/comments")
+    assert (checkout / "calls").read_text() == f"{call}\n"

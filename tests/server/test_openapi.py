@@ -1,11 +1,9 @@
 """The OpenAPI document holds, and what it says of itself works."""
 
-import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -14,6 +12,7 @@ import yaml
 from tests.server.conftest import SETTINGS
 from tests.support.api_server import running_api_server
 from tests.support.webhook import Webhook, running_webhook
+from webhook.preview.dump import dump
 from webhook.preview.text import without_script
 
 
@@ -57,18 +56,26 @@ def test_it_holds_with_access_control_and_nobody_gets_around_that(tmp_path: Path
 
 def test_its_examples_are_admitted_and_answered_so(client: httpx.Client) -> None:
     operation = client.get("/openapi.json").json()["paths"]["/preview"]["post"]
-    answers = operation["responses"]["200"]["content"]
-    assert set(answers) == {"application/json", "application/yaml", "text/plain"}
-    given = list[Any]()
-    written: dict[str, Callable[[Any], str]] = {"application/yaml": yaml.safe_dump, "application/json": json.dumps}
-    for media, content in operation["requestBody"]["content"].items():
-        body = written[media](content["example"])
-        asked = client.post("/preview?namespace=apps", content=body, headers={"content-type": media})
-        (document,) = asked.json()["documents"]
-        assert document["decision"] == "injected"
-        given.append(asked.json())
-    example = answers["application/json"]["example"]
-    assert example in [without_script(answer) for answer in given]
+    asked = {media: content["example"] for media, content in operation["requestBody"]["content"].items()}
+    told = {media: content["example"] for media, content in operation["responses"]["200"]["content"].items()}
+    written = {media: dump(example) for media, example in asked.items()}
+
+    def answer(text: str, media: str) -> httpx.Response:
+        return client.post("/preview?namespace=apps", content=text, headers={"accept": media})
+
+    assert told["application/json"]["documents"][0]["decision"] == "injected"
+    assert told["application/json"] == without_script(answer(written["application/json"], "application/json").json())
+    manifest = yaml.safe_load(answer(written["application/yaml"], "application/yaml").text)
+    assert told["application/yaml"] == without_script(manifest)
+    assert told["text/plain"] == answer(written["application/yaml"], "text/plain").text
+
+
+def test_its_schemas_say_what_each_field_is(client: httpx.Client) -> None:
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    for name in ("Answer", "Preview", "PodPreview", "Record"):
+        assert schemas[name]["description"]
+    assert "JSON Patch" in schemas["Preview"]["properties"]["patch"]["description"]
+    assert "JSON Patch" in client.get("/docs").text
 
 
 def test_its_page_needs_nothing_of_elsewhere_and_runs_nothing(client: httpx.Client) -> None:

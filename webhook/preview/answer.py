@@ -1,9 +1,10 @@
 """What a preview answers: the shapes of its JSON, and what is made of outcomes to fill them."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from webhook.errors import one_line
 from webhook.injection import Decision
@@ -18,19 +19,16 @@ from webhook.record import Record
 class PodPreview(msgspec.Struct, frozen=True):
     """The pods that come of one template of a workload."""
 
-    path: str
-    """Where the template stands in the document, as a JSON pointer."""
+    path: Annotated[str, Meta(description="Where the template stands in the document, as a JSON pointer.")]
     decision: Decision
-    reason: str
-    """One word."""
-    message: str
-    """Why the pods are refused; empty where they are not."""
+    reason: Annotated[str, Meta(description="One word.")]
+    message: Annotated[str, Meta(description="Why the pods are refused; empty where they are not.")]
     warnings: tuple[str, ...]
     models: tuple[Record, ...]
-    patch: tuple[Operation, ...]
-    """The JSON Patch (RFC 6902) that the webhook answers for such a pod."""
-    manifest: dict[str, Any]
-    """The pod as it will be."""
+    patch: Annotated[
+        tuple[Operation, ...], Meta(description="The JSON Patch (RFC 6902) that the webhook answers for such a pod.")
+    ]
+    manifest: Annotated[dict[str, Any], Meta(description="The pod as it will be.")]
 
     @classmethod
     def of(cls, outcome: PodOutcome) -> "PodPreview":
@@ -55,25 +53,26 @@ class Preview(msgspec.Struct, frozen=True, rename="camel"):
     kind: str
     name: str
     namespace: str
-    allowed: bool
-    """Whether it, and all pods of it, are admitted."""
+    allowed: Annotated[bool, Meta(description="Whether it, and all pods of it, are admitted.")]
     decision: Decision
-    reason: str
-    """One word."""
-    message: str
-    """Why pods are refused; empty where none is."""
+    reason: Annotated[str, Meta(description="One word.")]
+    message: Annotated[str, Meta(description="Why pods are refused; empty where none is.")]
     warnings: tuple[str, ...]
-    models: tuple[Record, ...]
-    """The models of all its pods, with files and bytes where the catalog knows them."""
-    patch: tuple[Operation, ...]
-    """A JSON Patch (RFC 6902) of the document: of a workload, its pins, and what happens to its pods by their
-    templates."""
-    manifest: dict[str, Any]
-    """The document with that patch."""
-    diff: str
-    """A unified diff of the two as YAML, in which the init containers' script is cut short."""
-    pods: tuple[PodPreview, ...]
-    """Of a workload: its pods, one for each template. Empty for a Pod."""
+    models: Annotated[
+        tuple[Record, ...],
+        Meta(description="The models of all its pods, with files and bytes where the catalog knows them."),
+    ]
+    patch: Annotated[
+        tuple[Operation, ...],
+        Meta(description="A JSON Patch of the document: its pins, and what happens to its pods by their templates."),
+    ]
+    manifest: Annotated[dict[str, Any], Meta(description="The document with that patch.")]
+    diff: Annotated[
+        str, Meta(description="A unified diff of the two as YAML, in which the init containers' script is cut short.")
+    ]
+    pods: Annotated[
+        tuple[PodPreview, ...], Meta(description="Of a workload: its pods, one for each template. Empty for a Pod.")
+    ]
 
     @classmethod
     def of(cls, document: Document, outcome: Outcome, diff: str) -> "Preview":

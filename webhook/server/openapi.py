@@ -13,6 +13,7 @@ from webhook import __version__
 from webhook.catalog.exact import ExactCatalog
 from webhook.preview import SERVED, Answer, answer, preview, read
 from webhook.preview.access import AUDIENCE, TOKEN_HEADER
+from webhook.preview.dump import dump
 from webhook.preview.text import without_script
 from webhook.server.page import HEADERS
 from webhook.settings import Settings
@@ -28,17 +29,6 @@ _MANIFEST: Final = {
         "metadata": {"type": "object"},
     },
 }
-_DIFF: Final = """\
---- a/Pod/default/my-pod
-+++ b/Pod/default/my-pod
-@@ -8,3 +8,6 @@
-   containers:
-     - name: app
-       image: registry.example.com/my-inference-app:3.5.0
-+      volumeMounts:
-+        - name: model-artifacts
-+          mountPath: /model-artifacts
-"""
 _ASKED: Final = {"model": "my-model", "version": "1.2.3"}
 _FAILURES: Final = {
     400: "The body is no manifest; the message names the line.",
@@ -77,6 +67,7 @@ def openapi(settings: Settings) -> dict[str, Any]:
         },
     }
     failure = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
+    shown = _previewed(deployment, settings)
     is_open = settings.preview.auth == "none"
     operation = {
         "operationId": "preview",
@@ -107,9 +98,12 @@ def openapi(settings: Settings) -> dict[str, Any]:
             "200": {
                 "description": "A preview of each document, in the format that Accept asks for.",
                 "content": {
-                    "application/json": {"schema": schema, "example": _example_answer(pod, settings)},
-                    "application/yaml": {"schema": _reference("Manifest"), "example": deployment},
-                    "text/plain": {"schema": {"type": "string"}, "example": _DIFF},
+                    "application/json": {"schema": schema, "example": _example(_previewed(pod, settings))},
+                    "application/yaml": {
+                        "schema": _reference("Manifest"),
+                        "example": _example(shown)["documents"][0]["manifest"],
+                    },
+                    "text/plain": {"schema": {"type": "string"}, "example": shown.diff},
                 },
             },
             **{
@@ -141,12 +135,15 @@ def openapi(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _example_answer(pod: dict[str, Any], settings: Settings) -> dict[str, Any]:
-    """The preview of a pod, as an installation without a catalog gives it."""
-    body = msgspec.json.encode(pod)
+def _previewed(manifest: dict[str, Any], settings: Settings) -> Answer:
+    """The preview of a manifest, as an installation without a catalog gives it."""
+    body = dump(manifest).encode()
     outcomes = [preview(document, "apps", settings, ExactCatalog(settings), SERVED) for document in read(body, SERVED)]
-    example: dict[str, Any] = without_script(msgspec.to_builtins(answer(body, outcomes, SERVED)))
-    return example
+    return answer(body, outcomes, SERVED)
+
+
+def _example(previewed: Answer) -> Any:
+    return without_script(msgspec.to_builtins(previewed))
 
 
 def _reference(name: str) -> dict[str, str]:
@@ -185,10 +182,10 @@ def docs_page(document: dict[str, Any]) -> str:
         _table(("query", "description"), [(one["name"], one["description"]) for one in operation["parameters"]]),
         "<h2>Body</h2>",
         f"<p>{escape(operation['requestBody']['description'])}</p>",
-        *(_example(media, content) for media, content in operation["requestBody"]["content"].items()),
+        *(_example_of(media, content) for media, content in operation["requestBody"]["content"].items()),
         "<h2>Answers</h2>",
         _table(("status", "meaning"), [(code, one["description"]) for code, one in operation["responses"].items()]),
-        *(_example(media, content) for media, content in operation["responses"]["200"]["content"].items()),
+        *(_example_of(media, content) for media, content in operation["responses"]["200"]["content"].items()),
         "<h2>Schemas</h2>",
         *(_schema(name, schema) for name, schema in document["components"]["schemas"].items()),
         "</main></html>",
@@ -196,7 +193,7 @@ def docs_page(document: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
-def _example(media: str, content: dict[str, Any]) -> str:
+def _example_of(media: str, content: dict[str, Any]) -> str:
     if "example" not in content:
         return f"<h3>{escape(media)}</h3>"
     example = content["example"]
@@ -208,7 +205,10 @@ def _example(media: str, content: dict[str, Any]) -> str:
 
 
 def _schema(name: str, schema: dict[str, Any]) -> str:
-    rows = [(field, _type(one)) for field, one in schema.get("properties", {}).items()]
+    rows = [
+        (field, ". ".join(filter(None, (_type(one), one.get("description")))))
+        for field, one in schema.get("properties", {}).items()
+    ]
     return f"<h3 id='{escape(name)}'>{escape(name)}</h3><p>{escape(schema.get('description', ''))}</p>" + _table(
         ("field", "type"), rows
     )
