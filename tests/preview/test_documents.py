@@ -72,6 +72,16 @@ def test_a_list_is_its_items_and_a_review_its_object() -> None:
     assert [each.namespace("y") for each in found] == ["y", "y", "x"]
 
 
+def test_json_texts_stand_one_after_the_other_as_kubectl_takes_them() -> None:
+    pod = '{"apiVersion": "v1", "kind": "Pod"}'
+    assert [each.source for each in read(f"{pod}\n{pod} {pod}\n".encode(), SERVED)] == [0, 1, 2]
+
+
+def test_a_kind_of_ones_own_may_have_another_list_of_that_name() -> None:
+    (found,) = read(b'{"apiVersion": "a/v1", "kind": "AddressList", "items": ["192.0.2.1"]}', SERVED)
+    assert found.kind == "AddressList"
+
+
 BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n"
 
 
@@ -104,6 +114,7 @@ BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n"
         (b'{"a":' * 5000 + b"1" + b"}" * 5000, "nested deeper than 64 levels"),
         (b"kind: AdmissionReview\nrequest: {}", "document 1: an AdmissionReview of nothing"),
         (b'{"kind": "List", "items": [1]}', r"document 1: items\[0\] is no object"),
+        (b'{"kind": "List", "items": [{"a": 1}]}', "document 1 items 0: apiVersion or kind is missing"),
     ],
 )
 def test_what_is_no_manifest_is_told_so(body: bytes, complaint: str) -> None:

@@ -282,6 +282,15 @@ def test_names_steer_no_terminal_and_end_no_line() -> None:
     assert "\x1b" not in manifests(unknown.encode(), previewed(unknown), SERVED)
 
 
+def test_what_is_left_empty_is_not_there() -> None:
+    text = DEPLOYMENT.replace("VERSION", "1.2.3").replace("spec:\n  template:", "spec:\n  selector:\n  template:", 1)
+    found = only(text + "      volumes:\n      securityContext:\n      initContainers: null\n")
+    assert (found.decision, found.manifest["spec"]["template"]["spec"]["volumes"][0]["name"]) == (
+        *("injected", "model-artifacts"),
+    )
+    assert only("apiVersion: apps/v1\nkind: Deployment\nmetadata:\nspec: {template: {metadata: , spec: {}}}").allowed
+
+
 def test_only_what_makes_pods_needs_a_right() -> None:
     texts = {
         POD.format(version="1"): True,

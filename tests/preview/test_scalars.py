@@ -51,10 +51,10 @@ def test_what_json_has_not_is_told_with_its_line(text: str) -> None:
         only(f"data: {text}\n")
 
 
-def test_a_number_of_json_has_an_end_too() -> None:
-    body = '{"apiVersion": "v1", "kind": "ConfigMap", "data": %s}' % ("1" * 5000)
-    with pytest.raises(BadRequest, match="not JSON: Integer value out of range"):
-        read(body.encode(), SERVED)
+@pytest.mark.parametrize("number", ["1" * 5000, "1e999", "-1e999"])
+def test_what_json_has_no_number_for_is_text(number: str) -> None:
+    body = f'{{"apiVersion": "v1", "kind": "ConfigMap", "data": {number}}}'
+    assert read(body.encode(), SERVED)[0].value["data"] == number
 
 
 @given(st.one_of(st.sampled_from(sorted(KUBECTL)), st.text(max_size=9), st.from_regex(r"[-+0-9.eExob_:nyYN]{1,6}")))

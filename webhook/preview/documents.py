@@ -3,8 +3,10 @@
 Aliases are refused: a few lines of them make gigabytes, and a patch of one place would change every other.
 """
 
+import json
+import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -90,7 +92,12 @@ def read(body: bytes, limits: Limits) -> list[Document]:
 
     Raises BadRequest, with the line, for what is no manifest; BodyTooLarge for one that is too large.
     """
-    values = (_as_json(body, limits),) if is_json(body) else _as_yaml(text_of(body, limits), limits)
+    text = text_of(body, limits)
+    values: Iterable[JSON] | None = json_values(text)
+    if values:
+        _check_tree(values, limits)
+    else:
+        values = _as_yaml(text, limits)
     documents = list[Document]()
     for index, value in enumerate(values):
         if value is None:
@@ -99,7 +106,8 @@ def read(body: bytes, limits: Limits) -> list[Document]:
             raise BadRequest(f"document {index + 1} is no object: a manifest is a mapping with apiVersion and kind")
         for document in _objects(value, index, ""):
             if not document.kind or not document.group_version:
-                raise BadRequest(f"document {index + 1}: apiVersion or kind is missing; a manifest has both")
+                place = f"document {index + 1}{document.path.replace('/', ' ')}"
+                raise BadRequest(f"{place}: apiVersion or kind is missing; a manifest has both")
             documents.append(document)
             if len(documents) > limits.documents:
                 raise BodyTooLarge(f"the manifest has more than {limits.documents} documents; preview a part of it")
@@ -108,13 +116,33 @@ def read(body: bytes, limits: Limits) -> list[Document]:
     return documents
 
 
-def is_json(body: bytes) -> bool:
-    """Whether a manifest is JSON; one that only looks like that is YAML."""
+def json_values(text: str) -> list[JSON] | None:
+    """The values of JSON texts, one after the other as kubectl takes them; None for what is none, or looks like it."""
+    values, place = list[JSON](), _after_space(text, 0)
     try:
-        msgspec.json.decode(body, type=msgspec.Raw)
-    except (msgspec.MsgspecError, RecursionError, ValueError):
-        return False
-    return True
+        while place < len(text):
+            value, place = _DECODER.raw_decode(text, place)
+            values.append(value)
+            place = _after_space(text, place)
+    except (ValueError, RecursionError):
+        return None
+    return values
+
+
+def _after_space(text: str, place: int) -> int:
+    found = _SPACE.match(text, place)
+    return found.end() if found else place
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(number)
+    return value
+
+
+_DECODER: Final = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
+_SPACE: Final = re.compile(r"\s*")
 
 
 def text_of(body: bytes, limits: Limits) -> str:
@@ -131,18 +159,8 @@ def text_of(body: bytes, limits: Limits) -> str:
     return text
 
 
-def _as_json(body: bytes, limits: Limits) -> JSON:
-    text_of(body, limits)
-    try:
-        value = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-        raise BadRequest(f"not JSON: {error}") from error
-    _check_tree(value, limits)
-    return value
-
-
-def _check_tree(value: JSON, limits: Limits) -> None:
-    nodes, level = 0, [value]
+def _check_tree(values: Iterable[JSON], limits: Limits) -> None:
+    nodes, level = 0, list(values)
     for _ in range(_DEPTH):
         nodes += len(level) + sum(len(node) for node in level if isinstance(node, dict))
         if nodes > limits.nodes:
@@ -201,19 +219,27 @@ def value_of(node: yaml.Node | None) -> JSON:
 
 def _objects(value: Mapping[str, JSON], source: int, path: str) -> Iterator[Document]:
     """The object itself; of a List, its items; of an AdmissionReview, the object under review."""
-    kind, request = value.get("kind"), value.get("request")
-    items = value.get("items")
-    if isinstance(kind, str) and kind.endswith("List") and isinstance(items, list):
+    request = value.get("request")
+    if (items := _items(value, source)) is not None:
         for index, item in enumerate(items):
-            if not isinstance(item, dict):
-                raise BadRequest(f"document {source + 1}: items[{index}] is no object")
             yield from _objects(item, source, f"{path}/items/{index}")
-    elif kind == "AdmissionReview":
+    elif value.get("kind") == "AdmissionReview":
         if not isinstance(request, dict) or not isinstance(request.get("object"), dict):
             raise BadRequest(f"document {source + 1}: an AdmissionReview of nothing: request.object is no object")
         yield Document(request["object"], source, f"{path}/request/object", request)
     else:
         yield Document(dict(value), source, path)
+
+
+def _items(value: Mapping[str, JSON], source: int) -> list[dict[str, JSON]] | None:
+    """The objects that are listed; None where this is no list of objects: some kinds have other items."""
+    kind, items = value.get("kind"), value.get("items")
+    if not isinstance(kind, str) or not kind.endswith("List") or not isinstance(items, list):
+        return None
+    odd = next((index for index, item in enumerate(items) if not isinstance(item, dict)), None)
+    if odd is not None and kind == "List":
+        raise BadRequest(f"document {source + 1}: items[{odd}] is no object")
+    return items if odd is None else None
 
 
 def _text(value: JSON) -> str:

@@ -13,7 +13,7 @@ from webhook.injection import Decision, Injection, inject
 from webhook.patch import Operation
 from webhook.pinning import pin
 from webhook.preview.apply import apply
-from webhook.preview.documents import Document, Limits
+from webhook.preview.documents import JSON, Document, Limits
 from webhook.preview.misplaced import misplaced
 from webhook.preview.templates import Template, templates
 from webhook.record import Record
@@ -94,7 +94,7 @@ def _preview(document: Document, namespace: str, settings: Settings, catalog: Ca
     pods, warnings = list[PodOutcome](), list[str]()
     for template in found:
         try:
-            asked = pod.decode(msgspec.json.encode(template.pod))
+            asked = pod.decode(_encoded(template.pod))
         except BadRequest as error:
             if _is_of_kubernetes(document):
                 raise
@@ -157,7 +157,18 @@ def _makes_pods(request: review.AdmissionRequest) -> bool:
 def _change(document: Document) -> workload.Change | None:
     if not _is_workload(document):
         return None
-    return workload.Change(workload.decode(msgspec.json.encode(document.value), document.group, document.kind))
+    return workload.Change(workload.decode(_encoded(document.value), document.group, document.kind))
+
+
+def _encoded(value: JSON) -> bytes:
+    """An object as the API server sends it on: without what its author has left empty."""
+    return msgspec.json.encode(_without_nulls(value))
+
+
+def _without_nulls(value: JSON) -> JSON:
+    if isinstance(value, dict):
+        return {key: _without_nulls(child) for key, child in value.items() if child is not None}
+    return [_without_nulls(child) for child in value] if isinstance(value, list) else value
 
 
 def _is_workload(document: Document) -> bool:

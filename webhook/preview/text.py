@@ -9,7 +9,7 @@ import yaml
 from webhook.errors import BadRequest, one_line
 from webhook.patch import Operation
 from webhook.preview.apply import apply
-from webhook.preview.documents import Document, is_json, value_of
+from webhook.preview.documents import Document, json_values, value_of
 from webhook.preview.dump import dump
 from webhook.preview.edits import Edit, edits
 from webhook.preview.scalars import Loader
@@ -25,7 +25,8 @@ class Text:
     """The text of a manifest that has been read."""
 
     def __init__(self, body: bytes) -> None:
-        self._sources = None if is_json(body) else _sources(body.decode("utf-8-sig"))
+        text = body.decode("utf-8-sig")
+        self._sources = None if json_values(text) else _sources(text)
 
     def diff(self, document: Document, patch: Sequence[Operation], namespace: str) -> str:
         """A unified diff of one of its documents, before and after; the script of init containers is cut short."""

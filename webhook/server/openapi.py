@@ -169,7 +169,8 @@ def docs_page(document: dict[str, Any]) -> str:
     operation = document["paths"]["/preview"]["post"]
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
-        "<title>model-injector: API</title><link rel=stylesheet href=page.css><link rel=icon href=icon.svg>",
+        "<title>model-injector: API</title><link rel=icon href=icon.svg>",
+        "<link rel=stylesheet href=page.css><link rel=stylesheet href=docs.css>",
         "<main class=docs>",
         "<p><a href='./'>Preview</a> · <a href=openapi.json>openapi.json</a></p>",
         f"<h1>POST /preview</h1><p>{escape(operation['summary'])}. {escape(operation['description'])}</p>",
