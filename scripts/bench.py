@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ from tests.support import moto_s3, programs, rclone
 from tests.support.container import InitContainer
 from tests.support.reviews import pod_of, review
 from tests.support.webhook import HOST, Webhook, running_webhook
+from webhook.preview import SERVED
 
 ROOT = Path(__file__).parents[1]
 CONNECTIONS = (1, 16)
@@ -76,11 +78,13 @@ def _mutate(work: Path, rounds: int, seconds: float) -> dict[str, Any]:
                 **{f"catalog_{count}": (HOST, each.port, "/mutate") for count, (each, _) in webhooks.items()},
             }
             runs = {count: _rounds(urls, webhook, count, rounds, seconds) for count in CONNECTIONS}
-        memory = _resident_mib(webhook.process.pid)
+            memory = _resident_mib(webhook.process.pid)
+            previews = _beside_previews(urls[f"catalog_{CATALOGS[-1]}"], webhook, rounds, seconds)
     return {
         **{f"connections_{count}": _summary(found) for count, found in runs.items()},
         "resident_mib": memory,
         "ready_seconds": round(ready, 2),
+        "previews": previews,
     }
 
 
@@ -98,6 +102,7 @@ def _webhook(folder: Path, s3: str, versions: int, authority: Authority) -> Iter
         "region": "us-east-1",
         "catalog": {"mode": "s3", "preflight": "enforce"},
         "rules": [{"namespaces": ["other-*"], "allow": False}],
+        "preview": {"auth": "none"},
     }
     started = time.perf_counter()
     with running_webhook(folder, settings, authority, env=moto_s3.CREDENTIALS) as webhook:
@@ -115,6 +120,52 @@ def _rounds(
         {name: uvloop.run(load(url, webhook.trust, body, connections, seconds)) for name, url in urls.items()}
         for _ in range(rounds + 1)
     ][1:]
+
+
+def _beside_previews(
+    url: tuple[str, int, str], webhook: Webhook, rounds: int, seconds: float
+) -> dict[str, float | dict[str, float]]:
+    """/mutate on one connection, alone and while someone previews a manifest of nearly all nodes that it may have."""
+    pod = yaml.safe_load((ROOT / "examples" / "deployment.yaml").read_text())
+    large = yaml.safe_dump({**pod, "x": ["a"] * (SERVED.nodes - 1000)}).encode()
+    took, pairs = list[float](), list[tuple[Figures, Figures]]()
+    for _ in range(rounds + 1):
+        alone = uvloop.run(load(url, webhook.trust, _body(), 1, seconds))
+        with _asking(webhook, large, took):
+            pairs.append((alone, uvloop.run(load(url, webhook.trust, _body(), 1, seconds))))
+    (worker,) = _children(webhook.process.pid)
+
+    def ratio(figure: str) -> float:
+        ratios = [getattr(beside, figure) / getattr(alone, figure) for alone, beside in pairs[1:]]
+        return round(float(statistics.median(ratios)), 2)
+
+    return {
+        "bytes": len(large),
+        "seconds": round(statistics.median(took), 2),
+        "worker_resident_mib": _resident_mib(worker),
+        "mutate_beside_to_alone": {figure: ratio(figure) for figure in ("p50_ms", "p99_ms", "requests_per_second")},
+    }
+
+
+@contextlib.contextmanager
+def _asking(webhook: Webhook, manifest: bytes, took: list[float]) -> Iterator[None]:
+    """One client that previews a manifest again and again."""
+    stopped = threading.Event()
+
+    def ask() -> None:
+        with webhook.client() as client:
+            while not stopped.is_set():
+                started = time.perf_counter()
+                client.post("/preview", content=manifest).raise_for_status()
+                took.append(time.perf_counter() - started)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
 
 
 def _summary(rounds: Sequence[Round]) -> dict[str, Any]:
@@ -158,6 +209,11 @@ def _body() -> bytes:
         app["env"].append({"name": f"SETTING_{len(app['env'])}", "value": "a value that some application needs"})
         body = json.dumps(review(pod))
     return body.encode()
+
+
+def _children(pid: int) -> list[int]:
+    statuses = [file.read_text() for file in Path("/proc").glob("[0-9]*/status")]
+    return [int(re.findall(r"^Pid:\s+(\d+)", one, re.M)[0]) for one in statuses if f"\nPPid:\t{pid}\n" in one]
 
 
 def _resident_mib(pid: int) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from webhook.errors import BadRequest
@@ -57,13 +57,29 @@ def test_what_json_has_no_number_for_is_text(number: str) -> None:
     assert read(body.encode(), SERVED)[0].value["data"] == number
 
 
-@given(st.one_of(st.sampled_from(sorted(KUBECTL)), st.text(max_size=9), st.from_regex(r"[-+0-9.eExob_:nyYN]{1,6}")))
-def test_text_is_read_as_text_by_every_reader(text: str) -> None:
-    written = dump({"data": text, text: 1})
-    assert yaml.safe_load(written) == {"data": text, text: 1}
-    assert read(f"{HEAD}{written}".encode(), SERVED)[0].value == {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "data": text,
-        text: 1,
-    }
+texts = st.one_of(
+    st.sampled_from(sorted(KUBECTL)),
+    st.text(max_size=9),
+    st.text("ab \n\t#:-'\"|>{}[]&*!%@`\u2028\x85", max_size=12),
+    st.from_regex(r"[-+0-9.eExob_:nyYN]{1,6}"),
+)
+values = st.recursive(
+    st.one_of(texts, st.integers(-(2**63), 2**64 - 1), st.booleans(), st.none(), st.floats(allow_nan=False, width=16)),
+    lambda children: st.one_of(st.lists(children, max_size=3), st.dictionaries(texts, children, max_size=3)),
+    max_leaves=8,
+)
+
+
+@given(values, st.booleans())
+def test_what_is_written_is_read_as_the_same_by_every_reader(value: Any, indented: bool) -> None:
+    assume("inf" not in str(value))
+    written = dump({"data": value}, indented=indented)
+    assert yaml.safe_load(written) == {"data": value}
+    assert only(written) == value
+
+
+def test_a_key_that_is_too_long_for_a_line_is_written_as_one_all_the_same() -> None:
+    value = {"k" * 1500: {"a": [1, "b\nc\n"]}, "l" * 1500: 1}
+    written = dump({"data": value})
+    assert yaml.safe_load(written) == {"data": value}
+    assert only(written) == value

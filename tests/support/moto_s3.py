@@ -4,13 +4,16 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
+from unittest.mock import patch
 from uuid import uuid4
 
 import boto3
 from moto import settings
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
+from moto.s3.responses import S3Response
 from moto.server import ThreadedMotoServer
 
 _REGION = "us-east-1"
@@ -41,10 +44,20 @@ class MotoBucket:
 def serve() -> Iterator[str]:
     """Serve S3 and IAM on a free port of loopback, from a thread; gives the URL."""
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with patch.object(S3Response, "put_object", _put_object):
+        server.start()
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+        server.stop()
+
+
+_put, _one_at_a_time = S3Response.put_object, Lock()
+
+
+def _put_object(response: S3Response) -> Any:
+    """Compare and write in one step, as S3 does: moto's threads would write over each other in between."""
+    with _one_at_a_time:
+        return _put(response)
 
 
 def make_bucket(url: str, name: str = "") -> MotoBucket:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import jsonpatch
+import msgspec
 import yaml
 
 from webhook.patch import Operation
@@ -32,7 +33,8 @@ def edits(text: str, patch: Sequence[Operation]) -> list[Edit] | None:
     if root is None:
         return None
     document = _Document(text, root)
-    value = jsonpatch.apply_patch(document.build(root), list(patch), in_place=True)
+    operations = msgspec.json.decode(msgspec.json.encode(patch))  # of our own, for later ones may change earlier values
+    value = jsonpatch.apply_patch(document.build(root), operations, in_place=True)
     found = document.changes(value)
     return None if found is None else sorted(found, key=lambda edit: edit[:2])
 
