@@ -10,6 +10,7 @@ from tests.support.webhook import Webhook
 from webhook.annotations import ANNOTATIONS
 from webhook.preview import SERVED
 from webhook.preview.access import AUDIENCE, TOKEN_HEADER
+from webhook.server.openapi import docs_page, openapi
 from webhook.server.page import HEADERS, assets
 from webhook.settings import Settings
 
@@ -70,7 +71,8 @@ def test_every_file_is_asked_for_by_the_page_and_there_is_each_that_is() -> None
     for name, text in FILES.items():
         if name.endswith(".js"):
             named |= {urljoin(f"./{name}", target) for target in re.findall(r'from "([^"]+)"', text)}
-    assert {name.removeprefix("./") for name in named} == FILES.keys() - {"index.html"}
+    of_docs = set(re.findall(r"href=([\w.]+\.css)", docs_page(openapi(Settings(bucket="my-ml-bucket")))))
+    assert {name.removeprefix("./") for name in named} | of_docs == FILES.keys() - {"index.html"}
 
 
 def test_no_file_has_an_absolute_address_or_an_inline_style_or_script() -> None:
