@@ -85,3 +85,20 @@ def test_in_lines_of_its_own_nothing_is_taken_away(case: tuple[str, Any]) -> Non
     text, _ = case
     removed = [line for line in only(text).diff.splitlines()[2:] if line.startswith("-")]
     assert all(re.search(r"\[\]|{}|null", line) for line in removed), removed
+
+
+def test_hunks_are_numbered_by_the_lines_of_the_whole_manifest() -> None:
+    pods = [
+        "# one\n---\napiVersion: v1\nkind: Service\n",
+        f"# two\napiVersion: v1\nkind: Pod\nmetadata:\n  annotations: {ASKED}\nspec:\n  containers:\n  - name: a\n",
+        f"# three\napiVersion: v1\nkind: Pod\nmetadata:\n  annotations: {ASKED}\nspec:\n  containers:\n  - name: b\n",
+    ]
+    text = "---\n".join(pods)
+    lines = text.splitlines()
+    for document, own in zip(previewed(text).documents[1:], pods[1:], strict=True):
+        hunks = re.split(r"^@@ -(\d+),(\d+) \+\d+,\d+ @@\n", document.diff, flags=re.MULTILINE)[1:]
+        assert hunks
+        for start, length, hunk in zip(hunks[::3], hunks[1::3], hunks[2::3], strict=True):
+            before = [line[1:] for line in hunk.splitlines() if line[0] in " -"]
+            assert before == lines[int(start) - 1 :][: int(length)]
+            assert set(before) <= set(own.splitlines())
