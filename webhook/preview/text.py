@@ -91,11 +91,11 @@ def _sources(text: str) -> list[_Source]:
     _, *marks = [_start(event) for event in yaml.parse(text, Loader) if isinstance(event, yaml.DocumentStartEvent)]
     starts = [0, *(found.end() if (found := _MARK.match(text, mark)) else mark for mark in marks)]
     ends = [*marks, len(text)]
-    found, line, counted = list[_Source](), 1, 0
+    sources, line, counted = list[_Source](), 1, 0
     for start, end in zip(starts, ends, strict=True):
         line, counted = line + text.count("\n", counted, start), start
-        found.append(_Source(_ended(text[start:end]), line))
-    return found
+        sources.append(_Source(_ended(text[start:end]), line))
+    return sources
 
 
 def _start(event: yaml.Event) -> int:
