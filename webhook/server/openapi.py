@@ -26,7 +26,7 @@ _MANIFEST: Final = {
     "properties": {
         "apiVersion": {"type": "string", "minLength": 1},
         "kind": {"type": "string", "minLength": 1},
-        "metadata": {"type": "object"},
+        "metadata": {"type": ["object", "null"]},
     },
 }
 _ASKED: Final = {"model": "my-model", "version": "1.2.3"}
