@@ -10,6 +10,7 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import UnrecognizedExtension
 
 from certs.authority import UNREADABLE, Leaf
 
@@ -25,7 +26,9 @@ def parse_bundle(pem: bytes) -> tuple[x509.Certificate, ...]:
     for block in _BLOCK.findall(pem):
         with contextlib.suppress(*UNREADABLE, ssl.SSLError):
             certificate = x509.load_pem_x509_certificate(block)
-            _ = certificate.extensions, certificate.public_key()  # read only now
+            _ = certificate.public_key()  # read only now, as extensions are
+            if any(each.critical and isinstance(each.value, UnrecognizedExtension) for each in certificate.extensions):
+                continue  # which no client takes
             reader.load_verify_locations(cadata=block.decode())
             found[certificate] = None
     return tuple(found)

@@ -101,3 +101,25 @@ def test_a_key_is_only_ever_in_memory_and_its_owners() -> None:
         assert "memfd:" in str(Path(path).readlink())
         assert leaf.key in Path(path).read_bytes()
     assert not Path(path).exists()
+
+
+def test_a_certificate_with_a_critical_extension_that_nobody_knows_is_left_out_of_a_bundle() -> None:
+    """As a byte that has changed may make it: clients take nothing that is signed by such a one."""
+    key = ed25519.Ed25519PrivateKey.generate()
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "odd")])
+    unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.0"), b"\x05\x00")
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW - DAY)
+        .not_valid_after(NOW + DAY)
+    )
+    kept, odd = (
+        builder.add_extension(unknown, critical).sign(key, None).public_bytes(Encoding.PEM)
+        for critical in (False, True)
+    )
+    assert [each.serial_number for each in parse_bundle(kept)] == [1]
+    assert parse_bundle(odd) == ()

@@ -2,7 +2,7 @@
 set -f
 uri=$1 dest=$2 want=$3 verify=$4 limit=$5 mode=$6 parts=$7 PATH=$PATH:/
 shift 7
-start=$(date +%s) n=0,0 nap=1 reason=TimedOut ahead='' pid='' tick='' s=''
+start=$(date +%s) n=0,0 nap=1 reason=TimedOut due='' pid='' tick='' s=''
 
 end() {
 	echo "$1: $2"
@@ -75,10 +75,11 @@ if [ "$FETCH_CA_BUNDLE" ]; then
 	{ cat /etc/ssl/cert.pem; echo "$FETCH_CA_BUNDLE"; } >ca
 fi
 while
+	d=$(date -u +%Y%m%d%H%M%S)
 	until run s5cmd --log trace "$@" ls "$uri"; do :; done
-	: "${ahead:=$(awk '/^Date:/ {gsub(":", "", $6); printf "%s%02d%s%s", $5,
+	: "${due:=$(awk '/^Date:/ {gsub(":", "", $6); printf "%s%02d%s%s", $5,
 		(index("JanFebMarAprMayJunJulAugSepOctNovDec", $4) + 2) / 3, $3, $6; exit}' out)}"
-	[ "$(date -u +%Y%m%d%H%M%S)" -lt "$ahead" ]
+	[ "$d" -lt "$due" ]
 do bg sleep 1; done
 sed -nE 's|^[0-9/]{10} .{8} +([0-9]+  )|\1|p' out >list
 ! grep -qE '(  |/)\.\.(/|$)' out || end Corrupt "a key has .."
