@@ -88,7 +88,8 @@ def test_a_second_page_of_a_listing_that_fails_once_is_asked_for_again(
     fetch: InitContainer, volume: Folder, paged: Paged, fault: Fault
 ) -> None:
     paged.proxy.inject(fault, when=Request.is_next_page, times=1)
-    assert fetch(**{**paged.options, "limit": 30}).reason == "Complete"
+    paged.options["limit"] = 30
+    assert fetch(**paged.options).reason == "Complete"
     assert volume.names() == paged.names
 
 
