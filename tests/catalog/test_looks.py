@@ -76,7 +76,7 @@ def test_more_looks_than_there_are_threads_for_end_in_time(
     proxy.inject(Stall(), lambda request: "/unknown-" in request.query.get("prefix", ""))
     with Load(webhook, [asking(model=f"unknown-{number}") for number in range(200)], connections=16) as load:
         time.sleep(4)
-    assert load.slowest < 1.2
+    assert load.slowest < 2
     assert load.refused == []
     assert webhook.metrics()['model_injector_catalog_lookups_total{state="late"}'] > 64
 
