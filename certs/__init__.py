@@ -1,6 +1,6 @@
 """Certificates that make an API server trust the webhook."""
 
-from certs.api import Api, Body, Reply
+from webhook.kubernetes.client import Api, Body, Reply
 from certs.authority import Authority, Leaf
 from certs.cluster import Cluster
 from certs.errors import CertificateError, ClusterError

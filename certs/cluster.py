@@ -16,7 +16,7 @@ from http import HTTPStatus
 from time import monotonic
 from typing import Any, Final
 
-from certs.api import Api, Body
+from webhook.kubernetes.client import Api, Body
 from certs.errors import Conflict, NotFound
 
 _MANAGER: Final = "model-injector"

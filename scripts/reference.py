@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chart_schema import values_schema
 from webhook.annotations import ANNOTATIONS
-from webhook.configuration import declared
+from webhook.settings.loading import declared
 from webhook.settings import Rule
 
 ANNOTATIONS_PAGE = """# Annotations

@@ -6,7 +6,7 @@ import pytest
 
 from webhook.annotations import ANNOTATIONS, parse
 from webhook.errors import InvalidAnnotation
-from webhook.request import PodRequest
+from webhook.model.request import PodRequest
 from webhook.settings import Settings
 
 SETTINGS = Settings(bucket="my-ml-bucket", sources={"research": {"bucket": "research-bucket"}})

@@ -14,13 +14,13 @@ from tests.support.moto_s3 import MotoBucket
 from tests.support.webhook import Webhook, running_webhook
 from webhook.annotations import parse
 from webhook.catalog import Unread
-from webhook.catalog.aliases import change
-from webhook.catalog.local import scan
-from webhook.catalog.manifest import Manifest
-from webhook.catalog.publish import plan, publish
-from webhook.catalog.s3 import S3Catalog
-from webhook.catalog.store import Store
-from webhook.request import ModelRequest
+from webhook.catalog.publishing.aliases import change
+from webhook.catalog.publishing.local import scan
+from webhook.catalog.bucket.manifest import Manifest
+from webhook.catalog.publishing.publish import plan, publish
+from webhook.catalog.lookup.s3 import S3Catalog
+from webhook.catalog.bucket.store import Store
+from webhook.model.request import ModelRequest
 from webhook.settings import Settings, Source
 
 PREFIX = "model-artifacts"

@@ -9,8 +9,8 @@ import pytest
 from tests.catalog.conftest import Read, aliased, published
 from tests.support.faults import SLOW_DOWN, Request, s3_error
 from tests.support.faulty_proxy import FaultyProxy
-from webhook.catalog.aliases import change
-from webhook.catalog.store import Store
+from webhook.catalog.publishing.aliases import change
+from webhook.catalog.bucket.store import Store
 from webhook.errors import CatalogError, Changed, Denied, UnknownVersion
 
 
@@ -65,7 +65,7 @@ def test_a_store_that_stumbles_is_asked_again(store: Store, proxy: FaultyProxy, 
 def test_a_writer_that_never_gets_through_says_so(
     store: Store, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webhook.catalog.aliases._PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("webhook.catalog.publishing.aliases._PATIENCE_SECONDS", 0.2)
     proxy.inject(s3_error(412, "PreconditionFailed", "no"), is_alias_write)
     with pytest.raises(Changed):
         aliased(store, "my-model", champion="1.2.3")

@@ -10,7 +10,7 @@ from tests.support.faults import ACCESS_DENIED, SLOW_DOWN, Answer, Cut, Drop, Fa
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
 from webhook.catalog import Place
-from webhook.catalog.store import Store
+from webhook.catalog.bucket.store import Store
 from webhook.errors import (
     Away,
     CatalogError,

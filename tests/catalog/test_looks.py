@@ -21,14 +21,14 @@ from tests.support.moto_s3 import MotoBucket
 from tests.support.reviews import review
 from tests.support.webhook import Webhook
 from webhook.catalog import Place
-from webhook.catalog.detail import Detail
-from webhook.catalog.names import Listing, Names
-from webhook.catalog.s3 import S3Catalog
-from webhook.catalog.store import Store
-from webhook.server.catalog import CatalogKeeper
-from webhook.server.metrics import Metrics
+from webhook.catalog.bucket.status import Detail
+from webhook.catalog.bucket.listing import Listing, Names
+from webhook.catalog.lookup.s3 import S3Catalog
+from webhook.catalog.bucket.store import Store
+from webhook.catalog.live import CatalogKeeper
+from webhook.http.metrics import Metrics
 from webhook.server.mutate import Mutate
-from webhook.server.ops import Health
+from webhook.http.ops import Health
 
 
 def test_what_may_have_changed_is_looked_at_again_in_the_background(

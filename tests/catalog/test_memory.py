@@ -10,7 +10,7 @@ from tests.support.faults import SLOW_DOWN
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
 from webhook.catalog import Place, Unread
-from webhook.catalog.store import Store
+from webhook.catalog.bucket.store import Store
 from webhook.errors import (
     Archived,
     UnknownModel,
@@ -53,12 +53,12 @@ def test_a_miss_is_remembered_for_seconds_and_not_for_ever(
         reader.resolve("1.2.3")
     assert proxy.requests == []
     published(store, tmp_path / "m", "1.2.3")
-    monkeypatch.setattr("webhook.catalog.s3._PASSING_SECONDS", 0)
+    monkeypatch.setattr("webhook.catalog.lookup.s3._PASSING_SECONDS", 0)
     assert reader.version("1.2.3") == "1.2.3"
 
 
 def test_what_is_remembered_is_bounded(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webhook.catalog.s3._MOST_PASSING", 5)
+    monkeypatch.setattr("webhook.catalog.lookup.s3._MOST_PASSING", 5)
     reader = read()
     for number in range(20):
         reader.resolve(f"1.{number}.0")
@@ -128,7 +128,7 @@ def test_what_cannot_change_is_looked_at_once_an_hour_for_what_may_become_of_its
     reader.resolve("1.2.3")
     assert list(reader.catalog.due("default", 10)) == []
     now = time.monotonic()
-    monkeypatch.setattr("webhook.catalog.s3.monotonic", lambda: now + 3601)
+    monkeypatch.setattr("webhook.catalog.lookup.s3.monotonic", lambda: now + 3601)
     assert list(reader.catalog.due("default", 10)) == [Place("default", "my-model", "1.2.3")]
 
 
@@ -145,7 +145,7 @@ def test_what_is_looked_at_again_is_bounded_and_the_longest_waiting_comes_first(
 def test_known_versions_are_bounded_and_the_oldest_goes(
     bucket: MotoBucket, read: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webhook.catalog.s3._MOST_DETAILS", 2)
+    monkeypatch.setattr("webhook.catalog.lookup.s3._MOST_DETAILS", 2)
     for number in range(3):
         bucket.put(f"{PREFIX}/my-model-1.{number}.0/weights.bin", b"w")
     reader = read()

@@ -5,7 +5,7 @@ import pytest
 from tests.catalog.conftest import PREFIX, Read
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
-from webhook.catalog.folders import split
+from webhook.catalog.bucket.folders import split
 
 FOLDERS = {
     "my-model-1.2.3": ("my-model", "1.2.3"),
@@ -82,7 +82,7 @@ def test_a_thousand_versions_cost_one_request_each_time(bucket: MotoBucket, prox
 def test_what_is_too_much_is_left_out_and_told(bucket: MotoBucket, read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(20):
         bucket.put(f"{PREFIX}/my-model-1.{number}.0/weights.bin", b"x")
-    monkeypatch.setattr("webhook.catalog.names.MOST_VERSIONS", 10)
+    monkeypatch.setattr("webhook.catalog.bucket.listing.MOST_VERSIONS", 10)
     reader = read(preflight="enforce")
     status = reader.catalog.status("default")
     assert status.versions == 10
@@ -93,7 +93,7 @@ def test_what_is_too_much_is_left_out_and_told(bucket: MotoBucket, read: Read, m
 def test_folders_that_are_no_versions_are_looked_into_within_bounds(
     bucket: MotoBucket, read: Read, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webhook.catalog.names._MOST_LISTINGS", 8)
+    monkeypatch.setattr("webhook.catalog.bucket.listing._MOST_LISTINGS", 8)
     bucket.put(f"{PREFIX}/my-org/nice-1.0.0/weights.bin", b"x")
     for number in range(20):
         bucket.put(f"{PREFIX}/zz-datasets/junk{number}/a/b/data.bin", b"x")

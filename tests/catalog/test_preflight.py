@@ -8,7 +8,7 @@ from tests.catalog.conftest import PREFIX, Read, Reader, published
 from tests.support import moto_s3
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
-from webhook.catalog.store import Store
+from webhook.catalog.bucket.store import Store
 from webhook.errors import (
     Archived,
     CatalogError,
@@ -126,7 +126,7 @@ def test_a_manifest_of_another_version_is_refused(store: Store, read: Read, tmp_
 def test_a_folder_of_more_objects_than_a_volume_should_hold_is_not_sized(
     bucket: MotoBucket, read: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webhook.catalog.detail._MOST_OBJECTS", 3)
+    monkeypatch.setattr("webhook.catalog.bucket.status._MOST_OBJECTS", 3)
     for number in range(4):
         bucket.put(f"{PREFIX}/my-model-1.2.3/{number}", b"w")
     with pytest.raises(Incomplete, match="3 objects or more"):

@@ -17,10 +17,10 @@ from tests.catalog.conftest import PREFIX, Read, folder_of, published, source
 from tests.support.faults import ACCESS_DENIED, Drop, Edit, Request, s3_error
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
-from webhook.catalog.local import scan
-from webhook.catalog.manifest import decode, digest
-from webhook.catalog.publish import plan, publish
-from webhook.catalog.store import Store
+from webhook.catalog.publishing.local import scan
+from webhook.catalog.bucket.manifest import decode, digest
+from webhook.catalog.publishing.publish import plan, publish
+from webhook.catalog.bucket.store import Store
 from webhook.errors import CatalogError, Exists, InvalidInput, UnknownModel, Unpublished
 
 FOLDER = "my-model-1.2.3"
@@ -199,7 +199,7 @@ def test_a_file_that_changes_under_the_upload_is_noticed(store: Store, tmp_path:
 def test_a_large_file_goes_in_parts_and_arrives_whole(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: FaultyProxy
 ) -> None:
-    monkeypatch.setattr("webhook.catalog.upload.PART", 5 << 20)
+    monkeypatch.setattr("webhook.catalog.publishing.upload.PART", 5 << 20)
     content = os.urandom(12 << 20)
     published(store, folder_of(tmp_path / "m", weights_bin=content), "1.2.3")
     assert store.read(f"{FOLDER}/weights.bin", 1 << 30).body == content
@@ -209,7 +209,7 @@ def test_a_large_file_goes_in_parts_and_arrives_whole(
 def test_a_part_that_changes_under_the_upload_leaves_nothing(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webhook.catalog.upload.PART", 5 << 20)
+    monkeypatch.setattr("webhook.catalog.publishing.upload.PART", 5 << 20)
     folder = folder_of(tmp_path / "m", weights_bin=b"w" * (12 << 20))
     upload = plan(scan(folder), store, "my-model", "1.2.3", {}, ignore)
     with (folder / "weights.bin").open("r+b") as opened:
@@ -222,7 +222,7 @@ def test_a_part_that_changes_under_the_upload_leaves_nothing(
 
 def test_who_was_replaced_writes_over_nothing(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One hangs in the middle of a file, another one replaces it and publishes, and the first comes back."""
-    monkeypatch.setattr("webhook.catalog.publish._TAKEOVER_SECONDS", 0.1)
+    monkeypatch.setattr("webhook.catalog.publishing.publish._TAKEOVER_SECONDS", 0.1)
     slow = plan(scan(folder_of(tmp_path / "slow", weights_bin=b"s" * 1000)), store, "my-model", "1.2.3", {}, ignore)
     gate = threading.Event()
     fast = folder_of(tmp_path / "fast", weights_bin=b"f" * 1000)
@@ -250,7 +250,7 @@ def test_who_was_replaced_writes_over_nothing(store: Store, tmp_path: Path, monk
 def test_a_spoiled_mark_is_someone_elses(
     store: Store, tmp_path: Path, mark: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webhook.catalog.publish._TAKEOVER_SECONDS", 0)
+    monkeypatch.setattr("webhook.catalog.publishing.publish._TAKEOVER_SECONDS", 0)
     store.write(f".publishing/{FOLDER}", mark)
     with pytest.raises(CatalogError, match="--restart"):
         published(store, tmp_path / "m", "1.2.3")

@@ -7,8 +7,8 @@ import pytest
 from tests.catalog.conftest import PREFIX, Read, folder_of, published
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
-from webhook.catalog.manifest import digest
-from webhook.catalog.store import Store
+from webhook.catalog.bucket.manifest import digest
+from webhook.catalog.bucket.store import Store
 from webhook.errors import (
     UnknownModel,
     UnknownVersion,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhook.catalog.versions import MOST_FOUND, Alias, Exact, Range, Versions, order, parse_reference
-from webhook.values import EXACT_VERSION
+from webhook.fields.parsers import EXACT_VERSION
 
 RELEASES = ["0.9.0", "1.0.0", "1.2.0", "1.2.3", "1.10.0", "2.0.0-rc.1", "2.0.0", "2.1.0-beta.2", "3.0.0-rc.1"]
 

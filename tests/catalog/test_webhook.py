@@ -13,7 +13,7 @@ from tests.support.faults import Answer
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.reviews import pod_of
 from tests.support.webhook import Webhook
-from webhook.catalog.store import Store
+from webhook.catalog.bucket.store import Store
 
 
 def test_from_publishing_to_a_pod_and_on_to_the_next_version(

@@ -12,7 +12,7 @@ from tests.injection.conftest import asking
 from tests.support.faults import Answer, Drop, Fault, Request, Stall
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.webhook import Webhook
-from webhook.catalog.store import Store
+from webhook.catalog.bucket.store import Store
 
 
 @pytest.mark.parametrize("fault", [Drop(), Stall()])

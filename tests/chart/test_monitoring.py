@@ -8,9 +8,9 @@ from typing import get_args
 import promql_parser
 
 from tests.chart.conftest import CHART, JSON, render
-from webhook.catalog.shelf import Status
-from webhook.injection import Decision
-from webhook.server.metrics import Metrics
+from webhook.catalog.lookup.index import Status
+from webhook.admission.decide import Decision
+from webhook.http.metrics import Metrics
 
 OF_THE_API_SERVER = {
     "apiserver_admission_webhook_fail_open_count": {"name", "type"},

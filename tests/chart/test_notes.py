@@ -7,7 +7,7 @@ import yaml
 
 from tests.chart.cases import CASES
 from tests.chart.conftest import BUCKET, CHART, JSON, helm, render
-from webhook.configuration import declared
+from webhook.settings.loading import declared
 
 
 def notes(values: JSON) -> str:

@@ -10,7 +10,7 @@ import yaml
 from tests.chart.cases import CASES
 from tests.chart.conftest import BUCKET, CHART, JSON, RenderError, helm, render
 from webhook import __version__
-from webhook.configuration import declared, load
+from webhook.settings.loading import declared, load
 from webhook.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:kubernetes_validate")

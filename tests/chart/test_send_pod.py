@@ -18,9 +18,9 @@ from tests.support.certificates import throwaway_certificate
 from tests.support.known import Known, known_settings
 from tests.support.reviews import apply
 from webhook.catalog import Place
-from webhook.catalog.detail import Detail
-from webhook.injection import Injection, inject
-from webhook.pod import decode
+from webhook.catalog.bucket.status import Detail
+from webhook.admission.decide import Injection, inject
+from webhook.kubernetes.pod import decode
 from webhook.settings import Settings
 
 SCRIPT = CHART / "files" / "send_pod.py"

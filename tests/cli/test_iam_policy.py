@@ -17,12 +17,12 @@ from botocore.exceptions import ClientError
 from tests.cli.test_cli import run
 from tests.support import iam, moto_s3, programs
 from webhook.catalog import Place
-from webhook.catalog.detail import Detail
-from webhook.catalog.names import Listing
-from webhook.catalog.s3 import S3Catalog
-from webhook.configuration import load
-from webhook.iam import partition
-from webhook.pod_identity import Association
+from webhook.catalog.bucket.status import Detail
+from webhook.catalog.bucket.listing import Listing
+from webhook.catalog.lookup.s3 import S3Catalog
+from webhook.settings.loading import load
+from webhook.aws.iam import partition
+from webhook.aws.pod_identity import Association
 
 ROLE = "arn:aws:iam::111122223333:role/models"
 ARN = "arn:aws:eks:us-east-1:111122223333:podidentityassociation/my-cluster/a-1"

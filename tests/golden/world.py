@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tests.support import moto_s3
 from tests.support.moto_s3 import MotoBucket
-from webhook.catalog.manifest import File, Manifest, sums
+from webhook.catalog.bucket.manifest import File, Manifest, sums
 
 BUCKET: Final = "golden-models"
 PREFIX: Final = "model-artifacts"

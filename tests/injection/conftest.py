@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from tests.support.reviews import apply
-from webhook.catalog.exact import ExactCatalog
-from webhook.injection import Injection, inject
-from webhook.pod import decode
+from webhook.catalog.lookup.exact import ExactCatalog
+from webhook.admission.decide import Injection, inject
+from webhook.kubernetes.pod import decode
 from webhook.settings import Settings
 
 JSON = dict[str, Any]

@@ -11,10 +11,10 @@ from tests.injection.conftest import JSON, PREFIX, annotated, asking
 from tests.support.known import DIGEST, Known, known_settings, published
 from tests.support.reviews import apply
 from webhook.catalog import Place
-from webhook.catalog.detail import Detail
-from webhook.injection import Injection, inject
-from webhook.pod import decode
-from webhook.quantities import parse_quantity
+from webhook.catalog.bucket.status import Detail
+from webhook.admission.decide import Injection, inject
+from webhook.kubernetes.pod import decode
+from webhook.kubernetes.quantities import parse_quantity
 from webhook.settings import Settings
 
 GIB = 1 << 30

@@ -7,8 +7,8 @@ import pytest
 
 from tests.injection.conftest import JSON, asking
 from tests.support.known import Known, known_settings
-from webhook.injection import Injection, inject
-from webhook.pod import decode
+from webhook.admission.decide import Injection, inject
+from webhook.kubernetes.pod import decode
 
 MODELS = {"my-model": ("1.2.3",), "my-org/ranker": ("1.2.3",)}
 DENY: dict[str, Any] = {"allow": False}

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.page.conftest import Visiting
-from webhook.server.page import assets
+from webhook.web.page import assets
 from webhook.settings import Settings
 
 EXAMPLES = {

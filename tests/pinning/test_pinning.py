@@ -10,10 +10,10 @@ import pytest
 from tests.injection.conftest import PREFIX
 from tests.support.known import Known, known_settings
 from tests.support.reviews import apply
-from webhook.injection import Injection, inject
-from webhook.pinning import pin
-from webhook.pod import decode as decode_pod
-from webhook.workload import TEMPLATES, Change, decode
+from webhook.admission.decide import Injection, inject
+from webhook.admission.pinning import pin
+from webhook.kubernetes.pod import decode as decode_pod
+from webhook.kubernetes.workload import TEMPLATES, Change, decode
 
 JSON = dict[str, Any]
 MODELS = {"my-model": ("1.2.3", "2.0.0", "3.0.0"), "other": ("1.0.0", "1.1.0")}

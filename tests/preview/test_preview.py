@@ -8,7 +8,7 @@ import pytest
 
 from tests.preview.previews import SETTINGS, only, previewed
 from tests.support.known import Known, known_settings
-from webhook.catalog.exact import ExactCatalog
+from webhook.catalog.lookup.exact import ExactCatalog
 from webhook.errors import BadRequest, BodyTooLarge
 from webhook.preview import SERVED, makes_pods, manifests, preview, read
 

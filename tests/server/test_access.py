@@ -9,8 +9,8 @@ from kubernetes.config import kube_config
 
 from tests.support.api_server import ApiServer, running_api_server
 from webhook.errors import NotAllowed, NotAuthenticated
-from webhook.server import access
-from webhook.server.access import Cluster
+from webhook.web import access
+from webhook.web.access import Cluster
 
 HOST = "192.0.2.1"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.webhook import HOST, Webhook
-from webhook.server.protocol import HEAD_BYTES, REQUEST_SECONDS
+from webhook.http.protocol import HEAD_BYTES, REQUEST_SECONDS
 from webhook.server.run import KEEP_ALIVE_SECONDS
 
 

@@ -9,9 +9,9 @@ import pytest
 from tests.injection.conftest import asking
 from tests.support.reviews import review
 from webhook.catalog import Resolved
-from webhook.request import ModelRequest
-from webhook.server.catalog import StaticCatalog
-from webhook.server.metrics import Metrics
+from webhook.model.request import ModelRequest
+from webhook.catalog.live import StaticCatalog
+from webhook.http.metrics import Metrics
 from webhook.server.mutate import Mutate
 from webhook.settings import Settings
 

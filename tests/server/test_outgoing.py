@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from webhook.server import outgoing, protocol
-from webhook.server.outgoing import MAX_IN_FLIGHT, Outgoing
+from webhook.http import outgoing
+from webhook.http import protocol
+from webhook.http.outgoing import MAX_IN_FLIGHT, Outgoing
 from webhook.server.run import listen, server
 
 LARGE = bytes(12 * 1024 * 1024)

@@ -11,9 +11,9 @@ import pytest
 
 from webhook.errors import BodyTooLarge, Busy, TooMany
 from webhook.preview import bounded
-from webhook.server import worker
-from webhook.server.limits import Turns
-from webhook.server.worker import Worker
+from webhook.web import worker
+from webhook.http.limits import Turns
+from webhook.web.worker import Worker
 
 
 def run(steps: Callable[[Worker], Awaitable[None]]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from webhook.configuration import CHART_ONLY, load
+from webhook.settings.loading import CHART_ONLY, load
 from webhook.errors import InvalidSettings
 from webhook.settings import Settings
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from webhook.configuration import Setting, declared, load
+from webhook.settings.loading import Setting, declared, load
 from webhook.errors import InvalidSettings
 from webhook.settings import Settings
 

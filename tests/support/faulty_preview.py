@@ -3,7 +3,7 @@
 import sys
 
 from webhook.cli import main
-from webhook.server import preview as under_test
+from webhook.web import preview as under_test
 
 
 def broken(document: object, *_: object, **__: object) -> None:

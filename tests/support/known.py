@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from webhook.catalog import Place, Resolved, Unread
-from webhook.catalog.detail import Detail
-from webhook.catalog.names import Aliases, Names
-from webhook.catalog.s3 import S3Catalog
+from webhook.catalog.bucket.status import Detail
+from webhook.catalog.bucket.listing import Aliases, Names
+from webhook.catalog.lookup.s3 import S3Catalog
 from webhook.catalog.versions import Versions
-from webhook.request import ModelRequest
+from webhook.model.request import ModelRequest
 from webhook.settings import Settings
 
 DIGEST = "d" * 64

@@ -4,7 +4,7 @@ import sys
 import time
 
 from webhook.cli import main
-from webhook.server import preview as under_test
+from webhook.web import preview as under_test
 
 
 def slow(*_: object) -> None:

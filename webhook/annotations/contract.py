@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Final, get_args
 
 from webhook.errors import InvalidAnnotation
-from webhook.pins import PINNED
-from webhook.request import Medium, key_of
+from webhook.annotations.pinned import PINNED
+from webhook.model.request import Medium, key_of
 from webhook.settings import DEFAULT_SOURCE, StrategyName, Verification
-from webhook.values import boolean, duration, folder, label, labels, matching, one_of, quantity, size, subdomain
+from webhook.fields.parsers import boolean, duration, folder, label, labels, matching, one_of, quantity, size, subdomain
 
 INJECTED: Final = "injected"
 """What was injected, as JSON; written by us, as is `pinned` on the templates of workloads."""

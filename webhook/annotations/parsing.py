@@ -9,11 +9,11 @@ from typing import Any, Final
 import yaml
 from msgspec.structs import replace
 
-from webhook import pins
+from webhook.annotations import pinned as pins
 from webhook.annotations.contract import BY_KEY, BY_NAME, WRITTEN, Annotation, parsed
 from webhook.errors import InvalidAnnotation
-from webhook.pins import PINNED, Pins
-from webhook.request import ModelRequest, PodRequest
+from webhook.annotations.pinned import PINNED, Pins
+from webhook.model.request import ModelRequest, PodRequest
 from webhook.settings import DEFAULT_SOURCE, Settings
 
 _MAX_MODELS: Final = 32

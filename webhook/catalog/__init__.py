@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from webhook.request import ModelRequest
+from webhook.model.request import ModelRequest
 from webhook.settings import Source
 
 __all__ = ["Artifact", "Catalog", "Place", "Resolved", "Unread", "resolve_all"]

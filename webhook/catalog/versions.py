@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from webhook.values import EXACT_VERSION
+from webhook.fields.parsers import EXACT_VERSION
 
 LATEST: Final = "latest"
 ALIAS: Final = re.compile(r"(?!latest$)[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)

@@ -6,18 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from webhook.catalog import Artifact
-from webhook.catalog.aliases import change
-from webhook.catalog.detail import Detail, inspect, read_manifest
-from webhook.catalog.names import Names, read_names
-from webhook.catalog.store import Store
+from webhook.catalog.publishing.aliases import change
+from webhook.catalog.bucket.status import Detail, inspect, read_manifest
+from webhook.catalog.bucket.listing import Names, read_names
+from webhook.catalog.bucket.store import Store
 from webhook.catalog.versions import ALIAS, Versions
 from webhook.commands.lookup import request_of, resolve, store_of
 from webhook.commands.options import Commands, add_config, add_source
 from webhook.commands.output import add_output, complain, in_units, say, say_json, say_table
-from webhook.configuration import load
+from webhook.settings.loading import load
 from webhook.errors import Away, CatalogError, Denied, InvalidInput, UnknownVersion
 from webhook.settings import Settings
-from webhook.values import EXACT_VERSION
+from webhook.fields.parsers import EXACT_VERSION
 
 _THREADS: Final = 8
 

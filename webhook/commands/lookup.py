@@ -5,12 +5,12 @@ from typing import Final
 
 from webhook.annotations import parse
 from webhook.catalog import Artifact, Unread
-from webhook.catalog.detail import Detail
-from webhook.catalog.s3 import S3Catalog
-from webhook.catalog.store import Store
+from webhook.catalog.bucket.status import Detail
+from webhook.catalog.lookup.s3 import S3Catalog
+from webhook.catalog.bucket.store import Store
 from webhook.catalog.versions import order
 from webhook.errors import CatalogError, InvalidInput, Refusal
-from webhook.request import ModelRequest
+from webhook.model.request import ModelRequest
 from webhook.settings import Settings
 
 _ATTEMPTS: Final = 8

@@ -14,18 +14,18 @@ from urllib.parse import urlencode
 import msgspec
 
 from webhook.catalog import Unread
-from webhook.catalog.exact import ExactCatalog
+from webhook.catalog.lookup.exact import ExactCatalog
 from webhook.commands import remote
 from webhook.commands.options import Commands, add_config
 from webhook.commands.output import say, say_json, say_raw
-from webhook.configuration import load
+from webhook.settings.loading import load
 from webhook.errors import BadRequest, CatalogError, InvalidInput, InvalidSettings, one_line
 from webhook.preview import LOCAL, Answer, Document, Outcome, Preview, answer, manifests, preview, read
 from webhook.settings import Settings
-from webhook.values import label
+from webhook.fields.parsers import label
 
 if TYPE_CHECKING:
-    from webhook.catalog.s3 import S3Catalog
+    from webhook.catalog.lookup.s3 import S3Catalog
 
 _COLOURS: Final = {"+++": "1", "---": "1", "@@": "36", "+": "32", "-": "31"}
 """Of a diff's lines, by how they begin: SGR parameters."""
@@ -96,7 +96,8 @@ def _open_page(options: argparse.Namespace) -> None:
     """Serve the page here, and show it, until interrupted."""
     import webbrowser  # noqa: PLC0415
 
-    from webhook.server import local, log  # noqa: PLC0415 - half a second that a preview need not wait for
+    from webhook.web import local
+    from webhook.http import log# noqa: PLC0415 - half a second that a preview need not wait for
 
     fragment = _fragment(_body(options.filename), options.namespace) if options.filename else ""
 
@@ -164,7 +165,7 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 def _decided_with_s3(documents: list[Document], namespace: str, settings: Settings) -> list[Outcome]:
     """As a webhook that has just started: where S3 does not answer, exact versions are taken at their word."""
-    from webhook.catalog.s3 import S3Catalog  # noqa: PLC0415 - half a second that exact versions need not wait for
+    from webhook.catalog.lookup.s3 import S3Catalog  # noqa: PLC0415 - half a second that exact versions need not wait for
 
     with closing(S3Catalog(settings)) as catalog:
         for source in catalog.sources:

@@ -5,15 +5,15 @@ import re
 from pathlib import Path
 from typing import Final
 
-from webhook.catalog.local import scan
-from webhook.catalog.publish import missing, plan, publish
+from webhook.catalog.publishing.local import scan
+from webhook.catalog.publishing.publish import missing, plan, publish
 from webhook.commands.lookup import request_of, store_of
 from webhook.commands.options import Commands, add_config, add_source
 from webhook.commands.output import in_units, progress, say
-from webhook.configuration import load
+from webhook.settings.loading import load
 from webhook.errors import InvalidInput
 from webhook.settings import Settings
-from webhook.values import EXACT_VERSION
+from webhook.fields.parsers import EXACT_VERSION
 
 _TEXT: Final = re.compile(r"[\w +=._:/@-]+")
 """What S3 takes in tags."""

@@ -4,11 +4,11 @@ import argparse
 import shlex
 from pathlib import Path
 
-from webhook.catalog.pull import pull, wanted
+from webhook.catalog.publishing.pull import pull, wanted
 from webhook.commands.lookup import request_of, resolve, split_reference, store_of
 from webhook.commands.options import Commands, add_config, add_source
 from webhook.commands.output import complain, in_units, progress, say
-from webhook.configuration import load
+from webhook.settings.loading import load
 
 
 def add(commands: Commands) -> None:

@@ -13,7 +13,7 @@ import msgspec
 from certs import Api, Body, CertificateError
 from webhook.errors import InvalidInput
 from webhook.preview.access import TOKEN_HEADER, is_loopback
-from webhook.values import subdomain
+from webhook.fields.parsers import subdomain
 
 _CONFIGURATION: Final = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/model-injector"
 _IN_CLUSTER: Final = "cluster"

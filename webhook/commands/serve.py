@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from webhook.commands.options import Commands, add_config
-from webhook.configuration import load
+from webhook.settings.loading import load
 from webhook.settings import Server
 
 _FLAGS: Final = {"host": str, "port": int, "ops_port": int, "tls_cert": Path, "tls_key": Path}
@@ -26,7 +26,8 @@ def run(options: argparse.Namespace) -> None:
     """Serve until told to stop. Raises InvalidSettings."""
     given = {name: getattr(options, name) for name in _FLAGS if getattr(options, name) is not None}
     settings = load(options.config, given)
-    from webhook.server import log, serve  # noqa: PLC0415 - half a second that a wrong setting need not wait for
+    from webhook.server import serve
+    from webhook.http import log# noqa: PLC0415 - half a second that a wrong setting need not wait for
 
     log.configure()
     serve(settings)

@@ -7,13 +7,13 @@ import msgspec
 from msgspec import Meta
 
 from webhook.errors import one_line
-from webhook.injection import Decision
-from webhook.patch import Operation
+from webhook.admission.decide import Decision
+from webhook.kubernetes.patch import Operation
 from webhook.preview.apply import apply
 from webhook.preview.documents import Document, Limits, read
 from webhook.preview.outcome import Outcome, PodOutcome
 from webhook.preview.text import Text
-from webhook.record import Record
+from webhook.annotations.injected import Record
 
 
 class PodPreview(msgspec.Struct, frozen=True):

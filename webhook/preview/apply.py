@@ -9,7 +9,7 @@ from jsonpatch import JsonPatchException
 from jsonpointer import JsonPointerException
 
 from webhook.errors import BadRequest
-from webhook.patch import Operation
+from webhook.kubernetes.patch import Operation
 
 
 def apply(value: dict[str, Any], patch: Sequence[Operation]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import jsonpatch
 import msgspec
 import yaml
 
-from webhook.patch import Operation
+from webhook.kubernetes.patch import Operation
 from webhook.preview.dump import dump
 from webhook.preview.scalars import Loader, key, scalar
 

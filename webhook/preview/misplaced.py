@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from webhook import pinning
+from webhook.admission import pinning
 from webhook.annotations import is_asking
-from webhook.patch import escape
+from webhook.kubernetes.patch import escape
 from webhook.preview.documents import Document
 from webhook.preview.templates import Template
 from webhook.settings import Settings

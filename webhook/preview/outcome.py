@@ -5,18 +5,20 @@ from itertools import chain
 
 import msgspec
 
-from webhook import pod, review, workload
+from webhook.kubernetes import pod
+from webhook.admission import review
+from webhook.kubernetes import workload
 from webhook.annotations import is_asking
 from webhook.catalog import Catalog
 from webhook.errors import BadRequest, BodyTooLarge
-from webhook.injection import Decision, Injection, inject
-from webhook.patch import Operation
-from webhook.pinning import pin
+from webhook.admission.decide import Decision, Injection, inject
+from webhook.kubernetes.patch import Operation
+from webhook.admission.pinning import pin
 from webhook.preview.apply import apply
 from webhook.preview.documents import JSON, Document, Limits
 from webhook.preview.misplaced import misplaced
 from webhook.preview.templates import Template, templates
-from webhook.record import Record
+from webhook.annotations.injected import Record
 from webhook.settings import Settings
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from webhook.errors import BodyTooLarge
-from webhook.patch import Operation, escape
+from webhook.kubernetes.patch import Operation, escape
 from webhook.preview.documents import Document
 
 MOST_TEMPLATES: Final = 64

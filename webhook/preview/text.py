@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import yaml
 
 from webhook.errors import BadRequest, one_line
-from webhook.patch import Operation
+from webhook.kubernetes.patch import Operation
 from webhook.preview.apply import apply
 from webhook.preview.documents import Document, json_values, value_of
 from webhook.preview.dump import dump

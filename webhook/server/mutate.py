@@ -9,15 +9,15 @@ from typing import NamedTuple
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from webhook import pod
+from webhook.kubernetes import pod
 from webhook.errors import BadRequest, BodyTooLarge, Busy
-from webhook.injection import Injection, inject
-from webhook.pinning import pin
-from webhook.review import AdmissionRequest, decode, respond
-from webhook.server.body import Bodies, ClientGone
-from webhook.server.catalog import LiveCatalog, settle
-from webhook.server.log import FIELDS, write
-from webhook.server.metrics import Metrics
+from webhook.admission.decide import Injection, inject
+from webhook.admission.pinning import pin
+from webhook.admission.review import AdmissionRequest, decode, respond
+from webhook.http.body import Bodies, ClientGone
+from webhook.catalog.live import LiveCatalog, settle
+from webhook.http.log import FIELDS, write
+from webhook.http.metrics import Metrics
 from webhook.settings import Settings
 
 _log = logging.getLogger(__name__)

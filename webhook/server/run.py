@@ -18,20 +18,20 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from webhook import __version__
-from webhook.catalog.exact import ExactCatalog
-from webhook.catalog.s3 import S3Catalog
+from webhook.catalog.lookup.exact import ExactCatalog
+from webhook.catalog.lookup.s3 import S3Catalog
 from webhook.errors import InvalidSettings
 from webhook.preview.access import is_loopback
-from webhook.server.access import access_for, local_only
-from webhook.server.catalog import CatalogKeeper, LiveCatalog, StaticCatalog
-from webhook.server.log import FIELDS
-from webhook.server.metrics import Metrics
+from webhook.web.access import access_for, local_only
+from webhook.catalog.live import CatalogKeeper, LiveCatalog, StaticCatalog
+from webhook.http.log import FIELDS
+from webhook.http.metrics import Metrics
 from webhook.server.mutate import Mutate
-from webhook.server.openapi import docs_routes
-from webhook.server.ops import Health, operations
-from webhook.server.page import page_routes
-from webhook.server.preview import Preview
-from webhook.server.protocol import BoundedProtocol
+from webhook.web.openapi import docs_routes
+from webhook.http.ops import Health, operations
+from webhook.web.page import page_routes
+from webhook.web.preview import Preview
+from webhook.http.protocol import BoundedProtocol
 from webhook.server.tls import Keeper, certificate_source
 from webhook.settings import Settings
 

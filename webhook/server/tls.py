@@ -14,9 +14,9 @@ from cryptography import x509
 
 from certs import Auto, CertificateError, Cluster, Files, Leaf, Source, fault, load_into, out_of_time, parse_bundle
 from webhook.errors import InvalidSettings
-from webhook.server.log import FIELDS
-from webhook.server.metrics import Metrics
-from webhook.server.ops import Health
+from webhook.http.log import FIELDS
+from webhook.http.metrics import Metrics
+from webhook.http.ops import Health
 from webhook.settings import Settings
 
 _EAGER_SECONDS: Final = 1

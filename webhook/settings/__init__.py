@@ -11,11 +11,11 @@ from typing import Final, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from webhook.fields import SourceName
-from webhook.settings.fetch import Fetch, ResourceList, Resources
+from webhook.fields.types import SourceName
+from webhook.fetching.settings import Fetch, ResourceList, Resources
 from webhook.settings.models import Catalog, Defaults, Location, Rule, Source, StrategyName, Verification
 from webhook.settings.process import Certificates, Preview, Server
-from webhook.values import EXACT_VERSION, SUBDOMAIN
+from webhook.fields.parsers import EXACT_VERSION, SUBDOMAIN
 
 __all__ = [
     "DEFAULT_SOURCE",

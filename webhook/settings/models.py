@@ -4,9 +4,9 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import Field
 
-from webhook.fields import AbsolutePath, Globs, KeyPrefix, Seconds
-from webhook.settings.group import Group
-from webhook.values import SUBDOMAIN
+from webhook.fields.types import AbsolutePath, Globs, KeyPrefix, Seconds
+from webhook.fields.group import Group
+from webhook.fields.parsers import SUBDOMAIN
 
 StrategyName: TypeAlias = Literal["s3-init"]
 Verification: TypeAlias = Literal["size", "sha256", "none"]

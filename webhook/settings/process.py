@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from webhook.fields import Lifetime, Seconds
-from webhook.settings.group import Group
-from webhook.values import SUBDOMAIN
+from webhook.fields.types import Lifetime, Seconds
+from webhook.fields.group import Group
+from webhook.fields.parsers import SUBDOMAIN
 
 
 class Certificates(Group):

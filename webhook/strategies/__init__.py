@@ -5,7 +5,7 @@ from typing import Final
 
 from webhook.settings import StrategyName
 from webhook.strategies import s3_init
-from webhook.strategies.protocol import Strategy
+from webhook.strategies.strategy import Strategy
 
 __all__ = ["STRATEGIES"]
 

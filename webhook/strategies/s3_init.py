@@ -12,12 +12,12 @@ from typing import Final
 
 from webhook.catalog import Artifact
 from webhook.errors import InvalidAnnotation
-from webhook.pod import Container, Pod, PodSpec
-from webhook.quantities import format_bytes
-from webhook.request import Medium, ModelRequest
+from webhook.kubernetes.pod import Container, Pod, PodSpec
+from webhook.kubernetes.quantities import format_bytes
+from webhook.model.request import Medium, ModelRequest
 from webhook.settings import Fetch, Settings
-from webhook.strategies.protocol import JSON, Change, Delivery, Folder
-from webhook.strategies.resources import Room, resources
+from webhook.strategies.strategy import JSON, Change, Delivery, Folder
+from webhook.fetching.resources import Room, resources
 
 SCRIPT: Final = files(__package__).joinpath("fetch.sh").read_text()
 MARK: Final = "model-fetch"

@@ -1,0 +1,167 @@
+"""What the pod's own containers get: mounts and environment variables, and the patch that adds them."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import chain, permutations
+from typing import Final
+
+import msgspec
+
+from webhook.errors import Conflict, InvalidAnnotation
+from webhook.kubernetes.patch import Operation, extend
+from webhook.kubernetes.pod import Container, PodSpec, VolumeMount
+from webhook.strategies.strategy import JSON, Delivery, Folder
+
+MESH_PROXIES: Final = frozenset({"istio-proxy", "linkerd-proxy", "consul-dataplane", "kuma-sidecar"})
+"""Containers that service meshes put into a pod: they are not the application, and need no models."""
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """A delivery, and where its files stand."""
+
+    delivery: Delivery
+    folder: Folder
+
+    @property
+    def path(self) -> str:
+        """The model's folder as a container sees it."""
+        request = self.delivery.request
+        return request.model_path or f"{request.mount_path}/{self.folder.path}"
+
+
+def attach(spec: PodSpec, placed: Sequence[Placed]) -> list[Operation]:
+    """The operations that give each chosen container its mounts and its environment.
+
+    Raises InvalidAnnotation where a container is chosen that the pod does not have, and Conflict where one has
+    something else at a path that a model needs.
+    """
+    groups = {"containers": spec.containers or (), "initContainers": spec.init_containers or ()}
+    names = {container.name for container in chain.from_iterable(groups.values())}
+    application = {container.name for container in groups["containers"]}
+    everywhere = application - MESH_PROXIES or application
+    chosen: dict[str, list[Placed]] = {}
+    for one in placed:
+        request = one.delivery.request
+        for name in request.containers or everywhere:
+            if name not in names:
+                allowed = f"one of the pod's containers: {', '.join(sorted(names))}"
+                raise InvalidAnnotation(request.where("containers"), name, allowed)
+            chosen.setdefault(name, []).append(one)
+    ours = {one.folder.volume for one in placed if one.folder.exclusive}
+    roots = tuple(f"{one.delivery.request.mount_path}/" for one in placed if one.delivery.request.mount_path)
+    operations: list[Operation] = []
+    for group, containers in groups.items():
+        for index, container in enumerate(containers):
+            if here := chosen.get(container.name):
+                inside = tuple(
+                    mount.mount_path
+                    for mount in container.volume_mounts or ()
+                    if mount.mount_path.startswith(roots) and mount.name not in ours
+                )
+                mounts, variables = _needs(tuple(here), tuple(placed), inside)
+                operations += _attach(container, f"/spec/{group}/{index}", mounts, variables)
+    return operations
+
+
+@lru_cache(maxsize=1024)
+def _needs(
+    chosen: tuple[Placed, ...], everything: tuple[Placed, ...], taken: tuple[str, ...]
+) -> tuple[list[JSON], list[JSON]]:
+    """Mounts and environment of a container: the same for every pod of a workload, and nobody writes to them."""
+    return _mounts(chosen, everything, taken), _environment(chosen, len(everything))
+
+
+def _attach(container: Container, place: str, mounts: Sequence[JSON], variables: Sequence[JSON]) -> list[Operation]:
+    present = {variable.name for variable in container.env or ()}
+    missing = [mount for mount in mounts if not _is_mounted(mount, container)]
+    return [
+        *extend(f"{place}/volumeMounts", container.volume_mounts, missing),
+        # In front, so that the container's own variables can refer to ours as $(MODEL_PATH).
+        *extend(f"{place}/env", container.env, [one for one in variables if one["name"] not in present], at=0),
+    ]
+
+
+def _inside(path: str, folder: str) -> bool:
+    return path.startswith(f"{folder.rstrip('/')}/") and path.rstrip("/") != folder.rstrip("/")
+
+
+def _mounts(chosen: Sequence[Placed], everything: Sequence[Placed], taken: Sequence[str]) -> list[JSON]:
+    """The mounts of one container, in which other volumes stand at the paths `taken`.
+
+    A mount path shows only the models that are asked for there: the volume stands there whole where it holds just
+    those, and model by model otherwise. Also where something else stands inside: no runtime can make a mount point in
+    a volume that is mounted read-only.
+    """
+    by_path: dict[str, list[Placed]] = {}
+    mounts = []
+    for one in chosen:
+        request = one.delivery.request
+        if request.mount_path:
+            by_path.setdefault(request.mount_path, []).append(one)
+        if request.model_path:
+            mounts.append(_folder_mount(one, request.model_path))
+    others = (*taken, *by_path, *(mount["mountPath"] for mount in mounts))
+    for path, here in by_path.items():
+        if _fill_their_volume(here, everything) and not any(_inside(other, path) for other in others):
+            mounts.append(_mount(here[0], path))
+        else:
+            mounts += [_folder_mount(one, f"{path}/{one.folder.path}") for one in here]
+    for one, other in permutations([mount["mountPath"] for mount in mounts], 2):
+        if one == other or _inside(one, other):
+            raise Conflict(f"models would be mounted at {one} and at {other}; give them paths apart from each other")
+    return mounts
+
+
+def _fill_their_volume(here: Sequence[Placed], everything: Sequence[Placed]) -> bool:
+    volumes = {one.folder.volume for one in here}
+    return (
+        len(volumes) == 1
+        and here[0].folder.exclusive
+        and len({one.delivery.request.read_only for one in here}) == 1
+        and len(here) == sum(one.folder.volume in volumes for one in everything)
+    )
+
+
+def _mount(one: Placed, path: str) -> JSON:
+    mount: JSON = {"name": one.folder.volume, "mountPath": path}
+    return {**mount, "readOnly": True} if one.delivery.request.read_only else mount
+
+
+def _folder_mount(one: Placed, path: str) -> JSON:
+    return {**_mount(one, path), "subPath": one.folder.path}
+
+
+def _is_mounted(wanted: JSON, container: Container) -> bool:
+    """Whether the container has this mount already. Raises Conflict where another one is in its way."""
+    path = wanted["mountPath"]
+    for mount in container.volume_mounts or ():
+        other = mount.mount_path.rstrip("/")
+        if other == path:
+            if (mount.name, mount.sub_path, mount.sub_path_expr) == (wanted["name"], wanted.get("subPath", ""), ""):
+                return True
+            raise _in_the_way(container, mount, "where the model has to stand")
+        if other.startswith(f"{path}/"):
+            raise _in_the_way(container, mount, f"inside of the model's {path}")
+        if mount.read_only and path.startswith(f"{other}/"):
+            raise _in_the_way(container, mount, f"read-only, so nothing can be mounted inside of it at {path}")
+    return False
+
+
+def _in_the_way(container: Container, mount: VolumeMount, why: str) -> Conflict:
+    return Conflict(
+        f"container {container.name} mounts its volume {mount.name} at {mount.mount_path}, {why}; choose another path "
+        "with the annotation mount-path or model-path"
+    )
+
+
+def _environment(chosen: Sequence[Placed], models: int) -> list[JSON]:
+    """MODEL_PATH and so on where the pod asks for one model, MODEL_<NAME>_PATH where it asks for several."""
+    variables: list[JSON] = []
+    for one in chosen:
+        name = "MODEL" if models == 1 else f"MODEL_{one.delivery.slug.upper().replace('-', '_')}"
+        variables += (
+            {"name": f"{name}_PATH", "value": one.path},
+            {"name": f"{name}_NAME", "value": one.delivery.artifact.model},
+            {"name": f"{name}_VERSION", "value": one.delivery.artifact.version},
+        )
+    return variables

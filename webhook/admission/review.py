@@ -1,0 +1,107 @@
+"""AdmissionReview v1, in and out (`k8s.io/api/admission/v1`)."""
+
+import base64
+from typing import Any, Final, Literal
+
+import msgspec
+
+from webhook.kubernetes import workload
+from webhook.errors import BadRequest, one_line
+from webhook.admission.decide import Injection
+from webhook.annotations.injected import encode
+
+
+class GroupVersionKind(msgspec.Struct, frozen=True, gc=False):
+    """meta/v1 GroupVersionKind."""
+
+    group: str = ""
+    version: str = ""
+    kind: str = ""
+
+
+class AdmissionRequest(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    """The fields of an AdmissionRequest that we read. `object` stays JSON until it is known to be a pod."""
+
+    uid: str
+    kind: GroupVersionKind
+    operation: str
+    object: msgspec.Raw = msgspec.Raw(b"null")
+    old_object: msgspec.Raw = msgspec.Raw(b"null")
+    namespace: str = ""
+    name: str = ""
+    sub_resource: str = ""
+
+    @property
+    def creates_a_pod(self) -> bool:
+        """Whether this is the creation of a core/v1 Pod, and not of something below it."""
+        return (
+            self.operation == "CREATE"
+            and not self.sub_resource
+            and (self.kind.group, self.kind.version, self.kind.kind) == ("", "v1", "Pod")
+        )
+
+    @property
+    def changes_a_workload(self) -> bool:
+        """Whether this is the creation or the update of what makes pods from a template."""
+        kind = self.kind
+        return (
+            self.operation in ("CREATE", "UPDATE")
+            and not self.sub_resource
+            and kind.version == "v1"
+            and (kind.group, kind.kind) in workload.TEMPLATES
+        )
+
+    def decode_workload(self) -> workload.Change:
+        """The workload as it shall be, and as it was. Raises BadRequest."""
+        group, kind = self.kind.group, self.kind.kind
+        new = workload.decode(self.object, group, kind)
+        if self.operation == "CREATE":
+            return workload.Change(new)
+        return workload.Change(new, workload.decode(self.old_object, group, kind))
+
+
+class AdmissionReview(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    """What the API server sends."""
+
+    api_version: Literal["admission.k8s.io/v1"]
+    kind: Literal["AdmissionReview"]
+    request: AdmissionRequest
+
+
+_decoder = msgspec.json.Decoder(AdmissionReview)
+_LONGEST_WARNING: Final = 256
+"""Longer ones may be cut by the API server, which also drops what goes over 4 KiB together."""
+_LONGEST_MESSAGE: Final = 2048
+
+
+def decode(body: bytes) -> AdmissionRequest:
+    """The request of an AdmissionReview v1. Raises BadRequest with the JSON path of what is wrong."""
+    try:
+        request = _decoder.decode(body).request
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise BadRequest(f"not an AdmissionReview v1: {error}") from error
+    if not request.uid:
+        raise BadRequest("not an AdmissionReview v1: request.uid is empty")
+    return request
+
+
+def respond(uid: str, injection: Injection) -> bytes:
+    """The AdmissionReview that answers: allowed with a JSON Patch, or refused with code 422 and a message."""
+    response: dict[str, Any] = {"uid": uid, "allowed": injection.decision != "refused"}
+    if injection.decision == "refused":
+        response["status"] = {"code": 422, "reason": "Invalid", "message": _line(injection.message, _LONGEST_MESSAGE)}
+    if injection.operations:
+        response["patchType"] = "JSONPatch"
+        patch = base64.b64encode(msgspec.json.encode(injection.operations))
+        response["patch"] = msgspec.Raw(b'"%b"' % patch)  # base64 has nothing for JSON to escape
+    if injection.models:
+        key = "pinned" if injection.decision == "pinned" else "injected"
+        response["auditAnnotations"] = {key: encode(injection.models)}
+    if injection.warnings:
+        response["warnings"] = [_line(warning, _LONGEST_WARNING) for warning in injection.warnings]
+    return msgspec.json.encode({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})
+
+
+def _line(text: str, longest: int) -> str:
+    """Text that holds a user's, as one line: the API server drops warnings with control characters."""
+    return one_line(text if len(text) <= longest else f"{text[: longest - 1]}…")

@@ -1,0 +1,1 @@
+"""AWS: IAM policies, and EKS Pod Identity associations."""

@@ -1,0 +1,1 @@
+"""What S3 holds: objects, listings, manifests, and the status of one version."""

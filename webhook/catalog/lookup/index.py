@@ -1,0 +1,124 @@
+"""What is known of one source by name, and which versions a reference means by that."""
+
+from collections.abc import Sequence
+from itertools import islice
+from time import monotonic
+from typing import Final
+
+import msgspec
+
+from webhook.catalog import Place
+from webhook.catalog.lookup.preflight import unknown
+from webhook.catalog.bucket.listing import Listing, Names
+from webhook.catalog.bucket.store import Store
+from webhook.catalog.versions import LATEST, Range, Versions
+from webhook.errors import UnknownModel, UnknownVersion, shown
+from webhook.model.request import ModelRequest
+from webhook.settings import Source
+
+_NONE: Final = Versions()
+
+
+class Status(msgspec.Struct, frozen=True):
+    """What is known of a source, in numbers."""
+
+    models: int
+    versions: int
+    age: float | None
+    """Seconds since it was listed; None where it never was."""
+    is_listed: bool
+    """Whether the last listing went well."""
+    problem: str
+    """Why the last listing failed, or what it left out; else empty."""
+
+
+class Shelf:
+    """One source, as its last listing had it."""
+
+    def __init__(self, source: Source, store: Store) -> None:
+        self.source, self.store = source, store
+        self.names: Names | None = None
+        self.problem = ""
+        self.away_until = 0.0
+        """Until this (monotonic) time S3 is asked nothing that a pod would wait for."""
+        self._is_listed = False
+        self._read_at: float | None = None
+
+    def take(self, names: Names) -> None:
+        """Answer with these names from now on."""
+        self.names, self._read_at, self._is_listed, self.away_until = names, monotonic(), True, 0.0
+        self.problem = "; ".join(names.problems)
+
+    def merge(self, model: str, listing: Listing) -> None:
+        """Answer with these names of one model from now on."""
+        if self.names is None:
+            return
+        models = {name: versions for name, versions in self.names.models.items() if name != model}
+        aliases = {name: each for name, each in self.names.aliases.items() if name != model}
+        if listing.versions.names:
+            models[model] = listing.versions
+        if listing.aliases:
+            aliases[model] = listing.aliases
+        self.names = msgspec.structs.replace(self.names, models=models, aliases=aliases)
+
+    def fail(self, problem: str) -> None:
+        """It can't be listed: go on with what is known."""
+        self.problem, self._is_listed = problem, False
+
+    def status(self) -> Status:
+        """What is known, in numbers."""
+        names = self.names or Names()
+        age = None if self._read_at is None else monotonic() - self._read_at
+        return Status(len(names.models), names.versions, age, self._is_listed, self.problem)
+
+    def staleness(self) -> tuple[str, ...]:
+        """A warning where the names are those of a time before S3 went away."""
+        if self._read_at is None or self._is_listed:
+            return ()
+        return (f"S3 can't be listed: the version is that of {monotonic() - self._read_at:.0f} s ago",)
+
+    def alias(self, request: ModelRequest, name: str) -> str:
+        """The version that an alias means. Raises UnknownModel."""
+        names = self._listed(request)
+        aliases = names.aliases.get(request.model)
+        version = aliases and aliases.versions.get(name)
+        if version:
+            return version
+        if aliases is None and request.model not in names.models:
+            raise self._unknown_model(request)
+        known = ", ".join(f"@{each}" for each in list(aliases.versions)[:5]) if aliases else ""
+        raise UnknownVersion(
+            f"{request.model} has no alias @{name}" + (f"; it has {known}" if known else ", and no other")
+        )
+
+    def choices(self, request: ModelRequest, reference: Range) -> Sequence[str]:
+        """The newest versions in a range, of which one has to be published. Raises UnknownModel."""
+        return self._listed(request).models.get(request.model, _NONE).within(reference)
+
+    def is_unfinished(self, place: Place) -> bool:
+        """Whether an upload of a version was begun, by the last listing."""
+        folder = self.source.layout.format(model=place.model, version=place.version)
+        return self.names is not None and folder in self.names.unfinished
+
+    def nothing_fits(self, request: ModelRequest, reference: Range) -> UnknownModel:
+        """Why none of a range's versions is the answer."""
+        known = self._listed(request).models.get(request.model)
+        if known is None:
+            return self._unknown_model(request)
+        asked = f"{request.model} has no version in {shown(request.version)}"
+        if choices := self.choices(request, reference):
+            return UnknownVersion(f"{asked} that is published; {choices[0]} is not")
+        hint = " (pre-releases only where they are named)" if request.version == LATEST else ""
+        return UnknownVersion(f"{asked}{hint}; the newest are {', '.join(islice(known.newest(), 3))}")
+
+    def _listed(self, request: ModelRequest) -> Names:
+        if self.names is None:
+            reason = f" ({self.problem})" if self.problem else ""
+            raise UnknownModel(
+                f"{request.model} {request.version} can't be resolved, for the catalog could not be read yet{reason}; "
+                "an exact version can"
+            )
+        return self.names
+
+    def _unknown_model(self, request: ModelRequest) -> UnknownModel:
+        return unknown(self.names, Place(request.source, request.model, ""), self.problem)

@@ -1,0 +1,1 @@
+"""Versions and aliases, written to a bucket; and a version, downloaded from it."""

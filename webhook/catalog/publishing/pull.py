@@ -1,0 +1,74 @@
+"""A version onto this machine: what publishing does, the other way round."""
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from webhook.catalog.bucket.status import read_manifest
+from webhook.catalog.publishing.local import check_name
+from webhook.catalog.bucket.manifest import MANIFEST, SUMS, File
+from webhook.catalog.bucket.store import Store
+from webhook.errors import CatalogError, InvalidInput
+
+_THREADS: Final = 8
+
+
+def wanted(store: Store, folder: str) -> tuple[File, ...]:
+    """The files of a version; without a manifest what is listed, with no hash. Raises CatalogError."""
+    manifest, _ = read_manifest(store, folder)
+    if manifest:
+        return manifest.files
+    files = tuple(File(each.key, each.size, "") for each in store.objects(f"{folder}/"))
+    if not files:
+        raise CatalogError(f"{store.uri(folder)}/ has no objects")
+    return files
+
+
+def pull(store: Store, folder: str, files: tuple[File, ...], into: Path, progress: Callable[[int], None]) -> None:
+    """Fetch what is not there yet, and check all of it. Raises CatalogError, and InvalidInput for a bad target."""
+    for file in files:
+        try:
+            check_name(file.path)
+        except InvalidInput as error:
+            raise CatalogError(f"{store.uri(folder)}: {error}") from error
+    known = {SUMS, MANIFEST, *(file.path for file in files)}
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        for path in into.rglob("*"):
+            if path.is_file() and path.relative_to(into).as_posix() not in known:
+                raise InvalidInput(f"{path} is no file of this version; pull into another folder, or remove it")
+        with TemporaryDirectory(dir=into.parent, prefix=".pull-") as work, ThreadPoolExecutor(_THREADS) as threads:
+            parts = (Path(work) / str(index) for index in range(len(files)))
+            list(
+                threads.map(
+                    lambda each: _fetch(store, folder, each[0], into, each[1], progress), zip(files, parts, strict=True)
+                )
+            )
+    except OSError as error:
+        raise InvalidInput(f"{into} can't be written: {error}") from error
+
+
+def _fetch(  # noqa: PLR0913, PLR0917 - what goes where
+    store: Store, folder: str, file: File, into: Path, part: Path, progress: Callable[[int], None]
+) -> None:
+    target = into / file.path
+    if not target.resolve().is_relative_to(into.resolve()):
+        raise CatalogError(f"{file.path} leads out of {into}")
+    if target.is_file() and target.stat().st_size == file.size and _is_right(target, file):
+        progress(file.size)
+        return
+    store.download(f"{folder}/{file.path}", part, progress)
+    if part.stat().st_size != file.size or not _is_right(part, file):
+        raise CatalogError(f"{file.path} is not what was published: its size or sha256 is another")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part.replace(target)
+
+
+def _is_right(path: Path, file: File) -> bool:
+    if not file.sha256:
+        return True
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest() == file.sha256

@@ -1,0 +1,1 @@
+"""Downloading a model inside a pod: `fetch.sh`, and the init container that runs it."""

@@ -1,0 +1,65 @@
+"""Types of settings' fields: what the file and the environment may write, what comes of it, and their JSON schema."""
+
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from webhook.kubernetes.quantities import parse_duration, parse_quantity
+from webhook.fields.parsers import folder, label
+
+
+def _duration(value: object) -> object:
+    return parse_duration(value) if isinstance(value, str) and not value.isdigit() else value
+
+
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _quantity(value: str) -> str:
+    parse_quantity(value)
+    return value
+
+
+def _folder(value: str) -> str:
+    try:
+        return folder(value)
+    except ValueError as error:
+        raise ValueError(f"{value!r} is no absolute path such as /models") from error
+
+
+def _source_name(value: str) -> str:
+    try:
+        return label(value)
+    except ValueError as error:
+        raise ValueError(f"{value!r} is no name that an annotation could ask for, such as research") from error
+
+
+def _no_slashes_around(value: str) -> str:
+    return value.strip("/")
+
+
+_DURATION: Final = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "integer", "minimum": 1},
+            {"type": "string", "pattern": r"^[1-9]\d*$|^(\d+h)?(\d+m)?\d+s$|^(\d+h)?\d+m$|^\d+h$"},
+        ]
+    }
+)
+Seconds = Annotated[int, BeforeValidator(_duration), Field(gt=0, le=7 * 24 * 3600), _DURATION]
+Lifetime = Annotated[int, BeforeValidator(_duration), Field(ge=3, le=20 * 365 * 24 * 3600), _DURATION]
+Quantity = Annotated[
+    str,
+    BeforeValidator(_text),
+    AfterValidator(_quantity),
+    WithJsonSchema({"type": ["string", "number"], "pattern": r"^[0-9.]+([a-zA-Z]+|[eE][+-]?\d+)?$"}),
+]
+AbsolutePath = Annotated[str, AfterValidator(_folder), WithJsonSchema({"type": "string", "pattern": "^/"})]
+KeyPrefix = Annotated[
+    str,
+    AfterValidator(_no_slashes_around),
+    Field(pattern=r"^/?([A-Za-z0-9!_'()=+@-][A-Za-z0-9!_.'()=+@-]*/?)*$", max_length=512),
+]
+SourceName = Annotated[str, AfterValidator(_source_name), Field(pattern=r"^[A-Za-z0-9]")]
+Globs = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=253)], ...], Field(min_length=1, max_length=1000)]

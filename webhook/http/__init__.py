@@ -1,0 +1,1 @@
+"""HTTP within bounds: request bodies, rates, connections; logs, metrics and health."""

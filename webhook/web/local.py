@@ -1,0 +1,92 @@
+"""The preview page on this machine alone: with a configuration of one's own, or relayed from a webhook elsewhere."""
+
+import asyncio
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
+
+import msgspec
+import uvloop
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
+
+from webhook.errors import BadRequest, InjectorError
+from webhook.preview import SERVED
+from webhook.preview.access import TOKEN_HEADER
+from webhook.web.access import Anyone, local_only
+from webhook.http.body import Bodies
+from webhook.http.metrics import Metrics
+from webhook.http.ops import Health
+from webhook.web.page import page_routes
+from webhook.web.preview import Preview
+from webhook.server.run import listen, live_catalog, server
+from webhook.settings import Settings
+
+Ask: TypeAlias = Callable[[str, str, bytes, Mapping[str, str]], tuple[int, Mapping[str, str], bytes]]
+"""A blocking request: method, path with query, body and headers, to status, headers and content."""
+_HOST: Final = "127.0.0.1"
+_PATH: Final = re.compile(r"(\w[\w-]*/)*(\w[\w.-]*)?", re.ASCII)
+_ASKED: Final = ("Authorization", "Accept", "Content-Type", TOKEN_HEADER)
+_ANSWERED: Final = (
+    "Cache-Control",
+    "Content-Security-Policy",
+    "Content-Type",
+    "Cross-Origin-Opener-Policy",
+    "Cross-Origin-Resource-Policy",
+    "Permissions-Policy",
+    "Referrer-Policy",
+    "Retry-After",
+    "WWW-Authenticate",
+    "X-Content-Type-Options",
+)
+
+
+def serve_page(settings: Settings, opened: Callable[[str], None]) -> None:
+    """Serve the page until interrupted, deciding with these settings. `opened` is told its URL."""
+    metrics, health = Metrics(), Health()
+    live = live_catalog(settings, metrics, health)
+    preview = Preview(settings, live, metrics, Anyone())
+    routes = [*page_routes(settings), Route("/preview", preview, methods=["POST"])]
+
+    async def serve() -> None:
+        keeping = asyncio.create_task(live.keep(settings.catalog.refresh_seconds))
+        while health.catalog:  # what has not been read yet would be refused
+            await asyncio.sleep(0.05)
+        await _serve(Starlette(routes=routes), opened)
+        keeping.cancel()
+
+    uvloop.run(serve())
+    live.close()
+
+
+def relay_page(ask: Ask, opened: Callable[[str], None]) -> None:
+    """Serve the page of a webhook elsewhere, which decides, until interrupted."""
+    bodies = Bodies(SERVED.size)
+
+    async def relay(request: Request) -> Response:
+        path = request.path_params.get("path", "preview")
+        if not _PATH.fullmatch(path):
+            return Response(status_code=404)
+        query = f"?{request.url.query}" if request.url.query else ""
+        headers = {name: request.headers[name] for name in _ASKED if name in request.headers}
+        try:
+            body = await bodies.read(request.scope, request.receive)
+            status, answered, content = await asyncio.to_thread(ask, request.method, f"/{path}{query}", body, headers)
+        except InjectorError as error:
+            status = error.status if isinstance(error, BadRequest) else 502
+            return Response(msgspec.json.encode({"error": str(error)}), status, media_type="application/json")
+        return Response(content, status, {name: answered[name] for name in _ANSWERED if name in answered})
+
+    app = Starlette(routes=[Route("/preview", relay, methods=["POST"]), Route("/{path:path}", relay, methods=["GET"])])
+    uvloop.run(_serve(app, opened))
+
+
+async def _serve(app: ASGIApp, opened: Callable[[str], None]) -> None:
+    """For who is told the address alone: others on this machine shall not ask in this user's name."""
+    listening, secret = listen(_HOST, 0), secrets.token_urlsafe(16)
+    opened(f"http://{_HOST}:{listening.getsockname()[1]}/{secret}/")
+    await server(local_only(Starlette(routes=[Mount(f"/{secret}", app)]))).serve([listening])
