@@ -1,25 +1,25 @@
 """Certificates that make an API server trust the webhook."""
 
-from webhook.kubernetes.client import Api, Body, Reply
-from certs.authority import Authority, Leaf
-from certs.cluster import Cluster
+from certs.authority import Authority, ServingCertificate
+from certs.cluster import ClusterObjects
 from certs.errors import CertificateError, ClusterError
-from certs.source import Auto, Files, Source, Standing
+from certs.source import AutoSource, CertificateSource, CertificateState, FileSource
 from certs.trust import fault, load_into, out_of_time, parse_bundle
+from webhook.kubernetes.client import ApiResponse, KubernetesClient, RequestBody
 
 __all__ = [
-    "Api",
+    "ApiResponse",
     "Authority",
-    "Auto",
-    "Body",
+    "AutoSource",
     "CertificateError",
-    "Cluster",
+    "CertificateSource",
+    "CertificateState",
     "ClusterError",
-    "Files",
-    "Leaf",
-    "Reply",
-    "Source",
-    "Standing",
+    "ClusterObjects",
+    "FileSource",
+    "KubernetesClient",
+    "RequestBody",
+    "ServingCertificate",
     "fault",
     "load_into",
     "out_of_time",

@@ -36,7 +36,7 @@ def renewal_time(certificate: x509.Certificate) -> datetime:
 
 
 @dataclass(frozen=True)
-class Leaf:
+class ServingCertificate:
     """A server's certificate chain and its private key, both PEM."""
 
     certificate: bytes
@@ -86,7 +86,7 @@ class Authority:
 
     def issue(
         self, hosts: Sequence[str], lifetime: timedelta = timedelta(days=90), now: datetime | None = None
-    ) -> Leaf:
+    ) -> ServingCertificate:
         """A leaf for a server that clients know by any of `hosts`, DNS names or IP addresses.
 
         It ends with its authority at the latest.
@@ -106,7 +106,7 @@ class Authority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), False)
             .sign(authority_key, hashes.SHA256())
         )
-        return Leaf(certificate.public_bytes(serialization.Encoding.PEM), _key_pem(key))
+        return ServingCertificate(certificate.public_bytes(serialization.Encoding.PEM), _key_pem(key))
 
 
 def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -16,18 +16,18 @@ from http import HTTPStatus
 from time import monotonic
 from typing import Any, Final
 
-from webhook.kubernetes.client import Api, Body
-from certs.errors import Conflict, NotFound
+from certs.errors import ObjectChanged, ObjectNotFound
+from webhook.kubernetes.client import KubernetesClient, RequestBody
 
 _MANAGER: Final = "model-injector"
 _ANSWERS: Final = {
-    HTTPStatus.NOT_FOUND: (NotFound, "it does not exist"),
-    HTTPStatus.CONFLICT: (Conflict, "someone else has changed it"),
+    HTTPStatus.NOT_FOUND: (ObjectNotFound, "it does not exist"),
+    HTTPStatus.CONFLICT: (ObjectChanged, "someone else has changed it"),
 }
 
 
 @dataclass(frozen=True)
-class Read:
+class Snapshot:
     """An object's content as it was read: a Secret's data, or each entry's caBundle by the entry's name."""
 
     content: Mapping[str, bytes]
@@ -35,14 +35,14 @@ class Read:
     """The resourceVersion: a change of what has been changed since is a Conflict."""
 
 
-class Cluster:
+class ClusterObjects:
     """Two objects of a cluster, by name. Raises ClusterError where the cluster does not answer as it should.
 
     What the API server says of a Secret is in no message.
     """
 
     def __init__(self, webhook_configuration: str, namespace: str = "", secret: str = "") -> None:
-        self._api = Api()
+        self._api = KubernetesClient()
         self._secret = f"/api/v1/namespaces/{namespace}/secrets/{secret}"
         self._configuration = (
             f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{webhook_configuration}"
@@ -54,14 +54,14 @@ class Cluster:
         time, since = self._clock
         return time + timedelta(seconds=monotonic() - since)
 
-    def read_secret(self) -> Read:
-        """The Secret's data. Raises NotFound."""
+    def read_secret(self) -> Snapshot:
+        """The Secret's data. Raises ObjectNotFound."""
         found = self._call("GET", self._secret)
         data = {}
         for key, value in (found.get("data") or {}).items():
             with contextlib.suppress(NotBase64, TypeError):  # spoiled is as good as missing
                 data[key] = b64decode(value)
-        return Read(data, found["metadata"]["resourceVersion"])
+        return Snapshot(data, found["metadata"]["resourceVersion"])
 
     def create_secret(self) -> None:
         """An empty Secret, whether there is one or not: replicas that start at once do each other no harm."""
@@ -69,22 +69,22 @@ class Cluster:
         body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": "Opaque"}
         self._call("PATCH", self._secret, "apply-patch+yaml", json.dumps(body))  # JSON is YAML, too
 
-    def write_secret(self, read: Read, data: Mapping[str, bytes]) -> None:
-        """Put `data` into the Secret, and nothing else. Raises Conflict where it is not as it was `read`."""
+    def write_secret(self, read: Snapshot, data: Mapping[str, bytes]) -> None:
+        """Put `data` into the Secret, and nothing else. Raises ObjectChanged where it is not as it was `read`."""
         removed = dict.fromkeys(read.content.keys() - data.keys())
         encoded = {key: b64encode(value).decode() for key, value in data.items()}
         body = {"metadata": {"resourceVersion": read.version}, "data": {**removed, **encoded}}
         self._call("PATCH", self._secret, "merge-patch+json", body)
 
-    def read_bundles(self) -> Read:
-        """The caBundle of each entry of the webhook configuration, empty where there is none. Raises NotFound."""
+    def read_bundles(self) -> Snapshot:
+        """The caBundle of each entry of the webhook configuration, empty where there is none. Raises ObjectNotFound."""
         found = self._call("GET", self._configuration)
         entries = found.get("webhooks") or ()
         bundles = {entry["name"]: b64decode(entry["clientConfig"].get("caBundle") or "") for entry in entries}
-        return Read(bundles, found["metadata"]["resourceVersion"])
+        return Snapshot(bundles, found["metadata"]["resourceVersion"])
 
-    def write_bundles(self, read: Read, bundle: bytes) -> None:
-        """Give each entry this caBundle. Raises Conflict where the entries are not as they were `read`."""
+    def write_bundles(self, read: Snapshot, bundle: bytes) -> None:
+        """Give each entry this caBundle. Raises ObjectChanged where the entries are not as they were `read`."""
         encoded = b64encode(bundle).decode()
         entries = [{"name": name, "clientConfig": {"caBundle": encoded}} for name in read.content]
         body = {"metadata": {"resourceVersion": read.version}, "webhooks": entries}
@@ -94,7 +94,7 @@ class Cluster:
         """One request; `kind` is the body's media type, after `application/`."""
         sent = monotonic()
         query = [("fieldManager", _MANAGER)] if body else []
-        sent_body = Body(f"application/{kind}", body) if body else None
+        sent_body = RequestBody(f"application/{kind}", body) if body else None
         reply = self._api.request(method, path, sent_body, query=query)
         with contextlib.suppress(LookupError, TypeError, ValueError):  # a proxy without a clock: the one before goes on
             self._clock = (parsedate_to_datetime(reply.headers["Date"]).astimezone(UTC), sent)

@@ -9,9 +9,9 @@ class ClusterError(CertificateError):
     """There is no cluster, or it does not answer as it should."""
 
 
-class Conflict(ClusterError):
+class ObjectChanged(ClusterError):
     """Someone else has changed the object since it was read."""
 
 
-class NotFound(ClusterError):
+class ObjectNotFound(ClusterError):
     """The object does not exist."""

@@ -13,9 +13,9 @@ from typing import Final, Protocol
 
 from cryptography import x509
 
-from certs.authority import UNREADABLE, Authority, Leaf, renewal_time
-from certs.cluster import Cluster, Read
-from certs.errors import CertificateError, Conflict, NotFound
+from certs.authority import UNREADABLE, Authority, ServingCertificate, renewal_time
+from certs.cluster import ClusterObjects, Snapshot
+from certs.errors import CertificateError, ObjectChanged, ObjectNotFound
 from certs.rotation import Authorities, successor
 from certs.trust import is_valid, parse_bundle
 
@@ -25,39 +25,39 @@ _TRIES: Final = 5
 
 
 @dataclass(frozen=True)
-class Standing:
+class CertificateState:
     """What is known after a look: what to serve with, and what the entries of the configuration have as caBundle.
 
     Each is the newest that could be had, and `problem` tells what could not. No bundles at all: nobody compares.
     """
 
-    leaf: Leaf | None
+    leaf: ServingCertificate | None
     bundles: tuple[bytes, ...] | None
     problem: str | None
 
 
-class Source(Protocol):
+class CertificateSource(Protocol):
     """Where the certificate comes from."""
 
-    def look(self) -> Standing:
+    def look(self) -> CertificateState:
         """One pass."""
 
     def now(self) -> datetime:
         """The time by the clock that counts."""
 
 
-class Files:
+class FileSource:
     """A certificate chain and its key (PEM), as a mounted Secret has them; `cluster` where bundles are to be compared.
 
     The files are read again at each look, for a mounted Secret gives no reliable file events.
     """
 
-    def __init__(self, certificate: Path, key: Path, cluster: Cluster | None = None) -> None:
+    def __init__(self, certificate: Path, key: Path, cluster: ClusterObjects | None = None) -> None:
         self._certificate, self._key, self._cluster = certificate, key, cluster
-        self._leaf: Leaf | None = None
+        self._leaf: ServingCertificate | None = None
         self._bundles: tuple[bytes, ...] | None = () if cluster else None
 
-    def look(self) -> Standing:
+    def look(self) -> CertificateState:
         """Read the files, and the bundles."""
         problems = []
         try:
@@ -69,12 +69,12 @@ class Files:
                 self._bundles = tuple(_bundles(self._cluster).content.values())
         except CertificateError as error:
             problems.append(str(error))
-        return Standing(self._leaf, self._bundles, "; ".join(problems) or None)
+        return CertificateState(self._leaf, self._bundles, "; ".join(problems) or None)
 
-    def read(self) -> Leaf:
+    def read(self) -> ServingCertificate:
         """The files alone. Raises CertificateError where they can't be read, or hold no certificate."""
         try:
-            leaf = Leaf(self._certificate.read_bytes(), self._key.read_bytes())
+            leaf = ServingCertificate(self._certificate.read_bytes(), self._key.read_bytes())
             x509.load_pem_x509_certificate(leaf.certificate)
         except (OSError, *UNREADABLE) as error:
             raise CertificateError(str(error)) from error
@@ -85,7 +85,7 @@ class Files:
         return self._cluster.now() if self._cluster else datetime.now(UTC)
 
 
-class Auto:
+class AutoSource:
     """A leaf of this replica's own, from authorities in a Secret that all replicas keep: see rotation.py.
 
     Each look reads, brings the Secret and the caBundles to what they should be, and only then issues a leaf, so that
@@ -94,7 +94,7 @@ class Auto:
 
     def __init__(
         self,
-        cluster: Cluster,
+        cluster: ClusterObjects,
         hosts: Sequence[str],
         *,
         ca_lifetime: timedelta,
@@ -105,7 +105,7 @@ class Auto:
         self._ca_lifetime, self._leaf_lifetime, self._overlap = ca_lifetime, leaf_lifetime, overlap
         self._seen: tuple[Authority, float] | None = None
         """The upcoming authority that all entries have had since this (monotonic) time."""
-        self._leaf: Leaf | None = None
+        self._leaf: ServingCertificate | None = None
         self._issuer: Authority | None = None
         self._bundles: tuple[bytes, ...] = ()
 
@@ -113,19 +113,19 @@ class Auto:
         """The API server's time."""
         return self._cluster.now()
 
-    def look(self) -> Standing:
+    def look(self) -> CertificateState:
         """Keep the Secret and the caBundles, and renew the leaf where it is time."""
         problem: str | None = "the Secret or the caBundles were changed by others, again and again"
         for _ in range(_TRIES):
             try:
                 problem = self._renew(self._keep().signing)
                 break
-            except Conflict:
+            except ObjectChanged:
                 continue
             except CertificateError as error:
                 problem = str(error)
                 break
-        return Standing(self._leaf, self._bundles, problem)
+        return CertificateState(self._leaf, self._bundles, problem)
 
     def _keep(self) -> Authorities:
         # In this order: others write the Secret first, so what the entries have is never newer than our Secret.
@@ -151,10 +151,10 @@ class Auto:
             _log.info("caBundle written", extra={"fields": wanted.summary()})
         return wanted
 
-    def _secret(self) -> Read:
+    def _secret(self) -> Snapshot:
         try:
             return self._cluster.read_secret()
-        except NotFound:
+        except ObjectNotFound:
             self._cluster.create_secret()
             return self._cluster.read_secret()
 
@@ -179,8 +179,8 @@ class Auto:
         return None
 
 
-def _bundles(cluster: Cluster) -> Read:
+def _bundles(cluster: ClusterObjects) -> Snapshot:
     try:
         return cluster.read_bundles()
-    except NotFound:
-        return Read({}, "")
+    except ObjectNotFound:
+        return Snapshot({}, "")

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import UnrecognizedExtension
 
-from certs.authority import UNREADABLE, Leaf
+from certs.authority import UNREADABLE, ServingCertificate
 
 _BLOCK: Final = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----", re.ASCII)
 _NO_CHECK_TIME: Final = 0x200000
@@ -44,7 +44,7 @@ def is_valid(certificate: x509.Certificate, now: datetime) -> bool:
     return certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc
 
 
-def load_into(context: ssl.SSLContext, leaf: Leaf) -> None:
+def load_into(context: ssl.SSLContext, leaf: ServingCertificate) -> None:
     """Make a server's context use a leaf: the two at once, through a file in memory that nobody else can open.
 
     Raises ssl.SSLError or OSError where they can't be used; the context then keeps its old ones.
@@ -56,7 +56,7 @@ def load_into(context: ssl.SSLContext, leaf: Leaf) -> None:
 
 
 @contextlib.contextmanager
-def in_memory(leaf: Leaf) -> Iterator[str]:
+def in_memory(leaf: ServingCertificate) -> Iterator[str]:
     """The path of a file with a leaf's certificate and key, for as long as the context lasts.
 
     It is in memory alone, its mode is 0600, and it has no name in any folder.
@@ -71,7 +71,7 @@ def in_memory(leaf: Leaf) -> Iterator[str]:
         os.close(descriptor)
 
 
-def out_of_time(leaf: Leaf, now: datetime) -> str | None:
+def out_of_time(leaf: ServingCertificate, now: datetime) -> str | None:
     """Why a leaf is not valid now; None where it is."""
     certificate = x509.load_pem_x509_certificate(leaf.certificate)
     if now < certificate.not_valid_before_utc:
@@ -81,7 +81,7 @@ def out_of_time(leaf: Leaf, now: datetime) -> str | None:
     return None
 
 
-def fault(leaf: Leaf, bundle: bytes, host: str, now: datetime) -> str | None:
+def fault(leaf: ServingCertificate, bundle: bytes, host: str, now: datetime) -> str | None:
     """Why a client that trusts `bundle` (PEM) and knows the server as `host` does not take `leaf`; None where it does.
 
     Both ends of a handshake, in memory: the answer is TLS' own.

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.alias_generators import to_camel
 
+from webhook.fields.parsers import SUBDOMAIN
 from webhook.fields.types import Lifetime, Seconds
 from webhook.settings import Settings
-from webhook.fields.parsers import SUBDOMAIN
 
 Object: TypeAlias = dict[str, Any]
 Strings: TypeAlias = dict[str, str]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from chart_schema import values_schema
 from webhook.annotations import ANNOTATIONS
-from webhook.settings.loading import declared
 from webhook.settings import Rule
+from webhook.settings.loading import declared
 
 ANNOTATIONS_PAGE = """# Annotations
 

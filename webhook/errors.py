@@ -22,7 +22,7 @@
     ├── InvalidSettings        the process does not start
     ├── InvalidInput           a command is given what it can't work with: exit status 2
     ├── CatalogError           S3 has something else than a command or the catalog needs: exit status 1
-    │   ├── NotThere           404
+    │   ├── NotFound           404
     │   ├── Denied             403, or no credentials
     │   ├── Exists             the version is published already
     │   ├── Changed            someone else has written in between: 409 or 412
@@ -183,11 +183,11 @@ class CatalogError(InjectorError):
     """S3 does not have, or does not do, what is needed."""
 
 
-class Exists(CatalogError):
+class AlreadyPublished(CatalogError):
     """The version is published already, and versions never change."""
 
 
-class NotThere(CatalogError):
+class NotFound(CatalogError):
     """No such bucket or object."""
 
 
@@ -195,11 +195,11 @@ class Denied(CatalogError):
     """The credentials do not allow it, or there are none."""
 
 
-class Changed(CatalogError):
+class PreconditionFailed(CatalogError):
     """Someone else has written what a conditional write was to replace."""
 
 
-class Away(CatalogError):
+class Unreachable(CatalogError):
     """S3 gave no answer, or one that will be another soon."""
 
 

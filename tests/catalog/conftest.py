@@ -13,13 +13,13 @@ from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
 from tests.support.webhook import Webhook, running_webhook
 from webhook.annotations import parse
-from webhook.catalog import Unread
+from webhook.catalog import LookupRequired
+from webhook.catalog.bucket.manifest import Manifest
+from webhook.catalog.bucket.store import Store
+from webhook.catalog.lookup.s3 import S3Catalog
 from webhook.catalog.publishing.aliases import change
 from webhook.catalog.publishing.local import scan
-from webhook.catalog.bucket.manifest import Manifest
 from webhook.catalog.publishing.publish import plan, publish
-from webhook.catalog.lookup.s3 import S3Catalog
-from webhook.catalog.bucket.store import Store
 from webhook.model.request import ModelRequest
 from webhook.settings import Settings, Source
 
@@ -114,7 +114,7 @@ class Reader:
         for _ in range(30):
             try:
                 return self.catalog.resolve(self.request(version, model))
-            except Unread as unread:
+            except LookupRequired as unread:
                 for place in unread.places:
                     self.catalog.remember(place, self.catalog.look(place))
         raise AssertionError("it never has enough")

@@ -9,9 +9,9 @@ import pytest
 from tests.catalog.conftest import Read, aliased, published
 from tests.support.faults import SLOW_DOWN, Request, s3_error
 from tests.support.faulty_proxy import FaultyProxy
-from webhook.catalog.publishing.aliases import change
 from webhook.catalog.bucket.store import Store
-from webhook.errors import CatalogError, Changed, Denied, UnknownVersion
+from webhook.catalog.publishing.aliases import change
+from webhook.errors import CatalogError, Denied, PreconditionFailed, UnknownVersion
 
 
 def is_alias_write(request: Request) -> bool:
@@ -67,7 +67,7 @@ def test_a_writer_that_never_gets_through_says_so(
 ) -> None:
     monkeypatch.setattr("webhook.catalog.publishing.aliases._PATIENCE_SECONDS", 0.2)
     proxy.inject(s3_error(412, "PreconditionFailed", "no"), is_alias_write)
-    with pytest.raises(Changed):
+    with pytest.raises(PreconditionFailed):
         aliased(store, "my-model", champion="1.2.3")
 
 

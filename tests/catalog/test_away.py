@@ -9,13 +9,13 @@ from tests.catalog.conftest import Read, Reader, aliased, published
 from tests.support.faults import ACCESS_DENIED, SLOW_DOWN, Answer, Cut, Drop, Fault, Stall
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
-from webhook.catalog import Place
+from webhook.catalog import VersionKey
 from webhook.catalog.bucket.store import Store
 from webhook.errors import (
-    Away,
     CatalogError,
     UnknownModel,
     UnknownVersion,
+    Unreachable,
 )
 from webhook.settings import Source
 
@@ -81,7 +81,7 @@ def test_a_look_that_s3_does_not_answer_changes_nothing_that_is_known(
     published(store, tmp_path / "m", "1.2.3")
     reader = read(preflight="enforce")
     first = reader.resolve("1.2.3").artifact
-    place = Place("default", "my-model", "1.2.3")
+    place = VersionKey("default", "my-model", "1.2.3")
     for fault in (SLOW_DOWN, ACCESS_DENIED):
         proxy.inject(fault, lambda _: True)
         reader.catalog.remember(place, reader.catalog.look(place))
@@ -92,11 +92,11 @@ def test_a_look_that_s3_does_not_answer_changes_nothing_that_is_known(
 @pytest.mark.parametrize("fault", AWAY)
 def test_a_store_that_does_not_answer_is_away(store: Store, proxy: FaultyProxy, fault: Fault) -> None:
     proxy.inject(fault, lambda _: True)
-    with pytest.raises(Away):
+    with pytest.raises(Unreachable):
         list(store.objects(""))
 
 
 def test_a_server_that_refuses_connections_is_away(bucket: MotoBucket) -> None:
     nobody = Source(bucket=bucket.name, endpoint_url="http://127.0.0.1:9", region="us-east-1")
-    with closing(Store(nobody, seconds=1, attempts=1)) as store, pytest.raises(Away):
+    with closing(Store(nobody, seconds=1, attempts=1)) as store, pytest.raises(Unreachable):
         list(store.objects(""))

@@ -20,15 +20,15 @@ from tests.support.known import known_settings
 from tests.support.moto_s3 import MotoBucket
 from tests.support.reviews import review
 from tests.support.webhook import Webhook
-from webhook.catalog import Place
-from webhook.catalog.bucket.status import Detail
-from webhook.catalog.bucket.listing import Listing, Names
-from webhook.catalog.lookup.s3 import S3Catalog
+from webhook.catalog import VersionKey
+from webhook.catalog.bucket.listing import ModelListing, SourceListing
+from webhook.catalog.bucket.status import VersionStatus
 from webhook.catalog.bucket.store import Store
-from webhook.catalog.live import CatalogKeeper
+from webhook.catalog.live import CatalogRefresher
+from webhook.catalog.lookup.s3 import S3Catalog
 from webhook.http.metrics import Metrics
-from webhook.server.mutate import Mutate
 from webhook.http.ops import Health
+from webhook.server.mutate import MutateEndpoint
 
 
 def test_what_may_have_changed_is_looked_at_again_in_the_background(
@@ -128,7 +128,7 @@ def test_what_is_not_there_is_looked_for_once_in_seconds(
 class Faulty(S3Catalog):
     """A catalog with a fault of its own."""
 
-    def look(self, place: Place) -> Detail | Listing:
+    def look(self, place: VersionKey) -> VersionStatus | ModelListing:
         raise ZeroDivisionError(place.model)
 
 
@@ -137,10 +137,10 @@ def test_a_fault_of_ours_refuses_no_pod_is_counted_and_leaves_other_pods_their_c
 ) -> None:
     settings, metrics = known_settings(), Metrics()
     catalog = Faulty(settings)
-    catalog.take("default", Names())
-    catalog.remember(Place("default", "gone", "1.0.0"), Detail("absent"))
-    keeper = CatalogKeeper(catalog, metrics, Health(), required=False)
-    app = Mutate(settings, keeper, metrics)
+    catalog.take("default", SourceListing())
+    catalog.remember(VersionKey("default", "gone", "1.0.0"), VersionStatus("absent"))
+    keeper = CatalogRefresher(catalog, metrics, Health(), required=False)
+    app = MutateEndpoint(settings, keeper, metrics)
     _, faulty = asyncio.run(post(app, json.dumps(review(asking())).encode()))
     _, other = asyncio.run(post(app, json.dumps(review(asking(model="gone", version="1.0.0"))).encode()))
     keeper.close()

@@ -9,7 +9,7 @@ from tests.catalog.conftest import PREFIX, Read, aliased, published
 from tests.support.faults import SLOW_DOWN
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
-from webhook.catalog import Place, Unread
+from webhook.catalog import LookupRequired, VersionKey
 from webhook.catalog.bucket.store import Store
 from webhook.errors import (
     Archived,
@@ -33,7 +33,7 @@ def test_what_may_change_is_looked_at_again_while_it_is_used(bucket: MotoBucket,
     bucket.put(f"{PREFIX}/my-model-1.2.3/weights.bin", b"w")
     reader = read()
     assert reader.resolve("1.2.3").artifact.bytes == 1
-    place = Place("default", "my-model", "1.2.3")
+    place = VersionKey("default", "my-model", "1.2.3")
     reader.resolve("1.2.3")
     assert list(reader.catalog.due("default", 10)) == [place]
     bucket.put(f"{PREFIX}/my-model-1.2.3/weights.bin", b"www")
@@ -68,9 +68,9 @@ def test_what_is_remembered_is_bounded(read: Read, monkeypatch: pytest.MonkeyPat
 def test_an_answer_waits_for_a_look(store: Store, read: Read, tmp_path: Path) -> None:
     published(store, tmp_path / "m", "1.2.3")
     reader = read()
-    with pytest.raises(Unread) as unread:
+    with pytest.raises(LookupRequired) as unread:
         reader.catalog.resolve(reader.request("latest"))
-    assert unread.value.places == (Place("default", "my-model", "1.2.3"),)
+    assert unread.value.places == (VersionKey("default", "my-model", "1.2.3"),)
 
 
 def test_a_version_that_is_gone_from_the_bucket_is_gone(store: Store, read: Read, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_what_may_have_changed_while_nobody_asked_is_looked_at_first(
     assert reader.resolve("1.2.3").artifact.bytes == 1
     bucket.put(f"{PREFIX}/my-model-1.2.3/weights.bin", b"www")
     monkeypatch.setattr(reader.catalog, "_idle_seconds", 0)
-    with pytest.raises(Unread):
+    with pytest.raises(LookupRequired):
         reader.catalog.resolve(reader.request("1.2.3"))
     proxy.inject(SLOW_DOWN, lambda _: True)
     reader.catalog.fail("default", "away")
@@ -108,7 +108,7 @@ def test_a_second_look_reads_no_manifest_again_and_sees_what_became_of_the_objec
     published(store, tmp_path / "m", "1.2.3", tags={"published": "true"})
     reader = read(preflight="enforce", requiredTag="published=true")
     first = reader.resolve("1.2.3").artifact
-    place = Place("default", "my-model", "1.2.3")
+    place = VersionKey("default", "my-model", "1.2.3")
     proxy.requests.clear()
     reader.catalog.remember(place, reader.catalog.look(place))
     assert reader.resolve("1.2.3").artifact == first
@@ -129,7 +129,7 @@ def test_what_cannot_change_is_looked_at_once_an_hour_for_what_may_become_of_its
     assert list(reader.catalog.due("default", 10)) == []
     now = time.monotonic()
     monkeypatch.setattr("webhook.catalog.lookup.s3.monotonic", lambda: now + 3601)
-    assert list(reader.catalog.due("default", 10)) == [Place("default", "my-model", "1.2.3")]
+    assert list(reader.catalog.due("default", 10)) == [VersionKey("default", "my-model", "1.2.3")]
 
 
 def test_what_is_looked_at_again_is_bounded_and_the_longest_waiting_comes_first(bucket: MotoBucket, read: Read) -> None:
@@ -152,5 +152,5 @@ def test_known_versions_are_bounded_and_the_oldest_goes(
     for number in range(3):
         reader.resolve(f"1.{number}.0")
     reader.catalog.resolve(reader.request("1.2.0"))
-    with pytest.raises(Unread):
+    with pytest.raises(LookupRequired):
         reader.catalog.resolve(reader.request("1.0.0"))

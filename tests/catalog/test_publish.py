@@ -17,11 +17,11 @@ from tests.catalog.conftest import PREFIX, Read, folder_of, published, source
 from tests.support.faults import ACCESS_DENIED, Drop, Edit, Request, s3_error
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
-from webhook.catalog.publishing.local import scan
 from webhook.catalog.bucket.manifest import decode, digest
-from webhook.catalog.publishing.publish import plan, publish
 from webhook.catalog.bucket.store import Store
-from webhook.errors import CatalogError, Exists, InvalidInput, UnknownModel, Unpublished
+from webhook.catalog.publishing.local import scan
+from webhook.catalog.publishing.publish import plan, publish
+from webhook.errors import AlreadyPublished, CatalogError, InvalidInput, UnknownModel, Unpublished
 
 FOLDER = "my-model-1.2.3"
 SOME = {"weights_bin": b"w" * 1000, "config_json": b"{}", "tokenizer__vocab_txt": b"a\nb\n"}
@@ -86,9 +86,9 @@ def test_tags_stand_on_the_manifest(store: Store, tmp_path: Path) -> None:
 def test_a_version_never_changes(store: Store, tmp_path: Path) -> None:
     manifest = published(store, tmp_path / "m", "1.2.3")
     before = keys(store)
-    with pytest.raises(Exists, match="never change"):
+    with pytest.raises(AlreadyPublished, match="never change"):
         published(store, folder_of(tmp_path / "other", **SOME), "1.2.3")
-    with pytest.raises(Exists, match="never change"):
+    with pytest.raises(AlreadyPublished, match="never change"):
         published(store, folder_of(tmp_path / "other", **SOME), "1.2.3", restart=True)
     assert keys(store) == before
     assert digest(store.read(f"{FOLDER}/manifest.json", 10**6).body) == digest(manifest.encode())

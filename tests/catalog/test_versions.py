@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.catalog.versions import MOST_FOUND, Alias, Exact, Range, Versions, order, parse_reference
+from webhook.catalog.versions import MOST_FOUND, Alias, ExactVersion, VersionRange, Versions, order, parse_reference
 from webhook.fields.parsers import EXACT_VERSION
 
 RELEASES = ["0.9.0", "1.0.0", "1.2.0", "1.2.3", "1.10.0", "2.0.0-rc.1", "2.0.0", "2.1.0-beta.2", "3.0.0-rc.1"]
@@ -16,7 +16,7 @@ RELEASES = ["0.9.0", "1.0.0", "1.2.0", "1.2.3", "1.10.0", "2.0.0-rc.1", "2.0.0",
 
 def best(reference: str, versions: list[str]) -> str | None:
     parsed = parse_reference(reference)
-    assert isinstance(parsed, Range)
+    assert isinstance(parsed, VersionRange)
     return next(iter(Versions(versions).within(parsed)), None)
 
 
@@ -64,7 +64,7 @@ def test_what_has_no_order_is_in_no_range() -> None:
 
 @pytest.mark.parametrize("text", ["1.2.3", "v1", "7", "2026-05-01", "blue", "1.2.3-rc.1+build.5"])
 def test_what_says_which_one_is_exact(text: str) -> None:
-    assert parse_reference(text) == Exact(text)
+    assert parse_reference(text) == ExactVersion(text)
 
 
 def test_an_alias_begins_with_an_at() -> None:
@@ -89,12 +89,12 @@ def test_releases_are_in_the_order_of_their_numbers(one: tuple[int, ...], other:
 def test_any_text_has_an_order_or_none_and_is_a_reference_or_none(text: str) -> None:
     assert isinstance(order(text), tuple | None)
     with contextlib.suppress(ValueError):
-        assert isinstance(parse_reference(text), Exact | Alias | Range)
+        assert isinstance(parse_reference(text), ExactVersion | Alias | VersionRange)
 
 
 @pytest.mark.parametrize("text", ["1.x", "1.2.x", "v1.X", "1.x.x"])
 def test_a_number_that_may_be_any_makes_a_range(text: str) -> None:
-    assert isinstance(parse_reference(text), Range)
+    assert isinstance(parse_reference(text), VersionRange)
 
 
 NPM = json.loads((Path(__file__).parent / "npm_ranges.json").read_text())
@@ -104,7 +104,7 @@ NPM = json.loads((Path(__file__).parent / "npm_ranges.json").read_text())
 @pytest.mark.parametrize("text", NPM["ranges"])
 def test_a_range_means_what_it_means_to_npm(text: str) -> None:
     reference = parse_reference(f"={text}" if EXACT_VERSION.fullmatch(text) else text)
-    assert isinstance(reference, Range)
+    assert isinstance(reference, VersionRange)
     assert list(Versions(NPM["versions"]).within(reference)) == NPM["ranges"][text][:MOST_FOUND]
 
 
@@ -113,4 +113,4 @@ def test_a_range_means_what_it_means_to_npm(text: str) -> None:
 )
 def test_odd_ranges_are_ranges_or_refused(text: str) -> None:
     with contextlib.suppress(ValueError):
-        assert isinstance(parse_reference(text), Range | Exact)
+        assert isinstance(parse_reference(text), VersionRange | ExactVersion)

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from certs import Authority, Leaf
+from certs import Authority, ServingCertificate
 
 
 @contextmanager
-def serving(leaf: Leaf, folder: Path) -> Iterator[int]:
+def serving(leaf: ServingCertificate, folder: Path) -> Iterator[int]:
     """A TLS server that shakes hands and hangs up; gives its port."""
     (folder / "tls.crt").write_bytes(leaf.certificate)
     (folder / "tls.key").write_bytes(leaf.key)

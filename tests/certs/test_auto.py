@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from certs import Authority, Auto, CertificateError, Leaf, fault, parse_bundle
-from certs.cluster import Cluster, Read
-from certs.errors import Conflict, NotFound
+from certs import Authority, AutoSource, CertificateError, ServingCertificate, fault, parse_bundle
+from certs.cluster import ClusterObjects, Snapshot
+from certs.errors import ObjectChanged, ObjectNotFound
 from certs.rotation import Authorities
 
 HOST = "model-injector.model-injector.svc"
 
 
-class FakeCluster(Cluster):
+class FakeCluster(ClusterObjects):
     """A cluster in memory. `before` is called with the name of each call, and may change things, or raise."""
 
     def __init__(self, *entries: str) -> None:
@@ -33,33 +33,33 @@ class FakeCluster(Cluster):
     def now(self) -> datetime:
         return self.time
 
-    def read_secret(self) -> Read:
+    def read_secret(self) -> Snapshot:
         self._called("read_secret")
         if self.secret is None:
-            raise NotFound("no Secret")
-        return Read(dict(self.secret), str(self.versions["secret"]))
+            raise ObjectNotFound("no Secret")
+        return Snapshot(dict(self.secret), str(self.versions["secret"]))
 
     def create_secret(self) -> None:
         self._called("create_secret")
         self.secret = self.secret or {}
 
-    def write_secret(self, read: Read, data: Mapping[str, bytes]) -> None:
+    def write_secret(self, read: Snapshot, data: Mapping[str, bytes]) -> None:
         self._called("write_secret")
         self._guard("secret", read)
         self.secret = dict(data)
 
-    def read_bundles(self) -> Read:
+    def read_bundles(self) -> Snapshot:
         self._called("read_bundles")
-        return Read(dict(self.bundles), str(self.versions["bundles"]))
+        return Snapshot(dict(self.bundles), str(self.versions["bundles"]))
 
-    def write_bundles(self, read: Read, bundle: bytes) -> None:
+    def write_bundles(self, read: Snapshot, bundle: bytes) -> None:
         self._called("write_bundles")
         self._guard("bundles", read)
         self.bundles = dict.fromkeys(self.bundles, bundle)
 
-    def _guard(self, name: str, read: Read) -> None:
+    def _guard(self, name: str, read: Snapshot) -> None:
         if read.version != str(self.versions[name]):
-            raise Conflict(name)
+            raise ObjectChanged(name)
         self.versions[name] += 1
 
     @property
@@ -81,19 +81,19 @@ def monotonic(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return time
 
 
-def replica(cluster: Cluster) -> Auto:
+def replica(cluster: ClusterObjects) -> AutoSource:
     days = timedelta(days=1)
-    return Auto(cluster, [HOST], ca_lifetime=90 * days, leaf_lifetime=7 * days, overlap=timedelta(seconds=60))
+    return AutoSource(cluster, [HOST], ca_lifetime=90 * days, leaf_lifetime=7 * days, overlap=timedelta(seconds=60))
 
 
-def look(auto: Auto) -> Leaf:
+def look(auto: AutoSource) -> ServingCertificate:
     standing = auto.look()
     assert standing.problem is None
     assert standing.leaf
     return standing.leaf
 
 
-def issuer(leaf: Leaf, *authorities: Authority | None) -> int:
+def issuer(leaf: ServingCertificate, *authorities: Authority | None) -> int:
     """Which of the authorities has signed a leaf."""
     certificate = x509.load_pem_x509_certificate(leaf.certificate)
     for index, authority in enumerate(authorities):

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from certs import Authority, Leaf, fault, parse_bundle
+from certs import Authority, ServingCertificate, fault, parse_bundle
 from certs.trust import in_memory
 
 HOST = "model-injector.model-injector.svc"
@@ -74,13 +74,13 @@ def test_a_certificate_that_signs_itself_is_taken_where_it_is_the_bundle(
         .sign(key, hashes.SHA256() if isinstance(key, rsa.RSAPrivateKey) else None)
     )
     pem = certificate.public_bytes(Encoding.PEM)
-    leaf = Leaf(pem, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    leaf = ServingCertificate(pem, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     assert fault(leaf, pem, HOST, NOW) is None
 
 
 def test_a_key_of_another_certificate_is_a_fault() -> None:
     authority = Authority.create()
-    mixed = Leaf(authority.issue([HOST]).certificate, authority.issue([HOST]).key)
+    mixed = ServingCertificate(authority.issue([HOST]).certificate, authority.issue([HOST]).key)
     assert "no handshake" in str(fault(mixed, authority.certificate, HOST, NOW))
 
 

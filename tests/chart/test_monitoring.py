@@ -8,8 +8,8 @@ from typing import get_args
 import promql_parser
 
 from tests.chart.conftest import CHART, JSON, render
-from webhook.catalog.lookup.index import Status
 from webhook.admission.decide import Decision
+from webhook.catalog.lookup.index import SourceStatus
 from webhook.http.metrics import Metrics
 
 OF_THE_API_SERVER = {
@@ -47,7 +47,7 @@ def selectors(query: str) -> list[promql_parser.VectorSelector]:
 def exposed() -> dict[str, set[str]]:
     """What the webhook's /metrics shows, by name, with the labels of each."""
     metrics = Metrics()
-    metrics.watch_catalog("default", lambda: Status(0, 0, 0, is_listed=True, problem=""))
+    metrics.watch_catalog("default", lambda: SourceStatus(0, 0, 0, is_listed=True, problem=""))
     for family in vars(metrics).values():
         if getattr(family, "_labelnames", ()):
             family.labels(*family._labelnames)

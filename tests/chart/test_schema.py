@@ -10,8 +10,8 @@ import yaml
 from tests.chart.cases import CASES
 from tests.chart.conftest import BUCKET, CHART, JSON, RenderError, helm, render
 from webhook import __version__
-from webhook.settings.loading import declared, load
 from webhook.settings import Settings
+from webhook.settings.loading import declared, load
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:kubernetes_validate")
 NOT_KUBERNETES = ("cert-manager.io/", "monitoring.coreos.com/")

@@ -17,9 +17,9 @@ from tests.injection.conftest import Injector
 from tests.support.certificates import throwaway_certificate
 from tests.support.known import Known, known_settings
 from tests.support.reviews import apply
-from webhook.catalog import Place
-from webhook.catalog.bucket.status import Detail
-from webhook.admission.decide import Injection, inject
+from webhook.admission.decide import AdmissionResult, inject
+from webhook.catalog import VersionKey
+from webhook.catalog.bucket.status import VersionStatus
 from webhook.kubernetes.pod import decode
 from webhook.settings import Settings
 
@@ -28,7 +28,7 @@ SCRIPT = CHART / "files" / "send_pod.py"
 
 class ApiServer(HTTPServer):
     has_webhook = True
-    decide: Callable[[Any], Injection] = Injector(Settings(bucket="my-ml-bucket")).decide
+    decide: Callable[[Any], AdmissionResult] = Injector(Settings(bucket="my-ml-bucket")).decide
     asked: Any = None
 
 
@@ -100,7 +100,7 @@ def test_a_refusal_is_told_in_the_api_servers_words(api: ApiServer, tmp_path: Pa
 def test_a_catalog_that_knows_no_such_model_has_answered(api: ApiServer, tmp_path: Path) -> None:
     settings = known_settings()
     catalog = Known(settings, {"my-model": ("1.2.3",)})
-    catalog.remember(Place("default", "helm-test", "0.0.0"), Detail("absent"))
+    catalog.remember(VersionKey("default", "helm-test", "0.0.0"), VersionStatus("absent"))
     api.decide = lambda pod: inject(decode(json.dumps(pod).encode()), "apps", settings, catalog)
     done = run(api, tmp_path)
     assert done.returncode == 0, done.stderr

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from certs import Authority, Leaf, fault, parse_bundle
+from certs import Authority, ServingCertificate, fault, parse_bundle
 from tests.cli.test_cli import run
 
 
-def issued(folder: Path) -> Leaf:
-    return Leaf((folder / "tls.crt").read_bytes(), (folder / "tls.key").read_bytes())
+def issued(folder: Path) -> ServingCertificate:
+    return ServingCertificate((folder / "tls.crt").read_bytes(), (folder / "tls.key").read_bytes())
 
 
 def test_what_is_issued_is_trusted_by_who_has_its_authority(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_with_settings_the_files_are_where_the_webhook_reads_them(tmp_path: Path
     }
     (tmp_path / "settings.yaml").write_text(yaml.safe_dump(settings))
     assert run("certs", "issue", "--config", str(tmp_path / "settings.yaml")).returncode == 0
-    leaf = Leaf((tmp_path / "cert.pem").read_bytes(), (tmp_path / "key.pem").read_bytes())
+    leaf = ServingCertificate((tmp_path / "cert.pem").read_bytes(), (tmp_path / "key.pem").read_bytes())
     assert fault(leaf, (tmp_path / "ca.crt").read_bytes(), "injector.internal", datetime.now(UTC)) is None
     shown = run("certs", "show", "--config", str(tmp_path / "settings.yaml"))
     assert "hosts        injector.internal" in shown.stdout

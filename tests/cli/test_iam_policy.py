@@ -16,13 +16,13 @@ from botocore.exceptions import ClientError
 
 from tests.cli.test_cli import run
 from tests.support import iam, moto_s3, programs
-from webhook.catalog import Place
-from webhook.catalog.bucket.status import Detail
-from webhook.catalog.bucket.listing import Listing
-from webhook.catalog.lookup.s3 import S3Catalog
-from webhook.settings.loading import load
 from webhook.aws.iam import partition
 from webhook.aws.pod_identity import Association
+from webhook.catalog import VersionKey
+from webhook.catalog.bucket.listing import ModelListing
+from webhook.catalog.bucket.status import VersionStatus
+from webhook.catalog.lookup.s3 import S3Catalog
+from webhook.settings.loading import load
 
 ROLE = "arn:aws:iam::111122223333:role/models"
 ARN = "arn:aws:eks:us-east-1:111122223333:podidentityassociation/my-cluster/a-1"
@@ -228,13 +228,13 @@ def test_the_webhook_reads_its_catalog_and_no_file(
             assert tuple(names.models["ranker"].newest()) == ("2.0.0", "1.0.0")
             assert names.aliases["ranker"].versions == {"champion": "1.0.0"}
             assert not names.problems
-            found = [reader.look(Place("default", "ranker", f"{n}.0.0")) for n in (1, 2, 3)]
+            found = [reader.look(VersionKey("default", "ranker", f"{n}.0.0")) for n in (1, 2, 3)]
             assert [getattr(each, "state", None) for each in found] == ["unmanaged", "unfinished", "absent"]
-            odd = reader.look(Place("default", "my-model", "1.2.3"))
-            assert isinstance(odd, Detail)
+            odd = reader.look(VersionKey("default", "my-model", "1.2.3"))
+            assert isinstance(odd, VersionStatus)
             assert "manifest.json is not" in odd.why
-            model = reader.look(Place("default", "ranker", ""))
-            assert isinstance(model, Listing)
+            model = reader.look(VersionKey("default", "ranker", ""))
+            assert isinstance(model, ModelListing)
             assert tuple(model.versions.newest()) == ("2.0.0", "1.0.0")
         assert not webhook.may_get("my-model-1.2.3/a")
         assert not webhook.may_put("my-model-1.2.3/manifest.json")

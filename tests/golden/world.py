@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tests.support import moto_s3
 from tests.support.moto_s3 import MotoBucket
-from webhook.catalog.bucket.manifest import File, Manifest, sums
+from webhook.catalog.bucket.manifest import Manifest, ManifestFile, sums
 
 BUCKET: Final = "golden-models"
 PREFIX: Final = "model-artifacts"
@@ -77,7 +77,7 @@ def _publish(
     bucket: MotoBucket, model: str, version: str, size: int, missing: str = "", storage_class: str = "STANDARD"
 ) -> None:
     contents = {"config.json": b'{"architecture": "sample"}', "weights.bin": b"w" * size}
-    files = tuple(File(name, len(each), hashlib.sha256(each).hexdigest()) for name, each in contents.items())
+    files = tuple(ManifestFile(name, len(each), hashlib.sha256(each).hexdigest()) for name, each in contents.items())
     folder = f"{PREFIX}/{model}-{version}"
     for name, content in contents.items():
         if name != missing:

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from tests.support.reviews import apply
+from webhook.admission.decide import AdmissionResult, inject
 from webhook.catalog.lookup.exact import ExactCatalog
-from webhook.admission.decide import Injection, inject
 from webhook.kubernetes.pod import decode
 from webhook.settings import Settings
 
@@ -23,7 +23,7 @@ class Injector:
 
     settings: Settings
 
-    def decide(self, pod: JSON, namespace: str = "apps") -> Injection:
+    def decide(self, pod: JSON, namespace: str = "apps") -> AdmissionResult:
         """What is decided about a pod."""
         return inject(decode(msgspec.json.encode(pod)), namespace, self.settings, ExactCatalog(self.settings))
 

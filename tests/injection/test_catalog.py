@@ -10,9 +10,9 @@ import pytest
 from tests.injection.conftest import JSON, PREFIX, annotated, asking
 from tests.support.known import DIGEST, Known, known_settings, published
 from tests.support.reviews import apply
-from webhook.catalog import Place
-from webhook.catalog.bucket.status import Detail
-from webhook.admission.decide import Injection, inject
+from webhook.admission.decide import AdmissionResult, inject
+from webhook.catalog import VersionKey
+from webhook.catalog.bucket.status import VersionStatus
 from webhook.kubernetes.pod import decode
 from webhook.kubernetes.quantities import parse_quantity
 from webhook.settings import Settings
@@ -23,12 +23,14 @@ ALIASES = {"my-model": {"champion": "1.2.3"}}
 DETAILS = {
     ("my-model", "1.2.3"): published(10 * GIB, files=5),
     ("my-model", "1.3.0"): published(20 * GIB),
-    ("small", "1.0.0"): Detail("unmanaged", 1, 5, None, 5),
-    ("broken", "1.0.0"): Detail("published", 1, 5, 3, 9, DIGEST, archived="1 of 3 objects are archived, such as x"),
+    ("small", "1.0.0"): VersionStatus("unmanaged", 1, 5, None, 5),
+    ("broken", "1.0.0"): VersionStatus(
+        "published", 1, 5, 3, 9, DIGEST, archived="1 of 3 objects are archived, such as x"
+    ),
 }
 
 
-def decide(pod: JSON, settings: Settings | None = None) -> Injection:
+def decide(pod: JSON, settings: Settings | None = None) -> AdmissionResult:
     settings = settings or known_settings()
     return inject(decode(msgspec.json.encode(pod)), "apps", settings, Known(settings, MODELS, ALIASES, DETAILS))
 
@@ -127,7 +129,7 @@ def test_a_refusal_has_its_reason(asked: dict[str, Any], reason: str) -> None:
     settings = known_settings()
     catalog = Known(settings, MODELS, ALIASES, DETAILS)
     for model, version in (("my-modle", "1.2.3"), ("my-model", "9.9.9")):
-        catalog.remember(Place("default", model, version), Detail("absent"))
+        catalog.remember(VersionKey("default", model, version), VersionStatus("absent"))
     pod = decode(msgspec.json.encode(asking(None, **asked)))
     refused = inject(pod, "apps", settings, catalog)
     assert (refused.decision, refused.reason) == ("refused", reason)

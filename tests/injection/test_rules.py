@@ -7,14 +7,14 @@ import pytest
 
 from tests.injection.conftest import JSON, asking
 from tests.support.known import Known, known_settings
-from webhook.admission.decide import Injection, inject
+from webhook.admission.decide import AdmissionResult, inject
 from webhook.kubernetes.pod import decode
 
 MODELS = {"my-model": ("1.2.3",), "my-org/ranker": ("1.2.3",)}
 DENY: dict[str, Any] = {"allow": False}
 
 
-def decide(rules: list[JSON], pod: JSON, namespace: str = "apps", **settings: Any) -> Injection:
+def decide(rules: list[JSON], pod: JSON, namespace: str = "apps", **settings: Any) -> AdmissionResult:
     configured = known_settings(rules=rules, **settings)
     return inject(decode(msgspec.json.encode(pod)), namespace, configured, Known(configured, MODELS))
 

@@ -7,8 +7,8 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.page.conftest import Visiting
-from webhook.web.page import assets
 from webhook.settings import Settings
+from webhook.web.page import assets
 
 EXAMPLES = {
     name.removeprefix("examples/").removesuffix(".yaml"): text

@@ -10,9 +10,9 @@ from tests.support.webhook import Webhook
 from webhook.annotations import ANNOTATIONS
 from webhook.preview import SERVED
 from webhook.preview.access import AUDIENCE, TOKEN_HEADER
+from webhook.settings import Settings
 from webhook.web.openapi import docs_page, openapi
 from webhook.web.page import HEADERS, assets
-from webhook.settings import Settings
 
 FILES = assets(Settings(bucket="my-ml-bucket"))
 NEVER = (

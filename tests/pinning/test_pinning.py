@@ -10,10 +10,10 @@ import pytest
 from tests.injection.conftest import PREFIX
 from tests.support.known import Known, known_settings
 from tests.support.reviews import apply
-from webhook.admission.decide import Injection, inject
+from webhook.admission.decide import AdmissionResult, inject
 from webhook.admission.pinning import pin
 from webhook.kubernetes.pod import decode as decode_pod
-from webhook.kubernetes.workload import TEMPLATES, Change, decode
+from webhook.kubernetes.workload import TEMPLATES, WorkloadChange, decode
 
 JSON = dict[str, Any]
 MODELS = {"my-model": ("1.2.3", "2.0.0", "3.0.0"), "other": ("1.0.0", "1.1.0")}
@@ -49,10 +49,12 @@ class Cluster:
     def champion(self, version: str) -> None:
         self.catalog.tell(MODELS, {"my-model": {"champion": version}})
 
-    def decide(self, new: JSON, old: JSON | None = None) -> Injection:
+    def decide(self, new: JSON, old: JSON | None = None) -> AdmissionResult:
         kind = new["kind"]
         objects = [msgspec.json.encode(each) for each in ((new, old) if old else (new,))]
-        return pin(Change(*(decode(each, GROUPS[kind], kind) for each in objects)), "apps", self.settings, self.catalog)
+        return pin(
+            WorkloadChange(*(decode(each, GROUPS[kind], kind) for each in objects)), "apps", self.settings, self.catalog
+        )
 
     def store(self, new: JSON, old: JSON | None = None) -> JSON:
         injection = self.decide(new, old)

@@ -2,13 +2,13 @@
 
 from webhook.catalog import Catalog
 from webhook.catalog.lookup.exact import ExactCatalog
-from webhook.preview import SERVED, Answer, Preview, answer, preview, read
+from webhook.preview import SERVED, DocumentPreview, PreviewResponse, answer, preview, read
 from webhook.settings import Settings
 
 SETTINGS = Settings(bucket="my-ml-bucket", prefix="model-artifacts")
 
 
-def previewed(text: str, settings: Settings = SETTINGS, catalog: Catalog | None = None) -> Answer:
+def previewed(text: str, settings: Settings = SETTINGS, catalog: Catalog | None = None) -> PreviewResponse:
     """The answer for a manifest whose documents are in the namespace `apps` where they name none."""
     body = text.encode()
     found = [
@@ -18,7 +18,7 @@ def previewed(text: str, settings: Settings = SETTINGS, catalog: Catalog | None 
     return answer(body, found, SERVED)
 
 
-def only(text: str, settings: Settings = SETTINGS, catalog: Catalog | None = None) -> Preview:
+def only(text: str, settings: Settings = SETTINGS, catalog: Catalog | None = None) -> DocumentPreview:
     """The preview of the one document of a manifest."""
     (found,) = previewed(text, settings, catalog).documents
     return found

@@ -10,7 +10,7 @@ from kubernetes.config import kube_config
 from tests.support.api_server import ApiServer, running_api_server
 from webhook.errors import NotAllowed, NotAuthenticated
 from webhook.web import access
-from webhook.web.access import Cluster
+from webhook.web.access import ClusterAccess
 
 HOST = "192.0.2.1"
 
@@ -42,13 +42,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-async def check(cluster: Cluster, namespace: str = "apps") -> None:
+async def check(cluster: ClusterAccess, namespace: str = "apps") -> None:
     await cluster.check(await cluster.user("Bearer t", HOST), {namespace})
 
 
 def test_answers_are_remembered_for_seconds_and_no_longer(api: ApiServer, clock: Clock) -> None:
     async def steps() -> None:
-        cluster = Cluster()
+        cluster = ClusterAccess()
         for later in (0, 9.9, 0):
             clock.now += later
             await check(cluster)
@@ -70,7 +70,7 @@ def test_answers_are_remembered_for_seconds_and_no_longer(api: ApiServer, clock:
 
 def test_a_refusal_is_remembered_as_well_and_not_for_ever(api: ApiServer, clock: Clock) -> None:
     async def steps() -> None:
-        cluster = Cluster()
+        cluster = ClusterAccess()
         for _ in range(3):
             with pytest.raises(NotAllowed, match="ann may not create pods in other"):
                 await check(cluster, "other")
@@ -85,7 +85,7 @@ def test_a_refusal_is_remembered_as_well_and_not_for_ever(api: ApiServer, clock:
 def test_one_authorizers_denial_outweighs_anothers_permission(api: ApiServer) -> None:
     api.denied.add("ann")
     with pytest.raises(NotAllowed):
-        asyncio.run(check(Cluster()))
+        asyncio.run(check(ClusterAccess()))
 
 
 def test_a_token_for_our_audience_has_to_be_found_good_for_it(api: ApiServer) -> None:
@@ -94,7 +94,7 @@ def test_a_token_for_our_audience_has_to_be_found_good_for_it(api: ApiServer) ->
     api.users = {token: ("ann", "model-injector")}
 
     async def ask() -> str:
-        return (await Cluster().user(f"Bearer {token}", HOST)).username
+        return (await ClusterAccess().user(f"Bearer {token}", HOST)).username
 
     assert asyncio.run(ask()) == "ann"
     assert api.reviews[-1][1]["audiences"] == ["model-injector"]

@@ -9,10 +9,10 @@ import pytest
 from tests.injection.conftest import asking
 from tests.support.reviews import review
 from webhook.catalog import Resolved
-from webhook.model.request import ModelRequest
 from webhook.catalog.live import StaticCatalog
 from webhook.http.metrics import Metrics
-from webhook.server.mutate import Mutate
+from webhook.model.request import ModelRequest
+from webhook.server.mutate import MutateEndpoint
 from webhook.settings import Settings
 
 
@@ -21,7 +21,7 @@ class BrokenCatalog:
         raise ZeroDivisionError(request.model)
 
 
-async def post(app: Mutate, body: bytes) -> list[dict[str, Any]]:
+async def post(app: MutateEndpoint, body: bytes) -> list[dict[str, Any]]:
     """What an ASGI server would send."""
     sent: list[dict[str, Any]] = []
 
@@ -37,7 +37,7 @@ async def post(app: Mutate, body: bytes) -> list[dict[str, Any]]:
 
 def test_an_unexpected_error_is_answered_so_that_failure_policy_decides(caplog: pytest.LogCaptureFixture) -> None:
     metrics = Metrics()
-    app = Mutate(Settings(bucket="my-ml-bucket"), StaticCatalog(BrokenCatalog()), metrics)
+    app = MutateEndpoint(Settings(bucket="my-ml-bucket"), StaticCatalog(BrokenCatalog()), metrics)
     start, body = asyncio.run(post(app, json.dumps(review(asking())).encode()))
     assert start["status"] == 500
     assert json.loads(body["body"]) == {"error": "unexpected error; the webhook's log has its traceback"}

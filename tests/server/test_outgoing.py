@@ -7,9 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from webhook.http import outgoing
-from webhook.http import protocol
-from webhook.http.outgoing import MAX_IN_FLIGHT, Outgoing
+from webhook.http import outgoing, protocol
+from webhook.http.outgoing import MAX_IN_FLIGHT, ResponseSender
 from webhook.server.run import listen, server
 
 LARGE = bytes(12 * 1024 * 1024)
@@ -17,7 +16,7 @@ LARGE = bytes(12 * 1024 * 1024)
 
 
 @asynccontextmanager
-async def answering(sender: Outgoing) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def answering(sender: ResponseSender) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A client whose request is being answered."""
 
     async def app(_: Scope, __: Receive, send: Send) -> None:
@@ -36,7 +35,7 @@ async def answering(sender: Outgoing) -> AsyncIterator[tuple[asyncio.StreamReade
         await task
 
 
-async def until_free(sender: Outgoing) -> None:
+async def until_free(sender: ResponseSender) -> None:
     async with asyncio.timeout(20):
         while not sender.has_room(bytes(MAX_IN_FLIGHT)):
             await asyncio.sleep(0.05)
@@ -46,7 +45,7 @@ def test_a_client_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(protocol, "ANSWER_SECONDS", 1)
 
     async def steps() -> None:
-        sender = Outgoing()
+        sender = ResponseSender()
         async with answering(sender) as (reader, _):
             await reader.readexactly(10)
             assert not sender.has_room(bytes(MAX_IN_FLIGHT))
@@ -61,7 +60,7 @@ def test_a_client_that_takes_a_little_now_and_then_is_given_up_in_the_end(monkey
     monkeypatch.setattr(outgoing, "_SECONDS", 2)
 
     async def steps() -> None:
-        sender, taken = Outgoing(), 0
+        sender, taken = ResponseSender(), 0
         async with answering(sender) as (reader, _):
             while not sender.has_room(bytes(MAX_IN_FLIGHT)) or not taken:
                 taken += len(await reader.read(65536))
@@ -73,7 +72,7 @@ def test_a_client_that_takes_a_little_now_and_then_is_given_up_in_the_end(monkey
 
 def test_a_client_that_reads_gets_it_all() -> None:
     async def steps() -> None:
-        async with answering(Outgoing()) as (reader, _):
+        async with answering(ResponseSender()) as (reader, _):
             head = await reader.readuntil(b"\r\n\r\n")
             assert b"content-length: %d\r\n" % len(LARGE) in head
             assert await reader.readexactly(len(LARGE)) == LARGE

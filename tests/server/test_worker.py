@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from webhook.errors import BodyTooLarge, Busy, TooMany
+from webhook.http.limits import ConcurrencyLimiter
 from webhook.preview import bounded
 from webhook.web import worker
-from webhook.http.limits import Turns
 from webhook.web.worker import Worker
 
 
@@ -83,7 +83,7 @@ async def gone(process: int) -> None:
 
 def test_of_those_who_wait_some_get_a_turn_and_the_rest_is_told_at_once() -> None:
     held, served = asyncio.Event(), list[int]()
-    turns = Turns(at_a_time=2, waiting=3, each=9, seconds=30)
+    turns = ConcurrencyLimiter(at_a_time=2, waiting=3, each=9, seconds=30)
 
     async def take(number: int) -> None:
         async with turns.take("ann"):
@@ -103,7 +103,7 @@ def test_of_those_who_wait_some_get_a_turn_and_the_rest_is_told_at_once() -> Non
 
 
 def test_nobody_takes_the_turns_of_others() -> None:
-    turns, held = Turns(at_a_time=1, waiting=9, each=2, seconds=30), asyncio.Event()
+    turns, held = ConcurrencyLimiter(at_a_time=1, waiting=9, each=2, seconds=30), asyncio.Event()
 
     async def take(who: str) -> str:
         async with turns.take(who):
@@ -124,7 +124,7 @@ def test_nobody_takes_the_turns_of_others() -> None:
 
 
 def test_a_turn_that_does_not_come_in_time_is_told_and_lost_for_nobody() -> None:
-    turns = Turns(at_a_time=1, waiting=1, each=9, seconds=0.1)
+    turns = ConcurrencyLimiter(at_a_time=1, waiting=1, each=9, seconds=0.1)
 
     async def steps() -> None:
         async with turns.take("ann"):

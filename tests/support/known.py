@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from webhook.catalog import Place, Resolved, Unread
-from webhook.catalog.bucket.status import Detail
-from webhook.catalog.bucket.listing import Aliases, Names
+from webhook.catalog import LookupRequired, Resolved, VersionKey
+from webhook.catalog.bucket.listing import Aliases, SourceListing
+from webhook.catalog.bucket.status import VersionStatus
 from webhook.catalog.lookup.s3 import S3Catalog
 from webhook.catalog.versions import Versions
 from webhook.model.request import ModelRequest
@@ -21,9 +21,9 @@ def known_settings(**settings: Any) -> Settings:
     return Settings(**{"bucket": "my-ml-bucket", "prefix": "model-artifacts", "catalog": group, **settings})
 
 
-def published(size: int = 1000, files: int = 2) -> Detail:
+def published(size: int = 1000, files: int = 2) -> VersionStatus:
     """A version of so many bytes; publishing has added two objects of 100 bytes together."""
-    return Detail("published", files, size, files + 2, size + 100, DIGEST, datetime(2026, 1, 1, tzinfo=UTC))
+    return VersionStatus("published", files, size, files + 2, size + 100, DIGEST, datetime(2026, 1, 1, tzinfo=UTC))
 
 
 class Known(S3Catalog):
@@ -34,27 +34,29 @@ class Known(S3Catalog):
         settings: Settings,
         models: Mapping[str, tuple[str, ...]],
         aliases: Mapping[str, Mapping[str, str]] | None = None,
-        details: Mapping[tuple[str, str], Detail] | None = None,
+        details: Mapping[tuple[str, str], VersionStatus] | None = None,
     ) -> None:
         super().__init__(settings)
         self.tell(models, aliases or {})
         for model, versions in models.items():
             for version in versions:
                 detail = (details or {}).get((model, version), published())
-                self.remember(Place("default", model, version), detail)
+                self.remember(VersionKey("default", model, version), detail)
 
     def resolve(self, request: ModelRequest) -> Resolved:
         """As an S3Catalog does it, for which S3 has no models that it was not told of."""
         try:
             return super().resolve(request)
-        except Unread as unread:
+        except LookupRequired as unread:
             for place in unread.places:
                 if place.version:
                     raise
-                self.remember(place, Detail("absent"))
+                self.remember(place, VersionStatus("absent"))
         return super().resolve(request)
 
     def tell(self, models: Mapping[str, tuple[str, ...]], aliases: Mapping[str, Mapping[str, str]]) -> None:
         """What a new listing gives."""
         ordered = {model: Versions(versions) for model, versions in models.items()}
-        self.take("default", Names(ordered, aliases={model: Aliases("", each) for model, each in aliases.items()}))
+        self.take(
+            "default", SourceListing(ordered, aliases={model: Aliases("", each) for model, each in aliases.items()})
+        )

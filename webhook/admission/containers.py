@@ -10,17 +10,17 @@ import msgspec
 from webhook.errors import Conflict, InvalidAnnotation
 from webhook.kubernetes.patch import Operation, extend
 from webhook.kubernetes.pod import Container, PodSpec, VolumeMount
-from webhook.strategies.strategy import JSON, Delivery, Folder
+from webhook.strategies.strategy import JSON, Delivery, Location
 
 MESH_PROXIES: Final = frozenset({"istio-proxy", "linkerd-proxy", "consul-dataplane", "kuma-sidecar"})
 """Containers that service meshes put into a pod: they are not the application, and need no models."""
 
 
-class Placed(msgspec.Struct, frozen=True):
+class PlacedModel(msgspec.Struct, frozen=True):
     """A delivery, and where its files stand."""
 
     delivery: Delivery
-    folder: Folder
+    folder: Location
 
     @property
     def path(self) -> str:
@@ -29,7 +29,7 @@ class Placed(msgspec.Struct, frozen=True):
         return request.model_path or f"{request.mount_path}/{self.folder.path}"
 
 
-def attach(spec: PodSpec, placed: Sequence[Placed]) -> list[Operation]:
+def attach(spec: PodSpec, placed: Sequence[PlacedModel]) -> list[Operation]:
     """The operations that give each chosen container its mounts and its environment.
 
     Raises InvalidAnnotation where a container is chosen that the pod does not have, and Conflict where one has
@@ -39,7 +39,7 @@ def attach(spec: PodSpec, placed: Sequence[Placed]) -> list[Operation]:
     names = {container.name for container in chain.from_iterable(groups.values())}
     application = {container.name for container in groups["containers"]}
     everywhere = application - MESH_PROXIES or application
-    chosen: dict[str, list[Placed]] = {}
+    chosen: dict[str, list[PlacedModel]] = {}
     for one in placed:
         request = one.delivery.request
         for name in request.containers or everywhere:
@@ -65,7 +65,7 @@ def attach(spec: PodSpec, placed: Sequence[Placed]) -> list[Operation]:
 
 @lru_cache(maxsize=1024)
 def _needs(
-    chosen: tuple[Placed, ...], everything: tuple[Placed, ...], taken: tuple[str, ...]
+    chosen: tuple[PlacedModel, ...], everything: tuple[PlacedModel, ...], taken: tuple[str, ...]
 ) -> tuple[list[JSON], list[JSON]]:
     """Mounts and environment of a container: the same for every pod of a workload, and nobody writes to them."""
     return _mounts(chosen, everything, taken), _environment(chosen, len(everything))
@@ -85,14 +85,14 @@ def _inside(path: str, folder: str) -> bool:
     return path.startswith(f"{folder.rstrip('/')}/") and path.rstrip("/") != folder.rstrip("/")
 
 
-def _mounts(chosen: Sequence[Placed], everything: Sequence[Placed], taken: Sequence[str]) -> list[JSON]:
+def _mounts(chosen: Sequence[PlacedModel], everything: Sequence[PlacedModel], taken: Sequence[str]) -> list[JSON]:
     """The mounts of one container, in which other volumes stand at the paths `taken`.
 
     A mount path shows only the models that are asked for there: the volume stands there whole where it holds just
     those, and model by model otherwise. Also where something else stands inside: no runtime can make a mount point in
     a volume that is mounted read-only.
     """
-    by_path: dict[str, list[Placed]] = {}
+    by_path: dict[str, list[PlacedModel]] = {}
     mounts = []
     for one in chosen:
         request = one.delivery.request
@@ -112,7 +112,7 @@ def _mounts(chosen: Sequence[Placed], everything: Sequence[Placed], taken: Seque
     return mounts
 
 
-def _fill_their_volume(here: Sequence[Placed], everything: Sequence[Placed]) -> bool:
+def _fill_their_volume(here: Sequence[PlacedModel], everything: Sequence[PlacedModel]) -> bool:
     volumes = {one.folder.volume for one in here}
     return (
         len(volumes) == 1
@@ -122,12 +122,12 @@ def _fill_their_volume(here: Sequence[Placed], everything: Sequence[Placed]) -> 
     )
 
 
-def _mount(one: Placed, path: str) -> JSON:
+def _mount(one: PlacedModel, path: str) -> JSON:
     mount: JSON = {"name": one.folder.volume, "mountPath": path}
     return {**mount, "readOnly": True} if one.delivery.request.read_only else mount
 
 
-def _folder_mount(one: Placed, path: str) -> JSON:
+def _folder_mount(one: PlacedModel, path: str) -> JSON:
     return {**_mount(one, path), "subPath": one.folder.path}
 
 
@@ -154,7 +154,7 @@ def _in_the_way(container: Container, mount: VolumeMount, why: str) -> Conflict:
     )
 
 
-def _environment(chosen: Sequence[Placed], models: int) -> list[JSON]:
+def _environment(chosen: Sequence[PlacedModel], models: int) -> list[JSON]:
     """MODEL_PATH and so on where the pod asks for one model, MODEL_<NAME>_PATH where it asks for several."""
     variables: list[JSON] = []
     for one in chosen:

@@ -15,17 +15,17 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from webhook.admission import rules
+from webhook.admission.containers import MESH_PROXIES, PlacedModel, attach
 from webhook.annotations import INJECTED, is_asking, parse, unknown
+from webhook.annotations.injected import InjectedModel, decode, encode
 from webhook.catalog import Artifact, Catalog, resolve_all
-from webhook.admission.containers import MESH_PROXIES, Placed, attach
 from webhook.errors import Conflict, Refusal
 from webhook.kubernetes.patch import Operation, add, escape, extend
 from webhook.kubernetes.pod import Pod, PodSpec
-from webhook.annotations.injected import Record, decode, encode
 from webhook.model.request import PodRequest
 from webhook.settings import Settings
 from webhook.strategies import STRATEGIES
-from webhook.strategies.strategy import JSON, Change, Delivery, Strategy
+from webhook.strategies.strategy import JSON, Delivery, Plan, Strategy
 
 Decision: TypeAlias = Literal["injected", "pinned", "unchanged", "skipped", "refused"]
 
@@ -38,7 +38,7 @@ _MOST_PARTS: Final = 20_000
 _LONGEST_SLUG: Final = 57  # and `fetch-` makes a DNS label
 
 
-class Injection(msgspec.Struct, frozen=True):
+class AdmissionResult(msgspec.Struct, frozen=True):
     """The answer for one pod."""
 
     decision: Decision
@@ -49,25 +49,27 @@ class Injection(msgspec.Struct, frozen=True):
     operations: tuple[Operation, ...] = ()
     """The JSON Patch."""
     warnings: tuple[str, ...] = ()
-    models: tuple[Record, ...] = ()
+    models: tuple[InjectedModel, ...] = ()
     """What came of each model."""
 
 
-def inject(pod: Pod, namespace: str, settings: Settings, catalog: Catalog) -> Injection:
+def inject(pod: Pod, namespace: str, settings: Settings, catalog: Catalog) -> AdmissionResult:
     """What has to be done to `pod`, which is about to be created in `namespace`.
 
     Raises Unread where the catalog has to look at S3 before it can answer.
     """
     annotations = pod.metadata.annotations or {}
     if _MIRROR_POD in annotations:
-        return Injection("skipped", "MirrorPod")
+        return AdmissionResult("skipped", "MirrorPod")
     exempt = _exempt(pod.spec, namespace)
     if exempt:
-        return Injection("skipped", exempt.reason, warnings=(exempt.warning,) * is_asking(annotations, settings))
+        return AdmissionResult("skipped", exempt.reason, warnings=(exempt.warning,) * is_asking(annotations, settings))
     try:
         request = parse(annotations, settings)
         if not request.models:
-            return Injection("skipped", "OptedOut" if request.opted_out else "NotAnnotated", warnings=request.warnings)
+            return AdmissionResult(
+                "skipped", "OptedOut" if request.opted_out else "NotAnnotated", warnings=request.warnings
+            )
         _check_size(pod.spec, len(request.models))
         account = service_account(pod.spec, request, settings)
         for model in request.models:
@@ -77,13 +79,15 @@ def inject(pod: Pod, namespace: str, settings: Settings, catalog: Catalog) -> In
         answers = (one.warnings for one in resolved)
         changes = (plan.change.warnings for plan in plans)
         warnings = (*request.warnings, *chain.from_iterable(answers), *chain.from_iterable(changes))
-        records = tuple(Record.of(one.delivery.request, one.delivery.artifact) for plan in plans for one in plan.placed)
+        records = tuple(
+            InjectedModel.of(one.delivery.request, one.delivery.artifact) for plan in plans for one in plan.placed
+        )
         if _is_injected_otherwise(pod, records, settings):
-            return Injection("unchanged", "AlreadyInjected", warnings=warnings, models=records)
+            return AdmissionResult("unchanged", "AlreadyInjected", warnings=warnings, models=records)
         operations = _operations(pod, request, plans, records, settings)
     except Refusal as refusal:
-        return Injection("refused", refusal.reason, str(refusal), warnings=unknown(annotations, settings))
-    return Injection(
+        return AdmissionResult("refused", refusal.reason, str(refusal), warnings=unknown(annotations, settings))
+    return AdmissionResult(
         *(("injected", "Injected") if operations else ("unchanged", "AlreadyInjected")),
         operations=tuple(operations),
         warnings=warnings,
@@ -91,7 +95,7 @@ def inject(pod: Pod, namespace: str, settings: Settings, catalog: Catalog) -> In
     )
 
 
-def _is_injected_otherwise(pod: Pod, records: Sequence[Record], settings: Settings) -> bool:
+def _is_injected_otherwise(pod: Pod, records: Sequence[InjectedModel], settings: Settings) -> bool:
     """Whether the pod has what it asks for from elsewhere: in a second pass, after a replica with other settings.
 
     The annotation `injected` alone proves nothing, for it is copied along with a pod: init containers have to fetch
@@ -169,8 +173,8 @@ class _Plan(NamedTuple):
     """What one strategy does for its deliveries."""
 
     strategy: Strategy
-    change: Change
-    placed: tuple[Placed, ...]
+    change: Plan
+    placed: tuple[PlacedModel, ...]
 
 
 def _plans(deliveries: Sequence[Delivery], pod: Pod, settings: Settings) -> list[_Plan]:
@@ -179,7 +183,7 @@ def _plans(deliveries: Sequence[Delivery], pod: Pod, settings: Settings) -> list
         own = [delivery for delivery in deliveries if delivery.request.strategy == name]
         if own:
             change = strategy.plan(own, pod, settings)
-            placed = tuple(Placed(*one) for one in zip(own, change.folders, strict=True))
+            placed = tuple(PlacedModel(*one) for one in zip(own, change.folders, strict=True))
             plans.append(_Plan(strategy, change, placed))
     for one, other in combinations(chain.from_iterable(plan.placed for plan in plans), 2):
         folders = sorted((f"{one.folder.path}/", f"{other.folder.path}/"))
@@ -189,7 +193,7 @@ def _plans(deliveries: Sequence[Delivery], pod: Pod, settings: Settings) -> list
 
 
 def _operations(
-    pod: Pod, request: PodRequest, plans: Sequence[_Plan], records: tuple[Record, ...], settings: Settings
+    pod: Pod, request: PodRequest, plans: Sequence[_Plan], records: tuple[InjectedModel, ...], settings: Settings
 ) -> list[Operation]:
     """The whole patch. What is there already is left out, so a second pass has nothing to add.
 
@@ -281,7 +285,7 @@ def _service_account(spec: PodSpec, asked: str | None, settings: Settings) -> li
     return [add(f"/spec/{field}", wanted) for field, value in fields.items() if value != wanted]
 
 
-def _annotation(pod: Pod, name: str, records: tuple[Record, ...]) -> list[Operation]:
+def _annotation(pod: Pod, name: str, records: tuple[InjectedModel, ...]) -> list[Operation]:
     value = encode(records)
     there = (pod.metadata.annotations or {}).get(name)
     return [] if there == value else [add(f"/metadata/annotations/{escape(name)}", value)]

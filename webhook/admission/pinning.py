@@ -9,28 +9,28 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from webhook.annotations import pinned as pins
 from webhook.admission import rules
+from webhook.admission.decide import AdmissionResult, Decision, inject, service_account
 from webhook.annotations import is_asking, parse
+from webhook.annotations import pinned as pins
+from webhook.annotations.pinned import PINNED, Pin, Pins
 from webhook.catalog import Catalog
 from webhook.errors import Refusal, UnknownModel
-from webhook.admission.decide import Decision, Injection, inject, service_account
 from webhook.kubernetes.patch import Operation, add, escape
-from webhook.annotations.pinned import PINNED, Pin, Pins
 from webhook.kubernetes.pod import Pod
+from webhook.kubernetes.workload import WorkloadChange
 from webhook.model.request import ModelRequest
 from webhook.settings import Settings
-from webhook.kubernetes.workload import Change
 
 
-def pin(change: Change, namespace: str, settings: Settings, catalog: Catalog) -> Injection:
+def pin(change: WorkloadChange, namespace: str, settings: Settings, catalog: Catalog) -> AdmissionResult:
     """What has to be done to a workload. Raises Unread where the catalog has to look at S3 before it can answer."""
     misplaced = _misplaced(change, settings)
     if change.keeps_template:
-        return Injection("unchanged", "TemplateUnchanged", warnings=misplaced)
+        return AdmissionResult("unchanged", "TemplateUnchanged", warnings=misplaced)
     template, name = change.new.template, _name(settings)
     if restored := change.lost_annotation(name):  # and nothing else has changed, so no pod should be made anew
-        return Injection("pinned", "Restored", operations=(_write(change, name, restored),), warnings=misplaced)
+        return AdmissionResult("pinned", "Restored", operations=(_write(change, name, restored),), warnings=misplaced)
     try:
         request = parse(template.metadata.annotations or {}, settings)
         account = service_account(template.spec, request, settings)
@@ -48,11 +48,11 @@ def pin(change: Change, namespace: str, settings: Settings, catalog: Catalog) ->
     if outcome.decision == "skipped" or not operations:
         is_skipped = outcome.decision == "skipped"
         decision: Decision = "skipped" if is_skipped else "unchanged"
-        return Injection(decision, outcome.reason if is_skipped else "NothingToPin", warnings=warnings)
-    return Injection("pinned", "Pinned", operations=tuple(operations), warnings=warnings, models=outcome.models)
+        return AdmissionResult(decision, outcome.reason if is_skipped else "NothingToPin", warnings=warnings)
+    return AdmissionResult("pinned", "Pinned", operations=tuple(operations), warnings=warnings, models=outcome.models)
 
 
-def _misplaced(change: Change, settings: Settings) -> tuple[str, ...]:
+def _misplaced(change: WorkloadChange, settings: Settings) -> tuple[str, ...]:
     new = change.new
     if is_asking(new.template.metadata.annotations or {}, settings):
         return ()
@@ -67,14 +67,14 @@ def misplaced(kind: str, annotations: Mapping[str, str], where: str, settings: S
     return (f"{settings.annotation_prefix}/model does nothing on a {kind} itself: write it to {place}",)
 
 
-def _advice(change: Change, warnings: tuple[str, ...], message: str) -> Injection:
+def _advice(change: WorkloadChange, warnings: tuple[str, ...], message: str) -> AdmissionResult:
     """The workload stays as it is; its author hears what its pods will meet."""
     foretold = f"pods of this {change.new.kind} will be refused: {message}"
-    return Injection("unchanged", "WouldBeRefused", warnings=(*warnings, foretold))
+    return AdmissionResult("unchanged", "WouldBeRefused", warnings=(*warnings, foretold))
 
 
 def _wanted(
-    change: Change, floating: Sequence[ModelRequest], settings: Settings, catalog: Catalog
+    change: WorkloadChange, floating: Sequence[ModelRequest], settings: Settings, catalog: Catalog
 ) -> tuple[Pins, list[str]]:
     """The pins that the template should have, and warnings about those that could not be renewed.
 
@@ -123,7 +123,7 @@ def _with_pins(template: Pod, wanted: Pins, settings: Settings) -> Pod:
     return msgspec.structs.replace(template, metadata=metadata)
 
 
-def _operations(change: Change, wanted: Pins, settings: Settings) -> list[Operation]:
+def _operations(change: WorkloadChange, wanted: Pins, settings: Settings) -> list[Operation]:
     """Write the pins, where the template does not have them."""
     held = _pins(change.new.template, settings)
     annotations = change.new.template.metadata.annotations or {}
@@ -132,7 +132,7 @@ def _operations(change: Change, wanted: Pins, settings: Settings) -> list[Operat
     return [_write(change, _name(settings), wanted.encode())]
 
 
-def _write(change: Change, name: str, value: str) -> Operation:
+def _write(change: WorkloadChange, name: str, value: str) -> Operation:
     return add(f"{change.new.path}/metadata/annotations/{escape(name)}", value)
 
 

@@ -5,10 +5,10 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from webhook.kubernetes import workload
-from webhook.errors import BadRequest, one_line
-from webhook.admission.decide import Injection
+from webhook.admission.decide import AdmissionResult
 from webhook.annotations.injected import encode
+from webhook.errors import BadRequest, one_line
+from webhook.kubernetes import workload
 
 
 class GroupVersionKind(msgspec.Struct, frozen=True, gc=False):
@@ -51,13 +51,13 @@ class AdmissionRequest(msgspec.Struct, rename="camel", frozen=True, gc=False):
             and (kind.group, kind.kind) in workload.TEMPLATES
         )
 
-    def decode_workload(self) -> workload.Change:
+    def decode_workload(self) -> workload.WorkloadChange:
         """The workload as it shall be, and as it was. Raises BadRequest."""
         group, kind = self.kind.group, self.kind.kind
         new = workload.decode(self.object, group, kind)
         if self.operation == "CREATE":
-            return workload.Change(new)
-        return workload.Change(new, workload.decode(self.old_object, group, kind))
+            return workload.WorkloadChange(new)
+        return workload.WorkloadChange(new, workload.decode(self.old_object, group, kind))
 
 
 class AdmissionReview(msgspec.Struct, rename="camel", frozen=True, gc=False):
@@ -85,7 +85,7 @@ def decode(body: bytes) -> AdmissionRequest:
     return request
 
 
-def respond(uid: str, injection: Injection) -> bytes:
+def respond(uid: str, injection: AdmissionResult) -> bytes:
     """The AdmissionReview that answers: allowed with a JSON Patch, or refused with code 422 and a message."""
     response: dict[str, Any] = {"uid": uid, "allowed": injection.decision != "refused"}
     if injection.decision == "refused":

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-from webhook.errors import InvalidAnnotation
 from webhook.annotations.pinned import PINNED
+from webhook.errors import InvalidAnnotation
+from webhook.fields.parsers import boolean, duration, folder, label, labels, matching, one_of, quantity, size, subdomain
 from webhook.model.request import Medium, key_of
 from webhook.settings import DEFAULT_SOURCE, StrategyName, Verification
-from webhook.fields.parsers import boolean, duration, folder, label, labels, matching, one_of, quantity, size, subdomain
 
 INJECTED: Final = "injected"
 """What was injected, as JSON; written by us, as is `pinned` on the templates of workloads."""

@@ -10,7 +10,7 @@ from webhook.catalog import Artifact
 from webhook.model.request import ModelRequest
 
 
-class Record(msgspec.Struct, frozen=True):
+class InjectedModel(msgspec.Struct, frozen=True):
     """One model: what was asked for, and what came of it."""
 
     model: str
@@ -37,16 +37,16 @@ class Record(msgspec.Struct, frozen=True):
         )
 
 
-_decoder = msgspec.json.Decoder(tuple[Record, ...])
+_decoder = msgspec.json.Decoder(tuple[InjectedModel, ...])
 
 
 @lru_cache(maxsize=256)
-def encode(records: tuple[Record, ...]) -> str:
+def encode(records: tuple[InjectedModel, ...]) -> str:
     """The value of the annotation `injected`."""
     return msgspec.json.encode(records).decode()
 
 
-def decode(text: str) -> tuple[Record, ...]:
+def decode(text: str) -> tuple[InjectedModel, ...]:
     """What the annotation `injected` tells; nothing, where someone else has written it."""
     try:
         return _decoder.decode(text)

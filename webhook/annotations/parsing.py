@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from webhook.annotations import pinned as pins
 from webhook.annotations.contract import BY_KEY, BY_NAME, WRITTEN, Annotation, parsed
-from webhook.errors import InvalidAnnotation
 from webhook.annotations.pinned import PINNED, Pins
+from webhook.errors import InvalidAnnotation
 from webhook.model.request import ModelRequest, PodRequest
 from webhook.settings import DEFAULT_SOURCE, Settings
 

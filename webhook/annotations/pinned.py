@@ -10,8 +10,8 @@ from typing import Final, Self
 
 import msgspec
 
-from webhook.model.request import ModelRequest
 from webhook.fields.parsers import EXACT_VERSION
+from webhook.model.request import ModelRequest
 
 PINNED: Final = "pinned"
 _RESTARTED: Final = "kubectl.kubernetes.io/restartedAt"

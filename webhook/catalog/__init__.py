@@ -8,7 +8,7 @@ import msgspec
 from webhook.model.request import ModelRequest
 from webhook.settings import Source
 
-__all__ = ["Artifact", "Catalog", "Place", "Resolved", "Unread", "resolve_all"]
+__all__ = ["Artifact", "Catalog", "LookupRequired", "Resolved", "VersionKey", "resolve_all"]
 
 
 class Artifact(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ class Artifact(msgspec.Struct, frozen=True):
         msgspec.structs.force_setattr(self, "uri", "/".join(filter(None, parts)))
 
 
-class Place(msgspec.Struct, frozen=True):
+class VersionKey(msgspec.Struct, frozen=True):
     """Where a version is: the key of what the catalog knows of it. No version: the model itself."""
 
     source: str
@@ -61,25 +61,25 @@ class Catalog(Protocol):
     """A source of artifacts, answering from memory."""
 
     def resolve(self, request: ModelRequest) -> Resolved:
-        """The artifact that `request` asks for. Raises UnknownModel, and Unread where a look at S3 is due first."""
+        """The artifact that `request` asks for. Raises UnknownModel, and LookupRequired where a look at S3 is due first."""
 
 
 def resolve_all(requests: Sequence[ModelRequest], catalog: Catalog) -> list[Resolved]:
-    """The answers to several requests. Raises UnknownModel, and Unread with all places that any of them waits for."""
-    resolved, unread = list[Resolved](), list[Place]()
+    """The answers to several requests. Raises UnknownModel, and LookupRequired with all places that any of them waits for."""
+    resolved, unread = list[Resolved](), list[VersionKey]()
     for request in requests:
         try:
             resolved.append(catalog.resolve(request))
-        except Unread as error:
+        except LookupRequired as error:
             unread += error.places
     if unread:
-        raise Unread(list(dict.fromkeys(unread)))
+        raise LookupRequired(list(dict.fromkeys(unread)))
     return resolved
 
 
-class Unread(Exception):
+class LookupRequired(Exception):
     """What is asked for depends on places that the catalog has not read yet. Once it has, the answer is another."""
 
-    def __init__(self, places: Sequence[Place]) -> None:
+    def __init__(self, places: Sequence[VersionKey]) -> None:
         super().__init__(*places)
         self.places = tuple(places)

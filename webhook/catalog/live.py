@@ -11,8 +11,8 @@ from functools import partial
 from time import perf_counter
 from typing import Final, Protocol, TypeVar
 
-from webhook.catalog import Catalog, Place, Unread
-from webhook.catalog.bucket.status import Detail
+from webhook.catalog import Catalog, LookupRequired, VersionKey
+from webhook.catalog.bucket.status import VersionStatus
 from webhook.catalog.lookup.s3 import S3Catalog
 from webhook.errors import CatalogError
 from webhook.http.log import FIELDS
@@ -42,7 +42,7 @@ class LiveCatalog(Protocol):
     def catalog(self) -> Catalog:
         """What answers from memory."""
 
-    async def look_up(self, places: Sequence[Place], seconds: float) -> None:
+    async def look_up(self, places: Sequence[VersionKey], seconds: float) -> None:
         """Look at these versions, for so long at most. Afterwards the catalog has an answer, be it that S3 has none."""
 
     async def keep(self, seconds: float) -> None:
@@ -58,7 +58,7 @@ async def settle(decide: Callable[[Catalog], T], live: LiveCatalog) -> T:
     while True:
         try:
             return decide(live.catalog)
-        except Unread as unread:
+        except LookupRequired as unread:
             deadline = deadline or perf_counter() + LOOKUP_SECONDS
             await live.look_up(unread.places, deadline - perf_counter())
 
@@ -69,7 +69,7 @@ class StaticCatalog:
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
 
-    async def look_up(self, places: Sequence[Place], seconds: float) -> None:
+    async def look_up(self, places: Sequence[VersionKey], seconds: float) -> None:
         """Nothing to do."""
 
     async def keep(self, seconds: float) -> None:
@@ -79,7 +79,7 @@ class StaticCatalog:
         """Nothing to do."""
 
 
-class CatalogKeeper:
+class CatalogRefresher:
     """Keeps an S3Catalog."""
 
     def __init__(self, catalog: S3Catalog, metrics: Metrics, health: Health, *, required: bool) -> None:
@@ -88,7 +88,7 @@ class CatalogKeeper:
         self._threads = ThreadPoolExecutor(_THREADS, "catalog")
         self._listers = ThreadPoolExecutor(len(catalog.sources), "catalog-listing")
         self._background = ThreadPoolExecutor(_BACKGROUND_THREADS, "catalog-background")
-        self._looks: dict[Place, asyncio.Task[None]] = {}
+        self._looks: dict[VersionKey, asyncio.Task[None]] = {}
         self._refreshes: dict[str, asyncio.Task[None]] = {}
         self._untried = set(catalog.sources)
         self._tell_health()
@@ -150,7 +150,7 @@ class CatalogKeeper:
                 _log.info("catalog read", extra={FIELDS: fields})
         return status.is_listed
 
-    async def look_up(self, places: Sequence[Place], seconds: float) -> None:
+    async def look_up(self, places: Sequence[VersionKey], seconds: float) -> None:
         """Look at these versions: each once, however many pods wait for it."""
         looks = {place: self._look(place) for place in places if place in self._looks or self._has_room()}
         if looks:
@@ -158,27 +158,27 @@ class CatalogKeeper:
         for place in places:
             if place not in looks or not looks[place].done():  # it goes on, and the pods after this one have its answer
                 self._metrics.catalog_lookups.labels("late").inc()
-                self.catalog.remember(place, Detail("away", why=f"no answer within {LOOKUP_SECONDS:.0f} s"))
+                self.catalog.remember(place, VersionStatus("away", why=f"no answer within {LOOKUP_SECONDS:.0f} s"))
 
     def _has_room(self) -> bool:
         return len(self._looks) < _MOST_WAITING
 
-    def _look(self, place: Place) -> asyncio.Task[None]:
+    def _look(self, place: VersionKey) -> asyncio.Task[None]:
         if place not in self._looks:
             task = asyncio.create_task(self._find(place, self._threads))
             self._looks[place] = task
             task.add_done_callback(lambda _: self._looks.pop(place, None))
         return self._looks[place]
 
-    async def _find(self, place: Place, threads: Executor) -> None:
+    async def _find(self, place: VersionKey, threads: Executor) -> None:
         try:
             found = await self._call(threads, self.catalog.look, place)
         except Exception:  # noqa: BLE001 - a fault of ours is no reason to refuse a pod
             self._count_error(place.source, "Unexpected")
-            self.catalog.remember(place, Detail("away", why="unexpected error"))
+            self.catalog.remember(place, VersionStatus("away", why="unexpected error"))
             _log.exception("unexpected error", extra={FIELDS: {"source": place.source}})
             return
-        state = found.state if isinstance(found, Detail) else "listed"
+        state = found.state if isinstance(found, VersionStatus) else "listed"
         self._metrics.catalog_lookups.labels(state).inc()
         if state in ("away", "denied", "unreadable"):
             self._count_error(place.source, state.capitalize())

@@ -33,11 +33,11 @@ _MOST_REMEMBERED: Final = 64
 _HELP: Final = "a range is such as ^1.2, ~1.2, >=1.2,<2 or 1.x"
 _RELEASE: Final[tuple[object, ...]] = (1,)
 
-Key: TypeAlias = tuple[int, int, int, tuple[object, ...]]
+OrderKey: TypeAlias = tuple[int, int, int, tuple[object, ...]]
 """Where a version stands: its numbers, then its pre-release, of which each comes before the release itself."""
 
 
-class Exact(msgspec.Struct, frozen=True):
+class ExactVersion(msgspec.Struct, frozen=True):
     """This version and no other."""
 
     version: str
@@ -49,19 +49,19 @@ class Alias(msgspec.Struct, frozen=True):
     name: str
 
 
-class Range(msgspec.Struct, frozen=True):
+class VersionRange(msgspec.Struct, frozen=True):
     """The newest version between two others; `latest` is the range of all that are no pre-release."""
 
     text: str
-    above: Key = (0, 0, 0, ())
-    below: Key | None = None
+    above: OrderKey = (0, 0, 0, ())
+    below: OrderKey | None = None
     includes_above: bool = True
     includes_below: bool = False
     prereleases: frozenset[tuple[int, int, int]] = frozenset()
     """The numbers of which pre-releases are in it, too."""
 
 
-Reference: TypeAlias = Exact | Alias | Range
+Reference: TypeAlias = ExactVersion | Alias | VersionRange
 
 
 class Versions:
@@ -88,7 +88,7 @@ class Versions:
         """All of them, the newest first."""
         return reversed(self.names)
 
-    def within(self, wanted: Range) -> tuple[str, ...]:
+    def within(self, wanted: VersionRange) -> tuple[str, ...]:
         """The newest of those in a range, the newest first, at most MOST_FOUND of them."""
         found = self._found.get(wanted.text)
         if found is None:
@@ -97,7 +97,7 @@ class Versions:
             found = self._found[wanted.text] = tuple(islice(self._within(wanted), MOST_FOUND))
         return found
 
-    def _within(self, wanted: Range) -> Iterator[str]:
+    def _within(self, wanted: VersionRange) -> Iterator[str]:
         find = bisect_left if wanted.includes_above else bisect_right
         start, end = find(self._keys, wanted.above), len(self._keys)
         if wanted.below is not None:
@@ -112,15 +112,15 @@ class Versions:
 def parse_reference(text: str) -> Reference:
     """What the annotation `version` asks for. Raises ValueError, saying what may stand there."""
     if EXACT_VERSION.fullmatch(text):
-        return Exact(text)
+        return ExactVersion(text)
     if text.startswith("@"):
         if not ALIAS.fullmatch(text[1:]):
             raise ValueError("an alias is @ and letters, digits and ._-, such as @champion")
         return Alias(text[1:])
-    return Range(LATEST) if text == LATEST else _range(text)
+    return VersionRange(LATEST) if text == LATEST else _range(text)
 
 
-def order(version: str) -> Key | None:
+def order(version: str) -> OrderKey | None:
     """Where a version stands among the others of its model; None where it has no order."""
     found = _VERSION.fullmatch(_DATE.sub(_dotted, version))
     return (int(found[1]), int(found[2] or 0), int(found[3] or 0), _prerelease(found[4])) if found else None
@@ -139,7 +139,7 @@ def _prerelease(text: str | None) -> tuple[object, ...]:
     return (0, *((0, int(part)) if part.isdigit() else (1, part) for part in text.split(".")))
 
 
-def _range(text: str) -> Range:
+def _range(text: str) -> VersionRange:
     plain = re.sub(r"([<>=~^])\s+", r"\1", _DATE.sub(_dotted, text.replace(",", " "))).strip()
     hyphens = _HYPHENS.fullmatch(plain)
     comparators = [f">={hyphens[1]}", f"<={hyphens[2]}"] if hyphens else plain.split()
@@ -159,10 +159,10 @@ def _range(text: str) -> Range:
         if found[5]:
             prereleases.add((int(found[2]), int(found[3]), int(found[4])))
     below_key, is_open = upper or (None, 0)
-    return Range(text, lower[0], below_key, not lower[1], bool(upper and is_open), frozenset(prereleases))
+    return VersionRange(text, lower[0], below_key, not lower[1], bool(upper and is_open), frozenset(prereleases))
 
 
-_Bound: TypeAlias = tuple[Key, int]
+_Bound: TypeAlias = tuple[OrderKey, int]
 """A key, and 1 where that belongs to what is below it: a lower bound is `>=` with 0 and `>` with 1."""
 _LOWEST: Final[_Bound] = ((0, 0, 0, ()), 0)
 
@@ -174,7 +174,7 @@ def _bounds(found: re.Match[str]) -> tuple[_Bound | None, _Bound | None]:
     if not numbers:
         return (_LOWEST, _LOWEST) if operator in ("<", ">") else (None, None)
     major, minor, patch = (*numbers, 0, 0)[:3]
-    start: Key = (major, minor, patch, _prerelease(found[5]))
+    start: OrderKey = (major, minor, patch, _prerelease(found[5]))
     if len(numbers) == 3:
         from_here, behind, until = (start, 0), (start, 1), (start, 0)
     else:
@@ -206,12 +206,12 @@ def _first_that_counts(numbers: list[int]) -> list[int]:
     return numbers
 
 
-def _next(numbers: list[int]) -> Key:
+def _next(numbers: list[int]) -> OrderKey:
     """Below all, pre-releases among them, of what comes after these numbers: 1.3.0 for 1.2."""
     return (*_release_after(numbers)[:3], ())
 
 
-def _release_after(numbers: list[int]) -> Key:
+def _release_after(numbers: list[int]) -> OrderKey:
     """The release after all that begin with these numbers."""
     major, minor, patch = (*numbers[:-1], numbers[-1] + 1, 0, 0)[:3]
     return major, minor, patch, _RELEASE

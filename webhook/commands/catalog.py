@@ -6,18 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from webhook.catalog import Artifact
-from webhook.catalog.publishing.aliases import change
-from webhook.catalog.bucket.status import Detail, inspect, read_manifest
-from webhook.catalog.bucket.listing import Names, read_names
+from webhook.catalog.bucket.listing import SourceListing, read_names
+from webhook.catalog.bucket.status import VersionStatus, inspect, read_manifest
 from webhook.catalog.bucket.store import Store
+from webhook.catalog.publishing.aliases import change
 from webhook.catalog.versions import ALIAS, Versions
 from webhook.commands.lookup import request_of, resolve, store_of
 from webhook.commands.options import Commands, add_config, add_source
 from webhook.commands.output import add_output, complain, in_units, say, say_json, say_table
-from webhook.settings.loading import load
-from webhook.errors import Away, CatalogError, Denied, InvalidInput, UnknownVersion
-from webhook.settings import Settings
+from webhook.errors import CatalogError, Denied, InvalidInput, UnknownVersion, Unreachable
 from webhook.fields.parsers import EXACT_VERSION
+from webhook.settings import Settings
+from webhook.settings.loading import load
 
 _THREADS: Final = 8
 
@@ -82,7 +82,7 @@ def _list(options: argparse.Namespace) -> None:
         )
 
 
-def _list_model(options: argparse.Namespace, settings: Settings, store: Store, names: Names) -> None:
+def _list_model(options: argparse.Namespace, settings: Settings, store: Store, names: SourceListing) -> None:
     aliases = _aliases_of(names, options.model)
     versions = list(dict.fromkeys((*names.models.get(options.model, Versions()).newest(), *aliases.values())))
     if not versions:
@@ -192,7 +192,7 @@ def _say_aliases(options: argparse.Namespace, aliases: dict[str, str]) -> None:
         say_table(("ALIAS", "VERSION"), sorted(aliases.items()))
 
 
-def _aliases_of(names: Names, model: str) -> dict[str, str]:
+def _aliases_of(names: SourceListing, model: str) -> dict[str, str]:
     known = names.aliases.get(model)
     return dict(known.versions) if known else {}
 
@@ -201,22 +201,22 @@ def _in_words(aliases: dict[str, str]) -> str:
     return ", ".join(f"{name}={version}" for name, version in aliases.items())
 
 
-def _inspect(settings: Settings, store: Store, model: str, version: str) -> Detail:
+def _inspect(settings: Settings, store: Store, model: str, version: str) -> VersionStatus:
     folder = store.source.layout.format(model=model, version=version)
     return inspect(store, folder, settings.catalog.required_tag)
 
 
-def _look(settings: Settings, store: Store, model: str, version: str) -> Detail:
+def _look(settings: Settings, store: Store, model: str, version: str) -> VersionStatus:
     """One version of a list: what is wrong with it is a line there, and no end of it."""
     try:
         return _inspect(settings, store, model, version)
-    except (Denied, Away):
+    except (Denied, Unreachable):
         raise
     except CatalogError:
-        return Detail("unreadable")
+        return VersionStatus("unreadable")
 
 
-def _artifact(settings: Settings, options: argparse.Namespace, version: str, detail: Detail) -> Artifact:
+def _artifact(settings: Settings, options: argparse.Namespace, version: str, detail: VersionStatus) -> Artifact:
     source = settings.all_sources[options.source]
     return Artifact(options.model, version, source, detail.files, detail.size, detail.digest)
 

@@ -4,16 +4,16 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from webhook.aws.iam import Session, pod_policy, sources_to_sign_for, trust_policy, webhook_policy
+from webhook.aws.pod_identity import Association, associate, eks
 from webhook.catalog.versions import order
 from webhook.commands.lookup import request_of
 from webhook.commands.options import Commands, add_config, add_source
 from webhook.commands.output import complain, say, say_json
-from webhook.settings.loading import load
 from webhook.errors import InvalidInput
-from webhook.aws.iam import Session, pod_policy, sources_to_sign_for, trust_policy, webhook_policy
-from webhook.aws.pod_identity import Association, associate, eks
-from webhook.settings import Settings
 from webhook.fields.parsers import EXACT_VERSION, labels, matching, subdomain
+from webhook.settings import Settings
+from webhook.settings.loading import load
 
 _cluster = matching(r"[A-Za-z0-9][A-Za-z0-9_-]*", 100)
 _role = matching(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", 2048)

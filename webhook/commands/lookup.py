@@ -4,10 +4,10 @@ from contextlib import closing
 from typing import Final
 
 from webhook.annotations import parse
-from webhook.catalog import Artifact, Unread
-from webhook.catalog.bucket.status import Detail
-from webhook.catalog.lookup.s3 import S3Catalog
+from webhook.catalog import Artifact, LookupRequired
+from webhook.catalog.bucket.status import VersionStatus
 from webhook.catalog.bucket.store import Store
+from webhook.catalog.lookup.s3 import S3Catalog
 from webhook.catalog.versions import order
 from webhook.errors import CatalogError, InvalidInput, Refusal
 from webhook.model.request import ModelRequest
@@ -43,10 +43,10 @@ def resolve(settings: Settings, request: ModelRequest) -> tuple[Artifact, tuple[
         while True:
             try:
                 resolved = catalog.resolve(request)
-            except Unread as unread:
+            except LookupRequired as unread:
                 for place in unread.places:
                     found = catalog.look(place)
-                    if isinstance(found, Detail) and found.state == "away":
+                    if isinstance(found, VersionStatus) and found.state == "away":
                         raise CatalogError(found.why) from None
                     catalog.remember(place, found)
             else:

@@ -13,16 +13,16 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from webhook.catalog import Unread
+from webhook.catalog import LookupRequired
 from webhook.catalog.lookup.exact import ExactCatalog
 from webhook.commands import remote
 from webhook.commands.options import Commands, add_config
 from webhook.commands.output import say, say_json, say_raw
-from webhook.settings.loading import load
 from webhook.errors import BadRequest, CatalogError, InvalidInput, InvalidSettings, one_line
-from webhook.preview import LOCAL, Answer, Document, Outcome, Preview, answer, manifests, preview, read
-from webhook.settings import Settings
 from webhook.fields.parsers import label
+from webhook.preview import LOCAL, Document, DocumentPreview, Outcome, PreviewResponse, answer, manifests, preview, read
+from webhook.settings import Settings
+from webhook.settings.loading import load
 
 if TYPE_CHECKING:
     from webhook.catalog.lookup.s3 import S3Catalog
@@ -96,8 +96,8 @@ def _open_page(options: argparse.Namespace) -> None:
     """Serve the page here, and show it, until interrupted."""
     import webbrowser  # noqa: PLC0415
 
+    from webhook.http import log  # noqa: PLC0415 - half a second that a preview need not wait for
     from webhook.web import local
-    from webhook.http import log# noqa: PLC0415 - half a second that a preview need not wait for
 
     fragment = _fragment(_body(options.filename), options.namespace) if options.filename else ""
 
@@ -131,11 +131,11 @@ def _body(files: list[str]) -> bytes:
     return parts[0] if len(parts) == 1 else b"\n---\n".join(part.removeprefix(b"\xef\xbb\xbf") for part in parts)
 
 
-def _asked(options: argparse.Namespace, body: bytes) -> Answer:
+def _asked(options: argparse.Namespace, body: bytes) -> PreviewResponse:
     documents = read(body, LOCAL)  # what is no manifest need not travel
     content = remote.preview(remote.server(options), body, options.namespace)
     try:
-        found = msgspec.json.decode(content, type=Answer)
+        found = msgspec.json.decode(content, type=PreviewResponse)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise InvalidInput(f"the server's answer is no preview: {error}") from error
     if [each.kind for each in found.documents] != [each.kind for each in documents]:
@@ -143,7 +143,7 @@ def _asked(options: argparse.Namespace, body: bytes) -> Answer:
     return found
 
 
-def _decided(options: argparse.Namespace, body: bytes) -> Answer:
+def _decided(options: argparse.Namespace, body: bytes) -> PreviewResponse:
     settings, documents = _settings(options), read(body, LOCAL)
     if settings.catalog.mode == "none":
         catalog = ExactCatalog(settings)
@@ -180,12 +180,12 @@ def _settle(document: Document, namespace: str, settings: Settings, catalog: "S3
     while True:
         try:
             return preview(document, namespace, settings, catalog, LOCAL)
-        except Unread as unread:
+        except LookupRequired as unread:
             for place in unread.places:
                 catalog.remember(place, catalog.look(place))
 
 
-def _say(output: str, body: bytes, found: Answer) -> None:
+def _say(output: str, body: bytes, found: PreviewResponse) -> None:
     if output == "json":
         say_json(found)
     elif output == "yaml":
@@ -214,7 +214,7 @@ def _coloured(diff: str) -> str:
     return "".join(lines)
 
 
-def _remark(document: Preview) -> None:
+def _remark(document: DocumentPreview) -> None:
     """What a person should know of a document, on standard error: refusals and warnings."""
     name = "/".join(filter(None, (document.kind, document.namespace, document.name)))
     several = len(document.pods) > 1

@@ -10,10 +10,10 @@ from webhook.catalog.publishing.publish import missing, plan, publish
 from webhook.commands.lookup import request_of, store_of
 from webhook.commands.options import Commands, add_config, add_source
 from webhook.commands.output import in_units, progress, say
-from webhook.settings.loading import load
 from webhook.errors import InvalidInput
-from webhook.settings import Settings
 from webhook.fields.parsers import EXACT_VERSION
+from webhook.settings import Settings
+from webhook.settings.loading import load
 
 _TEXT: Final = re.compile(r"[\w +=._:/@-]+")
 """What S3 takes in tags."""

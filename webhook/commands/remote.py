@@ -10,10 +10,10 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from certs import Api, Body, CertificateError
+from certs import CertificateError, KubernetesClient, RequestBody
 from webhook.errors import InvalidInput
-from webhook.preview.access import TOKEN_HEADER, is_loopback
 from webhook.fields.parsers import subdomain
+from webhook.preview.access import TOKEN_HEADER, is_loopback
 
 _CONFIGURATION: Final = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/model-injector"
 _IN_CLUSTER: Final = "cluster"
@@ -21,7 +21,7 @@ _SECONDS: Final = 60
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 
 
-class Reply(NamedTuple):
+class ServerResponse(NamedTuple):
     """What a server has answered."""
 
     status: int
@@ -29,10 +29,12 @@ class Reply(NamedTuple):
     content: bytes
 
 
-class Server(Protocol):
+class PreviewServer(Protocol):
     """A webhook that answers. Raises InvalidInput where it does not."""
 
-    def request(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Reply:
+    def request(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> ServerResponse:
         """One request, with who asks."""
 
 
@@ -55,13 +57,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ca", type=Path, metavar="FILE", help="with a URL: the authority of its certificate, as PEM")
 
 
-def server(options: argparse.Namespace) -> Server:
+def server(options: argparse.Namespace) -> PreviewServer:
     """The server that the options lead to. Raises InvalidInput."""
     target, token = options.server, _read(options.token_file)
     try:
         if _is_url(target):
             return _ByUrl(target.rstrip("/"), token or _token_of(options.context), options.ca)
-        api = Api(options.context)
+        api = KubernetesClient(options.context)
         namespace, name = _service(api) if target == _IN_CLUSTER else _split(target)
         return _ByService(api, f"/api/v1/namespaces/{namespace}/services/https:{name}:443/proxy", token or api.token())
     except CertificateError as error:
@@ -71,12 +73,12 @@ def server(options: argparse.Namespace) -> Server:
 def namespace(context: str | None) -> str:
     """The namespace of the kubeconfig's context."""
     try:
-        return Api(context).namespace() or "default"
+        return KubernetesClient(context).namespace() or "default"
     except CertificateError:
         return "default"
 
 
-def preview(server: Server, body: bytes, namespace: str) -> bytes:
+def preview(server: PreviewServer, body: bytes, namespace: str) -> bytes:
     """The server's preview of a manifest, as JSON. Raises InvalidInput where it gives none."""
     headers = {"Content-Type": "application/yaml", "Accept": "application/json"}
     reply = server.request("POST", f"/preview?namespace={quote(namespace)}", body, headers)
@@ -96,7 +98,9 @@ class _ByUrl:
     token: str | None
     authority: Path | None
 
-    def request(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Reply:
+    def request(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> ServerResponse:
         import urllib3  # noqa: PLC0415 - what is decided here need not wait for it
 
         shown = {"Authorization": f"Bearer {self.token}"} if self.token else {}
@@ -106,7 +110,7 @@ class _ByUrl:
         try:
             with urllib3.PoolManager(retries=False, timeout=_SECONDS, ca_certs=authority) as pool:
                 reply = pool.request(method, self.url + path, body=body or None, headers={**shown, **(headers or {})})
-                return Reply(reply.status, reply.headers, reply.data)
+                return ServerResponse(reply.status, reply.headers, reply.data)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise InvalidInput(f"{self.url} does not answer: {error}") from error
 
@@ -115,24 +119,26 @@ class _ByUrl:
 class _ByService:
     """Through the API server, as `kubectl proxy` does: nothing but the cluster's own API has to be reached."""
 
-    api: Api
+    api: KubernetesClient
     path: str
     token: str | None
 
-    def request(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Reply:
+    def request(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> ServerResponse:
         given = {**(headers or {})}
         shown = given.pop("Authorization", f"Bearer {self.token}" if self.token else None)
         if shown:
             given[TOKEN_HEADER] = shown.removeprefix("Bearer ")
-        sent = Body("application/yaml", body) if body else None
+        sent = RequestBody("application/yaml", body) if body else None
         try:
             reply = self.api.request(method, self.path + path, sent, headers=given)
         except CertificateError as error:
             raise InvalidInput(f"the cluster can't be asked: {error}") from error
-        return Reply(reply.status, reply.headers, reply.content)
+        return ServerResponse(reply.status, reply.headers, reply.content)
 
 
-def _service(api: Api) -> tuple[str, str]:
+def _service(api: KubernetesClient) -> tuple[str, str]:
     """The Service of the webhook that API servers ask."""
     try:
         entries = msgspec.convert(api.request("GET", _CONFIGURATION).json(), _Configuration).webhooks
@@ -183,7 +189,7 @@ def _split(target: str) -> tuple[str, str]:
 def _token_of(context: str | None) -> str | None:
     """The kubeconfig's token; none where there is no kubeconfig, for a server may ask for none."""
     try:
-        return Api(context).token()
+        return KubernetesClient(context).token()
     except CertificateError:
         return None
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from webhook.commands.options import Commands, add_config
+from webhook.settings import ServerSettings
 from webhook.settings.loading import load
-from webhook.settings import Server
 
 _FLAGS: Final = {"host": str, "port": int, "ops_port": int, "tls_cert": Path, "tls_key": Path}
 """Options that stand for a setting of the group `server`, by its field's name."""
@@ -17,7 +17,7 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser("serve", help="run the webhook", description="Run the webhook.", allow_abbrev=False)
     add_config(parser)
     for name, kind in _FLAGS.items():
-        described = (Server.model_fields[name].description or "").split(". ")[0]
+        described = (ServerSettings.model_fields[name].description or "").split(". ")[0]
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help=described.rstrip("."))
     parser.set_defaults(run=run)
 
@@ -26,8 +26,8 @@ def run(options: argparse.Namespace) -> None:
     """Serve until told to stop. Raises InvalidSettings."""
     given = {name: getattr(options, name) for name in _FLAGS if getattr(options, name) is not None}
     settings = load(options.config, given)
+    from webhook.http import log  # noqa: PLC0415 - half a second that a wrong setting need not wait for
     from webhook.server import serve
-    from webhook.http import log# noqa: PLC0415 - half a second that a wrong setting need not wait for
 
     log.configure()
     serve(settings)

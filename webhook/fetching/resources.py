@@ -9,13 +9,13 @@ from webhook.errors import Conflict, InvalidAnnotation, shown
 from webhook.kubernetes.pod import Container, Pod
 from webhook.kubernetes.quantities import format_bytes, format_cpu, parse_quantity
 from webhook.model.request import ModelRequest
-from webhook.settings import Resources
+from webhook.settings import FetchResources
 from webhook.strategies.strategy import JSON
 
 _BOUND: Final = ("cpu", "memory")
 
 
-class Room(msgspec.Struct, frozen=True):
+class PodHeadroom(msgspec.Struct, frozen=True):
     """What a pod's containers leave for an init container."""
 
     storage_limit: Decimal | None = None
@@ -41,7 +41,7 @@ class Room(msgspec.Struct, frozen=True):
         )
 
 
-def resources(request: ModelRequest, size: Decimal | None, room: Room, settings: Resources) -> JSON:
+def resources(request: ModelRequest, size: Decimal | None, room: PodHeadroom, settings: FetchResources) -> JSON:
     """Requests and limits of the init container of `request`, whose volume holds `size` bytes in the end.
 
     Files in memory count as the memory of who writes them, and those on disk as ephemeral storage of the pod. The pod's
@@ -68,7 +68,7 @@ def resources(request: ModelRequest, size: Decimal | None, room: Room, settings:
 
 
 def _with_files(
-    own: tuple[str | None, str | None], size: Decimal, room: Room, *, is_limited: bool
+    own: tuple[str | None, str | None], size: Decimal, room: PodHeadroom, *, is_limited: bool
 ) -> tuple[str | None, str | None]:
     """Memory for who writes `size` bytes to memory, and so that they are still there beside the containers after it."""
     request, limit = own
@@ -80,7 +80,7 @@ def _with_files(
 
 
 def _within(
-    request: ModelRequest, resource: Literal["cpu", "memory"], settings: Resources
+    request: ModelRequest, resource: Literal["cpu", "memory"], settings: FetchResources
 ) -> tuple[str | None, str | None]:
     """The request and the limit. Where the settings' own value crosses an annotation's, the annotation wins."""
     asked: str | None = getattr(request, f"fetch_{resource}_request")

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import Field, WithJsonSchema, model_validator
 
+from webhook.fields.group import Group
 from webhook.fields.types import Quantity, Seconds
 from webhook.kubernetes.quantities import parse_quantity
-from webhook.fields.group import Group
 
 _ENV: Final = {
     "type": "object",
@@ -30,7 +30,7 @@ class ResourceList(Group):
     """Memory."""
 
 
-class Resources(Group):
+class FetchResources(Group):
     """Resources of the init containers."""
 
     requests: ResourceList = ResourceList(cpu="100m", memory="64Mi")
@@ -47,7 +47,7 @@ class Resources(Group):
         return self
 
 
-class Fetch(Group):
+class FetchSettings(Group):
     """The init container that downloads."""
 
     image: str = Field(default="peakcom/s5cmd:v2.3.0", pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$")
@@ -63,7 +63,7 @@ class Fetch(Group):
     application writes beside them, and for a folder without a manifest that grows."""
     run_as_user: int = Field(default=65532, ge=1)
     """The numeric user of the init container where the pod names none; the stock image would run as root."""
-    resources: Resources = Resources()
+    resources: FetchResources = FetchResources()
     """Its resources; a pod's annotations override each."""
     ca_bundle: str = Field(
         default="",

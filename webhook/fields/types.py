@@ -4,8 +4,8 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from webhook.kubernetes.quantities import parse_duration, parse_quantity
 from webhook.fields.parsers import folder, label
+from webhook.kubernetes.quantities import parse_duration, parse_quantity
 
 
 def _duration(value: object) -> object:

@@ -21,7 +21,7 @@ class ClientGone(Exception):
     """The client has hung up before its request was whole; nobody waits for an answer."""
 
 
-class Bodies:
+class BodyReader:
     """Reads bodies of at most so many bytes, and knows how much of them is in memory."""
 
     def __init__(self, most: int = MAX_BODY) -> None:

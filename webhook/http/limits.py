@@ -10,7 +10,7 @@ from time import monotonic
 from webhook.errors import Busy, TooMany
 
 
-class Rate:
+class RateLimiter:
     """So many requests a second for each key, and a burst of more after a pause; of a bounded number of keys."""
 
     def __init__(self, per_second: float, burst: int, keys: int = 1000) -> None:
@@ -36,7 +36,7 @@ class Rate:
         return min(self._burst, left + (monotonic() - since) * self._per_second)
 
 
-class Turns:
+class ConcurrencyLimiter:
     """So many at a time, some more wait for some seconds, and nobody holds up the others with all of their own."""
 
     def __init__(self, at_a_time: int, waiting: int, each: int, seconds: float) -> None:

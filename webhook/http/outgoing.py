@@ -13,7 +13,7 @@ _CHUNK: Final = 64 * 1024
 _SECONDS: Final = 60
 
 
-class Outgoing:
+class ResponseSender:
     """Sends answers, and knows how much of them is in memory."""
 
     def __init__(self) -> None:

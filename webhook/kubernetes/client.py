@@ -13,7 +13,7 @@ _SECONDS: Final = (5, 10)
 """To connect, and between bytes of the answer."""
 
 
-class Body(NamedTuple):
+class RequestBody(NamedTuple):
     """What is sent."""
 
     kind: str
@@ -22,7 +22,7 @@ class Body(NamedTuple):
     """Text, which is sent as it is, or what JSON can hold."""
 
 
-class Reply:
+class ApiResponse:
     """What the API server, or a server behind it, has answered."""
 
     def __init__(self, what: str, status: int, headers: Mapping[str, str], content: bytes) -> None:
@@ -39,7 +39,7 @@ class Reply:
         raise ClusterError(f"{self.what}: the answer is no JSON")
 
 
-class Api:
+class KubernetesClient:
     """An API server. Raises ClusterError where there is none, or it does not answer."""
 
     def __init__(self, context: str | None = None) -> None:
@@ -85,11 +85,11 @@ class Api:
         self,
         method: str,
         path: str,
-        body: Body | None = None,
+        body: RequestBody | None = None,
         *,
         query: Sequence[tuple[str, str]] = (),
         headers: Mapping[str, str] | None = None,
-    ) -> Reply:
+    ) -> ApiResponse:
         """One request."""
         from kubernetes.client import ApiException  # noqa: PLC0415
         from urllib3.exceptions import HTTPError  # noqa: PLC0415
@@ -109,7 +109,7 @@ class Api:
                 auth_settings=["BearerToken"],
             )
             response = self._client.call_api(*request, _request_timeout=_SECONDS)
-            return Reply(what, response.status, response.headers, response.read())
+            return ApiResponse(what, response.status, response.headers, response.read())
         except ApiException as error:
             raise ClusterError(f"{what}: {error.reason}") from None
         except (HTTPError, OSError) as error:

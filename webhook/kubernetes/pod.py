@@ -31,7 +31,7 @@ class SecurityContext(msgspec.Struct, rename="camel", frozen=True, gc=False):
     run_as_user: int | None = None
 
 
-class Resources(msgspec.Struct, rename="camel", frozen=True, gc=False):
+class ResourceRequirements(msgspec.Struct, rename="camel", frozen=True, gc=False):
     """core/v1 ResourceRequirements, as quantities."""
 
     requests: dict[str, str | int | float] | None = None
@@ -48,7 +48,7 @@ class Container(msgspec.Struct, rename="camel", frozen=True, gc=False):
     volume_mounts: tuple[VolumeMount, ...] | None = None
     security_context: SecurityContext | None = None
     restart_policy: str | None = None
-    resources: Resources | None = None
+    resources: ResourceRequirements | None = None
 
     @property
     def is_sidecar(self) -> bool:

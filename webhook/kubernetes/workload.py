@@ -6,8 +6,8 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from webhook.kubernetes import pod
 from webhook.errors import BadRequest
+from webhook.kubernetes import pod
 from webhook.kubernetes.pod import ObjectMeta, Pod, Volume
 
 _POD_TEMPLATE: Final = "/spec/template"
@@ -61,7 +61,7 @@ class Workload(msgspec.Struct, frozen=True, gc=False):
     """Where the template stands in it, as a JSON pointer."""
 
 
-class Change(msgspec.Struct, frozen=True, gc=False):
+class WorkloadChange(msgspec.Struct, frozen=True, gc=False):
     """The creation or update of a workload."""
 
     new: Workload

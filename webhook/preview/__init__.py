@@ -4,7 +4,7 @@
 needs the catalog; all else needs time and memory in proportion to the text, and nothing more.
 """
 
-from webhook.preview.answer import Answer, PodPreview, Preview, answer, manifests
+from webhook.preview.answer import DocumentPreview, PodPreview, PreviewResponse, answer, manifests
 from webhook.preview.documents import LOCAL, SERVED, Document, Limits, read
 from webhook.preview.formats import FORMATS, content
 from webhook.preview.outcome import Outcome, check_models, makes_pods, preview
@@ -13,12 +13,12 @@ __all__ = [
     "FORMATS",
     "LOCAL",
     "SERVED",
-    "Answer",
     "Document",
+    "DocumentPreview",
     "Limits",
     "Outcome",
     "PodPreview",
-    "Preview",
+    "PreviewResponse",
     "answer",
     "check_models",
     "content",

@@ -6,14 +6,14 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from webhook.errors import one_line
 from webhook.admission.decide import Decision
+from webhook.annotations.injected import InjectedModel
+from webhook.errors import one_line
 from webhook.kubernetes.patch import Operation
 from webhook.preview.apply import apply
 from webhook.preview.documents import Document, Limits, read
 from webhook.preview.outcome import Outcome, PodOutcome
-from webhook.preview.text import Text
-from webhook.annotations.injected import Record
+from webhook.preview.text import ManifestText
 
 
 class PodPreview(msgspec.Struct, frozen=True):
@@ -24,7 +24,7 @@ class PodPreview(msgspec.Struct, frozen=True):
     reason: Annotated[str, Meta(description="One word.")]
     message: Annotated[str, Meta(description="Why the pods are refused; empty where they are not.")]
     warnings: tuple[str, ...]
-    models: tuple[Record, ...]
+    models: tuple[InjectedModel, ...]
     patch: Annotated[
         tuple[Operation, ...], Meta(description="The JSON Patch (RFC 6902) that the webhook answers for such a pod.")
     ]
@@ -46,7 +46,7 @@ class PodPreview(msgspec.Struct, frozen=True):
         )
 
 
-class Preview(msgspec.Struct, frozen=True, rename="camel"):
+class DocumentPreview(msgspec.Struct, frozen=True, rename="camel"):
     """What the cluster would do with one document."""
 
     api_version: str
@@ -59,7 +59,7 @@ class Preview(msgspec.Struct, frozen=True, rename="camel"):
     message: Annotated[str, Meta(description="Why pods are refused; empty where none is.")]
     warnings: tuple[str, ...]
     models: Annotated[
-        tuple[Record, ...],
+        tuple[InjectedModel, ...],
         Meta(description="The models of all its pods, with files and bytes where the catalog knows them."),
     ]
     patch: Annotated[
@@ -75,7 +75,7 @@ class Preview(msgspec.Struct, frozen=True, rename="camel"):
     ]
 
     @classmethod
-    def of(cls, document: Document, outcome: Outcome, diff: str) -> "Preview":
+    def of(cls, document: Document, outcome: Outcome, diff: str) -> "DocumentPreview":
         """What is shown of an outcome."""
         deciding = outcome.deciding
         return cls(
@@ -96,10 +96,10 @@ class Preview(msgspec.Struct, frozen=True, rename="camel"):
         )
 
 
-class Answer(msgspec.Struct, frozen=True):
+class PreviewResponse(msgspec.Struct, frozen=True):
     """A preview of a whole manifest."""
 
-    documents: tuple[Preview, ...]
+    documents: tuple[DocumentPreview, ...]
 
     @property
     def diff(self) -> str:
@@ -107,18 +107,18 @@ class Answer(msgspec.Struct, frozen=True):
         return "".join(document.diff for document in self.documents)
 
 
-def answer(body: bytes, outcomes: Sequence[Outcome], limits: Limits) -> Answer:
+def answer(body: bytes, outcomes: Sequence[Outcome], limits: Limits) -> PreviewResponse:
     """The preview of a manifest, of which each document has met its outcome."""
-    text, previews = Text(body), list[Preview]()
+    text, previews = ManifestText(body), list[DocumentPreview]()
     for document, outcome in zip(read(body, limits), outcomes, strict=True):
         diff = text.diff(document, outcome.patch, outcome.namespace)
-        previews.append(Preview.of(document, outcome, diff))
-    return Answer(tuple(previews))
+        previews.append(DocumentPreview.of(document, outcome, diff))
+    return PreviewResponse(tuple(previews))
 
 
-def manifests(body: bytes, given: Answer, limits: Limits) -> str:
+def manifests(body: bytes, given: PreviewResponse, limits: Limits) -> str:
     """The manifest with everything applied, as YAML; what is to be said of a document stands before it, as comments."""
-    text, written = Text(body), list[str]()
+    text, written = ManifestText(body), list[str]()
     for document, preview in zip(read(body, limits), given.documents, strict=True):
         remarks = [f"refused: {preview.message}"] if preview.message else []
         remarks += [f"warning: {warning}" for warning in preview.warnings]

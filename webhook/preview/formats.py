@@ -6,11 +6,11 @@ from typing import Final
 import msgspec
 
 from webhook.errors import BodyTooLarge
-from webhook.preview.answer import Answer, answer, manifests
+from webhook.preview.answer import PreviewResponse, answer, manifests
 from webhook.preview.documents import Limits
 from webhook.preview.outcome import Outcome
 
-FORMATS: Final[Mapping[str, Callable[[bytes, Answer, Limits], bytes]]] = {
+FORMATS: Final[Mapping[str, Callable[[bytes, PreviewResponse, Limits], bytes]]] = {
     "application/json": lambda _, given, __: msgspec.json.encode(given),
     "application/yaml": lambda body, given, limits: manifests(body, given, limits).encode(),
     "text/plain": lambda _, given, __: given.diff.encode(),

@@ -5,20 +5,19 @@ from itertools import chain
 
 import msgspec
 
-from webhook.kubernetes import pod
 from webhook.admission import review
-from webhook.kubernetes import workload
+from webhook.admission.decide import AdmissionResult, Decision, inject
+from webhook.admission.pinning import pin
 from webhook.annotations import is_asking
+from webhook.annotations.injected import InjectedModel
 from webhook.catalog import Catalog
 from webhook.errors import BadRequest, BodyTooLarge
-from webhook.admission.decide import Decision, Injection, inject
+from webhook.kubernetes import pod, workload
 from webhook.kubernetes.patch import Operation
-from webhook.admission.pinning import pin
 from webhook.preview.apply import apply
 from webhook.preview.documents import JSON, Document, Limits
 from webhook.preview.misplaced import misplaced
 from webhook.preview.templates import Template, templates
-from webhook.annotations.injected import Record
 from webhook.settings import Settings
 
 
@@ -26,21 +25,21 @@ class PodOutcome(msgspec.Struct, frozen=True):
     """What happens to the pods of one template."""
 
     template: Template
-    injection: Injection
+    injection: AdmissionResult
 
 
 class Outcome(msgspec.Struct, frozen=True):
     """What happens to one document."""
 
     namespace: str
-    stored: Injection
+    stored: AdmissionResult
     """What is done to the object itself, as it is stored: of a workload, its pins."""
     pods: tuple[PodOutcome, ...]
     misplaced: tuple[str, ...] = ()
     """What its author should know of annotations that do nothing where they stand."""
 
     @property
-    def deciding(self) -> Injection:
+    def deciding(self) -> AdmissionResult:
         """The answer that tells of the whole: a refusal before an injection, that before one where nothing is done."""
         answers = [*(each.injection for each in self.pods), self.stored]
         order: tuple[Decision, ...] = ("refused", "injected", "pinned", "unchanged", "skipped")
@@ -60,7 +59,7 @@ class Outcome(msgspec.Struct, frozen=True):
         return _distinct(chain(stored, self.misplaced, *(each.injection.warnings for each in self.pods)))
 
     @property
-    def models(self) -> tuple[Record, ...]:
+    def models(self) -> tuple[InjectedModel, ...]:
         """The models of all its pods."""
         return tuple(dict.fromkeys(chain.from_iterable(each.injection.models for each in self.pods)))
 
@@ -89,9 +88,9 @@ def _preview(document: Document, namespace: str, settings: Settings, catalog: Ca
         _check_annotations(template, settings, is_strict=_is_of_kubernetes(document))
     request = _request(document)
     if request and not _makes_pods(request):
-        return Outcome(namespace, Injection("skipped", "NotForUs"), ())
+        return Outcome(namespace, AdmissionResult("skipped", "NotForUs"), ())
     change = request.decode_workload() if request and request.changes_a_workload else _change(document)
-    stored = pin(change, namespace, settings, catalog) if change else Injection("skipped", "NoPods")
+    stored = pin(change, namespace, settings, catalog) if change else AdmissionResult("skipped", "NoPods")
     found = templates(msgspec.structs.replace(document, value=apply(document.value, stored.operations)))
     pods, warnings = list[PodOutcome](), list[str]()
     for template in found:
@@ -156,10 +155,10 @@ def _makes_pods(request: review.AdmissionRequest) -> bool:
     return request.creates_a_pod or (is_written and request.kind.kind != "Pod")
 
 
-def _change(document: Document) -> workload.Change | None:
+def _change(document: Document) -> workload.WorkloadChange | None:
     if not _is_workload(document):
         return None
-    return workload.Change(workload.decode(_encoded(document.value), document.group, document.kind))
+    return workload.WorkloadChange(workload.decode(_encoded(document.value), document.group, document.kind))
 
 
 def _encoded(value: JSON) -> bytes:

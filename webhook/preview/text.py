@@ -21,7 +21,7 @@ _MARK: Final = re.compile(r"---[ \t]*\r?\n")
 _SHORT_SCRIPT: Final = f"(fetch.sh: {len(SCRIPT)} bytes, the same for every model)"
 
 
-class Text:
+class ManifestText:
     """The text of a manifest that has been read."""
 
     def __init__(self, body: bytes) -> None:

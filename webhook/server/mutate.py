@@ -9,41 +9,41 @@ from typing import NamedTuple
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from webhook.kubernetes import pod
-from webhook.errors import BadRequest, BodyTooLarge, Busy
-from webhook.admission.decide import Injection, inject
+from webhook.admission.decide import AdmissionResult, inject
 from webhook.admission.pinning import pin
 from webhook.admission.review import AdmissionRequest, decode, respond
-from webhook.http.body import Bodies, ClientGone
 from webhook.catalog.live import LiveCatalog, settle
+from webhook.errors import BadRequest, BodyTooLarge, Busy
+from webhook.http.body import BodyReader, ClientGone
 from webhook.http.log import FIELDS, write
 from webhook.http.metrics import Metrics
+from webhook.kubernetes import pod
 from webhook.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 
-class Decision(NamedTuple):
+class _Reviewed(NamedTuple):
     """One request, and what was decided; the pod, where it is about one."""
 
     request: AdmissionRequest
     reviewed: pod.Pod | None
-    injection: Injection
+    injection: AdmissionResult
 
 
 @dataclass(frozen=True, slots=True)
-class Mutate:
+class MutateEndpoint:
     """The ASGI application behind /mutate."""
 
     settings: Settings
     live: LiveCatalog
     metrics: Metrics
-    bodies: Bodies = field(default_factory=Bodies)
+    bodies: BodyReader = field(default_factory=BodyReader)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: 200 with a review, 400 or 413 for a body that is none, 500 for a fault of ours."""
         started = perf_counter()
-        decision: Decision | None = None
+        decision: _Reviewed | None = None
         try:
             body = await self.bodies.read(scope, receive)
             decision = await self._decide(body)
@@ -64,18 +64,18 @@ class Mutate:
         if decision:  # told after the answer is out, for the pod waits for that
             self._record(decision, seconds)
 
-    async def _decide(self, body: bytes) -> Decision:
+    async def _decide(self, body: bytes) -> _Reviewed:
         request = decode(body)
         if request.creates_a_pod:
             reviewed = pod.decode(request.object)
             decide = partial(inject, reviewed, request.namespace, self.settings)
-            return Decision(request, reviewed, await settle(decide, self.live))
+            return _Reviewed(request, reviewed, await settle(decide, self.live))
         if request.changes_a_workload:
             decide = partial(pin, request.decode_workload(), request.namespace, self.settings)
-            return Decision(request, None, await settle(decide, self.live))
-        return Decision(request, None, Injection("skipped", "NotForUs"))
+            return _Reviewed(request, None, await settle(decide, self.live))
+        return _Reviewed(request, None, AdmissionResult("skipped", "NotForUs"))
 
-    def _record(self, decision: Decision, seconds: float) -> None:
+    def _record(self, decision: _Reviewed, seconds: float) -> None:
         """Metrics, and the log's one line: never the object."""
         request, reviewed, injection = decision
         self.metrics.decisions.labels(_kind(request), injection.decision, injection.reason).inc()

@@ -18,22 +18,22 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from webhook import __version__
+from webhook.catalog.live import CatalogRefresher, LiveCatalog, StaticCatalog
 from webhook.catalog.lookup.exact import ExactCatalog
 from webhook.catalog.lookup.s3 import S3Catalog
 from webhook.errors import InvalidSettings
-from webhook.preview.access import is_loopback
-from webhook.web.access import access_for, local_only
-from webhook.catalog.live import CatalogKeeper, LiveCatalog, StaticCatalog
 from webhook.http.log import FIELDS
 from webhook.http.metrics import Metrics
-from webhook.server.mutate import Mutate
-from webhook.web.openapi import docs_routes
 from webhook.http.ops import Health, operations
-from webhook.web.page import page_routes
-from webhook.web.preview import Preview
 from webhook.http.protocol import BoundedProtocol
-from webhook.server.tls import Keeper, certificate_source
+from webhook.preview.access import is_loopback
+from webhook.server.mutate import MutateEndpoint
+from webhook.server.tls import CertificateReloader, certificate_source
 from webhook.settings import Settings
+from webhook.web.access import access_for, local_only
+from webhook.web.openapi import docs_routes
+from webhook.web.page import page_routes
+from webhook.web.preview import PreviewEndpoint
 
 KEEP_ALIVE_SECONDS: Final = 120
 """Longer than the 90 s for which the API server keeps a connection: the side that closes first loses requests."""
@@ -46,7 +46,9 @@ _log = logging.getLogger(__name__)
 def serve(settings: Settings) -> None:
     """Serve until a SIGTERM or SIGINT; a second one ends the wait for clients. Raises InvalidSettings at the start."""
     _check_exposure(settings)
-    keeper = Keeper(certificate_source(settings), "".join(settings.certificates.hosts[:1]), Metrics(), Health())
+    keeper = CertificateReloader(
+        certificate_source(settings), "".join(settings.certificates.hosts[:1]), Metrics(), Health()
+    )
     with (
         listen(settings.server.host, settings.server.port) as admission,
         listen(settings.server.host, settings.server.ops_port) as ops,
@@ -70,8 +72,8 @@ def admission_app(settings: Settings, metrics: Metrics, live: LiveCatalog) -> AS
 
     A framework's layers and routes would make up a good part of the time of the one request that every pod waits for.
     """
-    mutate = Mutate(settings, live, metrics)
-    preview = Preview(settings, live, metrics, access_for(settings))
+    mutate = MutateEndpoint(settings, live, metrics)
+    preview = PreviewEndpoint(settings, live, metrics, access_for(settings))
     app = FastAPI(
         title="model-injector",
         version=__version__,
@@ -99,7 +101,7 @@ def admission_app(settings: Settings, metrics: Metrics, live: LiveCatalog) -> AS
 
 
 async def _serve(
-    settings: Settings, keeper: Keeper, admission_socket: socket.socket, ops_socket: socket.socket
+    settings: Settings, keeper: CertificateReloader, admission_socket: socket.socket, ops_socket: socket.socket
 ) -> None:
     metrics, health = keeper.metrics, keeper.health
     live = live_catalog(settings, metrics, health)
@@ -133,7 +135,7 @@ def live_catalog(settings: Settings, metrics: Metrics, health: Health) -> LiveCa
     if settings.catalog.mode == "none":
         return StaticCatalog(ExactCatalog(settings))
     catalog = S3Catalog(settings, seconds=_S3_SECONDS, attempts=2)
-    return CatalogKeeper(catalog, metrics, health, required=settings.catalog.required)
+    return CatalogRefresher(catalog, metrics, health, required=settings.catalog.required)
 
 
 def calm_garbage_collection() -> None:

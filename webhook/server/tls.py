@@ -12,7 +12,18 @@ from typing import Final
 
 from cryptography import x509
 
-from certs import Auto, CertificateError, Cluster, Files, Leaf, Source, fault, load_into, out_of_time, parse_bundle
+from certs import (
+    AutoSource,
+    CertificateError,
+    CertificateSource,
+    ClusterObjects,
+    FileSource,
+    ServingCertificate,
+    fault,
+    load_into,
+    out_of_time,
+    parse_bundle,
+)
 from webhook.errors import InvalidSettings
 from webhook.http.log import FIELDS
 from webhook.http.metrics import Metrics
@@ -24,18 +35,18 @@ _EAGER_SECONDS: Final = 1
 _log = logging.getLogger(__name__)
 
 
-def certificate_source(settings: Settings) -> Source:
+def certificate_source(settings: Settings) -> CertificateSource:
     """Where the settings say that the certificate comes from. Raises InvalidSettings where that can't be."""
     options = settings.certificates
     cluster = None
     if options.webhook_configuration:
         try:
-            cluster = Cluster(options.webhook_configuration, options.namespace, options.secret)
+            cluster = ClusterObjects(options.webhook_configuration, options.namespace, options.secret)
         except CertificateError as error:
             raise InvalidSettings(f"certificates.webhookConfiguration is set: {error}") from error
     if options.mode == "auto":
         assert cluster  # noqa: S101 - a rule of the settings
-        return Auto(
+        return AutoSource(
             cluster,
             options.hosts,
             ca_lifetime=timedelta(seconds=options.ca_lifetime),
@@ -43,7 +54,7 @@ def certificate_source(settings: Settings) -> Source:
             overlap=timedelta(seconds=options.overlap),
         )
     cert, key = settings.server.tls_cert, settings.server.tls_key
-    files = Files(cert, key, cluster)
+    files = FileSource(cert, key, cluster)
     try:
         load_into(server_context(), files.read())
     except (CertificateError, OSError) as error:
@@ -51,15 +62,15 @@ def certificate_source(settings: Settings) -> Source:
     return files
 
 
-class Keeper:
+class CertificateReloader:
     """Keeps a server's SSLContext on what a source gives, and its health on whether the API server trusts that."""
 
-    def __init__(self, source: Source, host: str, metrics: Metrics, health: Health) -> None:
+    def __init__(self, source: CertificateSource, host: str, metrics: Metrics, health: Health) -> None:
         self.context = server_context()
         self.has_looked = False
         self.metrics, self.health = metrics, health
         self._source, self._host = source, host
-        self._leaf: Leaf | None = None
+        self._leaf: ServingCertificate | None = None
         self._bundles: tuple[bytes, ...] | None = None
         self._problem: str | None = None
         health.certificate = "no certificate yet"
@@ -104,7 +115,7 @@ class Keeper:
                 _log.info("trusted by the API server")
         self._problem, self.health.certificate = problem, fault
 
-    def _use(self, leaf: Leaf) -> None:
+    def _use(self, leaf: ServingCertificate) -> None:
         if leaf == self._leaf:
             return
         load_into(self.context, leaf)

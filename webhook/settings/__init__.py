@@ -11,27 +11,35 @@ from typing import Final, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from webhook.fields.types import SourceName
-from webhook.fetching.settings import Fetch, ResourceList, Resources
-from webhook.settings.models import Catalog, Defaults, Location, Rule, Source, StrategyName, Verification
-from webhook.settings.process import Certificates, Preview, Server
+from webhook.fetching.settings import FetchResources, FetchSettings, ResourceList
 from webhook.fields.parsers import EXACT_VERSION, SUBDOMAIN
+from webhook.fields.types import SourceName
+from webhook.settings.models import (
+    CatalogSettings,
+    DefaultSettings,
+    Rule,
+    Source,
+    SourceFields,
+    StrategyName,
+    Verification,
+)
+from webhook.settings.process import CertificateSettings, PreviewSettings, ServerSettings
 
 __all__ = [
     "DEFAULT_SOURCE",
     "ENVIRONMENT_PREFIX",
-    "Catalog",
-    "Certificates",
-    "Defaults",
-    "Fetch",
-    "Location",
-    "Preview",
+    "CatalogSettings",
+    "CertificateSettings",
+    "DefaultSettings",
+    "FetchResources",
+    "FetchSettings",
+    "PreviewSettings",
     "ResourceList",
-    "Resources",
     "Rule",
-    "Server",
+    "ServerSettings",
     "Settings",
     "Source",
+    "SourceFields",
     "StrategyName",
     "Verification",
 ]
@@ -40,7 +48,7 @@ ENVIRONMENT_PREFIX: Final = "MODEL_INJECTOR_"
 DEFAULT_SOURCE: Final = "default"
 
 
-class Settings(Location, BaseSettings):
+class Settings(SourceFields, BaseSettings):
     """All settings. The source named `default` stands at the top level, as it does in the chart's values."""
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__")
@@ -49,19 +57,19 @@ class Settings(Location, BaseSettings):
     """More places, by the name that the annotation `source` asks for. Each has the settings above, and a bucket."""
     annotation_prefix: str = Field(default="model-injector.io", pattern=f"^{SUBDOMAIN}$")
     """What the annotations' names begin with, before the slash."""
-    defaults: Defaults = Defaults()
+    defaults: DefaultSettings = DefaultSettings()
     """What holds where a pod's annotations say nothing."""
-    fetch: Fetch = Fetch()
+    fetch: FetchSettings = FetchSettings()
     """The init container that downloads."""
-    catalog: Catalog = Catalog()
+    catalog: CatalogSettings = CatalogSettings()
     """What is known of models at admission."""
     rules: tuple[Rule, ...] = Field(default=(), max_length=1000)
     """Which namespaces may use which models, strategies and service accounts. Each has the settings below."""
-    preview: Preview = Preview()
+    preview: PreviewSettings = PreviewSettings()
     """Who may ask for previews."""
-    certificates: Certificates = Certificates()
+    certificates: CertificateSettings = CertificateSettings()
     """What makes the API server trust the webhook."""
-    server: Server = Server()
+    server: ServerSettings = ServerSettings()
     """How `model-injector serve` listens."""
 
     __hash__ = object.__hash__  # there is one of it, and what follows from it is remembered

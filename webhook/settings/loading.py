@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from webhook.errors import InvalidSettings
-from webhook.settings import ENVIRONMENT_PREFIX, Server, Settings
+from webhook.settings import ENVIRONMENT_PREFIX, ServerSettings, Settings
 
 _SERVICE_LINK: Final = re.compile(r"MODEL_INJECTOR_(\w+_)?(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_\w+)")
 """What Kubernetes itself puts into a container's environment where a Service's name begins with ours."""
@@ -103,7 +103,7 @@ def load(
     _check_environment()
     try:
         settings = Settings(**_by_field_name(document, Settings))
-        group = Server.model_validate({**settings.server.model_dump(), **(server or {})})
+        group = ServerSettings.model_validate({**settings.server.model_dump(), **(server or {})})
         return settings.model_copy(update={"server": group})
     except ValidationError as error:
         raise InvalidSettings("; ".join(_describe(entry) for entry in error.errors(include_url=False))) from error

@@ -4,16 +4,16 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import Field
 
-from webhook.fields.types import AbsolutePath, Globs, KeyPrefix, Seconds
 from webhook.fields.group import Group
 from webhook.fields.parsers import SUBDOMAIN
+from webhook.fields.types import AbsolutePath, Globs, KeyPrefix, Seconds
 
 StrategyName: TypeAlias = Literal["s3-init"]
 Verification: TypeAlias = Literal["size", "sha256", "none"]
 _BUCKET: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$"
 
 
-class Location(Group):
+class SourceFields(Group):
     """A bucket, and how it is reached and read."""
 
     bucket: str = Field(default="", pattern=f"({_BUCKET})|^$")
@@ -32,14 +32,14 @@ class Location(Group):
     """The reader pays for requests, as such buckets demand."""
 
 
-class Source(Location):
+class Source(SourceFields):
     """Where models are."""
 
     bucket: str = Field(pattern=_BUCKET)
     """The bucket's name."""
 
 
-class Defaults(Group):
+class DefaultSettings(Group):
     """What holds where a pod's annotations say nothing."""
 
     strategy: StrategyName = "s3-init"
@@ -54,7 +54,7 @@ class Defaults(Group):
     """How a download is checked. Sizes cost nothing; sha256 reads every byte again."""
 
 
-class Catalog(Group):
+class CatalogSettings(Group):
     """What is known of models at admission."""
 
     mode: Literal["none", "s3"] = "none"

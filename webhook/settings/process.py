@@ -6,12 +6,12 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from webhook.fields.types import Lifetime, Seconds
 from webhook.fields.group import Group
 from webhook.fields.parsers import SUBDOMAIN
+from webhook.fields.types import Lifetime, Seconds
 
 
-class Certificates(Group):
+class CertificateSettings(Group):
     """What makes the API server trust the webhook."""
 
     mode: Literal["auto", "cert-manager", "provided"] = "provided"
@@ -49,7 +49,7 @@ class Certificates(Group):
         return self
 
 
-class Preview(Group):
+class PreviewSettings(Group):
     """Who may ask for previews."""
 
     auth: Literal["kubernetes", "none"] = "kubernetes"
@@ -59,7 +59,7 @@ class Preview(Group):
     """auth none: also where the port is not on loopback. Then the catalog is everyone's to read."""
 
 
-class Server(Group):
+class ServerSettings(Group):
     """How `model-injector serve` listens."""
 
     host: str = ""

@@ -12,12 +12,12 @@ from typing import Final
 
 from webhook.catalog import Artifact
 from webhook.errors import InvalidAnnotation
+from webhook.fetching.resources import PodHeadroom, resources
 from webhook.kubernetes.pod import Container, Pod, PodSpec
 from webhook.kubernetes.quantities import format_bytes
 from webhook.model.request import Medium, ModelRequest
-from webhook.settings import Fetch, Settings
-from webhook.strategies.strategy import JSON, Change, Delivery, Folder
-from webhook.fetching.resources import Room, resources
+from webhook.settings import FetchSettings, Settings
+from webhook.strategies.strategy import JSON, Delivery, Location, Plan
 
 SCRIPT: Final = files(__package__).joinpath("fetch.sh").read_text()
 MARK: Final = "model-fetch"
@@ -34,7 +34,7 @@ _RETRIES: Final = 3
 """Of s5cmd itself, for one request; what lasts longer comes back to the script, which tells of it and waits."""
 
 
-def plan(deliveries: Sequence[Delivery], pod: Pod, settings: Settings) -> Change:
+def plan(deliveries: Sequence[Delivery], pod: Pod, settings: Settings) -> Plan:
     """An init container for each model, and the emptyDirs that they fill, one a medium. Raises Refusal."""
     present = [volume.name for volume in pod.spec.volumes or ()]
     for request in (delivery.request for delivery in deliveries):
@@ -45,13 +45,13 @@ def plan(deliveries: Sequence[Delivery], pod: Pod, settings: Settings) -> Change
                 else "the name of a volume that the pod has"
             )
             raise InvalidAnnotation(request.where("volume"), request.volume, allowed)
-    room = Room.of(pod, in_memory=any(delivery.request.medium == "memory" for delivery in deliveries))
+    room = PodHeadroom.of(pod, in_memory=any(delivery.request.medium == "memory" for delivery in deliveries))
     user = (pod.spec.security_context and pod.spec.security_context.run_as_user) or settings.fetch.run_as_user
     return _change(tuple(deliveries), room, user, settings)
 
 
 @lru_cache(maxsize=256)
-def _change(deliveries: Sequence[Delivery], room: Room, user: int, settings: Settings) -> Change:
+def _change(deliveries: Sequence[Delivery], room: PodHeadroom, user: int, settings: Settings) -> Plan:
     """The same for every pod of a workload, and shared by them: nobody writes to it."""
     ours = dict.fromkeys(delivery.request.medium for delivery in deliveries if delivery.request.volume is None)
     sizes = {VOLUMES[medium]: _total_size(deliveries, medium, settings.fetch.size_headroom) for medium in ours}
@@ -63,14 +63,14 @@ def _change(deliveries: Sequence[Delivery], room: Room, user: int, settings: Set
             f"the containers limit ephemeral-storage to {format_bytes(room.storage_limit)} together, and the model "
             "counts; set size-limit, by which that limit is raised"
         )
-    return Change(
+    return Plan(
         volumes=tuple(_empty_dir(medium, sizes[VOLUMES[medium]]) for medium in ours),
         init_containers=tuple(
             _init_container(delivery, sizes.get(_volume(delivery.request)), room, user, settings)
             for delivery in deliveries
         ),
         folders=tuple(
-            Folder(_volume(delivery.request), delivery.artifact.folder, exclusive=delivery.request.volume is None)
+            Location(_volume(delivery.request), delivery.artifact.folder, exclusive=delivery.request.volume is None)
             for delivery in deliveries
         ),
         warnings=tuple(warnings),
@@ -132,7 +132,7 @@ def _empty_dir(medium: Medium, size: Decimal | None) -> JSON:
     return {"name": VOLUMES[medium], "emptyDir": source}
 
 
-def _init_container(delivery: Delivery, size: Decimal | None, room: Room, user: int, settings: Settings) -> JSON:
+def _init_container(delivery: Delivery, size: Decimal | None, room: PodHeadroom, user: int, settings: Settings) -> JSON:
     environment = _environment(delivery.artifact, settings.fetch)
     return {
         "name": f"fetch-{delivery.slug}",
@@ -154,7 +154,7 @@ def _init_container(delivery: Delivery, size: Decimal | None, room: Room, user: 
     }
 
 
-def _arguments(request: ModelRequest, artifact: Artifact, fetch: Fetch) -> list[str]:
+def _arguments(request: ModelRequest, artifact: Artifact, fetch: FetchSettings) -> list[str]:
     """The script's arguments, in the order that it takes them; docs/fetch.md has their table."""
     known = artifact.objects is not None and request.verify != "none"
     flags = ["--numworkers", str(fetch.num_workers), "--retry-count", str(_RETRIES)]
@@ -174,7 +174,7 @@ def _arguments(request: ModelRequest, artifact: Artifact, fetch: Fetch) -> list[
     ]
 
 
-def _environment(artifact: Artifact, fetch: Fetch) -> list[JSON]:
+def _environment(artifact: Artifact, fetch: FetchSettings) -> list[JSON]:
     """The settings' own entries, then ours that they do not have."""
     ours = {
         "AWS_REGION": artifact.source.region,

@@ -22,7 +22,7 @@ class Delivery(msgspec.Struct, frozen=True):
     """Its name among the pod's models: a DNS label of at most 57 characters."""
 
 
-class Folder(msgspec.Struct, frozen=True):
+class Location(msgspec.Struct, frozen=True):
     """Where a delivered model's files stand."""
 
     volume: str
@@ -33,12 +33,12 @@ class Folder(msgspec.Struct, frozen=True):
     """Whether the volume holds delivered models under their folders and nothing else: then it may be mounted whole."""
 
 
-class Change(msgspec.Struct, frozen=True):
+class Plan(msgspec.Struct, frozen=True):
     """What a pod needs for its deliveries, apart from the mounts and the environment of its own containers."""
 
     volumes: tuple[JSON, ...]
     init_containers: tuple[JSON, ...]
-    folders: tuple[Folder, ...]
+    folders: tuple[Location, ...]
     """One for each delivery, in their order."""
     warnings: tuple[str, ...] = ()
 
@@ -46,7 +46,7 @@ class Change(msgspec.Struct, frozen=True):
 class Strategy(Protocol):
     """A way for models to get into a pod; a module with these functions is one."""
 
-    def plan(self, deliveries: Sequence[Delivery], pod: Pod, settings: Settings) -> Change:
+    def plan(self, deliveries: Sequence[Delivery], pod: Pod, settings: Settings) -> Plan:
         """All that `pod` needs for these deliveries, also what is there already. Pure. Raises Refusal."""
 
     def is_planned(self, existing: Container, planned: JSON) -> bool:

@@ -17,10 +17,10 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from certs import Api, Body, ClusterError
+from certs import ClusterError, KubernetesClient, RequestBody
 from webhook.errors import BodyTooLarge, Busy, NotAllowed, NotAuthenticated, Unavailable
+from webhook.http.limits import RateLimiter
 from webhook.preview.access import AUDIENCE, is_loopback
-from webhook.http.limits import Rate
 from webhook.settings import Settings
 
 _REMEMBERED_SECONDS: Final = 10
@@ -53,7 +53,7 @@ class Access(Protocol):
         Unavailable."""
 
 
-class Anyone:
+class OpenAccess:
     """Lets everyone in."""
 
     async def user(self, authorization: str | None, client: str) -> User:  # noqa: ARG002 - it is for anyone
@@ -64,16 +64,16 @@ class Anyone:
         """All namespaces."""
 
 
-class Cluster:
+class ClusterAccess:
     """Asks the API server, and remembers its answers for some seconds."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_THREADS, "access")
         self._waiting = 0
-        self._api: Api | None = None
+        self._api: KubernetesClient | None = None
         self._users = _Remembered[User | None]()
         self._rights = _Remembered[bool]()
-        self._guesses = Rate(per_second=2, burst=20)
+        self._guesses = RateLimiter(per_second=2, burst=20)
 
     async def user(self, authorization: str | None, client: str) -> User:
         """The owner of a bearer token, which is kept nowhere but as its hash."""
@@ -112,7 +112,7 @@ class Cluster:
             self._rights[key] = await self._ask(partial(_may_create, user, namespace))
         return self._rights[key]
 
-    async def _ask(self, question: Callable[[Api], T]) -> T:
+    async def _ask(self, question: Callable[[KubernetesClient], T]) -> T:
         if self._waiting >= _MOST_WAITING:
             raise Busy("too many questions to the API server are on their way; try again")
         self._waiting += 1
@@ -123,9 +123,9 @@ class Cluster:
         finally:
             self._waiting -= 1
 
-    def _asked(self, question: Callable[[Api], T]) -> T:
+    def _asked(self, question: Callable[[KubernetesClient], T]) -> T:
         if self._api is None:
-            self._api = Api()
+            self._api = KubernetesClient()
         return question(self._api)
 
 
@@ -151,7 +151,7 @@ class _Remembered(Generic[T]):
 
 def access_for(settings: Settings) -> Access:
     """What the setting preview.auth asks for."""
-    return Anyone() if settings.preview.auth == "none" else Cluster()
+    return OpenAccess() if settings.preview.auth == "none" else ClusterAccess()
 
 
 def local_only(app: ASGIApp) -> ASGIApp:
@@ -170,7 +170,7 @@ def local_only(app: ASGIApp) -> ASGIApp:
     return checked
 
 
-def _review_token(token: str, api: Api) -> User | None:
+def _review_token(token: str, api: KubernetesClient) -> User | None:
     audiences = [AUDIENCE] if AUDIENCE in _audiences(token) else []
     answer = _create(api, "authentication.k8s.io", "TokenReview", {"token": token, "audiences": audiences})
     if not answer.get("authenticated") or (audiences and AUDIENCE not in (answer.get("audiences") or ())):
@@ -191,7 +191,7 @@ def _audiences(token: str) -> tuple[str, ...]:
     return tuple(claimed) if isinstance(claimed, list) else (claimed,)
 
 
-def _may_create(user: User, namespace: str, api: Api) -> bool:
+def _may_create(user: User, namespace: str, api: KubernetesClient) -> bool:
     attributes = {"namespace": namespace, "verb": "create", "version": "v1", "resource": "pods"}
     spec = {
         "user": user.username,
@@ -204,9 +204,9 @@ def _may_create(user: User, namespace: str, api: Api) -> bool:
     return bool(answer.get("allowed")) and not answer.get("denied")
 
 
-def _create(api: Api, group: str, kind: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+def _create(api: KubernetesClient, group: str, kind: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     """The status of a review that the API server has answered."""
     body = {"apiVersion": f"{group}/v1", "kind": kind, "spec": spec}
-    reply = api.request("POST", f"/apis/{group}/v1/{kind.lower()}s", Body("application/json", body))
+    reply = api.request("POST", f"/apis/{group}/v1/{kind.lower()}s", RequestBody("application/json", body))
     status = reply.json().get("status")
     return status if isinstance(status, dict) else {}

@@ -15,16 +15,16 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from webhook.errors import BadRequest, InjectorError
-from webhook.preview import SERVED
-from webhook.preview.access import TOKEN_HEADER
-from webhook.web.access import Anyone, local_only
-from webhook.http.body import Bodies
+from webhook.http.body import BodyReader
 from webhook.http.metrics import Metrics
 from webhook.http.ops import Health
-from webhook.web.page import page_routes
-from webhook.web.preview import Preview
+from webhook.preview import SERVED
+from webhook.preview.access import TOKEN_HEADER
 from webhook.server.run import listen, live_catalog, server
 from webhook.settings import Settings
+from webhook.web.access import OpenAccess, local_only
+from webhook.web.page import page_routes
+from webhook.web.preview import PreviewEndpoint
 
 Ask: TypeAlias = Callable[[str, str, bytes, Mapping[str, str]], tuple[int, Mapping[str, str], bytes]]
 """A blocking request: method, path with query, body and headers, to status, headers and content."""
@@ -49,7 +49,7 @@ def serve_page(settings: Settings, opened: Callable[[str], None]) -> None:
     """Serve the page until interrupted, deciding with these settings. `opened` is told its URL."""
     metrics, health = Metrics(), Health()
     live = live_catalog(settings, metrics, health)
-    preview = Preview(settings, live, metrics, Anyone())
+    preview = PreviewEndpoint(settings, live, metrics, OpenAccess())
     routes = [*page_routes(settings), Route("/preview", preview, methods=["POST"])]
 
     async def serve() -> None:
@@ -65,7 +65,7 @@ def serve_page(settings: Settings, opened: Callable[[str], None]) -> None:
 
 def relay_page(ask: Ask, opened: Callable[[str], None]) -> None:
     """Serve the page of a webhook elsewhere, which decides, until interrupted."""
-    bodies = Bodies(SERVED.size)
+    bodies = BodyReader(SERVED.size)
 
     async def relay(request: Request) -> Response:
         path = request.path_params.get("path", "preview")

@@ -11,12 +11,12 @@ from starlette.routing import Route
 
 from webhook import __version__
 from webhook.catalog.lookup.exact import ExactCatalog
-from webhook.preview import SERVED, Answer, answer, preview, read
+from webhook.preview import SERVED, PreviewResponse, answer, preview, read
 from webhook.preview.access import AUDIENCE, TOKEN_HEADER
 from webhook.preview.dump import dump
 from webhook.preview.text import without_script
-from webhook.web.page import HEADERS
 from webhook.settings import Settings
+from webhook.web.page import HEADERS
 
 _CONTAINER: Final = {"name": "app", "image": "registry.example.com/my-inference-app:3.5.0"}
 _MANIFEST: Final = {
@@ -46,7 +46,7 @@ _FAILURES: Final = {
 
 def openapi(settings: Settings) -> dict[str, Any]:
     """The document, with examples of this installation's annotations."""
-    (schema,), schemas = msgspec.json.schema_components([Answer], ref_template="#/components/schemas/{name}")
+    (schema,), schemas = msgspec.json.schema_components([PreviewResponse], ref_template="#/components/schemas/{name}")
     annotations = {f"{settings.annotation_prefix}/{name}": text for name, text in _ASKED.items()}
     pod = {
         "apiVersion": "v1",
@@ -135,14 +135,14 @@ def openapi(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _previewed(manifest: dict[str, Any], settings: Settings) -> Answer:
+def _previewed(manifest: dict[str, Any], settings: Settings) -> PreviewResponse:
     """The preview of a manifest, as an installation without a catalog gives it."""
     body = dump(manifest).encode()
     outcomes = [preview(document, "apps", settings, ExactCatalog(settings), SERVED) for document in read(body, SERVED)]
     return answer(body, outcomes, SERVED)
 
 
-def _example(previewed: Answer) -> Any:
+def _example(previewed: PreviewResponse) -> Any:
     return without_script(msgspec.to_builtins(previewed))
 
 

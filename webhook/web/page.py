@@ -81,7 +81,7 @@ def page_routes(settings: Settings) -> list[Route]:
 
 def assets(settings: Settings) -> dict[str, str]:
     """The page's files, by their paths relative to it, as an installation with these settings has them."""
-    found = dict(sorted(_read(files("webhook.server") / "static", "").items()))
+    found = dict(sorted(_read(files("webhook.web") / "static", "").items()))
     found[_INDEX] = Template(found[_INDEX]).substitute(
         annotations="\n".join(_entry(annotation, settings.annotation_prefix) for annotation in ANNOTATIONS),
         audience=html.escape(AUDIENCE),

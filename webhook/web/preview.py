@@ -15,7 +15,14 @@ import msgspec
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from webhook.catalog.live import LiveCatalog, settle
 from webhook.errors import BadRequest, Busy, NotAcceptable, NotAuthenticated, TooMany, Unavailable
+from webhook.fields.parsers import label
+from webhook.http.body import BodyReader, ClientGone, while_connected
+from webhook.http.limits import ConcurrencyLimiter, RateLimiter
+from webhook.http.log import FIELDS, frames, write
+from webhook.http.metrics import Metrics
+from webhook.http.outgoing import ResponseSender
 from webhook.preview import (
     FORMATS,
     SERVED,
@@ -28,16 +35,9 @@ from webhook.preview import (
     read,
 )
 from webhook.preview.access import TOKEN_HEADER
-from webhook.web.access import Access, Anyone, User
-from webhook.http.body import Bodies, ClientGone, while_connected
-from webhook.catalog.live import LiveCatalog, settle
-from webhook.http.limits import Rate, Turns
-from webhook.http.log import FIELDS, frames, write
-from webhook.http.metrics import Metrics
-from webhook.http.outgoing import Outgoing
-from webhook.web.worker import Worker
 from webhook.settings import Settings
-from webhook.fields.parsers import label
+from webhook.web.access import Access, OpenAccess, User
+from webhook.web.worker import Worker
 
 _DECIDING_SECONDS: Final = 15
 _HEADERS: Final = {
@@ -66,18 +66,20 @@ class Reply(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
+class PreviewEndpoint:
     """The ASGI application behind /preview."""
 
     settings: Settings
     live: LiveCatalog
     metrics: Metrics
     access: Access
-    bodies: Bodies = field(default_factory=lambda: Bodies(SERVED.size))
-    rate: Rate = field(default_factory=lambda: Rate(per_second=10, burst=100))
-    turns: Turns = field(default_factory=lambda: Turns(at_a_time=2, waiting=16, each=6, seconds=30))
+    bodies: BodyReader = field(default_factory=lambda: BodyReader(SERVED.size))
+    rate: RateLimiter = field(default_factory=lambda: RateLimiter(per_second=10, burst=100))
+    turns: ConcurrencyLimiter = field(
+        default_factory=lambda: ConcurrencyLimiter(at_a_time=2, waiting=16, each=6, seconds=30)
+    )
     worker: Worker = field(default_factory=Worker)
-    outgoing: Outgoing = field(default_factory=Outgoing)
+    outgoing: ResponseSender = field(default_factory=ResponseSender)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, errors as JSON."""
@@ -134,7 +136,7 @@ class Preview:
         given = request.headers.get(TOKEN_HEADER)
         authorization = f"Bearer {given}" if given else request.headers.get("authorization")
         user = await self.access.user(authorization, client)
-        self.rate.take(client if isinstance(self.access, Anyone) else user.username)
+        self.rate.take(client if isinstance(self.access, OpenAccess) else user.username)
         return user
 
     async def _outcomes(self, documents: Sequence[Document], namespaces: Sequence[str]) -> list[Outcome]:

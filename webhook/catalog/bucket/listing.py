@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from webhook.catalog import Place
+from webhook.catalog import VersionKey
 from webhook.catalog.bucket.folders import ALIASES, UNFINISHED, split
 from webhook.catalog.bucket.store import Store
 from webhook.catalog.versions import ALIAS, Versions, order
@@ -32,14 +32,14 @@ class Aliases(msgspec.Struct, frozen=True):
     versions: Mapping[str, str]
 
 
-class Listing(msgspec.Struct, frozen=True):
+class ModelListing(msgspec.Struct, frozen=True):
     """The names of one model."""
 
     versions: Versions
     aliases: Aliases | None
 
 
-class Names(msgspec.Struct, frozen=True):
+class SourceListing(msgspec.Struct, frozen=True):
     """The names in one source at one moment."""
 
     models: Mapping[str, Versions] = {}
@@ -52,7 +52,7 @@ class Names(msgspec.Struct, frozen=True):
     problems: tuple[str, ...] = ()
     """What could not be read, or is too much: the rest stands."""
 
-    def lacks(self, place: Place) -> bool:
+    def lacks(self, place: VersionKey) -> bool:
         """Whether a version would be listed, and is not."""
         if not self.is_whole or order(place.version) is None:
             return False
@@ -65,12 +65,12 @@ class Names(msgspec.Struct, frozen=True):
         return sum(len(each.names) for each in self.models.values())
 
 
-def read_names(store: Store, known: Names | None = None) -> Names:
+def read_names(store: Store, known: SourceListing | None = None) -> SourceListing:
     """All names of a source. `known` are those of the last time, whose aliases are read again only where they changed.
 
     Raises CatalogError.
     """
-    known, problems = known or Names(), list[str]()
+    known, problems = known or SourceListing(), list[str]()
     models: dict[str, list[str]] = defaultdict(list)
     for count, (model, version) in enumerate(_versions(store, problems), 1):
         models[model].append(version)
@@ -78,7 +78,7 @@ def read_names(store: Store, known: Names | None = None) -> Names:
             problems.append(f"more than {MOST_VERSIONS} versions; the rest is known by exact version only")
             break
     is_whole = not problems
-    return Names(
+    return SourceListing(
         # What has not changed stays the same object, and its order is not worked out again.
         {model: _ordered(versions, known.models.get(model)) for model, versions in sorted(models.items())},
         frozenset(each.key for each in store.objects(f"{UNFINISHED}/")),
@@ -128,7 +128,7 @@ def _aliases(store: Store, known: Mapping[str, Aliases], problems: list[str]) ->
                 yield model, known[model]
 
 
-def read_model(store: Store, model: str) -> Listing:
+def read_model(store: Store, model: str) -> ModelListing:
     """The names of one model, between two listings of all. Raises CatalogError."""
     above = model + store.source.layout.removeprefix("{model}").removesuffix("{version}")
     folders = (f"{above}{name}" for name in islice(store.folders(above), MOST_VERSIONS))
@@ -136,9 +136,9 @@ def read_model(store: Store, model: str) -> Listing:
     versions = Versions(each[1] for each in found if each and each[0] == model)
     key = f"{ALIASES}/{model}.json"
     if not store.has(key):
-        return Listing(versions, None)
+        return ModelListing(versions, None)
     content = store.read(key, _LARGEST_ALIASES)
-    return Listing(versions, Aliases(content.etag, parse_aliases(content.body)))
+    return ModelListing(versions, Aliases(content.etag, parse_aliases(content.body)))
 
 
 def parse_aliases(content: bytes) -> dict[str, str]:

@@ -17,7 +17,7 @@ LARGEST: Final = 16 * 1024 * 1024
 """Bytes of a manifest: some 100,000 files."""
 
 
-class File(msgspec.Struct, frozen=True, gc=False):
+class ManifestFile(msgspec.Struct, frozen=True, gc=False):
     """One file of a version; `path` is relative to its folder."""
 
     path: str
@@ -31,7 +31,7 @@ class Manifest(msgspec.Struct, frozen=True, rename="camel"):
     model: str
     version: str
     created_at: datetime
-    files: tuple[File, ...]
+    files: tuple[ManifestFile, ...]
     labels: dict[str, str] = {}
 
     @property
@@ -44,7 +44,7 @@ class Manifest(msgspec.Struct, frozen=True, rename="camel"):
         return msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n"
 
 
-def sums(files: tuple[File, ...]) -> bytes:
+def sums(files: tuple[ManifestFile, ...]) -> bytes:
     """SHA256SUMS, in the format that `sha256sum -c` reads."""
     return "".join(f"{file.sha256}  {file.path}\n" for file in files).encode()
 

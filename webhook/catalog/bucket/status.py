@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from webhook.catalog.bucket.folders import UNFINISHED
 from webhook.catalog.bucket.manifest import LARGEST, MANIFEST, SUMS, Manifest, decode, digest, sums
-from webhook.catalog.bucket.store import Object, Store
-from webhook.errors import CatalogError, NotThere
+from webhook.catalog.bucket.store import Store, StoredObject
+from webhook.errors import CatalogError, NotFound
 
 _MOST_OBJECTS: Final = 200_000
 _SMALL: Final = 1 << 20
@@ -21,7 +21,7 @@ _LARGE: Final = Lock()
 State = Literal["published", "unmanaged", "unfinished", "absent", "unreadable", "denied", "away"]
 
 
-class Detail(msgspec.Struct, frozen=True, gc=False):
+class VersionStatus(msgspec.Struct, frozen=True, gc=False):
     """What is known of one version. Sizes are bytes."""
 
     state: State
@@ -45,7 +45,7 @@ class Detail(msgspec.Struct, frozen=True, gc=False):
     """The manifest's, by which a later look knows it again."""
 
 
-def inspect(store: Store, folder: str, tag: str, known: Detail | None = None) -> Detail:
+def inspect(store: Store, folder: str, tag: str, known: VersionStatus | None = None) -> VersionStatus:
     """Look at one version: a request for each thousand objects, one for its manifest, one for a required tag.
 
     What is not listed is not asked for: to who may not list the whole bucket, S3 does not say that it is not there.
@@ -55,7 +55,7 @@ def inspect(store: Store, folder: str, tag: str, known: Detail | None = None) ->
     if len(objects) == _MOST_OBJECTS:
         raise CatalogError(f"{store.uri(folder)}/ holds {_MOST_OBJECTS} objects or more, which no volume should")
     if not objects:
-        return Detail("absent")
+        return VersionStatus("absent")
     for each in objects:
         if each.key == MANIFEST:
             is_tagged = not tag or _has_tag(store, folder, tag)
@@ -64,21 +64,21 @@ def inspect(store: Store, folder: str, tag: str, known: Detail | None = None) ->
             with _LARGE if each.size > _SMALL else nullcontext():
                 return _published(store, folder, objects, is_tagged=is_tagged)
     if store.has(f"{UNFINISHED}/{folder}"):
-        return Detail("unfinished")
+        return VersionStatus("unfinished")
     size = sum(each.size for each in objects)
-    return Detail("unmanaged", len(objects), size, None, size, archived=_archived(objects), is_tagged=not tag)
+    return VersionStatus("unmanaged", len(objects), size, None, size, archived=_archived(objects), is_tagged=not tag)
 
 
 def read_manifest(store: Store, folder: str) -> tuple[Manifest, bytes] | tuple[None, None]:
     """The manifest of a folder, and as it stands there; twice None where there is none. Raises CatalogError."""
     try:
         content = store.read(f"{folder}/{MANIFEST}", LARGEST).body
-    except NotThere:
+    except NotFound:
         return None, None
     return decode(content), content
 
 
-def _published(store: Store, folder: str, objects: list[Object], *, is_tagged: bool) -> Detail:
+def _published(store: Store, folder: str, objects: list[StoredObject], *, is_tagged: bool) -> VersionStatus:
     read = store.read(f"{folder}/{MANIFEST}", LARGEST)
     content, manifest = read.body, decode(read.body)
     named = store.source.layout.format(model=manifest.model, version=manifest.version)
@@ -89,7 +89,7 @@ def _published(store: Store, folder: str, objects: list[Object], *, is_tagged: b
     there = {each.key: each.size for each in objects}
     wrong = [key for key, size in expected.items() if there.get(key) != size]
     strange = [key for key in there if key not in expected]
-    return Detail(
+    return VersionStatus(
         "published",
         len(manifest.files),
         manifest.size,
@@ -106,14 +106,14 @@ def _published(store: Store, folder: str, objects: list[Object], *, is_tagged: b
     )
 
 
-def _seen_again(known: Detail, objects: list[Object], *, is_tagged: bool) -> Detail:
+def _seen_again(known: VersionStatus, objects: list[StoredObject], *, is_tagged: bool) -> VersionStatus:
     """A version whose manifest has not changed: as it was, but for what may have become of its objects."""
     there = (len(objects), sum(each.size for each in objects))
     wrong = "" if there == (known.objects, known.object_bytes) else f"it holds {there[0]} objects of {there[1]} bytes"
     return replace(known, archived=_archived(objects), wrong=wrong, is_tagged=is_tagged)
 
 
-def _archived(objects: list[Object]) -> str:
+def _archived(objects: list[StoredObject]) -> str:
     archived = [each.key for each in objects if each.is_archived]
     return f"{len(archived)} of {len(objects)} objects are archived, such as {archived[0]}" if archived else ""
 

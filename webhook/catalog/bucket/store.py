@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from webhook.errors import Away, CatalogError, Changed, Denied, NotThere
+from webhook.errors import CatalogError, Denied, NotFound, PreconditionFailed, Unreachable
 from webhook.settings import Source
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ _CODES: Final[Mapping[str, type[CatalogError]]] = {"ExpiredToken": Denied, "Inva
 _STATUSES: Final[Mapping[int, type[CatalogError]]] = {
     401: Denied,
     403: Denied,
-    404: NotThere,
-    409: Changed,
-    412: Changed,
-    429: Away,
+    404: NotFound,
+    409: PreconditionFailed,
+    412: PreconditionFailed,
+    429: Unreachable,
 }
 
 
-class Object(msgspec.Struct, frozen=True, gc=False):
+class StoredObject(msgspec.Struct, frozen=True, gc=False):
     """One object; `key` is relative to what was listed."""
 
     key: str
@@ -44,7 +44,7 @@ class Object(msgspec.Struct, frozen=True, gc=False):
     """Whether it has to be restored before anyone can read it."""
 
 
-class Content(msgspec.Struct, frozen=True, gc=False):
+class ObjectContent(msgspec.Struct, frozen=True, gc=False):
     """An object's content, and the ETag that a conditional write names."""
 
     body: bytes
@@ -68,7 +68,7 @@ class Store:
             for each in page.get("CommonPrefixes", ()):
                 yield each["Prefix"].removeprefix(f"{self._root}{above}").rstrip("/")
 
-    def objects(self, folder: str) -> Iterator[Object]:
+    def objects(self, folder: str) -> Iterator[StoredObject]:
         """All objects below a folder, whose name ends in a slash; not those that only stand for a folder."""
         for page in self._pages(Prefix=f"{self._root}{folder}", OptionalObjectAttributes=["RestoreStatus"]):
             for each in page.get("Contents", ()):
@@ -76,24 +76,24 @@ class Store:
                 if key and not key.endswith("/"):
                     restored = "RestoreExpiryDate" in each.get("RestoreStatus", {})
                     archived = each.get("StorageClass") in _ARCHIVES and not restored
-                    yield Object(key, each["Size"], each["ETag"], archived)
+                    yield StoredObject(key, each["Size"], each["ETag"], archived)
 
     def has(self, key: str) -> bool:
         """Whether an object is there, as listing tells."""
         found = (each["Key"] for page in self._pages(Prefix=f"{self._root}{key}") for each in page.get("Contents", ()))
         return next(found, None) == f"{self._root}{key}"  # of all that begin so, it is the first
 
-    def read(self, key: str, largest: int) -> Content:
-        """An object of at most `largest` bytes. Raises NotThere."""
+    def read(self, key: str, largest: int) -> ObjectContent:
+        """An object of at most `largest` bytes. Raises NotFound."""
         with self._errors(key):
             answer = self._client.get_object(**self._at(key), **self._payer)
             with contextlib.closing(answer["Body"]) as body:
                 if answer["ContentLength"] > largest:
                     raise CatalogError(f"{self.uri(key)} is larger than {largest} bytes")
-                return Content(body.read(), answer["ETag"])
+                return ObjectContent(body.read(), answer["ETag"])
 
     def metadata(self, key: str) -> tuple[int, dict[str, str]]:
-        """An object's size, and its own metadata. Raises NotThere."""
+        """An object's size, and its own metadata. Raises NotFound."""
         with self._errors(key):
             answer = self._client.head_object(**self._at(key), **self._payer)
             return answer["ContentLength"], answer["Metadata"]
@@ -111,11 +111,11 @@ class Store:
         tags: Mapping[str, str] | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
-        """Write an object that does not exist yet. Raises Changed where it does."""
+        """Write an object that does not exist yet. Raises PreconditionFailed where it does."""
         self._put(key, body, tags, Metadata=dict(metadata or {}), IfNoneMatch="*")
 
     def replace(self, key: str, body: bytes, etag: str) -> None:
-        """Write over what has this ETag. Raises Changed where something else has been written since."""
+        """Write over what has this ETag. Raises PreconditionFailed where something else has been written since."""
         self._put(key, body, None, IfMatch=etag)
 
     def write(self, key: str, body: bytes) -> None:
@@ -131,7 +131,7 @@ class Store:
     def parts(self, key: str, metadata: Mapping[str, str]) -> Iterator[Callable[[int, bytes], None]]:
         """Write an object that does not exist yet in parts: gives what sends one, by its number from 1, in any thread.
 
-        The object is there when the context has ended well. Raises Changed where it is already.
+        The object is there when the context has ended well. Raises PreconditionFailed where it is already.
         """
         etags: dict[int, str] = {}
         with self._errors(key):
@@ -231,7 +231,7 @@ class Store:
             raise Denied(f"{self.uri(key)}: {error}") from error
         except (exceptions.BotoCoreError, Boto3Error, OSError, ValueError) as error:  # or an answer that makes no sense
             cause = error.__cause__ or error.__context__
-            kind = _kind(cause) if isinstance(cause, exceptions.ClientError) else Away
+            kind = _kind(cause) if isinstance(cause, exceptions.ClientError) else Unreachable
             raise kind(f"{self.uri(key)}: {error}") from error
 
 
@@ -241,7 +241,7 @@ def _kind(error: ClientError) -> type[CatalogError]:
     return (
         _CODES.get(str(answer.get("Error", {}).get("Code")))
         or _STATUSES.get(status)
-        or (Away if status >= 500 else CatalogError)
+        or (Unreachable if status >= 500 else CatalogError)
     )
 
 

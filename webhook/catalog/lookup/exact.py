@@ -2,9 +2,9 @@
 
 from webhook.catalog import Artifact, Resolved
 from webhook.errors import UnknownVersion, shown
+from webhook.fields.parsers import EXACT_VERSION
 from webhook.model.request import ModelRequest
 from webhook.settings import Settings
-from webhook.fields.parsers import EXACT_VERSION
 
 
 class ExactCatalog:

@@ -7,11 +7,11 @@ from typing import Final
 
 import msgspec
 
-from webhook.catalog import Place
-from webhook.catalog.lookup.preflight import unknown
-from webhook.catalog.bucket.listing import Listing, Names
+from webhook.catalog import VersionKey
+from webhook.catalog.bucket.listing import ModelListing, SourceListing
 from webhook.catalog.bucket.store import Store
-from webhook.catalog.versions import LATEST, Range, Versions
+from webhook.catalog.lookup.preflight import unknown
+from webhook.catalog.versions import LATEST, VersionRange, Versions
 from webhook.errors import UnknownModel, UnknownVersion, shown
 from webhook.model.request import ModelRequest
 from webhook.settings import Source
@@ -19,7 +19,7 @@ from webhook.settings import Source
 _NONE: Final = Versions()
 
 
-class Status(msgspec.Struct, frozen=True):
+class SourceStatus(msgspec.Struct, frozen=True):
     """What is known of a source, in numbers."""
 
     models: int
@@ -32,24 +32,24 @@ class Status(msgspec.Struct, frozen=True):
     """Why the last listing failed, or what it left out; else empty."""
 
 
-class Shelf:
+class SourceIndex:
     """One source, as its last listing had it."""
 
     def __init__(self, source: Source, store: Store) -> None:
         self.source, self.store = source, store
-        self.names: Names | None = None
+        self.names: SourceListing | None = None
         self.problem = ""
         self.away_until = 0.0
         """Until this (monotonic) time S3 is asked nothing that a pod would wait for."""
         self._is_listed = False
         self._read_at: float | None = None
 
-    def take(self, names: Names) -> None:
+    def take(self, names: SourceListing) -> None:
         """Answer with these names from now on."""
         self.names, self._read_at, self._is_listed, self.away_until = names, monotonic(), True, 0.0
         self.problem = "; ".join(names.problems)
 
-    def merge(self, model: str, listing: Listing) -> None:
+    def merge(self, model: str, listing: ModelListing) -> None:
         """Answer with these names of one model from now on."""
         if self.names is None:
             return
@@ -65,11 +65,11 @@ class Shelf:
         """It can't be listed: go on with what is known."""
         self.problem, self._is_listed = problem, False
 
-    def status(self) -> Status:
+    def status(self) -> SourceStatus:
         """What is known, in numbers."""
-        names = self.names or Names()
+        names = self.names or SourceListing()
         age = None if self._read_at is None else monotonic() - self._read_at
-        return Status(len(names.models), names.versions, age, self._is_listed, self.problem)
+        return SourceStatus(len(names.models), names.versions, age, self._is_listed, self.problem)
 
     def staleness(self) -> tuple[str, ...]:
         """A warning where the names are those of a time before S3 went away."""
@@ -91,16 +91,16 @@ class Shelf:
             f"{request.model} has no alias @{name}" + (f"; it has {known}" if known else ", and no other")
         )
 
-    def choices(self, request: ModelRequest, reference: Range) -> Sequence[str]:
+    def choices(self, request: ModelRequest, reference: VersionRange) -> Sequence[str]:
         """The newest versions in a range, of which one has to be published. Raises UnknownModel."""
         return self._listed(request).models.get(request.model, _NONE).within(reference)
 
-    def is_unfinished(self, place: Place) -> bool:
+    def is_unfinished(self, place: VersionKey) -> bool:
         """Whether an upload of a version was begun, by the last listing."""
         folder = self.source.layout.format(model=place.model, version=place.version)
         return self.names is not None and folder in self.names.unfinished
 
-    def nothing_fits(self, request: ModelRequest, reference: Range) -> UnknownModel:
+    def nothing_fits(self, request: ModelRequest, reference: VersionRange) -> UnknownModel:
         """Why none of a range's versions is the answer."""
         known = self._listed(request).models.get(request.model)
         if known is None:
@@ -111,7 +111,7 @@ class Shelf:
         hint = " (pre-releases only where they are named)" if request.version == LATEST else ""
         return UnknownVersion(f"{asked}{hint}; the newest are {', '.join(islice(known.newest(), 3))}")
 
-    def _listed(self, request: ModelRequest) -> Names:
+    def _listed(self, request: ModelRequest) -> SourceListing:
         if self.names is None:
             reason = f" ({self.problem})" if self.problem else ""
             raise UnknownModel(
@@ -121,4 +121,4 @@ class Shelf:
         return self.names
 
     def _unknown_model(self, request: ModelRequest) -> UnknownModel:
-        return unknown(self.names, Place(request.source, request.model, ""), self.problem)
+        return unknown(self.names, VersionKey(request.source, request.model, ""), self.problem)

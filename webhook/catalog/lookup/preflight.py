@@ -5,17 +5,17 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final
 
-from webhook.catalog import Place
-from webhook.catalog.bucket.status import Detail
-from webhook.catalog.bucket.listing import Names
-from webhook.catalog.versions import LATEST, Range, Versions
+from webhook.catalog import VersionKey
+from webhook.catalog.bucket.listing import SourceListing
+from webhook.catalog.bucket.status import VersionStatus
+from webhook.catalog.versions import LATEST, VersionRange, Versions
 from webhook.errors import Archived, Incomplete, NoAccess, UnknownModel, UnknownVersion, Unpublished
 
 _COMPARED: Final = 200
 """Names at most that one is compared with: of thousands, its neighbours in the alphabet."""
 
 
-def fault(names: Names | None, place: Place, detail: Detail, tag: str) -> UnknownModel | None:
+def fault(names: SourceListing | None, place: VersionKey, detail: VersionStatus, tag: str) -> UnknownModel | None:
     """Why a version is not fit for a pod; None where it is."""
     name = f"{place.model} {place.version}"
     problem: UnknownModel | None = None
@@ -36,24 +36,24 @@ def fault(names: Names | None, place: Place, detail: Detail, tag: str) -> Unknow
     return problem
 
 
-def unknown(names: Names | None, place: Place, problem: str) -> UnknownModel:
+def unknown(names: SourceListing | None, place: VersionKey, problem: str) -> UnknownModel:
     """The catalog does not have it: with the nearest that it has."""
     where = f"source {place.source}" + (f" ({problem})" if problem else "")
-    versions = (names or Names()).models.get(place.model)
+    versions = (names or SourceListing()).models.get(place.model)
     if versions:
         near = _nearest(place.version, versions.names)
         told = f"; nearest are {', '.join(near)}" if near else ""
         return UnknownVersion(
             f"{place.model} has no version {place.version} in {where}{told}; newest is {_newest(versions)}"
         )
-    near = _nearest(place.model, tuple((names or Names()).models))
+    near = _nearest(place.model, tuple((names or SourceListing()).models))
     told = f"; did you mean {' or '.join(near)}?" if near else ""
     return UnknownModel(f"model {place.model} {place.version}".rstrip() + f" is not in {where}{told}")
 
 
 def _newest(versions: Versions) -> str:
     """The newest release; where there is none, the newest pre-release."""
-    return (*versions.within(Range(LATEST)), versions.names[-1])[0]
+    return (*versions.within(VersionRange(LATEST)), versions.names[-1])[0]
 
 
 def _nearest(name: str, known: Sequence[str]) -> list[str]:

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Final
 
-from webhook.catalog import Artifact, Place, Resolved, Unread
-from webhook.catalog.bucket.status import Detail, inspect
-from webhook.catalog.lookup.preflight import fault
-from webhook.catalog.bucket.listing import Listing, Names, read_model, read_names
-from webhook.catalog.lookup.index import Shelf, Status
+from webhook.catalog import Artifact, LookupRequired, Resolved, VersionKey
+from webhook.catalog.bucket.listing import ModelListing, SourceListing, read_model, read_names
+from webhook.catalog.bucket.status import VersionStatus, inspect
 from webhook.catalog.bucket.store import Store
-from webhook.catalog.versions import Alias, Exact, Range, Reference, parse_reference
-from webhook.errors import Away, CatalogError, Denied, UnknownModel, UnknownVersion, shown
+from webhook.catalog.lookup.index import SourceIndex, SourceStatus
+from webhook.catalog.lookup.preflight import fault
+from webhook.catalog.versions import Alias, ExactVersion, Reference, VersionRange, parse_reference
+from webhook.errors import CatalogError, Denied, UnknownModel, UnknownVersion, Unreachable, shown
 from webhook.model.request import ModelRequest
 from webhook.settings import Settings, Source
 
@@ -35,7 +35,7 @@ class _Known:
 
     __slots__ = ("artifact", "at", "detail", "is_used")
 
-    def __init__(self, place: Place, source: Source, detail: Detail) -> None:
+    def __init__(self, place: VersionKey, source: Source, detail: VersionStatus) -> None:
         self.detail, self.at = detail, monotonic()
         self.artifact = Artifact(
             place.model,
@@ -58,24 +58,24 @@ class S3Catalog:
         """`seconds` and `attempts` as a Store has them."""
         self._options = settings.catalog
         self._shelves = {
-            name: Shelf(source, Store(source, seconds=seconds, attempts=attempts))
+            name: SourceIndex(source, Store(source, seconds=seconds, attempts=attempts))
             for name, source in settings.all_sources.items()
         }
         self._idle_seconds = max(_IDLE_SECONDS, 3 * settings.catalog.refresh_seconds)
-        self._details: dict[Place, _Known] = {}
-        self._passing: dict[Place, _Known] = {}
+        self._details: dict[VersionKey, _Known] = {}
+        self._passing: dict[VersionKey, _Known] = {}
 
     @property
     def sources(self) -> tuple[str, ...]:
         """The names of all sources."""
         return tuple(self._shelves)
 
-    def read(self, source: str) -> Names:
+    def read(self, source: str) -> SourceListing:
         """List a source. Blocks; raises CatalogError."""
         shelf = self._shelves[source]
         return read_names(shelf.store, shelf.names)
 
-    def look(self, place: Place) -> Detail | Listing:
+    def look(self, place: VersionKey) -> VersionStatus | ModelListing:
         """Look at one version, or, where the place names none, for the names of its model.
 
         Blocks; raises nothing, for that S3 does not say is an answer, too.
@@ -88,13 +88,13 @@ class S3Catalog:
             known = self._details.get(place)
             return inspect(shelf.store, folder, self._options.required_tag, known.detail if known else None)
         except Denied as error:
-            return Detail("denied", why=str(error))
-        except Away as error:
-            return Detail("away", why=str(error))
+            return VersionStatus("denied", why=str(error))
+        except Unreachable as error:
+            return VersionStatus("away", why=str(error))
         except CatalogError as error:
-            return Detail("unreadable", why=str(error))
+            return VersionStatus("unreadable", why=str(error))
 
-    def take(self, source: str, names: Names) -> None:
+    def take(self, source: str, names: SourceListing) -> None:
         """Answer with these names from now on."""
         self._shelves[source].take(names)
         for place in [place for place in self._details if place.source == source and names.lacks(place)]:
@@ -110,15 +110,15 @@ class S3Catalog:
         """The source does not answer: ask it nothing for some seconds, for pods would wait for that."""
         self._shelves[source].away_until = monotonic() + _PASSING_SECONDS
 
-    def remember(self, place: Place, found: Detail | Listing) -> None:
+    def remember(self, place: VersionKey, found: VersionStatus | ModelListing) -> None:
         """Answer with what a look has found from now on; with what passes for some seconds.
 
         That S3 did not say changes nothing that is known.
         """
         shelf = self._shelves[place.source]
-        if isinstance(found, Listing):
+        if isinstance(found, ModelListing):
             shelf.merge(place.model, found)
-        detail = Detail("absent") if isinstance(found, Listing) else found  # the place itself holds nothing
+        detail = VersionStatus("absent") if isinstance(found, ModelListing) else found  # the place itself holds nothing
         known = _Known(place, shelf.source, detail)
         if detail.state in ("away", "denied") and place in self._details:
             self._details[place].at = known.at
@@ -130,7 +130,7 @@ class S3Catalog:
             self._passing.pop(place, None)
             _put(self._details, place, known, _MOST_DETAILS)
 
-    def due(self, source: str, most: int) -> list[Place]:
+    def due(self, source: str, most: int) -> list[VersionKey]:
         """Versions to look at again, the longest waiting first: those in use of which something may have changed."""
         now = monotonic()
         waiting = sorted(
@@ -142,11 +142,11 @@ class S3Catalog:
         )
         return [place for *_, place in waiting[:most]]
 
-    def status(self, source: str) -> Status:
+    def status(self, source: str) -> SourceStatus:
         """What is known of a source, in numbers."""
         return self._shelves[source].status()
 
-    def names(self, source: str) -> Names | None:
+    def names(self, source: str) -> SourceListing | None:
         """What the last listing of a source gave; None before the first."""
         return self._shelves[source].names
 
@@ -159,11 +159,11 @@ class S3Catalog:
         """The artifact that `request` asks for.
 
         Raises UnknownModel, always where there is none, and where it is not fit and preflight is enforced. Raises
-        Unread where that depends on a version that has not been looked at.
+        LookupRequired where that depends on a version that has not been looked at.
         """
         shelf, warnings = self._shelves[request.source], tuple[str, ...]()
         reference = _reference(request)
-        if isinstance(reference, Range):
+        if isinstance(reference, VersionRange):
             return self._newest(shelf, request, reference)
         if isinstance(reference, Alias):
             try:
@@ -172,14 +172,14 @@ class S3Catalog:
                 raise self._miss(shelf, request, refusal) from None
         else:
             version = reference.version
-        place = Place(request.source, request.model, version)
+        place = VersionKey(request.source, request.model, version)
         return self._judge(shelf, place, self._find(shelf, place), warnings)
 
-    def _newest(self, shelf: Shelf, request: ModelRequest, reference: Range) -> Resolved:
+    def _newest(self, shelf: SourceIndex, request: ModelRequest, reference: VersionRange) -> Resolved:
         """The newest version in the range that counts; where S3 does not say of a newer one, the newest known one."""
-        unknown = list[tuple[Place, _Known]]()
+        unknown = list[tuple[VersionKey, _Known]]()
         for version in shelf.choices(request, reference):
-            place = Place(request.source, request.model, version)
+            place = VersionKey(request.source, request.model, version)
             known = self._find(shelf, place)
             if known.detail.state == "away" and shelf.is_unfinished(place):
                 continue
@@ -191,7 +191,7 @@ class S3Catalog:
             return self._judge(shelf, *unknown[0], shelf.staleness())
         raise self._miss(shelf, request, shelf.nothing_fits(request, reference))
 
-    def _judge(self, shelf: Shelf, place: Place, known: _Known, warnings: tuple[str, ...]) -> Resolved:
+    def _judge(self, shelf: SourceIndex, place: VersionKey, known: _Known, warnings: tuple[str, ...]) -> Resolved:
         detail = known.detail
         if detail.state == "away":
             warnings = (*warnings, f"{place.model} {place.version} is not checked: S3 could not be asked")
@@ -203,8 +203,8 @@ class S3Catalog:
             warnings = (*warnings, str(problem))
         return Resolved(known.artifact, warnings, detail.state != "away")
 
-    def _find(self, shelf: Shelf, place: Place) -> _Known:
-        """What is known of a version. Raises Unread where a look could tell more."""
+    def _find(self, shelf: SourceIndex, place: VersionKey) -> _Known:
+        """What is known of a version. Raises LookupRequired where a look could tell more."""
         now = monotonic()
         if known := self._details.get(place):
             is_old = self._may_change(known.detail) and now - known.at > self._idle_seconds
@@ -214,28 +214,28 @@ class S3Catalog:
         if (known := self._passing.get(place)) and now - known.at < _PASSING_SECONDS:
             return known
         if now < shelf.away_until:
-            return _Known(place, shelf.source, Detail("away", why=shelf.problem))
-        raise Unread([place])
+            return _Known(place, shelf.source, VersionStatus("away", why=shelf.problem))
+        raise LookupRequired([place])
 
-    def _miss(self, shelf: Shelf, request: ModelRequest, refusal: UnknownModel) -> Exception:
+    def _miss(self, shelf: SourceIndex, request: ModelRequest, refusal: UnknownModel) -> Exception:
         """What to raise where the names have no answer: it may be younger than the last listing."""
-        place, now = Place(request.source, request.model, ""), monotonic()
+        place, now = VersionKey(request.source, request.model, ""), monotonic()
         known = self._passing.get(place)
         is_new = known is None or now - known.at >= _PASSING_SECONDS
-        return Unread([place]) if shelf.names is not None and is_new and now >= shelf.away_until else refusal
+        return LookupRequired([place]) if shelf.names is not None and is_new and now >= shelf.away_until else refusal
 
-    def _lacks_tag(self, detail: Detail) -> bool:
+    def _lacks_tag(self, detail: VersionStatus) -> bool:
         return self._options.preflight != "off" and not detail.is_tagged
 
-    def _may_change(self, detail: Detail) -> bool:
+    def _may_change(self, detail: VersionStatus) -> bool:
         return bool(detail.state == "unmanaged" or self._options.required_tag or detail.archived or detail.wrong)
 
 
-def _passed_over(unknown: Sequence[tuple[Place, _Known]]) -> tuple[str, ...]:
+def _passed_over(unknown: Sequence[tuple[VersionKey, _Known]]) -> tuple[str, ...]:
     return tuple(f"{place.model} {place.version} is passed over: S3 could not be asked" for place, _ in unknown[:1])
 
 
-def _put(known: dict[Place, _Known], place: Place, value: _Known, most: int) -> None:
+def _put(known: dict[VersionKey, _Known], place: VersionKey, value: _Known, most: int) -> None:
     """Remember as the newest, and forget the oldest where there are too many."""
     known.pop(place, None)
     known[place] = value
@@ -245,7 +245,7 @@ def _put(known: dict[Place, _Known], place: Place, value: _Known, most: int) -> 
 
 def _reference(request: ModelRequest) -> Reference:
     if request.pinned:
-        return Exact(request.pinned)
+        return ExactVersion(request.pinned)
     try:
         return parse_reference(request.version)
     except ValueError as error:

@@ -13,7 +13,7 @@ import msgspec
 from webhook.catalog.bucket.folders import ALIASES
 from webhook.catalog.bucket.listing import parse_aliases
 from webhook.catalog.bucket.store import Store
-from webhook.errors import Away, CatalogError, Changed, NotThere
+from webhook.errors import CatalogError, NotFound, PreconditionFailed, Unreachable
 
 _LARGEST: Final = 256 * 1024
 _PATIENCE_SECONDS: Final = 60
@@ -31,7 +31,7 @@ def change(store: Store, model: str, edit: Callable[[dict[str, str]], None]) -> 
     while True:
         try:
             return _change_once(store, key, edit)
-        except (Changed, Away):
+        except (PreconditionFailed, Unreachable):
             if time.monotonic() > deadline:
                 raise
         time.sleep(random.uniform(0, pause))  # noqa: S311 - so that writers do not meet again
@@ -41,7 +41,7 @@ def change(store: Store, model: str, edit: Callable[[dict[str, str]], None]) -> 
 def _change_once(store: Store, key: str, edit: Callable[[dict[str, str]], None]) -> dict[str, str]:
     try:
         held = store.read(key, _LARGEST)
-    except NotThere:
+    except NotFound:
         held = None
     aliases = parse_aliases(held.body) if held else {}
     before = dict(aliases)

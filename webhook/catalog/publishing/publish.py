@@ -15,13 +15,13 @@ from typing import Final
 
 import msgspec
 
-from webhook.catalog.bucket.status import read_manifest
 from webhook.catalog.bucket.folders import UNFINISHED, split
 from webhook.catalog.bucket.manifest import LARGEST, MANIFEST, SUMS, Manifest, digest, sums
+from webhook.catalog.bucket.status import read_manifest
 from webhook.catalog.bucket.store import Store
-from webhook.catalog.publishing.upload import HASH, Local, read
+from webhook.catalog.publishing.upload import HASH, LocalFile, read
 from webhook.catalog.publishing.upload import upload as send
-from webhook.errors import CatalogError, Changed, Exists, InvalidInput, NotThere
+from webhook.errors import AlreadyPublished, CatalogError, InvalidInput, NotFound, PreconditionFailed
 
 _THREADS: Final = 8
 _LARGEST_MARK: Final = 64 * 1024
@@ -31,13 +31,13 @@ Progress = Callable[[int], None]
 """Told of bytes done, from any thread."""
 
 
-class Upload(msgspec.Struct, frozen=True):
+class PendingUpload(msgspec.Struct, frozen=True):
     """What is about to be published."""
 
     folder: str
     """Its name in the bucket."""
     manifest: Manifest
-    files: tuple[Local, ...]
+    files: tuple[LocalFile, ...]
 
 
 class _Mark(msgspec.Struct, frozen=True, rename="camel"):
@@ -49,16 +49,16 @@ class _Mark(msgspec.Struct, frozen=True, rename="camel"):
 
 def plan(  # noqa: PLR0913, PLR0917 - what makes a version
     paths: Mapping[str, Path], store: Store, model: str, version: str, labels: Mapping[str, str], progress: Progress
-) -> Upload:
+) -> PendingUpload:
     """Read every file of a version that may be published.
 
-    Raises InvalidInput for files that can't be read and a name that says another version, Exists, and CatalogError.
+    Raises InvalidInput for files that can't be read and a name that says another version, AlreadyPublished, and CatalogError.
     """
     folder = _claim(store, model, version)
     with ThreadPoolExecutor(_THREADS) as threads:
         files = tuple(threads.map(lambda each: read(each[0], each[1], progress), paths.items()))
     manifest = Manifest(model, version, datetime.now(UTC), tuple(each.file for each in files), dict(labels))
-    return Upload(folder, manifest, files)
+    return PendingUpload(folder, manifest, files)
 
 
 def _claim(store: Store, model: str, version: str) -> str:
@@ -72,11 +72,13 @@ def _claim(store: Store, model: str, version: str) -> str:
         if inside := split(layout, str(above)):
             raise InvalidInput(f"{folder} stands inside of {inside[0]} {inside[1]}; take another name")
     if read_manifest(store, folder)[0]:
-        raise Exists(f"{model} {version} is published already, and versions never change; publish a new version")
+        raise AlreadyPublished(
+            f"{model} {version} is published already, and versions never change; publish a new version"
+        )
     return folder
 
 
-def missing(upload: Upload, store: Store) -> list[Local]:
+def missing(upload: PendingUpload, store: Store) -> list[LocalFile]:
     """The files that are not in the bucket yet. Raises CatalogError."""
     there = {each.key for each in store.objects(f"{upload.folder}/")}
     with ThreadPoolExecutor(_THREADS) as threads:
@@ -85,29 +87,33 @@ def missing(upload: Upload, store: Store) -> list[Local]:
 
 
 def publish(
-    upload: Upload, store: Store, tags: Mapping[str, str], progress: Progress, *, restart: bool = False
+    upload: PendingUpload, store: Store, tags: Mapping[str, str], progress: Progress, *, restart: bool = False
 ) -> Manifest:
     """Upload, and make a version of it. `restart` drops an unfinished upload of other files.
 
-    Raises Exists where someone else was first, and CatalogError.
+    Raises AlreadyPublished where someone else was first, and CatalogError.
     """
     mark = f"{UNFINISHED}/{upload.folder}"
     _begin(upload, store, mark, restart=restart)
     if read_manifest(store, upload.folder)[0]:  # by someone who finished just before the mark was set
         store.delete(mark)
-        raise Exists(f"{upload.manifest.model} {upload.manifest.version} was published by someone else meanwhile")
+        raise AlreadyPublished(
+            f"{upload.manifest.model} {upload.manifest.version} was published by someone else meanwhile"
+        )
     _upload_missing(upload, store, progress)
     store.write(f"{upload.folder}/{SUMS}", sums(upload.manifest.files))
     _check(upload, store)
     if not _is_ours(upload, store, mark):
-        raise Exists(f"someone else took over the upload of {upload.manifest.model} {upload.manifest.version}")
+        raise AlreadyPublished(
+            f"someone else took over the upload of {upload.manifest.model} {upload.manifest.version}"
+        )
     _write_manifest(upload, store, tags)
     with suppress(CatalogError):  # without a right to delete the mark stays, and means nothing any more
         store.delete(mark)
     return upload.manifest
 
 
-def _upload_missing(upload: Upload, store: Store, progress: Progress) -> None:
+def _upload_missing(upload: PendingUpload, store: Store, progress: Progress) -> None:
     files = missing(upload, store)
     there = {each.key for each in store.objects(f"{upload.folder}/")}
     known = {each.file.path for each in upload.files} - {each.file.path for each in files}
@@ -124,24 +130,26 @@ def _upload_missing(upload: Upload, store: Store, progress: Progress) -> None:
             raise
 
 
-def _write_manifest(upload: Upload, store: Store, tags: Mapping[str, str]) -> None:
+def _write_manifest(upload: PendingUpload, store: Store, tags: Mapping[str, str]) -> None:
     """Make it a version. That there is one may be our own doing: an answer was lost, and the client asked again."""
     key, content = f"{upload.folder}/{MANIFEST}", upload.manifest.encode()
     try:
         store.create(key, content, tags)
-    except Changed as error:
+    except PreconditionFailed as error:
         if store.read(key, LARGEST).body != content:
             name = f"{upload.manifest.model} {upload.manifest.version}"
-            raise Exists(f"{name} was published by someone else meanwhile, and versions never change") from error
+            raise AlreadyPublished(
+                f"{name} was published by someone else meanwhile, and versions never change"
+            ) from error
 
 
-def _begin(upload: Upload, store: Store, mark: str, *, restart: bool) -> None:
+def _begin(upload: PendingUpload, store: Store, mark: str, *, restart: bool) -> None:
     """Set the mark, or find that it is ours. Raises CatalogError where the folder is someone else's."""
     name = f"{upload.manifest.model} {upload.manifest.version}"
     content = msgspec.json.encode(_Mark(_content(upload), upload.manifest.created_at))
     try:
         held = store.read(mark, _LARGEST_MARK)
-    except NotThere:
+    except NotFound:
         strange = next(iter(store.objects(f"{upload.folder}/")), None)
         if strange and not restart:
             raise CatalogError(
@@ -150,7 +158,7 @@ def _begin(upload: Upload, store: Store, mark: str, *, restart: bool) -> None:
             ) from None
         try:
             store.create(mark, content)
-        except Changed:
+        except PreconditionFailed:
             _begin(upload, store, mark, restart=restart)
         return
     other = _parse_mark(held.body)
@@ -164,7 +172,7 @@ def _begin(upload: Upload, store: Store, mark: str, *, restart: bool) -> None:
         )
     try:
         store.replace(mark, content, held.etag)
-    except Changed as error:
+    except PreconditionFailed as error:
         raise CatalogError(f"someone else has begun to publish {name} just now") from error
     time.sleep(_TAKEOVER_SECONDS)
 
@@ -177,32 +185,32 @@ def _parse_mark(content: bytes) -> _Mark | None:
         return None
 
 
-def _content(upload: Upload) -> str:
+def _content(upload: PendingUpload) -> str:
     """What tells these files from others."""
     return digest(sums(upload.manifest.files))
 
 
-def _is_ours(upload: Upload, store: Store, mark: str) -> bool:
+def _is_ours(upload: PendingUpload, store: Store, mark: str) -> bool:
     try:
         held = _parse_mark(store.read(mark, _LARGEST_MARK).body)
-    except NotThere:  # who was as fast as we are, with the same files, has finished
+    except NotFound:  # who was as fast as we are, with the same files, has finished
         return True
     return held is not None and held.content == _content(upload)
 
 
-def _is_same(store: Store, upload: Upload, local: Local) -> bool:
+def _is_same(store: Store, upload: PendingUpload, local: LocalFile) -> bool:
     try:
         size, metadata = store.metadata(f"{upload.folder}/{local.file.path}")
-    except NotThere:
+    except NotFound:
         return False
     return (size, metadata.get(HASH)) == (local.file.size, local.file.sha256)
 
 
-def _upload(store: Store, upload: Upload, local: Local, parts: Executor, progress: Progress) -> None:
+def _upload(store: Store, upload: PendingUpload, local: LocalFile, parts: Executor, progress: Progress) -> None:
     """Send a file. That it is there by now may be the doing of who publishes the same, or an answer that was lost."""
     try:
         send(store, f"{upload.folder}/{local.file.path}", local, parts, progress)
-    except Changed as error:
+    except PreconditionFailed as error:
         if not _is_same(store, upload, local):
             raise CatalogError(
                 f"someone else uploads other files to {store.uri(upload.folder)}/; end that first"
@@ -210,7 +218,7 @@ def _upload(store: Store, upload: Upload, local: Local, parts: Executor, progres
         progress(local.file.size)
 
 
-def _check(upload: Upload, store: Store) -> None:
+def _check(upload: PendingUpload, store: Store) -> None:
     """What stands there is what was read: nobody else has written meanwhile."""
     sizes = {each.key: each.size for each in store.objects(f"{upload.folder}/")}
     wanted = {file.path: file.size for file in upload.manifest.files} | {SUMS: len(sums(upload.manifest.files))}

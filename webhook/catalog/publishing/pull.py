@@ -7,27 +7,29 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from webhook.catalog.bucket.manifest import MANIFEST, SUMS, ManifestFile
 from webhook.catalog.bucket.status import read_manifest
-from webhook.catalog.publishing.local import check_name
-from webhook.catalog.bucket.manifest import MANIFEST, SUMS, File
 from webhook.catalog.bucket.store import Store
+from webhook.catalog.publishing.local import check_name
 from webhook.errors import CatalogError, InvalidInput
 
 _THREADS: Final = 8
 
 
-def wanted(store: Store, folder: str) -> tuple[File, ...]:
+def wanted(store: Store, folder: str) -> tuple[ManifestFile, ...]:
     """The files of a version; without a manifest what is listed, with no hash. Raises CatalogError."""
     manifest, _ = read_manifest(store, folder)
     if manifest:
         return manifest.files
-    files = tuple(File(each.key, each.size, "") for each in store.objects(f"{folder}/"))
+    files = tuple(ManifestFile(each.key, each.size, "") for each in store.objects(f"{folder}/"))
     if not files:
         raise CatalogError(f"{store.uri(folder)}/ has no objects")
     return files
 
 
-def pull(store: Store, folder: str, files: tuple[File, ...], into: Path, progress: Callable[[int], None]) -> None:
+def pull(
+    store: Store, folder: str, files: tuple[ManifestFile, ...], into: Path, progress: Callable[[int], None]
+) -> None:
     """Fetch what is not there yet, and check all of it. Raises CatalogError, and InvalidInput for a bad target."""
     for file in files:
         try:
@@ -52,7 +54,7 @@ def pull(store: Store, folder: str, files: tuple[File, ...], into: Path, progres
 
 
 def _fetch(  # noqa: PLR0913, PLR0917 - what goes where
-    store: Store, folder: str, file: File, into: Path, part: Path, progress: Callable[[int], None]
+    store: Store, folder: str, file: ManifestFile, into: Path, part: Path, progress: Callable[[int], None]
 ) -> None:
     target = into / file.path
     if not target.resolve().is_relative_to(into.resolve()):
@@ -67,7 +69,7 @@ def _fetch(  # noqa: PLR0913, PLR0917 - what goes where
     part.replace(target)
 
 
-def _is_right(path: Path, file: File) -> bool:
+def _is_right(path: Path, file: ManifestFile) -> bool:
     if not file.sha256:
         return True
     with path.open("rb") as opened:

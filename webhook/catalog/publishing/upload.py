@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from webhook.catalog.bucket.manifest import File
+from webhook.catalog.bucket.manifest import ManifestFile
 from webhook.catalog.bucket.store import Store
 from webhook.errors import CatalogError, InvalidInput
 
@@ -23,16 +23,16 @@ HASH: Final = "sha256"
 """The metadata by which an uploaded file is known again."""
 
 
-class Local(msgspec.Struct, frozen=True):
+class LocalFile(msgspec.Struct, frozen=True):
     """A file of this machine, as it was read."""
 
     path: Path
-    file: File
+    file: ManifestFile
     parts: tuple[bytes, ...]
     """The sha256 of each part."""
 
 
-def read(name: str, path: Path, progress: Callable[[int], None]) -> Local:
+def read(name: str, path: Path, progress: Callable[[int], None]) -> LocalFile:
     """Read a file. Raises InvalidInput where it can't be read."""
     whole, parts, size = hashlib.sha256(), [], 0
     length = part_size(path.stat().st_size)
@@ -45,7 +45,7 @@ def read(name: str, path: Path, progress: Callable[[int], None]) -> Local:
                 progress(len(chunk))
     except OSError as error:
         raise InvalidInput(f"{name} can't be read: {error.strerror}") from error
-    return Local(path, File(name, size, whole.hexdigest()), tuple(parts))
+    return LocalFile(path, ManifestFile(name, size, whole.hexdigest()), tuple(parts))
 
 
 def part_size(size: int) -> int:
@@ -53,7 +53,7 @@ def part_size(size: int) -> int:
     return max(PART, -(-size // _MOST_PARTS))
 
 
-def upload(store: Store, key: str, local: Local, threads: Executor, progress: Callable[[int], None]) -> None:
+def upload(store: Store, key: str, local: LocalFile, threads: Executor, progress: Callable[[int], None]) -> None:
     """Send a file, the parts of a large one by `threads`, which bound how many are in memory.
 
     Raises Changed where the object exists, and CatalogError, also where the file has changed.
@@ -80,7 +80,7 @@ def upload(store: Store, key: str, local: Local, threads: Executor, progress: Ca
             wait(sent)
 
 
-def _part(local: Local, index: int) -> bytes:
+def _part(local: LocalFile, index: int) -> bytes:
     length = part_size(local.file.size)
     try:
         with local.path.open("rb") as opened:
