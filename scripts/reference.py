@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from chart_schema import values_schema
-from webhook.annotations import ANNOTATIONS
+from webhook.annotations.contract import ANNOTATIONS
 from webhook.settings import Rule
 from webhook.settings.loading import declared
 

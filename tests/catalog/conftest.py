@@ -12,16 +12,17 @@ from tests.support import moto_s3
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
 from tests.support.webhook import Webhook, running_webhook
-from webhook.annotations import parse
-from webhook.catalog import LookupRequired
+from webhook.annotations.parsing import parse
 from webhook.catalog.bucket.manifest import Manifest
 from webhook.catalog.bucket.store import Store
 from webhook.catalog.lookup.s3 import S3Catalog
 from webhook.catalog.publishing.aliases import change
 from webhook.catalog.publishing.local import scan
 from webhook.catalog.publishing.publish import plan, publish
+from webhook.catalog.resolution import LookupRequired
 from webhook.model.request import ModelRequest
-from webhook.settings import Settings, Source
+from webhook.model.source import Source
+from webhook.settings import Settings
 
 PREFIX = "model-artifacts"
 
@@ -115,7 +116,7 @@ class Reader:
             try:
                 return self.catalog.resolve(self.request(version, model))
             except LookupRequired as unread:
-                for place in unread.places:
+                for place in unread.keys:
                     self.catalog.remember(place, self.catalog.look(place))
         raise AssertionError("it never has enough")
 

@@ -9,15 +9,9 @@ from tests.catalog.conftest import Read, Reader, aliased, published
 from tests.support.faults import ACCESS_DENIED, SLOW_DOWN, Answer, Cut, Drop, Fault, Stall
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
-from webhook.catalog import VersionKey
-from webhook.catalog.bucket.store import Store
-from webhook.errors import (
-    CatalogError,
-    UnknownModel,
-    UnknownVersion,
-    Unreachable,
-)
-from webhook.settings import Source
+from webhook.catalog.bucket.store import CatalogError, Store, Unreachable
+from webhook.catalog.resolution import UnknownModel, UnknownVersion, VersionKey
+from webhook.model.source import Source
 
 AWAY: list[Fault] = [Drop(), SLOW_DOWN, Answer(500, b""), Answer(200, b"<not xml"), Stall(), Cut(10)]
 

@@ -20,12 +20,12 @@ from tests.support.known import known_settings
 from tests.support.moto_s3 import MotoBucket
 from tests.support.reviews import review
 from tests.support.webhook import Webhook
-from webhook.catalog import VersionKey
 from webhook.catalog.bucket.listing import ModelListing, SourceListing
 from webhook.catalog.bucket.status import VersionStatus
 from webhook.catalog.bucket.store import Store
 from webhook.catalog.live import CatalogRefresher
 from webhook.catalog.lookup.s3 import S3Catalog
+from webhook.catalog.resolution import VersionKey
 from webhook.http.metrics import Metrics
 from webhook.http.ops import Health
 from webhook.server.mutate import MutateEndpoint

@@ -9,13 +9,8 @@ from tests.catalog.conftest import PREFIX, Read, aliased, published
 from tests.support.faults import SLOW_DOWN
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
-from webhook.catalog import LookupRequired, VersionKey
 from webhook.catalog.bucket.store import Store
-from webhook.errors import (
-    Archived,
-    UnknownModel,
-    UnknownVersion,
-)
+from webhook.catalog.resolution import Archived, LookupRequired, UnknownModel, UnknownVersion, VersionKey
 
 
 def test_what_cannot_change_is_looked_at_once(store: Store, proxy: FaultyProxy, read: Read, tmp_path: Path) -> None:
@@ -70,7 +65,7 @@ def test_an_answer_waits_for_a_look(store: Store, read: Read, tmp_path: Path) ->
     reader = read()
     with pytest.raises(LookupRequired) as unread:
         reader.catalog.resolve(reader.request("latest"))
-    assert unread.value.places == (VersionKey("default", "my-model", "1.2.3"),)
+    assert unread.value.keys == (VersionKey("default", "my-model", "1.2.3"),)
 
 
 def test_a_version_that_is_gone_from_the_bucket_is_gone(store: Store, read: Read, tmp_path: Path) -> None:

@@ -9,10 +9,7 @@ from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
 from webhook.catalog.bucket.manifest import digest
 from webhook.catalog.bucket.store import Store
-from webhook.errors import (
-    UnknownModel,
-    UnknownVersion,
-)
+from webhook.catalog.resolution import UnknownModel, UnknownVersion
 
 
 def test_a_published_version_comes_with_its_size_and_digest(store: Store, read: Read, tmp_path: Path) -> None:

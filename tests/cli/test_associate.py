@@ -10,9 +10,8 @@ import pytest
 from botocore.stub import Stubber
 
 from tests.cli.test_cli import run
-from webhook.aws.pod_identity import Association, associate
+from webhook.aws.pod_identity import Association, AssociationError, associate
 from webhook.cli import main
-from webhook.errors import AssociationError
 
 ROLE = "arn:aws:iam::111122223333:role/models"
 ARN = "arn:aws:eks:us-east-1:111122223333:podidentityassociation/my-cluster/a-1"

@@ -18,10 +18,10 @@ from tests.cli.test_cli import run
 from tests.support import iam, moto_s3, programs
 from webhook.aws.iam import partition
 from webhook.aws.pod_identity import Association
-from webhook.catalog import VersionKey
 from webhook.catalog.bucket.listing import ModelListing
 from webhook.catalog.bucket.status import VersionStatus
 from webhook.catalog.lookup.s3 import S3Catalog
+from webhook.catalog.resolution import VersionKey
 from webhook.settings.loading import load
 
 ROLE = "arn:aws:iam::111122223333:role/models"

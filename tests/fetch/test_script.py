@@ -13,7 +13,7 @@ from tests.support import programs
 from tests.support.container import InitContainer
 from tests.support.folder import Folder
 from tests.support.kubelet import expand
-from webhook.strategies.s3_init import SCRIPT
+from webhook.fetching.script import SCRIPT
 
 
 def test_it_is_small_enough_to_travel_in_every_pod() -> None:

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from tests.support.reviews import apply
-from webhook.admission.decide import AdmissionResult, inject
+from webhook.admission.decide import inject
+from webhook.admission.result import AdmissionResult
 from webhook.catalog.lookup.exact import ExactCatalog
 from webhook.kubernetes.pod import decode
 from webhook.settings import Settings

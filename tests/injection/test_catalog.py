@@ -10,9 +10,10 @@ import pytest
 from tests.injection.conftest import JSON, PREFIX, annotated, asking
 from tests.support.known import DIGEST, Known, known_settings, published
 from tests.support.reviews import apply
-from webhook.admission.decide import AdmissionResult, inject
-from webhook.catalog import VersionKey
+from webhook.admission.decide import inject
+from webhook.admission.result import AdmissionResult
 from webhook.catalog.bucket.status import VersionStatus
+from webhook.catalog.resolution import VersionKey
 from webhook.kubernetes.pod import decode
 from webhook.kubernetes.quantities import parse_quantity
 from webhook.settings import Settings
@@ -111,7 +112,7 @@ def test_a_size_limit_that_the_model_does_not_fit_is_refused() -> None:
     refused = decide(asking(size_limit="1Gi"))
     assert (refused.decision, refused.reason) == ("refused", "InvalidAnnotation")
     assert f"{PREFIX}/size-limit" in refused.message
-    assert "my-model-1.2.3 has that many bytes" in refused.message
+    assert "the size of my-model-1.2.3" in refused.message
     assert injected(asking(size_limit="11Gi"))["spec"]["volumes"][0]["emptyDir"] == {"sizeLimit": "11264Mi"}
 
 

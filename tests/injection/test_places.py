@@ -243,4 +243,4 @@ def test_a_quantity_that_can_not_be_is_refused_and_is_no_fault_of_ours(
 ) -> None:
     limits = {"cpu": "1", "memory": "1Gi", resource: quantity}
     pod = asking({"containers": [{"name": "app", "resources": {"limits": limits, "requests": {"cpu": 1}}}]})
-    assert "is no quantity" in injected.refusal(pod)
+    assert "invalid quantity" in injected.refusal(pod)

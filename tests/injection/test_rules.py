@@ -7,7 +7,8 @@ import pytest
 
 from tests.injection.conftest import JSON, asking
 from tests.support.known import Known, known_settings
-from webhook.admission.decide import AdmissionResult, inject
+from webhook.admission.decide import inject
+from webhook.admission.result import AdmissionResult
 from webhook.kubernetes.pod import decode
 
 MODELS = {"my-model": ("1.2.3",), "my-org/ranker": ("1.2.3",)}

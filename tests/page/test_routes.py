@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 import pytest
 
 from tests.support.webhook import Webhook
-from webhook.annotations import ANNOTATIONS
+from webhook.annotations.contract import ANNOTATIONS
 from webhook.preview import SERVED
 from webhook.preview.access import AUDIENCE, TOKEN_HEADER
 from webhook.settings import Settings

@@ -10,8 +10,9 @@ import pytest
 from tests.injection.conftest import PREFIX
 from tests.support.known import Known, known_settings
 from tests.support.reviews import apply
-from webhook.admission.decide import AdmissionResult, inject
+from webhook.admission.decide import inject
 from webhook.admission.pinning import pin
+from webhook.admission.result import AdmissionResult
 from webhook.kubernetes.pod import decode as decode_pod
 from webhook.kubernetes.workload import TEMPLATES, WorkloadChange, decode
 

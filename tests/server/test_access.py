@@ -8,9 +8,8 @@ import pytest
 from kubernetes.config import kube_config
 
 from tests.support.api_server import ApiServer, running_api_server
-from webhook.errors import NotAllowed, NotAuthenticated
 from webhook.web import access
-from webhook.web.access import ClusterAccess
+from webhook.web.access import ClusterAccess, NotAllowed, NotAuthenticated
 
 HOST = "192.0.2.1"
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from webhook.errors import BodyTooLarge, Busy, TooMany
+from webhook.http.errors import Busy, TooManyRequests
 from webhook.http.limits import ConcurrencyLimiter
 from webhook.preview import bounded
+from webhook.preview.errors import ManifestTooLarge
 from webhook.web import worker
 from webhook.web.worker import Worker
 
@@ -28,7 +29,7 @@ def test_what_runs_longer_than_its_time_is_ended_and_the_next_is_answered(monkey
 
     async def steps(worker: Worker) -> None:
         before = await worker.run(os.getpid)
-        with pytest.raises(BodyTooLarge, match="longer than 2 s"):
+        with pytest.raises(ManifestTooLarge, match="longer than 2 s"):
             await worker.run(time.sleep, 60)
         assert await worker.run(os.getpid) != before
 
@@ -37,7 +38,7 @@ def test_what_runs_longer_than_its_time_is_ended_and_the_next_is_answered(monkey
 
 def test_what_takes_too_much_memory_is_told_so_and_the_next_is_answered() -> None:
     async def steps(worker: Worker) -> None:
-        with pytest.raises(BodyTooLarge, match="too much memory"):
+        with pytest.raises(ManifestTooLarge, match="too much memory"):
             await worker.run(bytearray, 256 * 1024 * 1024)
         assert await worker.run(len, b"abc") == 3
 
@@ -47,7 +48,7 @@ def test_what_takes_too_much_memory_is_told_so_and_the_next_is_answered() -> Non
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV])
 def test_a_process_that_dies_at_work_or_at_rest_is_replaced(how: signal.Signals) -> None:
     async def steps(worker: Worker) -> None:
-        with pytest.raises(BodyTooLarge):
+        with pytest.raises(ManifestTooLarge):
             await worker.run(signal.raise_signal, how)
         process = await worker.run(os.getpid)
         os.kill(process, how)
@@ -117,7 +118,7 @@ def test_nobody_takes_the_turns_of_others() -> None:
         assert [
             type(found) if isinstance(found, Exception) else found
             for found in await asyncio.gather(*tasks, return_exceptions=True)
-        ] == ["ann", "ann", TooMany, "bob"]
+        ] == ["ann", "ann", TooManyRequests, "bob"]
         assert await take("ann") == "ann"
 
     asyncio.run(steps())

@@ -11,10 +11,10 @@ from functools import partial
 from time import perf_counter
 from typing import Final, Protocol, TypeVar
 
-from webhook.catalog import Catalog, LookupRequired, VersionKey
 from webhook.catalog.bucket.status import VersionStatus
+from webhook.catalog.bucket.store import CatalogError
 from webhook.catalog.lookup.s3 import S3Catalog
-from webhook.errors import CatalogError
+from webhook.catalog.resolution import Catalog, LookupRequired, VersionKey
 from webhook.http.log import FIELDS
 from webhook.http.metrics import Metrics
 from webhook.http.ops import Health
@@ -58,9 +58,9 @@ async def settle(decide: Callable[[Catalog], T], live: LiveCatalog) -> T:
     while True:
         try:
             return decide(live.catalog)
-        except LookupRequired as unread:
+        except LookupRequired as required:
             deadline = deadline or perf_counter() + LOOKUP_SECONDS
-            await live.look_up(unread.places, deadline - perf_counter())
+            await live.look_up(required.keys, deadline - perf_counter())
 
 
 class StaticCatalog:

@@ -3,13 +3,15 @@
 from contextlib import closing
 from typing import Final
 
-from webhook.annotations import parse
-from webhook.catalog import Artifact, LookupRequired
+from webhook.annotations.parsing import parse
 from webhook.catalog.bucket.status import VersionStatus
-from webhook.catalog.bucket.store import Store
+from webhook.catalog.bucket.store import CatalogError, Store
 from webhook.catalog.lookup.s3 import S3Catalog
+from webhook.catalog.resolution import LookupRequired
 from webhook.catalog.versions import order
-from webhook.errors import CatalogError, InvalidInput, Refusal
+from webhook.errors import InvalidInput
+from webhook.model.artifact import Artifact
+from webhook.model.refusals import Refusal
 from webhook.model.request import ModelRequest
 from webhook.settings import Settings
 
@@ -43,8 +45,8 @@ def resolve(settings: Settings, request: ModelRequest) -> tuple[Artifact, tuple[
         while True:
             try:
                 resolved = catalog.resolve(request)
-            except LookupRequired as unread:
-                for place in unread.places:
+            except LookupRequired as required:
+                for place in required.keys:
                     found = catalog.look(place)
                     if isinstance(found, VersionStatus) and found.state == "away":
                         raise CatalogError(found.why) from None

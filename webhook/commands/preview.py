@@ -13,16 +13,18 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from webhook.catalog import LookupRequired
+from webhook.catalog.bucket.store import CatalogError
 from webhook.catalog.lookup.exact import ExactCatalog
+from webhook.catalog.resolution import LookupRequired
 from webhook.commands import remote
 from webhook.commands.options import Commands, add_config
 from webhook.commands.output import say, say_json, say_raw
-from webhook.errors import BadRequest, CatalogError, InvalidInput, InvalidSettings, one_line
+from webhook.errors import InvalidInput, one_line
 from webhook.fields.parsers import label
 from webhook.preview import LOCAL, Document, DocumentPreview, Outcome, PreviewResponse, answer, manifests, preview, read
+from webhook.preview.errors import ManifestError
 from webhook.settings import Settings
-from webhook.settings.loading import load
+from webhook.settings.loading import InvalidSettings, load
 
 if TYPE_CHECKING:
     from webhook.catalog.lookup.s3 import S3Catalog
@@ -75,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         found = _asked(options, body) if options.server is not None else _decided(options, body)
         _say(options.output, body, found)
-    except BadRequest as error:
+    except ManifestError as error:
         raise InvalidInput(str(error)) from error
     for document in found.documents:
         _remark(document)
@@ -180,8 +182,8 @@ def _settle(document: Document, namespace: str, settings: Settings, catalog: "S3
     while True:
         try:
             return preview(document, namespace, settings, catalog, LOCAL)
-        except LookupRequired as unread:
-            for place in unread.places:
+        except LookupRequired as required:
+            for place in required.keys:
                 catalog.remember(place, catalog.look(place))
 
 

@@ -21,7 +21,6 @@ from webhook import __version__
 from webhook.catalog.live import CatalogRefresher, LiveCatalog, StaticCatalog
 from webhook.catalog.lookup.exact import ExactCatalog
 from webhook.catalog.lookup.s3 import S3Catalog
-from webhook.errors import InvalidSettings
 from webhook.http.log import FIELDS
 from webhook.http.metrics import Metrics
 from webhook.http.ops import Health, operations
@@ -30,6 +29,7 @@ from webhook.preview.access import is_loopback
 from webhook.server.mutate import MutateEndpoint
 from webhook.server.tls import CertificateReloader, certificate_source
 from webhook.settings import Settings
+from webhook.settings.loading import InvalidSettings
 from webhook.web.access import access_for, local_only
 from webhook.web.openapi import docs_routes
 from webhook.web.page import page_routes

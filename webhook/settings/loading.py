@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
-from webhook.errors import InvalidSettings
+from webhook.errors import InjectorError
 from webhook.settings import ENVIRONMENT_PREFIX, ServerSettings, Settings
 
 _SERVICE_LINK: Final = re.compile(r"MODEL_INJECTOR_(\w+_)?(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_\w+)")
@@ -63,6 +63,10 @@ CHART_ONLY: Final = frozenset(
     }
 )
 """Keys of the chart's values that say nothing of what happens to pods."""
+
+
+class InvalidSettings(InjectorError):
+    """A setting is unknown or has an invalid value. The message is one line and names the setting."""
 
 
 class Setting(NamedTuple):

@@ -14,8 +14,9 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
-from webhook.errors import BadRequest, InjectorError
+from webhook.errors import InjectorError
 from webhook.http.body import BodyReader
+from webhook.http.errors import RequestError
 from webhook.http.metrics import Metrics
 from webhook.http.ops import Health
 from webhook.preview import SERVED
@@ -77,7 +78,7 @@ def relay_page(ask: Ask, opened: Callable[[str], None]) -> None:
             body = await bodies.read(request.scope, request.receive)
             status, answered, content = await asyncio.to_thread(ask, request.method, f"/{path}{query}", body, headers)
         except InjectorError as error:
-            status = error.status if isinstance(error, BadRequest) else 502
+            status = error.status if isinstance(error, RequestError) else 502
             return Response(msgspec.json.encode({"error": str(error)}), status, media_type="application/json")
         return Response(content, status, {name: answered[name] for name in _ANSWERED if name in answered})
 

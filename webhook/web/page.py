@@ -15,7 +15,8 @@ from typing import Final
 from starlette.responses import Response
 from starlette.routing import Route
 
-from webhook.annotations import ANNOTATIONS, WRITTEN, Annotation
+from webhook.annotations.contract import ANNOTATIONS, WRITTEN
+from webhook.fields.annotation import Annotation
 from webhook.preview import SERVED
 from webhook.preview.access import AUDIENCE
 from webhook.settings import Settings

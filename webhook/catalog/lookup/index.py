@@ -7,14 +7,14 @@ from typing import Final
 
 import msgspec
 
-from webhook.catalog import VersionKey
 from webhook.catalog.bucket.listing import ModelListing, SourceListing
 from webhook.catalog.bucket.store import Store
 from webhook.catalog.lookup.preflight import unknown
+from webhook.catalog.resolution import UnknownModel, UnknownVersion, VersionKey
 from webhook.catalog.versions import LATEST, VersionRange, Versions
-from webhook.errors import UnknownModel, UnknownVersion, shown
+from webhook.errors import shown
 from webhook.model.request import ModelRequest
-from webhook.settings import Source
+from webhook.model.source import Source
 
 _NONE: Final = Versions()
 

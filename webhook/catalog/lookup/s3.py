@@ -8,16 +8,18 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Final
 
-from webhook.catalog import Artifact, LookupRequired, Resolved, VersionKey
 from webhook.catalog.bucket.listing import ModelListing, SourceListing, read_model, read_names
 from webhook.catalog.bucket.status import VersionStatus, inspect
-from webhook.catalog.bucket.store import Store
+from webhook.catalog.bucket.store import CatalogError, Denied, Store, Unreachable
 from webhook.catalog.lookup.index import SourceIndex, SourceStatus
 from webhook.catalog.lookup.preflight import fault
+from webhook.catalog.resolution import LookupRequired, Resolved, UnknownModel, UnknownVersion, VersionKey
 from webhook.catalog.versions import Alias, ExactVersion, Reference, VersionRange, parse_reference
-from webhook.errors import CatalogError, Denied, UnknownModel, UnknownVersion, Unreachable, shown
+from webhook.errors import shown
+from webhook.model.artifact import Artifact
 from webhook.model.request import ModelRequest
-from webhook.settings import Settings, Source
+from webhook.model.source import Source
+from webhook.settings import Settings
 
 _MOST_DETAILS: Final = 20_000
 _MOST_PASSING: Final = 4_000
@@ -244,8 +246,8 @@ def _put(known: dict[VersionKey, _Known], place: VersionKey, value: _Known, most
 
 
 def _reference(request: ModelRequest) -> Reference:
-    if request.pinned:
-        return ExactVersion(request.pinned)
+    if request.pinned_version:
+        return ExactVersion(request.pinned_version)
     try:
         return parse_reference(request.version)
     except ValueError as error:
