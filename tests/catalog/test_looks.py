@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.admission.conftest import asking
 from tests.catalog.conftest import PREFIX, published
 from tests.catalog.webhook import Load, Run, ask, created, record_of, until, version_of
-from tests.injection.conftest import asking
 from tests.server.test_fault import post
 from tests.support import moto_s3
 from tests.support.faults import Drop, Request, Stall

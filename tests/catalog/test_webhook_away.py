@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.admission.conftest import asking
 from tests.catalog.conftest import aliased, published
 from tests.catalog.webhook import Load, Run, ask, created, until
-from tests.injection.conftest import asking
 from tests.support.faults import Answer, Drop, Fault, Request, Stall
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.webhook import Webhook

@@ -7,8 +7,8 @@ import pytest
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_strings
 
+from tests.admission.conftest import Injector, asking
 from tests.chart.conftest import JSON, render
-from tests.injection.conftest import Injector, asking
 from tests.support.reviews import apply
 from webhook.settings import Settings
 

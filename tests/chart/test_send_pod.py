@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.admission.conftest import Injector
 from tests.chart.conftest import CHART, render
-from tests.injection.conftest import Injector
 from tests.support.certificates import throwaway_certificate
 from tests.support.known import Known, known_settings
 from tests.support.reviews import apply

@@ -7,7 +7,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from tests.injection.conftest import asking
+from tests.admission.conftest import asking
 from tests.support.reviews import operations, review
 from tests.support.webhook import running_webhook
 from webhook import __version__

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.injection.conftest import asking
+from tests.admission.conftest import asking
 from tests.support.reviews import review
 from webhook.catalog.live import StaticCatalog
 from webhook.catalog.resolution import Resolved

@@ -8,7 +8,7 @@ here. Strategies bring settings of their own, which are composed into the group 
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from pydantic import Field, create_model, model_validator
+from pydantic import ConfigDict, Field, create_model, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from webhook.fetching.settings import FetchSettings
@@ -35,6 +35,12 @@ __all__ = [
 ENVIRONMENT_PREFIX: Final = "MODEL_INJECTOR_"
 
 
+class _Composed(Group):
+    """A group whose fields have no docstrings in a source file."""
+
+    model_config = ConfigDict(use_attribute_docstrings=False)
+
+
 def _strategy_settings() -> type[Group]:
     """The group `strategies`: a group for each strategy that has settings of its own."""
     groups: dict[str, Any] = {
@@ -45,7 +51,7 @@ def _strategy_settings() -> type[Group]:
         for strategy in STRATEGIES.values()
         if not strategy.settings_path and strategy.settings is not Group
     }
-    return create_model("StrategySettings", __base__=Group, **groups)
+    return create_model("StrategySettings", __base__=_Composed, __module__=__name__, **groups)
 
 
 if TYPE_CHECKING:
