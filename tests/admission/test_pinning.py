@@ -226,7 +226,7 @@ def test_a_default_version_stays_pinned_when_the_setting_changes() -> None:
 def test_what_s3_did_not_say_is_not_pinned() -> None:
     cluster = Cluster()
     cluster.catalog.tell({"new": ("1.0.0",)}, {})
-    cluster.catalog.spare("default")
+    cluster.catalog.back_off("default")
     injection = cluster.decide(workload(model="new", version="latest"))
     assert injection.operations == ()
     assert any("can't be pinned while S3" in warning for warning in injection.warnings)
@@ -302,7 +302,7 @@ def test_a_pin_that_is_no_exact_version_is_none() -> None:
 @pytest.mark.parametrize("kind", GROUPS)
 def test_apply_tells_what_its_pods_will_meet(kind: str, annotations: dict[str, str], message: str) -> None:
     cluster = Cluster()
-    cluster.catalog.spare("default")
+    cluster.catalog.back_off("default")
     injection = cluster.decide(asking(kind, **annotations))
     assert injection.decision == "unchanged"
     assert any(message in warning for warning in injection.warnings), injection.warnings

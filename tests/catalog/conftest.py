@@ -104,7 +104,7 @@ class Reader:
         self.refresh()
 
     def refresh(self) -> None:
-        self.catalog.take("default", self.catalog.read("default"))
+        self.catalog.update("default", self.catalog.list_source("default"))
 
     def request(self, version: str, model: str = "my-model") -> ModelRequest:
         annotations: Mapping[str, str] = {"model-injector.io/model": model, "model-injector.io/version": version}
@@ -117,7 +117,7 @@ class Reader:
                 return self.catalog.resolve(self.request(version, model))
             except LookupRequired as unread:
                 for place in unread.keys:
-                    self.catalog.remember(place, self.catalog.look(place))
+                    self.catalog.remember(place, self.catalog.look_up(place))
         raise AssertionError("it never has enough")
 
     def version(self, version: str, model: str = "my-model") -> str:

@@ -23,8 +23,8 @@ from tests.support.webhook import Webhook
 from webhook.catalog.bucket.listing import ModelListing, SourceListing
 from webhook.catalog.bucket.status import VersionStatus
 from webhook.catalog.bucket.store import Store
-from webhook.catalog.live import CatalogRefresher
 from webhook.catalog.lookup.s3 import S3Catalog
+from webhook.catalog.refresh import CatalogRefresher
 from webhook.catalog.resolution import VersionKey
 from webhook.http.metrics import Metrics
 from webhook.http.ops import Health
@@ -137,7 +137,7 @@ def test_a_fault_of_ours_refuses_no_pod_is_counted_and_leaves_other_pods_their_c
 ) -> None:
     settings, metrics = known_settings(), Metrics()
     catalog = Faulty(settings)
-    catalog.take("default", SourceListing())
+    catalog.update("default", SourceListing())
     catalog.remember(VersionKey("default", "gone", "1.0.0"), VersionStatus("absent"))
     keeper = CatalogRefresher(catalog, metrics, Health(), required=False)
     app = MutateEndpoint(settings, keeper, metrics)

@@ -224,16 +224,16 @@ def test_the_webhook_reads_its_catalog_and_no_file(
             monkeypatch.setenv(name, value)
         reader = S3Catalog(load(Path(file)))
         with closing(reader):
-            names = reader.read("default")
+            names = reader.list_source("default")
             assert tuple(names.models["ranker"].newest()) == ("2.0.0", "1.0.0")
             assert names.aliases["ranker"].versions == {"champion": "1.0.0"}
             assert not names.problems
-            found = [reader.look(VersionKey("default", "ranker", f"{n}.0.0")) for n in (1, 2, 3)]
+            found = [reader.look_up(VersionKey("default", "ranker", f"{n}.0.0")) for n in (1, 2, 3)]
             assert [getattr(each, "state", None) for each in found] == ["unmanaged", "unfinished", "absent"]
-            odd = reader.look(VersionKey("default", "my-model", "1.2.3"))
+            odd = reader.look_up(VersionKey("default", "my-model", "1.2.3"))
             assert isinstance(odd, VersionStatus)
             assert "manifest.json is not" in odd.why
-            model = reader.look(VersionKey("default", "ranker", ""))
+            model = reader.look_up(VersionKey("default", "ranker", ""))
             assert isinstance(model, ModelListing)
             assert tuple(model.versions.newest()) == ("2.0.0", "1.0.0")
         assert not webhook.may_get("my-model-1.2.3/a")

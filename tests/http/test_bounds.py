@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.webhook import HOST, Webhook
 from webhook.http.protocol import HEAD_BYTES, REQUEST_SECONDS
-from webhook.server.run import KEEP_ALIVE_SECONDS
+from webhook.http.serving import KEEP_ALIVE_SECONDS
 
 
 @contextmanager

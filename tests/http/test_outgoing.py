@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from webhook.http import outgoing, protocol
 from webhook.http.outgoing import MAX_IN_FLIGHT, ResponseSender
-from webhook.server.run import listen, server
+from webhook.http.serving import listen, server
 
 LARGE = bytes(12 * 1024 * 1024)
 """More than kernels keep of it for a client."""

@@ -57,6 +57,6 @@ class Known(S3Catalog):
     def tell(self, models: Mapping[str, tuple[str, ...]], aliases: Mapping[str, Mapping[str, str]]) -> None:
         """What a new listing gives."""
         ordered = {model: Versions(versions) for model, versions in models.items()}
-        self.take(
+        self.update(
             "default", SourceListing(ordered, aliases={model: Aliases("", each) for model, each in aliases.items()})
         )

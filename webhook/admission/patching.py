@@ -82,8 +82,8 @@ def _node_selector(spec: PodSpec, wanted: Mapping[str, str]) -> list[Operation]:
     for label, value in wanted.items():
         if own.get(label, value) != value:
             raise Conflict(
-                f"the pod's nodeSelector asks for {label}={own[label]}, and its model needs nodes with {label}={value}; "
-                "remove the label, or use another strategy"
+                f"the pod's nodeSelector asks for {label}={own[label]}, and its model needs nodes with {label}="
+                f"{value}; remove the label, or use another strategy"
             )
     missing = {label: value for label, value in wanted.items() if label not in own}
     if spec.node_selector is None:

@@ -1,8 +1,9 @@
 """The decision about a workload: one pure function, `pin`.
 
 A floating reference is resolved once and written into the template, so that every pod of it, on every node and after
-every rollback, gets the same version by the same strategy. The rest is advice for the person at `kubectl apply`: that the template's pods
-will be refused, and that annotations do nothing where they stand. A workload itself is never refused.
+every rollback, gets the same version by the same strategy. The rest is advice for the person at `kubectl apply`: that
+the template's pods will be refused, and that annotations do nothing where they stand. A workload itself is never
+refused.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ from webhook.settings import Settings
 
 
 def pin(change: WorkloadChange, namespace: str, settings: Settings, catalog: Catalog) -> AdmissionResult:
-    """Decide about a workload. Raises LookupRequired where the catalog has to ask S3 before it can resolve a version."""
+    """Decide about a workload. Raises LookupRequired where the catalog has to ask S3 first."""
     misplaced = _misplaced(change, settings)
     if change.keeps_template:
         return AdmissionResult("unchanged", "TemplateUnchanged", warnings=misplaced)
@@ -48,10 +49,11 @@ def pin(change: WorkloadChange, namespace: str, settings: Settings, catalog: Cat
     if outcome.decision == "refused":
         return _advice(change, warnings, outcome.message)
     operations = _operations(change, _with_strategies(wanted, request, outcome.models), settings)
-    if outcome.decision == "skipped":
-        return AdmissionResult("skipped", outcome.reason, warnings=warnings)
-    if not operations:
-        return AdmissionResult("unchanged", "NothingToPin", warnings=warnings)
+    if outcome.decision == "skipped" or not operations:
+        decision, reason = (
+            ("skipped", outcome.reason) if outcome.decision == "skipped" else ("unchanged", "NothingToPin")
+        )
+        return AdmissionResult(decision, reason, warnings=warnings)
     return AdmissionResult("pinned", "Pinned", operations=tuple(operations), warnings=warnings, models=outcome.models)
 
 

@@ -56,8 +56,8 @@ def missing_volumes(spec: PodSpec, volumes: Sequence[JSON], init_containers: Seq
             missing.append(volume)
         elif (name in filled and name not in mounted) or not _covers(present[name].source, _source(volume)):
             raise Conflict(
-                f"the volume name {name} is reserved by model-injector; rename the pod's volume, or download into it with "
-                "the annotation volume"
+                f"the volume name {name} is reserved by model-injector; rename the pod's volume, or download into it "
+                "with the annotation volume"
             )
     return missing
 

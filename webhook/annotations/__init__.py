@@ -1,2 +1,3 @@
-"""The user's contract: every annotation (`contract`), what a pod asks for by them (`parsing`), and what is written back:
-`injected` on pods, `pinned` on the templates of workloads."""
+"""The user's contract: every annotation (`contract`) and what a pod asks for by them (`parsing`). The webhook writes
+`injected` on pods, and `pinned` on the templates of workloads.
+"""

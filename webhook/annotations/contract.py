@@ -35,8 +35,8 @@ _MODEL: Final = (
     Annotation(
         name="models",
         allowed="a YAML list such as [{model: my-model, version: 1.2.3}]",
-        meaning="Several models: a list of mappings, whose keys are the names of this table in camelCase. The pod's own "
-        "annotations hold for every entry that does not say otherwise.",
+        meaning="Several models: a list of mappings, whose keys are the names of this table in camelCase. The pod's "
+        "own annotations hold for every entry that does not say otherwise.",
         parse=str,
         is_per_model=False,
     ),

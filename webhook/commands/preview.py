@@ -1,21 +1,21 @@
 """`model-injector preview`: what the cluster would do with a manifest, decided here or asked of a webhook."""
 
 import argparse
+import asyncio
 import base64
 import logging
 import os
 import sys
 import zlib
 from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlencode
 
 import msgspec
 
-from webhook.catalog.bucket.store import CatalogError
 from webhook.catalog.lookup.exact import ExactCatalog
-from webhook.catalog.resolution import LookupRequired
 from webhook.commands import remote
 from webhook.commands.options import Commands, add_config
 from webhook.commands.output import say, say_json, say_raw
@@ -25,9 +25,6 @@ from webhook.preview import LOCAL, Document, DocumentPreview, Outcome, PreviewRe
 from webhook.preview.errors import ManifestError
 from webhook.settings import Settings
 from webhook.settings.loading import InvalidSettings, load
-
-if TYPE_CHECKING:
-    from webhook.catalog.lookup.s3 import S3Catalog
 
 _COLOURS: Final = {"+++": "1", "---": "1", "@@": "36", "+": "32", "-": "31"}
 """Of a diff's lines, by how they begin: SGR parameters."""
@@ -99,7 +96,7 @@ def _open_page(options: argparse.Namespace) -> None:
     import webbrowser  # noqa: PLC0415
 
     from webhook.http import log  # noqa: PLC0415 - half a second that a preview need not wait for
-    from webhook.web import local
+    from webhook.web import local  # noqa: PLC0415
 
     fragment = _fragment(_body(options.filename), options.namespace) if options.filename else ""
 
@@ -166,25 +163,18 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _decided_with_s3(documents: list[Document], namespace: str, settings: Settings) -> list[Outcome]:
-    """As a webhook that has just started: where S3 does not answer, exact versions are taken at their word."""
-    from webhook.catalog.lookup.s3 import S3Catalog  # noqa: PLC0415 - half a second that exact versions need not wait for
+    """As a webhook that has just started: where S3 does not answer, exact versions are taken on trust."""
+    from webhook.catalog.live import BlockingCatalog, settle  # noqa: PLC0415 - exact versions need not wait for it
+    from webhook.catalog.lookup.s3 import S3Catalog  # noqa: PLC0415
+
+    async def decided(live: BlockingCatalog) -> list[Outcome]:
+        return [
+            await settle(partial(preview, document, document.namespace(namespace), settings, limits=LOCAL), live)
+            for document in documents
+        ]
 
     with closing(S3Catalog(settings)) as catalog:
-        for source in catalog.sources:
-            try:
-                catalog.take(source, catalog.read(source))
-            except CatalogError as error:
-                catalog.fail(source, str(error))
-        return [_settle(each, each.namespace(namespace), settings, catalog) for each in documents]
-
-
-def _settle(document: Document, namespace: str, settings: Settings, catalog: "S3Catalog") -> Outcome:
-    while True:
-        try:
-            return preview(document, namespace, settings, catalog, LOCAL)
-        except LookupRequired as required:
-            for place in required.keys:
-                catalog.remember(place, catalog.look(place))
+        return asyncio.run(decided(BlockingCatalog(catalog, catalog.sources, needs_s3=False)))
 
 
 def _say(output: str, body: bytes, found: PreviewResponse) -> None:

@@ -61,7 +61,7 @@ def fetch_container(  # noqa: PLR0913 - keyword arguments, each a part of the co
     user: int,
     settings: FetchSettings,
 ) -> JSON:
-    """A core/v1 Container that downloads `artifact` into `volume`, as `user`. It is admitted in *restricted* namespaces.
+    """A core/v1 Container that downloads `artifact` into `volume`, as `user`, admissible in *restricted* namespaces.
 
     `read_only`: the application only reads the files.
     """

@@ -73,9 +73,10 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 def preview(document: Document, namespace: str, settings: Settings, catalog: Catalog, limits: Limits) -> Outcome:
-    """What happens to a document that is created in `namespace`, or changed as its review says.
+    """The outcome of a document that is created in `namespace`, or changed as its review says.
 
-    Raises InvalidManifest where it is not what its kind has to be, and Unread where the catalog has to look at S3 first.
+    Raises InvalidManifest where it lacks what its kind has to have, and LookupRequired where the catalog has to ask S3
+    first.
     """
     try:
         return _preview(document, namespace, settings, catalog, limits)

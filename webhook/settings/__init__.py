@@ -1,8 +1,8 @@
 """Every setting, declared once: its name, default, bounds, and the reason for it.
 
 A YAML file carries them in camelCase (`fetch: {numWorkers: 64}`), the environment as
-`MODEL_INJECTOR_FETCH__NUM_WORKERS=64`, and the environment wins: loading.py reads them. docs/settings.md is printed from
-here. Strategies bring settings of their own, which are composed into the group `strategies`.
+`MODEL_INJECTOR_FETCH__NUM_WORKERS=64`, and the environment wins: loading.py reads them. docs/settings.md is printed
+from here. Strategies bring settings of their own, which are composed into the group `strategies`.
 """
 
 from functools import cached_property
@@ -138,5 +138,5 @@ def setting_at(path: str, settings: Settings) -> Any:
 
 
 def _field(name: str) -> str:
-    """The name of the field that a setting's name stands for: `num_workers` for `numWorkers`, `s3_mount` for `s3-mount`."""
+    """The field of a setting: `num_workers` for `numWorkers`, `s3_mount` for `s3-mount`."""
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).replace("-", "_")

@@ -49,8 +49,8 @@ class CatalogSettings(Group):
     """What is known of models at admission."""
 
     mode: Literal["none", "s3"] = "none"
-    """none: the webhook takes exact versions on trust and needs no AWS access. s3: it reads the buckets, resolves aliases
-    and ranges, knows sizes, and checks a version before a pod starts."""
+    """none: the webhook takes exact versions on trust and needs no AWS access. s3: it reads the buckets, resolves
+    aliases and ranges, knows sizes, and checks a version before a pod starts."""
     refresh_seconds: Annotated[Seconds, Field(le=300)] = 30
     """How often the buckets are listed: one request for each thousand versions."""
     preflight: Literal["off", "warn", "enforce"] = "warn"

@@ -17,7 +17,7 @@ _MOST_OBJECTS: Final = 200_000
 _SMALL: Final = 1 << 20
 _LARGE: Final = Lock()
 """Held while a manifest of more bytes than `_SMALL` is read: one at a time, for it takes several times its size."""
-State = Literal["published", "unmanaged", "unfinished", "absent", "unreadable", "denied", "away"]
+State = Literal["published", "unmanaged", "unfinished", "absent", "unreadable", "denied", "unreachable"]
 
 
 class VersionStatus(msgspec.Struct, frozen=True, gc=False):

@@ -56,7 +56,7 @@ def plan(  # noqa: PLR0913, PLR0917 - what makes a version
 ) -> PendingUpload:
     """Read every file of a version that may be published.
 
-    Raises InvalidInput for files that can't be read and a name that says another version, AlreadyPublished, and CatalogError.
+    Raises InvalidInput for unreadable files and a name that means another version, AlreadyPublished, CatalogError.
     """
     folder = _claim(store, model, version)
     with ThreadPoolExecutor(_THREADS) as threads:
