@@ -229,7 +229,7 @@ def test_what_s3_did_not_say_is_not_pinned() -> None:
     cluster.catalog.back_off("default")
     injection = cluster.decide(workload(model="new", version="latest"))
     assert injection.operations == ()
-    assert any("can't be pinned while S3" in warning for warning in injection.warnings)
+    assert any("cannot be pinned while S3" in warning for warning in injection.warnings)
 
 
 def test_who_may_not_use_a_model_does_not_hear_of_it_at_apply() -> None:

@@ -97,7 +97,7 @@ def test_an_init_container_that_fetches_something_else_is_refused(injected: Inje
 def test_a_volume_that_has_our_name_is_refused(injected: Injector) -> None:
     spec = {"volumes": [{"name": "model-artifacts", "emptyDir": {}}]}
     message = injected.refusal(asking(spec))
-    assert "a volume model-artifacts of its own" in message
+    assert "volume name model-artifacts is reserved" in message
     assert "annotation volume" in message
 
 

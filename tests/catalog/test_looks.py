@@ -128,7 +128,7 @@ def test_what_is_not_there_is_looked_for_once_in_seconds(
 class Faulty(S3Catalog):
     """A catalog with a fault of its own."""
 
-    def look(self, place: VersionKey) -> VersionStatus | ModelListing:
+    def look_up(self, key: VersionKey) -> VersionStatus | ModelListing:
         raise ZeroDivisionError(place.model)
 
 

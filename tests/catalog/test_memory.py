@@ -48,12 +48,12 @@ def test_a_miss_is_remembered_for_seconds_and_not_for_ever(
         reader.resolve("1.2.3")
     assert proxy.requests == []
     published(store, tmp_path / "m", "1.2.3")
-    monkeypatch.setattr("webhook.catalog.lookup.s3._PASSING_SECONDS", 0)
+    monkeypatch.setattr("webhook.catalog.lookup.s3._TEMPORARY_SECONDS", 0)
     assert reader.version("1.2.3") == "1.2.3"
 
 
 def test_what_is_remembered_is_bounded(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webhook.catalog.lookup.s3._MOST_PASSING", 5)
+    monkeypatch.setattr("webhook.catalog.lookup.s3._MOST_TEMPORARY", 5)
     reader = read()
     for number in range(20):
         reader.resolve(f"1.{number}.0")
@@ -140,7 +140,7 @@ def test_what_is_looked_at_again_is_bounded_and_the_longest_waiting_comes_first(
 def test_known_versions_are_bounded_and_the_oldest_goes(
     bucket: MotoBucket, read: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webhook.catalog.lookup.s3._MOST_DETAILS", 2)
+    monkeypatch.setattr("webhook.catalog.lookup.s3._MOST_VERSIONS", 2)
     for number in range(3):
         bucket.put(f"{PREFIX}/my-model-1.{number}.0/weights.bin", b"w")
     reader = read()

@@ -43,7 +43,7 @@ def test_a_bucket_that_someone_filled_by_hand_has_ranges_and_sizes(bucket: MotoB
         ("my-model", "1.2.4", UnknownVersion, "has no version 1.2.4 .* nearest are 1.2.3.*; newest is 1.2.3"),
         ("my-model", "^3", UnknownVersion, r"no version in '\^3'; the newest are 2.0.0-rc.1, 1.2.3"),
         ("my-model", "@champion", UnknownVersion, "no alias @champion, and no other"),
-        ("my-model", ">>1", UnknownVersion, "is no version: a range is such as"),
+        ("my-model", ">>1", UnknownVersion, "is invalid: a range is such as"),
     ],
 )
 def test_what_is_not_there_is_refused_with_the_nearest_that_is(

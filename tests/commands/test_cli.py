@@ -60,7 +60,7 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
         done = run("serve", "--host", "127.0.0.1", "--port", port, *files, MODEL_INJECTOR_BUCKET="my-ml-bucket")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"model-injector: can't listen on 127.0.0.1 port {port}: ")
+    assert line.startswith(f"model-injector: cannot listen on 127.0.0.1 port {port}: ")
     assert "Address already in use" in line
 
 

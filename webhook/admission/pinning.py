@@ -13,7 +13,7 @@ import msgspec
 from webhook.admission.choosing import allowed
 from webhook.admission.decide import inject
 from webhook.admission.patching import service_account
-from webhook.admission.result import AdmissionResult
+from webhook.admission.result import AdmissionResult, Decision
 from webhook.annotations import pinned
 from webhook.annotations.injected import InjectedModel
 from webhook.annotations.parsing import is_asking, parse
@@ -50,9 +50,8 @@ def pin(change: WorkloadChange, namespace: str, settings: Settings, catalog: Cat
         return _advice(change, warnings, outcome.message)
     operations = _operations(change, _with_strategies(wanted, request, outcome.models), settings)
     if outcome.decision == "skipped" or not operations:
-        decision, reason = (
-            ("skipped", outcome.reason) if outcome.decision == "skipped" else ("unchanged", "NothingToPin")
-        )
+        decision: Decision = "skipped" if outcome.decision == "skipped" else "unchanged"
+        reason = outcome.reason if decision == "skipped" else "NothingToPin"
         return AdmissionResult(decision, reason, warnings=warnings)
     return AdmissionResult("pinned", "Pinned", operations=tuple(operations), warnings=warnings, models=outcome.models)
 
