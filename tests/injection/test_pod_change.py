@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.injection.conftest import PREFIX, Injector, annotated, asking
-from webhook.strategies.s3_init import SCRIPT
+from webhook.fetching.script import SCRIPT
 
 TWO_MODELS = "[{model: encoder, version: 1.0.0}, {model: my-org/ranker, version: 2.0.0}]"
 

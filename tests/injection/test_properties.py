@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.injection.conftest import JSON, PREFIX, Injector, asking
 from tests.injection.pods import pods
 from tests.support.reviews import apply
-from webhook.strategies.s3_init import SCRIPT
+from webhook.fetching.script import SCRIPT
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:kubernetes_validate")
 many = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])

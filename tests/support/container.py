@@ -13,7 +13,7 @@ from typing import Literal, TypedDict, Unpack
 from tests.support.kubelet import expand
 from tests.support.outcome import Outcome
 from tests.support.programs import busybox
-from webhook.strategies.s3_init import MARK, SCRIPT
+from webhook.fetching.script import MARK, SCRIPT
 
 FLAGS = ("--numworkers", "8", "--retry-count", "3")
 NO_RETRY = ("--retry-count", "0")

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 import yaml
 
 from webhook.errors import BadRequest, one_line
+from webhook.fetching.script import SCRIPT
 from webhook.patch import Operation
 from webhook.preview.apply import apply
 from webhook.preview.documents import Document, json_values, value_of
@@ -14,7 +15,6 @@ from webhook.preview.dump import dump
 from webhook.preview.edits import Edit, edits
 from webhook.preview.scalars import Loader
 from webhook.preview.unified import edited, unified
-from webhook.strategies.s3_init import SCRIPT
 
 _MARK: Final = re.compile(r"---[ \t]*\r?\n")
 """A line that has nothing of the document after it."""

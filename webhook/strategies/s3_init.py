@@ -7,11 +7,11 @@ argument or as environment, checked before, so the script itself is constant. do
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from importlib.resources import files
 from typing import Final
 
 from webhook.catalog import Artifact
 from webhook.errors import InvalidAnnotation
+from webhook.fetching.script import MARK, SCRIPT
 from webhook.pod import Container, Pod, PodSpec
 from webhook.quantities import format_bytes
 from webhook.request import Medium, ModelRequest
@@ -19,9 +19,6 @@ from webhook.settings import Fetch, Settings
 from webhook.strategies.protocol import JSON, Change, Delivery, Folder
 from webhook.strategies.resources import Room, resources
 
-SCRIPT: Final = files(__package__).joinpath("fetch.sh").read_text()
-MARK: Final = "model-fetch"
-"""The script's $0, in containers that any version of ours has made."""
 ROOT: Final = "/model-artifacts"
 """Where an init container sees its volume."""
 VOLUMES: Final[dict[Medium, str]] = {"disk": "model-artifacts", "memory": "model-artifacts-memory"}

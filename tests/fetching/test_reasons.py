@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.fetch.conftest import Model
+from tests.fetching.conftest import Model
 from tests.support import moto_s3, mounts
 from tests.support.container import NO_RETRY, InitContainer
 from tests.support.faults import ACCESS_DENIED, SLOW_DOWN, Drop, Fault, Request, Stall, s3_error

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.fetch.conftest import Model
+from tests.fetching.conftest import Model
 from tests.support.container import InitContainer
 from tests.support.faults import Answer, Edit, Request
 from tests.support.faulty_proxy import FaultyProxy

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.fetch.conftest import Model
+from tests.fetching.conftest import Model
 from tests.support.container import NO_RETRY, InitContainer, Options
 from tests.support.faults import SLOW_DOWN, Cut, Drop, Fault, Request, Stall, clock_ahead, s3_error
 from tests.support.faulty_proxy import FaultyProxy

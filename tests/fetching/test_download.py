@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fetch.conftest import Model
+from tests.fetching.conftest import Model
 from tests.support import mounts
 from tests.support.container import NO_RETRY, InitContainer
 from tests.support.faults import Request

@@ -8,25 +8,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.fetch.conftest import Model
+from tests.fetching.conftest import Model
 from tests.support import programs
 from tests.support.container import InitContainer
 from tests.support.folder import Folder
 from tests.support.kubelet import expand
-from webhook.strategies.s3_init import SCRIPT
+from webhook.fetching.script import SCRIPT, SOURCE
 
 
 def test_it_is_small_enough_to_travel_in_every_pod() -> None:
-    assert len(SCRIPT.encode()) <= 4096
+    assert len(SCRIPT.encode()) <= 8192
 
 
 def test_it_is_ascii() -> None:
     assert SCRIPT.isascii()
 
 
-def test_shellcheck_has_nothing_to_say(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", [SOURCE, SCRIPT], ids=["source", "in pods"])
+def test_shellcheck_has_nothing_to_say(tmp_path: Path, text: str) -> None:
     script = tmp_path / "fetch.sh"
-    script.write_text(SCRIPT)
+    script.write_text(text)
     checked = subprocess.run(
         [programs.shellcheck(), "-s", "sh", script], stdout=subprocess.PIPE, text=True, check=False
     )

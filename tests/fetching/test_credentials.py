@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fetch.conftest import Model, Store, own
+from tests.fetching.conftest import Model, Store, own
 from tests.support import node_role, rclone, sts
 from tests.support.certificates import throwaway_certificate
 from tests.support.container import NO_RETRY, InitContainer

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.fetch.conftest import Model, Store
+from tests.fetching.conftest import Model, Store
 from tests.support import rclone
 from tests.support.certificates import ServerCertificate, throwaway_certificate
 from tests.support.container import FLAGS, NO_RETRY, InitContainer
