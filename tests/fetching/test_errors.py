@@ -86,5 +86,5 @@ def test_the_page_says_which_reasons_are_retried() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \|.*\| ([^|]*) \|$", PAGE.read_text(), re.MULTILINE))
     for reason in {error.reason for error in KNOWN_ERRORS} - {"TimedOut"}:
         retried = {error.retried for error in KNOWN_ERRORS if error.reason == reason}
-        expected = {(True,): "yes", (False,): "no"}.get(tuple(retried), "only while there are none")
+        expected = "yes" if retried == {True} else "no" if retried == {False} else "only while there are none"
         assert rows[reason] == expected
