@@ -66,8 +66,8 @@ def test_files_that_are_there_are_not_downloaded_again(fetch: InitContainer, mod
     fetch()
     s3.requests.clear()
     assert fetch().reason == "Complete"
-    assert s3.count(Request.is_listing) == 1
-    assert len(s3.requests) == 1
+    assert s3.requests
+    assert s3.count(Request.is_listing) == len(s3.requests)
 
 
 def test_a_file_of_another_size_is_downloaded_again(fetch: InitContainer, model: Model, volume: Folder) -> None:

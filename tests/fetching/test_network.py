@@ -101,9 +101,10 @@ def test_a_second_page_that_never_comes_is_not_complete(fetch: InitContainer, pa
 
 
 def test_a_second_page_that_fails_only_in_the_download_is_not_complete(fetch: InitContainer, paged: Paged) -> None:
-    paged.proxy.inject(
-        SLOW_DOWN, when=lambda request: request.is_next_page() and paged.proxy.count(Request.is_next_page) > 2
-    )
+    def is_of_the_download(request: Request) -> bool:
+        return request.is_next_page() and "of 5,5 here" in fetch.runs[-1].log()
+
+    paged.proxy.inject(SLOW_DOWN, when=is_of_the_download)
     outcome = fetch(**paged.options)
     assert outcome.reason == "Unreachable"
     assert "of 5,5 here" in outcome.log
