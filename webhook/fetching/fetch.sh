@@ -2,10 +2,13 @@
 #
 #     /bin/sh -c SCRIPT model-fetch URI DESTINATION FILES,BYTES|- VERIFY SECONDS MODE PARTS [FLAG...]
 #
-# docs/fetch.md explains the arguments, the outcomes and the design. Pods carry what script.py makes of this file: without
-# comments and indentation, and with the error table. So a comment has its line to itself, and what a here-document holds
-# is not indented. kubelet expands $(NAME): a command substitution here is always a command with an argument.
+# docs/fetch.md explains the arguments, the outcomes and the design.
+#
+# Pods carry the text that script.py makes of this file: without comments and indentation, and with the known errors.
+# So every comment has a line of its own, and here-documents are not indented. Because kubelet expands $(NAME), every
+# command substitution has a command with an argument.
 
+# Names with * or ? must not become the names of files.
 set -f
 uri=$1
 destination=$2
@@ -15,18 +18,18 @@ limit=$5
 mode=$6
 parts=$7
 shift 7
-# In its image, s5cmd stands in the root directory.
+# The image has s5cmd in the root directory.
 PATH=$PATH:/
 
 started=$(date +%s)
-# Files and bytes that are in place.
+# FILES,BYTES that are complete in the volume.
 arrived=0,0
-# Seconds until the next attempt.
+# Seconds to wait after the next failure.
 pause=1
-# Why the last attempt failed: what the termination message says when the time is over.
+# The last failure: the outcome if the deadline passes.
 reason=TimedOut
 message=''
-# Processes in the background, for the trap.
+# Background processes, which the trap kills.
 child=''
 progress=''
 
@@ -34,7 +37,7 @@ progress=''
 finish() {
 	echo "$1: $2"
 	seconds=$(($(date +%s) - started))
-	# The message needs no escapes in JSON once other characters than these are gone, and kubelet reads 4096 bytes.
+	# Only characters that need no escape in JSON, and not more than kubelet reads, which is 4096 bytes.
 	printable=$(printf %s "$2" | tr -c ' !#-[]-~' '?' | cut -c-900)
 	printf '{"reason":"%s","files":%s,"bytes":%s,"seconds":%s,"message":"%s"}\n' \
 		"$1" "${arrived%,*}" "${arrived#*,}" "$seconds" "$printable" \
@@ -43,7 +46,7 @@ finish() {
 	exit
 }
 
-# A shell hears SIGTERM during `wait`, but not while a command runs in the foreground.
+# The shell handles SIGTERM during `wait`, but not while a command runs in the foreground.
 run_in_background() {
 	"$@" &
 	child=$!
@@ -55,11 +58,11 @@ check_deadline() {
 	[ "$remaining" -gt 0 ] || finish "$reason" "$message"
 }
 
-# attempt COMMAND...: run it, with its output in the files `out` and `err`. After a failure that may pass, pause and return
-# 1, so that the caller can try again; after any other, and after the deadline, finish.
+# attempt COMMAND...: run it, with its output in the files `out` and `err`. After a failure that may be temporary, pause
+# and return 1: the caller tries again. After any other failure, and at the deadline, finish.
 attempt() {
 	check_deadline
-	# KILL, for s5cmd exits with 0 on SIGTERM.
+	# KILL, because s5cmd exits with 0 on SIGTERM.
 	run_in_background timeout -sKILL "$remaining" "$@" >out 2>err && return
 	classify
 	if [ "$reason" = Corrupt ]; then
@@ -81,9 +84,9 @@ classify() {
 	reason=Unreachable
 	message=$error
 	final=''
-	# What stands in quotes holds the model's name, which may look like an error.
+	# The quoted parts hold the model's name, which may look like an error.
 	printed=$(sed 's/"[^"]*"//g' err)
-	# A killed s5cmd prints nothing, and not every shell says so.
+	# If `timeout` has killed s5cmd, there may be no output.
 	case ${printed:-Killed} in
 	# script.py puts an arm for each entry of errors.toml here.
 	esac
@@ -93,26 +96,26 @@ remove_files() {
 	tr '\n' '\0' | xargs -0 rm -f
 }
 
-# Their sizes are right: if they stayed, no other container would fetch them again. SHA256SUMS itself may be the culprit.
+# Corrupt files have the right size, so the next container would keep them. SHA256SUMS itself may be the wrong file.
 discard_corrupt_files() {
 	message="$message $(grep FAILED out)"
 	sed -n 's/: FAILED.*//p' out | remove_files
 	rm -f "$destination/SHA256SUMS"
 }
 
-# Print BYTES and path of every file in the volume, two spaces between them.
+# Print the size and the path of every file in the volume, with two spaces between them.
 list_volume() {
 	find "$destination" -type f -exec stat -c '%s  %n' {} +
 }
 
-# Set `arrived` without knowing the bucket's listing. A name that ends in a digit may be that of a torn download.
+# Set `arrived` without the bucket's listing. Files whose names end in a digit do not count: they may be torn downloads.
 count_files() {
 	arrived=$(list_volume | awk '!/[0-9]$/ { files++; bytes += $1 } END { printf "%d,%.0f", files, bytes }')
 }
 
-# Compare the volume with the bucket's listing, in the file `list`: set `arrived` to what is in place, and `missing` to the
-# name of a file that is not. s5cmd writes NAME as NAME<digits> and renames it in the end: such names of files that are not
-# in place go to the file `torn`.
+# Compare the volume with the bucket's listing in the file `list`. Set `arrived`, and set `missing` to the name of one
+# file that is not complete. Write the paths of torn downloads to the file `torn`: s5cmd writes to NAME<digits>, and
+# renames that to NAME at the end.
 compare_with_listing() {
 	list_volume | awk -v folder="$destination/" '
 		{
@@ -147,7 +150,7 @@ compare_with_listing() {
 	read -r arrived missing <out
 }
 
-# The SDK in s5cmd refuses the address of the EKS Pod Identity agent, but runs a command that asks the agent.
+# The SDK in s5cmd refuses the address of the EKS Pod Identity agent, but it can run a command that asks the agent.
 use_pod_identity() {
 	export AWS_CONFIG_FILE=config
 	cat >config <<'END'
@@ -164,7 +167,7 @@ trust_private_authority() {
 	} >authorities
 }
 
-# s3_clock FILE: print the time of S3 as YYYYMMDDhhmmss, from the first Date header in the trace of s5cmd.
+# s3_clock FILE: print the first Date header in a trace of s5cmd, as YYYYMMDDhhmmss.
 s3_clock() {
 	awk '/^Date:/ {
 		month = (index("JanFebMarAprMayJunJulAugSepOctNovDec", $4) + 2) / 3
@@ -174,10 +177,10 @@ s3_clock() {
 	}' "$1"
 }
 
-# list_bucket FLAG...: write BYTES and name of every object to the file `list`, and set `listed` to their number and size.
+# list_bucket FLAG...: write the size and the name of every object to the file `list`. Set `listed` to FILES,BYTES.
 list_bucket() {
 	s3_time=''
-	# s5cmd leaves out objects that are newer than the node's clock. So a listing counts when the clock was not behind S3.
+	# s5cmd skips objects that are newer than the node's clock. So a listing counts only if that clock was not behind S3's.
 	while true; do
 		node_time=$(date -u +%Y%m%d%H%M%S)
 		until attempt s5cmd --log trace "$@" ls "$uri"; do
@@ -198,20 +201,20 @@ list_bucket() {
 	fi
 }
 
-# Print the volume's growth. The log is closed for `sleep`, which outlives the script.
+# Print the size of the volume from time to time. `sleep` outlives the script, so it must not hold the log open.
 report_progress() {
 	while sleep 10 >&- 2>&-; do
 		du -sk "$destination"
 	done
 }
 
-# download FLAG...: fetch what is missing.
+# download FLAG...: download the files that are missing.
 download() {
 	remove_files <torn
 	echo "$uri: $arrived of $listed here"
 	report_progress &
 	progress=$!
-	# -s skips files that are in place, but asks S3 about each object first: not worth it for an empty volume.
+	# -s skips files that are complete, but asks S3 about each object first. An empty volume does not need it.
 	skip=''
 	[ "$arrived" = 0,0 ] || skip=-s
 	until attempt s5cmd "$@" cp $skip -c "$parts" "$uri" "$destination/"; do
@@ -221,7 +224,7 @@ download() {
 	[ "$arrived" = "$listed" ] || finish Incomplete "$arrived of $listed came, not $missing"
 }
 
-# Compare every file with SHA256SUMS. A file without a line there gets a digest that is wrong.
+# Compare every file with SHA256SUMS. A file that SHA256SUMS does not name gets a digest that never matches.
 check_digests() {
 	[ -f "$destination/SHA256SUMS" ] || finish Corrupt "no SHA256SUMS"
 	awk -v folder="$destination/" '
@@ -264,7 +267,7 @@ if [ "$FETCH_CA_BUNDLE" ]; then
 fi
 list_bucket "$@"
 compare_with_listing
-# Without a listing both would be empty, and equal.
+# Exit if the number of objects is not known.
 if [ "$arrived" != "${listed:?}" ]; then
 	download "$@"
 fi
