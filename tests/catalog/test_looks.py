@@ -129,7 +129,7 @@ class Faulty(S3Catalog):
     """A catalog with a fault of its own."""
 
     def look_up(self, key: VersionKey) -> VersionStatus | ModelListing:
-        raise ZeroDivisionError(place.model)
+        raise ZeroDivisionError(key.model)
 
 
 def test_a_fault_of_ours_refuses_no_pod_is_counted_and_leaves_other_pods_their_checks(

@@ -46,7 +46,7 @@ class ConcurrencyLimiter:
 
     @asynccontextmanager
     async def take(self, key: str) -> AsyncIterator[None]:
-        """A turn for a client. Raises Busy where none comes in time, and TooManyRequests where the client has its share."""
+        """A turn for a client. Raises Busy where none comes in time, TooManyRequests where the client has its share."""
         if self._of[key] >= self._each:
             raise TooManyRequests(1)
         if self._waiting >= self._most_waiting:

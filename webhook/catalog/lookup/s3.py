@@ -222,7 +222,7 @@ class S3Catalog:
         raise LookupRequired([key])
 
     def _miss(self, index: SourceIndex, request: ModelRequest, refusal: UnknownModel) -> Exception:
-        """What to raise where the listing has no answer: a lookup first, for the version may be newer than the listing."""
+        """What to raise where the listing has no answer: a lookup first, for the version may be newer than it."""
         key, now = VersionKey(request.source, request.model, ""), monotonic()
         known = self._temporary.get(key)
         is_new = known is None or now - known.at >= _TEMPORARY_SECONDS

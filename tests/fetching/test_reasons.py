@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.fetch.conftest import Model
+from tests.fetching.conftest import Model
 from tests.support import moto_s3, mounts
 from tests.support.container import NO_RETRY, InitContainer
 from tests.support.faults import ACCESS_DENIED, SLOW_DOWN, Drop, Fault, Request, Stall, s3_error
@@ -107,13 +107,13 @@ def test_an_endpoint_that_refuses_connections_is_unreachable(fetch: InitContaine
 
 
 def test_an_endpoint_whose_name_does_not_resolve_is_unreachable(fetch: InitContainer) -> None:
-    assert fetch(limit=2, flags=NO_RETRY, env={"S3_ENDPOINT_URL": "http://s3.invalid"}).reason == "Unreachable"
+    assert fetch(flags=NO_RETRY, skip_pauses=True, env={"S3_ENDPOINT_URL": "http://s3.invalid"}).reason == "Unreachable"
 
 
 def test_an_s3_that_goes_away_in_the_middle_is_unreachable(fetch: InitContainer, model: Model, s3: FaultyProxy) -> None:
     model.write({f"{n}": b"x" for n in range(10)})
     s3.inject(Drop(), when=lambda request: request.is_download() and s3.count(Request.is_download) > 3)
-    assert fetch(limit=3, flags=NO_RETRY).reason == "Unreachable"
+    assert fetch(flags=NO_RETRY, skip_pauses=True).reason == "Unreachable"
 
 
 def test_a_volume_that_is_too_small_is_out_of_space(fetch: InitContainer, model: Model, volume: Folder) -> None:
@@ -186,7 +186,7 @@ def test_whatever_a_server_says_the_termination_message_is_json(
     fetch: InitContainer, s3: FaultyProxy, text: str, status: int, reason: str
 ) -> None:
     s3.inject(s3_error(status, "Nasty", text), when=Request.is_listing)
-    outcome = fetch(limit=3, flags=NO_RETRY)
+    outcome = fetch(flags=NO_RETRY, skip_pauses=True)
     assert outcome.reason == reason
     assert f"\n{reason}: " in f"\n{outcome.log}"
 
@@ -199,7 +199,7 @@ def test_a_reason_is_not_read_off_the_models_name(
     fetch: InitContainer, model: Model, s3: FaultyProxy, word: str
 ) -> None:
     s3.inject(SLOW_DOWN, when=Request.is_listing)
-    outcome = fetch(uri=f"s3://{model.bucket}/{word}-1.0/*", limit=3, flags=NO_RETRY)
+    outcome = fetch(uri=f"s3://{model.bucket}/{word}-1.0/*", flags=NO_RETRY, skip_pauses=True)
     assert outcome.reason == "Unreachable"
 
 
@@ -208,5 +208,5 @@ def test_a_reason_is_not_read_off_the_url_of_a_connection_that_broke(
     fetch: InitContainer, model: Model, s3: FaultyProxy, word: str
 ) -> None:
     s3.inject(Drop(), when=Request.is_listing)
-    outcome = fetch(uri=f"s3://{model.bucket}/{word}-1.0/*", limit=3, flags=NO_RETRY)
+    outcome = fetch(uri=f"s3://{model.bucket}/{word}-1.0/*", flags=NO_RETRY, skip_pauses=True)
     assert outcome.reason == "Unreachable"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fetch.conftest import Model, Store, own
+from tests.fetching.conftest import Model, Store, own
 from tests.support import node_role, rclone, sts
 from tests.support.certificates import throwaway_certificate
 from tests.support.container import NO_RETRY, InitContainer
@@ -33,7 +33,7 @@ def agent(tmp_path: Path) -> Iterator[PodIdentityAgent]:
 
 def test_without_any_credentials_it_tries_again_and_says_so_in_the_end(fetch: InitContainer, model: Model) -> None:
     model.write({"a": b"x"})
-    outcome = fetch(limit=3, env=NO_KEYS)
+    outcome = fetch(env=NO_KEYS, skip_pauses=True)
     assert outcome.reason == "Unauthorized"
     assert outcome.log.count("Unauthorized, retrying") >= 2
     assert "NoCredentialProviders" in outcome.message.message
@@ -74,7 +74,7 @@ def test_an_agent_that_refuses_the_token_ends_as_unauthorized(
     stale = tmp_path / "stale-token"
     stale.write_text("expired")
     env = {**agent.env, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(stale)}
-    assert fetch(limit=3, env=env).reason == "Unauthorized"
+    assert fetch(env=env, skip_pauses=True).reason == "Unauthorized"
     assert set(agent.answered) == {401}
 
 
@@ -92,7 +92,7 @@ def test_secrets_are_neither_logged_nor_left_behind(
     model.write({"a": b"x"})
     if not ends_well:
         s3.inject(SLOW_DOWN, when=Request.is_download)
-    outcome = fetch(limit=2, env=agent.env, flags=NO_RETRY, inside=own(shm))
+    outcome = fetch(env=agent.env, flags=NO_RETRY, skip_pauses=True, inside=own(shm))
     assert outcome.reason == ("Complete" if ends_well else "Unreachable")
     assert agent.answered
     for secret in (*agent.credentials.secrets(), agent.token_file.read_text()):
@@ -145,7 +145,7 @@ def test_an_sts_that_throttles_is_asked_again(fetch: InitContainer, model: Model
     amazon.sts.project_token()
     amazon.sts.errors.extend([sts_error(400, code)] * 2)
     model.write({"a": b"x"})
-    outcome = fetch(env=amazon.env, flags=NO_RETRY)
+    outcome = fetch(env=amazon.env, flags=NO_RETRY, skip_pauses=True)
     assert outcome.reason == "Complete"
     assert amazon.sts.answered[:3] == [400, 400, 200]
     assert "retrying: " in outcome.log
@@ -155,7 +155,7 @@ def test_an_sts_that_throttles_to_the_end_is_unreachable(fetch: InitContainer, m
     amazon.sts.project_token()
     amazon.sts.errors.extend([sts_error(400, "Throttling")] * 100)
     model.write({"a": b"x"})
-    outcome = fetch(limit=3, env=amazon.env, flags=NO_RETRY)
+    outcome = fetch(env=amazon.env, flags=NO_RETRY, skip_pauses=True)
     assert outcome.reason == "Unreachable"
     assert "Throttling" in outcome.message.message
 
@@ -178,7 +178,7 @@ def test_a_web_identity_token_that_comes_late_is_waited_for(fetch: InitContainer
 
 
 def test_a_web_identity_token_that_never_comes_is_unauthorized(fetch: InitContainer, amazon: Amazon) -> None:
-    outcome = fetch(limit=3, env=amazon.env)
+    outcome = fetch(env=amazon.env, skip_pauses=True)
     assert outcome.reason == "Unauthorized"
     assert str(amazon.sts.token_file) in outcome.message.message
 

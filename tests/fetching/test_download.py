@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fetch.conftest import Model
+from tests.fetching.conftest import Model
 from tests.support import mounts
 from tests.support.container import NO_RETRY, InitContainer
 from tests.support.faults import Request
@@ -66,8 +66,8 @@ def test_files_that_are_there_are_not_downloaded_again(fetch: InitContainer, mod
     fetch()
     s3.requests.clear()
     assert fetch().reason == "Complete"
-    assert s3.count(Request.is_listing) == 1
-    assert len(s3.requests) == 1
+    assert s3.requests
+    assert s3.count(Request.is_listing) == len(s3.requests)
 
 
 def test_a_file_of_another_size_is_downloaded_again(fetch: InitContainer, model: Model, volume: Folder) -> None:

@@ -2,31 +2,73 @@
 
 import os
 import re
+import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.fetch.conftest import Model
+from tests.fetching.conftest import Model
 from tests.support import programs
 from tests.support.container import InitContainer
 from tests.support.folder import Folder
 from tests.support.kubelet import expand
-from webhook.fetching.script import SCRIPT
+from webhook.fetching.script import KNOWN_ERRORS, SCRIPT, SOURCE, render, strip
 
 
 def test_it_is_small_enough_to_travel_in_every_pod() -> None:
-    assert len(SCRIPT.encode()) <= 4096
+    assert len(SCRIPT.encode()) <= 8192
 
 
 def test_it_is_ascii() -> None:
     assert SCRIPT.isascii()
 
 
-def test_shellcheck_has_nothing_to_say(tmp_path: Path) -> None:
+def test_comments_blank_lines_and_indentation_are_dropped_and_nothing_else() -> None:
+    source = "# why\n\nif true; then\n\t# why\n\n\techo  a # b \\\n\t\t'#c'\nfi\n"
+    assert strip(source) == "if true; then\necho  a # b \\\n'#c'\nfi\n"
+
+
+@pytest.mark.parametrize("shell", [(programs.busybox, "sh"), (programs.dash,)], ids=["busybox", "dash"])
+def test_shells_can_parse_it(shell: tuple[Callable[[], Path], *tuple[str, ...]]) -> None:
+    find, *applet = shell
+    assert subprocess.run([find(), *applet, "-n", "-c", SCRIPT], capture_output=True, check=True).stderr == b""
+
+
+def test_its_here_documents_are_as_they_were_written() -> None:
+    written = re.findall(r"<<'(\w+)'\n(.*?\n)\1\n", SOURCE, re.DOTALL)
+    assert written
+    assert SOURCE.count("<<") == len(written)
+    for _, content in written:
+        assert content in SCRIPT
+
+
+@pytest.mark.parametrize("case", ["complete", "corrupt", "uncovered", "torn", "not found"])
+def test_it_does_what_the_source_does(fetch: InitContainer, model: Model, volume: Folder, case: str) -> None:
+    model.write({"config.json": b"{}", "a folder/weights 1.bin": b"x" * 1000})
+    model.write_sha256sums()
+    if case == "corrupt":
+        model.write({"config.json": b"[]"})
+    if case == "uncovered":
+        model.write({"more.bin": b"x"})
+    if case == "not found":
+        shutil.rmtree(model.path)
+    left_behind = []
+    for script in (render(SOURCE, KNOWN_ERRORS), SCRIPT):
+        shutil.rmtree(volume.path, ignore_errors=True)
+        if case == "torn":
+            volume.write({"config.json1234": b"{", "SHA256SUMS": b"another version"})
+        outcome = replace(fetch, script=script)(verify="sha256", skip_pauses=True)
+        left_behind.append((outcome.exit_code, replace(outcome.message, seconds=0), volume.read()))
+    assert left_behind[0] == left_behind[1]
+
+
+@pytest.mark.parametrize("text", [SOURCE, SCRIPT], ids=["source", "in pods"])
+def test_shellcheck_has_nothing_to_say(tmp_path: Path, text: str) -> None:
     script = tmp_path / "fetch.sh"
-    script.write_text(SCRIPT)
+    script.write_text(text)
     checked = subprocess.run(
         [programs.shellcheck(), "-s", "sh", script], stdout=subprocess.PIPE, text=True, check=False
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.fetch.conftest import Model, own
+from tests.fetching.conftest import Model, own
 from tests.support.container import InitContainer, Running
 from tests.support.faults import Request, Stall, download_of
 from tests.support.faulty_proxy import FaultyProxy

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fetch.conftest import Model
+from tests.fetching.conftest import Model
 from tests.support.container import InitContainer
 from tests.support.faults import Answer, Edit, Request
 from tests.support.faulty_proxy import FaultyProxy
@@ -14,8 +14,8 @@ from tests.support.moto_s3 import MotoBucket
 from tests.support.outcome import Outcome
 
 
-def fetch_from(moto: MotoBucket, fetch: InitContainer, limit: int = 30) -> Outcome:
-    return fetch(uri=f"s3://{moto.name}/models/m-1/*", env={"S3_ENDPOINT_URL": moto.url}, limit=limit)
+def fetch_from(moto: MotoBucket, fetch: InitContainer) -> Outcome:
+    return fetch(uri=f"s3://{moto.name}/models/m-1/*", env={"S3_ENDPOINT_URL": moto.url}, skip_pauses=True)
 
 
 @pytest.mark.parametrize("key", ["../evil", "../../evil", "a/../../evil", "a/..", "..", "a/../evil"])
@@ -68,7 +68,7 @@ def test_a_prefix_of_directory_markers_only_is_not_found(fetch: InitContainer, m
 def test_a_key_that_is_a_file_and_a_folder_is_not_complete(fetch: InitContainer, moto: MotoBucket) -> None:
     moto.put("models/m-1/a", b"x")
     moto.put("models/m-1/a/b", b"x")
-    assert fetch_from(moto, fetch, limit=3).reason in {"Incomplete", "Unreachable"}
+    assert fetch_from(moto, fetch).reason in {"Incomplete", "Unreachable"}
 
 
 ODD = ["back\\slash", "  spaces  ", "a*b?c[d]", "-rf", "10  20", "$HOME", "'quote", '"quote"', "a;b|c&d>e", "e\u0301"]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.fetch.conftest import Model
+from tests.fetching.conftest import Model
 from tests.support.container import InitContainer
 from tests.support.faults import Answer, Edit, Request
 from tests.support.faulty_proxy import FaultyProxy
@@ -42,7 +42,10 @@ def test_a_file_that_is_listed_and_does_not_come_is_incomplete(fetch: InitContai
     def without_config(answer: Answer) -> Answer:
         return replace(answer, body=config.sub(b"", answer.body))
 
-    s3.inject(Edit(without_config), when=lambda request: request.is_listing() and s3.count(Request.is_listing) > 1)
+    def is_of_the_download(request: Request) -> bool:
+        return request.is_listing() and "of 3,100012 here" in fetch.runs[-1].log()
+
+    s3.inject(Edit(without_config), when=is_of_the_download)
     outcome = fetch()
     assert outcome.reason == "Incomplete"
     assert "config.json" in outcome.message.message

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.fetch.conftest import Model, Store
+from tests.fetching.conftest import Model, Store
 from tests.support import rclone
 from tests.support.certificates import ServerCertificate, throwaway_certificate
 from tests.support.container import FLAGS, NO_RETRY, InitContainer
@@ -55,7 +55,7 @@ def tls_port(store: Store, tmp_path: Path, certificate: ServerCertificate) -> It
 
 
 def test_a_certificate_of_an_unknown_authority_is_not_trusted(fetch: InitContainer, tls_port: int) -> None:
-    outcome = fetch(limit=2, flags=NO_RETRY, env={"S3_ENDPOINT_URL": f"https://localhost:{tls_port}"})
+    outcome = fetch(flags=NO_RETRY, skip_pauses=True, env={"S3_ENDPOINT_URL": f"https://localhost:{tls_port}"})
     assert outcome.reason == "Unreachable"
     assert "x509" in outcome.message.message
 
