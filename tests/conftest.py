@@ -12,6 +12,14 @@ from certs import Authority
 from tests.support.webhook import SETTINGS, Webhook, running_webhook
 
 
+@pytest.fixture(scope="session", autouse=True)
+def environment() -> Iterator[None]:
+    """Programs are started as on a user's machine: a variable of the developer's hides nothing that they see."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+        yield
+
+
 @pytest.fixture(scope="module")
 def webhook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
     with running_webhook(tmp_path_factory.mktemp("webhook"), SETTINGS) as running:

@@ -1,7 +1,6 @@
 """The command `model-injector`."""
 
 import argparse
-import os
 import signal
 import sys
 import traceback
@@ -10,27 +9,35 @@ from pathlib import Path
 
 from webhook import __version__
 from webhook.commands import catalog, certs, iam_policy, preview, publish, pull, serve
-from webhook.errors import InjectorError, InvalidInput, one_line
+from webhook.commands.output import OutputFailed, complain_of, discard_output, flush
+from webhook.errors import InjectorError, InvalidInput
 from webhook.settings.loading import InvalidSettings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status is 0, 2 for bad input or a fault, 1 for what can't be done, or the command's."""
-    options = _parser().parse_args(arguments)
     try:
-        status: int | None = options.run(options)
-        sys.stdout.flush()
+        return _run(arguments)
     except InjectorError as error:
-        print(f"model-injector: {one_line(str(error))}", file=sys.stderr)  # noqa: T201 - a command talks to who runs it
-        return 2 if isinstance(error, InvalidSettings | InvalidInput) else 1
+        complain_of(error)
+        return 2 if isinstance(error, InvalidSettings | InvalidInput | OutputFailed) else 1
     except BrokenPipeError:  # nobody reads on, as with `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception:  # noqa: BLE001 - 1 is a refusal's
         traceback.print_exc()
         return 2
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """The command's own exit status. Raises OutputFailed, also of output that was only buffered so far."""
+    try:
+        options = _parser().parse_args(arguments)  # may print --help, and exit
+        status: int | None = options.run(options)
+    finally:
+        flush()
     return status or 0
 
 

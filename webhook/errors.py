@@ -2,6 +2,7 @@
 
     InjectorError
     ├── InvalidInput               a command got an argument or a file that it cannot use: exit status 2
+    ├── OutputFailed               commands.output: standard output cannot be written; exit status 2
     ├── InvalidSettings            settings.loading: the process does not start; exit status 2
     ├── Refusal                    model.refusals: the pod cannot be admitted as it is: `allowed: false`, code 422
     │   ├── InvalidAnnotation      an annotation has an invalid value

@@ -196,11 +196,26 @@ def test_a_reader_that_has_enough_is_no_fault(config: str, manifest: Path) -> No
     assert done.stderr == ""
 
 
-def test_a_fault_is_no_refusal(config: str, manifest: Path) -> None:
-    command = [sys.executable, "-m", "webhook", "preview", "--config", config, "-f", str(manifest)]
+@pytest.mark.parametrize("arguments", [["-o", "diff"], ["-o", "json"], ["--help"]])
+def test_a_full_disk_is_a_fault_and_no_refusal(config: str, manifest: Path, arguments: list[str]) -> None:
+    assert "PYTHONUNBUFFERED" not in os.environ  # so that it is found when the output is flushed
+    done = run_on_a_full_disk("preview", "--config", config, "-f", str(manifest), *arguments)
+    assert done == (2, "model-injector: can't write to standard output: No space left on device\n")
+
+
+def test_a_full_disk_is_a_fault_where_nothing_is_buffered(config: str, manifest: Path) -> None:
+    done = run_on_a_full_disk("preview", "--config", config, "-f", str(manifest), PYTHONUNBUFFERED="1")
+    assert done == (2, "model-injector: can't write to standard output: No space left on device\n")
+
+
+def run_on_a_full_disk(*arguments: str, **env: str) -> tuple[int, str]:
+    """The exit status, and what stands on standard error."""
+    command, every = [sys.executable, "-m", "webhook", *arguments], {**os.environ, **env}
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
-    assert done.returncode == 2
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, env=every, check=False
+        )
+    return done.returncode, done.stderr
 
 
 def test_a_name_steers_no_terminal(config: str) -> None:

@@ -1,6 +1,7 @@
 """What commands print: lines, tables for people, JSON for programs."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -8,15 +9,55 @@ from threading import Lock
 
 import msgspec
 
+from webhook.errors import InjectorError, one_line
+
+
+class OutputFailed(InjectorError):
+    """Standard output cannot be written, because its disk is full, for example."""
+
 
 def say(text: str) -> None:
-    """A line on standard output."""
-    print(text)  # noqa: T201 - a command talks to who runs it
+    """A line on standard output. Raises OutputFailed, and BrokenPipeError where the reader has gone."""
+    say_raw(f"{text}\n")
+
+
+def say_at_once(text: str) -> None:
+    """A line of a command that goes on running: a program that reads it from a pipe waits for it."""
+    say(text)
+    flush()
 
 
 def say_raw(text: str) -> None:
-    """Text as it is."""
-    sys.stdout.write(text)
+    """Text as it is. Raises as `say` does."""
+    with _writing():
+        print(text, end="")  # noqa: T201 - a command talks to who runs it
+
+
+def flush() -> None:
+    """Write what is still buffered. Raises as `say` does."""
+    with _writing():
+        print(end="", flush=True)  # noqa: T201
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        discard_output()
+        raise OutputFailed(f"can't write to standard output: {error.strerror}") from error
+
+
+def discard_output() -> None:
+    """Point standard output at nothing: the interpreter flushes it at its end, and would exit with status 120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def complain_of(error: InjectorError) -> None:
+    """What ended the command, as one line on standard error."""
+    print(f"model-injector: {one_line(str(error))}", file=sys.stderr)  # noqa: T201
 
 
 def complain(warnings: Iterable[str]) -> None:

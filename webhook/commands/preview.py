@@ -18,7 +18,7 @@ import msgspec
 from webhook.catalog.lookup.exact import ExactCatalog
 from webhook.commands import remote
 from webhook.commands.options import Commands, add_config
-from webhook.commands.output import say, say_json, say_raw
+from webhook.commands.output import say_at_once, say_json, say_raw
 from webhook.errors import InvalidInput, one_line
 from webhook.fields.parsers import label
 from webhook.preview import LOCAL, Document, DocumentPreview, Outcome, PreviewResponse, answer, manifests, preview, read
@@ -101,7 +101,7 @@ def _open_page(options: argparse.Namespace) -> None:
     fragment = _fragment(_body(options.filename), options.namespace) if options.filename else ""
 
     def opened(url: str) -> None:
-        say(f"{url} until Ctrl-C")
+        say_at_once(f"{url} until Ctrl-C")
         webbrowser.open(url + fragment)
 
     log.configure(logging.WARNING)
