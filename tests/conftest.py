@@ -1,5 +1,6 @@
 """A real webhook for any test: its own process, TLS, loopback."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,9 +15,10 @@ from tests.support.webhook import SETTINGS, Webhook, running_webhook
 
 @pytest.fixture(scope="session", autouse=True)
 def environment() -> Iterator[None]:
-    """Programs are started as on a user's machine: a variable of the developer's hides nothing that they see."""
+    """Python starts as on a user's machine: PYTHONUNBUFFERED, for one, would hide output that is never flushed."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+        for name in [name for name in os.environ if name.startswith("PYTHON")]:
+            monkeypatch.delenv(name)
         yield
 
 
