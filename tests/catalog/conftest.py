@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 from tests.catalog.webhook import Run, until
-from tests.support import moto_s3
+from tests.support import constants, moto_s3
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
 from tests.support.webhook import Webhook, running_webhook
@@ -25,6 +26,7 @@ from webhook.model.source import Source
 from webhook.settings import Settings
 
 PREFIX = "model-artifacts"
+NONE: Mapping[str, float] = MappingProxyType({})
 
 
 @pytest.fixture(scope="session")
@@ -140,9 +142,11 @@ def read(bucket: MotoBucket, proxy: FaultyProxy) -> Read:
 
 @pytest.fixture
 def run(bucket: MotoBucket, proxy: FaultyProxy, tmp_path: Path) -> Run:
-    """Runs a webhook on the bucket; arguments are other settings, and those of the group `catalog`."""
+    """Runs a webhook on the bucket; arguments are other settings, other constants, and the group `catalog`."""
 
-    def begin(others: dict[str, Any] | None = None, **catalog: Any) -> AbstractContextManager[Webhook]:
+    def begin(
+        others: dict[str, Any] | None = None, *, other_constants: Mapping[str, float] = NONE, **catalog: Any
+    ) -> AbstractContextManager[Webhook]:
         (tmp_path / "webhook").mkdir()
         settings = {
             "bucket": bucket.name,
@@ -152,7 +156,8 @@ def run(bucket: MotoBucket, proxy: FaultyProxy, tmp_path: Path) -> Run:
             "catalog": {"mode": "s3", "refreshSeconds": 1, "preflight": "enforce", **catalog},
             **(others or {}),
         }
-        return running_webhook(tmp_path / "webhook", settings, env=moto_s3.CREDENTIALS)
+        program = constants.program(other_constants)
+        return running_webhook(tmp_path / "webhook", settings, env=moto_s3.CREDENTIALS, program=program)
 
     return begin
 

@@ -105,6 +105,7 @@ def running_webhook(
         yield Webhook(line["port"], line["opsPort"], folder, process)
     finally:
         process.terminate()
+        process.send_signal(signal.SIGINT)  # a second one: nobody is left to wait for
         try:
             process.wait(_STOP_SECONDS)
         finally:
