@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -51,6 +50,10 @@ def test_a_tag_that_is_taken_away_takes_the_version_away(
         until(lambda: ask(client, asking())["response"]["allowed"] is False)
 
 
+def is_of_busy(request: Request) -> bool:
+    return "/busy-" in request.query.get("prefix", "")
+
+
 def test_pods_do_not_wait_for_what_is_looked_at_in_the_background(
     ready: Callable[..., Webhook], store: Store, proxy: FaultyProxy, tmp_path: Path
 ) -> None:
@@ -61,13 +64,14 @@ def test_pods_do_not_wait_for_what_is_looked_at_in_the_background(
     with webhook.client() as client:
         for number in range(30):
             created(client, asking(model="busy", version=f"1.{number}.0"))
-        proxy.inject(Stall(), lambda request: "/busy-" in request.query.get("prefix", ""))
-        time.sleep(2)
+        proxy.inject(Stall(), is_of_busy)
+        proxy.wait_for(is_of_busy, proxy.count(is_of_busy) + 2)  # as many as there are threads in the background
         assert version_of(created(client, asking())) == "1.2.3"
         published(store, tmp_path / "m", "1.3.0")
         until(lambda: version_of(created(client, asking(version="latest"))) == "1.3.0", seconds=10)
 
 
+@pytest.mark.alone
 def test_more_looks_than_there_are_threads_for_end_in_time(
     ready: Callable[..., Webhook], store: Store, proxy: FaultyProxy, tmp_path: Path
 ) -> None:
@@ -75,10 +79,9 @@ def test_more_looks_than_there_are_threads_for_end_in_time(
     webhook = ready(refreshSeconds=300)
     proxy.inject(Stall(), lambda request: "/unknown-" in request.query.get("prefix", ""))
     with Load(webhook, [asking(model=f"unknown-{number}") for number in range(200)], connections=16) as load:
-        time.sleep(4)
+        until(lambda: webhook.metrics().get('model_injector_catalog_lookups_total{state="late"}', 0) > 64)
     assert load.slowest < 2
     assert load.refused == []
-    assert webhook.metrics()['model_injector_catalog_lookups_total{state="late"}'] > 64
 
 
 def test_two_sources_are_two_catalogs(run: Run, s3: str, proxy: FaultyProxy, store: Store, tmp_path: Path) -> None:

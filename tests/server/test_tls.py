@@ -46,18 +46,17 @@ def test_handshakes_go_on_through_reloads_of_the_certificate(start: Start) -> No
     trust = webhook.trust
     serials = {served(webhook)}
 
-    async def load() -> int:
-        done, until = 0, time.monotonic() + 6
-        while time.monotonic() < until:
+    async def load() -> None:
+        done, deadline = 0, time.monotonic() + 60
+        while done <= 100 or len(serials) <= 2:
+            assert time.monotonic() < deadline, (done, serials)
             await asyncio.gather(*(handshake(webhook, trust) for _ in range(4)))
             done += 4
             if done % 40 == 0:
                 write_certificate(webhook.folder, authority)
                 serials.add(await asyncio.to_thread(served, webhook))
-        return done
 
-    assert asyncio.run(load()) > 100
-    assert len(serials) > 2
+    asyncio.run(load())
 
 
 def ask(connection: http.client.HTTPSConnection) -> int:
