@@ -9,7 +9,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from tests.commands.test_cli import run
+from tests.support.command_line import run
 from webhook.aws.pod_identity import Association, AssociationError, associate
 from webhook.cli import main
 

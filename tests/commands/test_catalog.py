@@ -1,4 +1,4 @@
-"""`model-injector publish`, `catalog` and `pull`, as processes against a real S3 server."""
+"""`model-injector publish`, `catalog` and `pull`, against a real S3 server."""
 
 import json
 import os
@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.commands.test_cli import run
 from tests.support import moto_s3
+from tests.support.command_line import run
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from certs import Authority, ServingCertificate, fault, parse_bundle
-from tests.commands.test_cli import run
+from tests.support.command_line import run
 
 
 def issued(folder: Path) -> ServingCertificate:

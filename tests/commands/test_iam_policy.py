@@ -14,8 +14,8 @@ import pytest
 import yaml
 from botocore.exceptions import ClientError
 
-from tests.commands.test_cli import run
 from tests.support import iam, moto_s3, programs
+from tests.support.command_line import run
 from webhook.aws.iam import partition
 from webhook.aws.pod_identity import Association
 from webhook.catalog.bucket.listing import ModelListing

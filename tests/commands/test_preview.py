@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.commands.test_cli import run
 from tests.preview.test_preview import DEPLOYMENT, POD
+from tests.support.command_line import run
 from tests.support.webhook import SETTINGS
 
 ADMITTED, REFUSED = POD.format(version="1.2.3"), POD.format(version="^1")
@@ -33,8 +33,7 @@ def manifest(tmp_path: Path) -> Path:
 
 
 def preview(config: str, text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "webhook", "preview", "--config", config, "-f", "-", *arguments]
-    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
+    return run("preview", "--config", config, "-f", "-", *arguments, stdin=text)
 
 
 @pytest.mark.parametrize(

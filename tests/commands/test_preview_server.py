@@ -20,10 +20,10 @@ import httpx
 import pytest
 import yaml
 
-from tests.commands.test_cli import run
 from tests.preview.test_preview import POD
 from tests.server.auto.cluster import until
 from tests.support.api_server import running_api_server
+from tests.support.command_line import run
 from tests.support.webhook import SETTINGS, Webhook, running_webhook
 
 ADMITTED = POD.format(version="1.2.3")
