@@ -103,7 +103,7 @@ def render(
     return rendered
 
 
-class UniqueKeys(yaml.SafeLoader):
+class UniqueKeys(yaml.CSafeLoader):
     """YAML in which a key may stand once, as it should in what goes to a cluster."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
