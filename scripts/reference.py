@@ -1,5 +1,6 @@
 """The files that are printed from the code's own declarations. Usage: reference.py CHECKOUT"""
 
+import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -120,7 +121,14 @@ def pages() -> dict[str, str]:
             "{table}", _table(("setting", "environment", "default", "reason"), settings)
         ).replace("{rules}", _table(("setting", "default", "reason"), rules)),
         "charts/model-injector/values.schema.json": values_schema(),
+        "charts/model-injector/files/strategies.json": _for_guard(),
     }
+
+
+def _for_guard() -> str:
+    """What the chart's guard needs to know of each strategy: the types of volumes that show that it has delivered."""
+    known = {name: {"volumeTypes": strategy.volume_types} for name, strategy in STRATEGIES.items()}
+    return json.dumps(known, indent=2) + "\n"
 
 
 def _default(value: object) -> str:

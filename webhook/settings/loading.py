@@ -86,7 +86,7 @@ def declared() -> Iterator[Setting]:
 def _declared(defaults: BaseModel, path: str, variable: str) -> Iterator[Setting]:
     for name, field in type(defaults).model_fields.items():
         default = getattr(defaults, name)
-        here = Setting(f"{path}{to_camel(name)}", f"{variable}{name.upper()}", field, default)
+        here = Setting(f"{path}{field.alias or to_camel(name)}", f"{variable}{name.upper()}", field, default)
         if isinstance(default, BaseModel):
             yield from _declared(default, f"{here.path}.", f"{here.variable}__")
         else:
