@@ -9,6 +9,7 @@ from webhook.annotations import ANNOTATIONS
 from webhook.settings import Rule
 from webhook.settings.loading import declared
 
+SCHEMA = "charts/model-injector/values.schema.json"
 ANNOTATIONS_PAGE = """# Annotations
 
 They stand on a **pod template** (`spec.template.metadata.annotations` of a Deployment, StatefulSet, Job …), where they
@@ -84,8 +85,8 @@ of these. The first rule that fits a pod and a model decides; where none does, a
 """
 
 
-def pages() -> dict[str, str]:
-    """Path in the checkout to content."""
+def pages(checkout: Path) -> dict[str, str]:
+    """Path in the checkout to content. The schema's hand-written part is taken from the file in the checkout."""
     annotations = [(f"`{one.name}`", one.meaning, one.allowed, one.default) for one in ANNOTATIONS]
     settings = [
         (f"`{one.path}`", f"`{one.variable}`", _default(one.default), " ".join((one.field.description or "").split()))
@@ -102,7 +103,7 @@ def pages() -> dict[str, str]:
         "docs/settings.md": SETTINGS_PAGE.replace(
             "{table}", _table(("setting", "environment", "default", "reason"), settings)
         ).replace("{rules}", _table(("setting", "default", "reason"), rules)),
-        "charts/model-injector/values.schema.json": values_schema(),
+        SCHEMA: values_schema((checkout / SCHEMA).read_text()),
     }
 
 
@@ -117,5 +118,6 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 if __name__ == "__main__":
-    for name, content in pages().items():
-        (Path(sys.argv[1]) / name).write_text(content)
+    root = Path(sys.argv[1])
+    for name, content in pages(root).items():
+        (root / name).write_text(content)
