@@ -65,6 +65,8 @@ SETTINGS_PAGE = """# Settings
 A YAML file (`--config FILE`), and the environment, which wins over the file. A list or a mapping in the environment is
 JSON. An unknown or impossible setting stops the start with one line that names it.
 
+In the chart's values, the settings are under the key `config`. `--config` also takes such a values file.
+
 ```yaml
 bucket: my-ml-bucket
 prefix: model-artifacts

@@ -55,7 +55,7 @@ def documented() -> list[str]:
 
 
 @pytest.mark.parametrize("number", range(len(documented())))
-def test_the_values_of_the_pages_can_be(number: int) -> None:
+def test_the_values_in_the_pages_are_valid(number: int) -> None:
     values = yaml.safe_load(documented()[number])
     rendered = render(values)
     assert rendered.settings["bucket"] == values["config"]["bucket"]
@@ -72,3 +72,13 @@ def test_the_values_that_the_install_page_names_exist() -> None:
         found = values
         for key in path.split("."):
             found = found[key]
+
+
+def test_the_install_page_names_settings_by_their_place_in_the_values() -> None:
+    page = (CHART.parents[1] / "docs" / "install.md").read_text()
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    for setting in declared():
+        group, _, name = setting.path.partition(".")
+        if name and name not in values.get(group, {}):
+            found = re.search(rf"(?<!the setting )[`=]{re.escape(setting.path)}\b", page)
+            assert not found, setting.path
