@@ -1,16 +1,14 @@
-"""What can go wrong with certificates while everything else is right."""
+"""What can go wrong with certificates while everything else works."""
+
+from webhook.kubernetes.client import ClusterError
 
 
 class CertificateError(Exception):
-    """No certificate now, or no word of the cluster. What there was before stays; the next look may do better."""
-
-
-class ClusterError(CertificateError):
-    """There is no cluster, or it does not answer as it should."""
+    """No usable certificate now. The previous one stays in use; a later attempt may succeed."""
 
 
 class ObjectChanged(ClusterError):
-    """Someone else has changed the object since it was read."""
+    """A guarded write failed: the object changed since it was read."""
 
 
 class ObjectNotFound(ClusterError):

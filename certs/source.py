@@ -18,6 +18,7 @@ from certs.cluster import ClusterObjects, Snapshot
 from certs.errors import CertificateError, ObjectChanged, ObjectNotFound
 from certs.rotation import Authorities, successor
 from certs.trust import is_valid, parse_bundle
+from webhook.kubernetes.client import ClusterError
 
 _log = logging.getLogger(__name__)
 _TRIES: Final = 5
@@ -67,7 +68,7 @@ class FileSource:
         try:
             if self._cluster:
                 self._bundles = tuple(_bundles(self._cluster).content.values())
-        except CertificateError as error:
+        except ClusterError as error:
             problems.append(str(error))
         return CertificateState(self._leaf, self._bundles, "; ".join(problems) or None)
 
@@ -122,7 +123,7 @@ class AutoSource:
                 break
             except ObjectChanged:
                 continue
-            except CertificateError as error:
+            except ClusterError as error:
                 problem = str(error)
                 break
         return CertificateState(self._leaf, self._bundles, problem)

@@ -26,7 +26,7 @@ from tests.support import programs, rclone
 from tests.support.kubelet import expand
 from tests.support.reviews import apply, operations, pod_of, review
 from tests.support.webhook import running_webhook
-from webhook.strategies.s3_init import SCRIPT
+from webhook.fetching.script import SCRIPT
 
 ROOT = Path(__file__).parents[1]
 BUCKET, PREFIX = "my-ml-bucket", "model-artifacts"

@@ -12,7 +12,8 @@ from fastapi import FastAPI
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from webhook.server.run import calm_garbage_collection, server
+from webhook.http.serving import server
+from webhook.server.run import calm_garbage_collection
 from webhook.server.tls import server_context
 
 app = FastAPI()

@@ -1,27 +1,38 @@
 """The files that are printed from the code's own declarations. Usage: reference.py CHECKOUT"""
 
+import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from chart_schema import values_schema
-from webhook.annotations import ANNOTATIONS
+from webhook.annotations.contract import ANNOTATIONS
 from webhook.settings import Rule
 from webhook.settings.loading import declared
+from webhook.strategies import STRATEGIES
 
 SCHEMA = "charts/model-injector/values.schema.json"
 ANNOTATIONS_PAGE = """# Annotations
 
-They stand on a **pod template** (`spec.template.metadata.annotations` of a Deployment, StatefulSet, Job …), where they
-are part of each pod. On the workload itself they do nothing. The prefix is a setting, `annotationPrefix`.
+Annotations stand on a **pod template** (`spec.template.metadata.annotations` of a Deployment, StatefulSet, Job …), so
+that each pod has them. On the workload itself they do nothing. The prefix is a setting, `annotationPrefix`.
 
 {table}
 
 - Values are strings: `"false"`, not `false`.
-- A value that cannot be is refused when the pod is created, with the annotation, its value and what is allowed. See it
-  with `kubectl describe replicaset`: a Deployment's own creation succeeds.
-- An annotation under the prefix that nobody knows is a warning, with the nearest known name.
+- A pod with an invalid value is refused at its creation. The message names the annotation, its value and what is
+  allowed; `kubectl describe replicaset` shows it, because the creation of the Deployment itself succeeds.
+- An unknown annotation under the prefix is a warning, with the nearest known name.
 - Values never reach a shell. They are checked, and become arguments or environment of a constant script.
+
+## Strategies
+
+{strategies}
+
+`strategy` may list several, in the order of preference: `shared-volume, s3-init`. The first that is available when the
+pod is created delivers the model. The reason why an earlier one is not used is a warning. The choice stands in
+`injected`, and in `pinned` on a workload's template, so that all of its pods agree. An annotation that belongs to
+strategies of which none is asked for does nothing, and is a warning.
 
 ## Several models
 
@@ -36,9 +47,9 @@ model-injector.io/models: |
     modelPath: /models/ranker
 ```
 
-Keys of an entry are the names above in camelCase, without `models`, `service-account` and `inject`, which are the
-pod's. The pod's own annotations hold for every entry that does not say otherwise. Scalars are text: `version: 1.10` is
-`1.10`.
+The keys of an entry are the names above in camelCase, without `models`, `service-account` and `inject`, which describe
+the pod. The pod's own annotations hold for every entry that does not say otherwise. Scalars are text: `version: 1.10`
+is `1.10`.
 
 ## What the containers find
 
@@ -48,22 +59,22 @@ pod's. The pod's own annotations hold for every entry that does not say otherwis
 | name | `MODEL_NAME` | `MODEL_<NAME>_NAME` |
 | exact version | `MODEL_VERSION` | `MODEL_<NAME>_VERSION` |
 
-`<NAME>` is the model's name in capitals, other signs as `_` (`my-org/encoder` is `MY_ORG_ENCODER`); where two models of
-a pod share it, the version follows it. A variable that a container has already stays as it is. Ours stand first, so
-that the container's own can refer to them: `value: --model=$(MODEL_PATH)`.
+`<NAME>` is the model's name in capitals, with `_` for other characters (`my-org/encoder` is `MY_ORG_ENCODER`); where two
+models of a pod share it, the version follows it. A variable that a container has already stays as it is. The new
+variables stand first, so that the container's own can refer to them: `value: --model=$(MODEL_PATH)`.
 
-## Names that are ours
+## Reserved names
 
 The volumes `model-artifacts` and `model-artifacts-memory`, and for each model the init container `fetch-<name>`. A pod
-that has one of them for something else is refused. The annotation `model-injector.io/injected` is written by us: a JSON
-list of what was injected (model, asked, version, strategy, uri, files, bytes, digest). So is `pinned` on a workload's
-template: the versions that its references mean ([the catalog](catalog.md)).
+that uses one of them for something else is refused. The webhook writes the annotation `model-injector.io/injected`: a
+JSON list of the models that the pod got (model, asked, version, strategy, uri, files, bytes, digest). It also writes
+`pinned` on a workload's template: the versions that its references mean ([the catalog](catalog.md)).
 """
 
 SETTINGS_PAGE = """# Settings
 
 A YAML file (`--config FILE`), and the environment, which wins over the file. A list or a mapping in the environment is
-JSON. An unknown or impossible setting stops the start with one line that names it.
+JSON. An unknown setting or an invalid value stops the start, with one line that names it.
 
 In the chart's values, the settings are under the key `config`. `--config` also takes such a values file.
 
@@ -80,8 +91,8 @@ fetch:
 Each of `sources` has the settings `bucket` to `requesterPays` above. A duration is a number of seconds, or text such
 as `30m` or `1h30m`.
 
-Each of `rules` has these. Names are globs: `*` stands for any signs, a slash among them, `?` for one, `[abc]` for one
-of these. The first rule that fits a pod and a model decides; where none does, all is allowed.
+Each of `rules` has these. Names are globs: `*` matches any characters, slashes included, `?` matches one, `[abc]` one of
+these. The first rule that matches a pod and a model decides; where none matches, all is allowed.
 
 {rules}
 """
@@ -89,7 +100,18 @@ of these. The first rule that fits a pod and a model decides; where none does, a
 
 def pages(checkout: Path) -> dict[str, str]:
     """Path in the checkout to content. The schema's hand-written part is taken from the file in the checkout."""
-    annotations = [(f"`{one.name}`", one.meaning, one.allowed, one.default) for one in ANNOTATIONS]
+    annotations = [
+        (f"`{annotation.name}`", annotation.meaning, annotation.allowed, annotation.default_in_words)
+        for annotation in ANNOTATIONS
+    ]
+    strategies = [
+        (
+            f"`{strategy.name}`",
+            strategy.summary,
+            ", ".join(f"`{annotation.name}`" for annotation in strategy.annotations),
+        )
+        for strategy in STRATEGIES.values()
+    ]
     settings = [
         (f"`{one.path}`", f"`{one.variable}`", _default(one.default), " ".join((one.field.description or "").split()))
         for one in declared()
@@ -101,12 +123,21 @@ def pages(checkout: Path) -> dict[str, str]:
     return {
         "docs/annotations.md": ANNOTATIONS_PAGE.replace(
             "{table}", _table(("name", "meaning", "value", "default"), annotations)
+        ).replace(
+            "{strategies}", _table(("strategy", "how the model gets into the pod", "its own annotations"), strategies)
         ),
         "docs/settings.md": SETTINGS_PAGE.replace(
             "{table}", _table(("setting", "environment", "default", "reason"), settings)
         ).replace("{rules}", _table(("setting", "default", "reason"), rules)),
         SCHEMA: values_schema((checkout / SCHEMA).read_text()),
+        "charts/model-injector/files/strategies.json": _for_guard(),
     }
+
+
+def _for_guard() -> str:
+    """What the chart's guard needs to know of each strategy: the types of volumes that show that it has delivered."""
+    known = {name: {"volumeTypes": strategy.volume_types} for name, strategy in STRATEGIES.items()}
+    return json.dumps(known, indent=2) + "\n"
 
 
 def _default(value: object) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from webhook import __version__
 from webhook.commands import catalog, certs, iam_policy, preview, publish, pull, serve
-from webhook.errors import InjectorError, InvalidInput, InvalidSettings, one_line
+from webhook.errors import InjectorError, InvalidInput, one_line
+from webhook.settings.loading import InvalidSettings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,8 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from webhook.annotations import ANNOTATIONS, parse
-from webhook.errors import InvalidAnnotation
+from webhook.annotations.contract import ANNOTATIONS
+from webhook.annotations.parsing import parse
+from webhook.model.refusals import InvalidAnnotation
 from webhook.model.request import PodRequest
 from webhook.settings import Settings
 
@@ -25,10 +26,16 @@ def refusal(**annotations: str) -> str:
 
 def test_a_model_and_a_version_are_enough() -> None:
     (model,) = asked(model="my-model", version="1.2.3").models
-    assert (model.model, model.version, model.source, model.strategy) == ("my-model", "1.2.3", "default", "s3-init")
+    assert (model.model, model.version, model.source, model.strategies) == (
+        "my-model",
+        "1.2.3",
+        "default",
+        ("s3-init",),
+    )
     assert (model.mount_path, model.model_path, model.containers) == ("/model-artifacts", None, ())
-    assert (model.read_only, model.volume, model.medium, model.size_limit) == (True, None, "disk", None)
-    assert (model.verify, model.timeout) == ("size", 1800)
+    (options,) = model.options
+    assert (model.read_only, options.volume, options.medium, options.size_limit) == (True, None, "disk", None)
+    assert (options.verify, options.timeout) == ("size", 1800)
 
 
 def test_every_annotation_is_heard() -> None:
@@ -61,8 +68,9 @@ def test_every_annotation_is_heard() -> None:
         "/opt/model",
     )
     assert (model.containers, model.read_only) == (("app", "worker"), False)
-    assert (model.medium, model.size_limit, model.verify, model.timeout) == ("memory", Decimal(2**31), "sha256", 5400)
-    assert (model.fetch_cpu_request, model.fetch_memory_limit) == ("500m", "2Gi")
+    (options,) = model.options
+    assert (options.medium, options.size_limit, options.verify) == ("memory", Decimal(2**31), "sha256")
+    assert (options.timeout, options.fetch_cpu_request, options.fetch_memory_limit) == (5400, "500m", "2Gi")
 
 
 @pytest.mark.parametrize(
@@ -173,9 +181,9 @@ def test_entries_of_models_take_what_they_do_not_say_from_the_pods_annotations()
       fetchCpuRequest: 1
     """
     a, b = asked(models=models, mount_path="/all", verify="sha256").models
-    assert (a.version, a.mount_path, a.verify) == ("1.10", "/all", "sha256")
+    assert (a.version, a.mount_path, a.options[0].verify) == ("1.10", "/all", "sha256")
     assert (b.version, b.mount_path, b.containers) == ("2026-11-01", "/b", ("x", "y"))
-    assert (b.read_only, b.fetch_cpu_request) == (False, "1")
+    assert (b.read_only, b.options[0].fetch_cpu_request) == (False, "1")
 
 
 @pytest.mark.parametrize(

@@ -12,16 +12,17 @@ from tests.support import moto_s3
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
 from tests.support.webhook import Webhook, running_webhook
-from webhook.annotations import parse
-from webhook.catalog import LookupRequired
+from webhook.annotations.parsing import parse
 from webhook.catalog.bucket.manifest import Manifest
 from webhook.catalog.bucket.store import Store
 from webhook.catalog.lookup.s3 import S3Catalog
 from webhook.catalog.publishing.aliases import change
 from webhook.catalog.publishing.local import scan
 from webhook.catalog.publishing.publish import plan, publish
+from webhook.catalog.resolution import LookupRequired
 from webhook.model.request import ModelRequest
-from webhook.settings import Settings, Source
+from webhook.model.source import Source
+from webhook.settings import Settings
 
 PREFIX = "model-artifacts"
 
@@ -103,7 +104,7 @@ class Reader:
         self.refresh()
 
     def refresh(self) -> None:
-        self.catalog.take("default", self.catalog.read("default"))
+        self.catalog.update("default", self.catalog.list_source("default"))
 
     def request(self, version: str, model: str = "my-model") -> ModelRequest:
         annotations: Mapping[str, str] = {"model-injector.io/model": model, "model-injector.io/version": version}
@@ -115,8 +116,8 @@ class Reader:
             try:
                 return self.catalog.resolve(self.request(version, model))
             except LookupRequired as unread:
-                for place in unread.places:
-                    self.catalog.remember(place, self.catalog.look(place))
+                for place in unread.keys:
+                    self.catalog.remember(place, self.catalog.look_up(place))
         raise AssertionError("it never has enough")
 
     def version(self, version: str, model: str = "my-model") -> str:

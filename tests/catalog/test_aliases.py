@@ -9,9 +9,9 @@ import pytest
 from tests.catalog.conftest import Read, aliased, published
 from tests.support.faults import SLOW_DOWN, Request, s3_error
 from tests.support.faulty_proxy import FaultyProxy
-from webhook.catalog.bucket.store import Store
+from webhook.catalog.bucket.store import CatalogError, Denied, PreconditionFailed, Store
 from webhook.catalog.publishing.aliases import change
-from webhook.errors import CatalogError, Denied, PreconditionFailed, UnknownVersion
+from webhook.catalog.resolution import UnknownVersion
 
 
 def is_alias_write(request: Request) -> bool:

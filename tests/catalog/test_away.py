@@ -9,15 +9,9 @@ from tests.catalog.conftest import Read, Reader, aliased, published
 from tests.support.faults import ACCESS_DENIED, SLOW_DOWN, Answer, Cut, Drop, Fault, Stall
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
-from webhook.catalog import VersionKey
-from webhook.catalog.bucket.store import Store
-from webhook.errors import (
-    CatalogError,
-    UnknownModel,
-    UnknownVersion,
-    Unreachable,
-)
-from webhook.settings import Source
+from webhook.catalog.bucket.store import CatalogError, Store, Unreachable
+from webhook.catalog.resolution import UnknownModel, UnknownVersion, VersionKey
+from webhook.model.source import Source
 
 AWAY: list[Fault] = [Drop(), SLOW_DOWN, Answer(500, b""), Answer(200, b"<not xml"), Stall(), Cut(10)]
 
@@ -34,13 +28,13 @@ def test_s3_away_stops_nobody_who_asks_for_an_exact_version(
     proxy.inject(fault, lambda _: True)
     with pytest.raises(CatalogError) as found:
         reader.refresh()
-    reader.catalog.fail("default", str(found.value))
+    reader.catalog.listing_failed("default", str(found.value))
     known = reader.resolve("1.2.3")
     assert (known.artifact.files, known.warnings) == (2, ())
     for floating in ("@champion", "^1.2", "latest"):
         resolved = reader.resolve(floating)
         assert (resolved.artifact.version, resolved.artifact.files) == ("1.2.3", 2)
-        assert any("S3 can't be listed" in warning for warning in resolved.warnings)
+        assert any("S3 cannot be listed" in warning for warning in resolved.warnings)
     unknown = reader.resolve("9.9.9")
     assert unknown.artifact.files is None
     assert any("not checked" in warning for warning in unknown.warnings)
@@ -49,7 +43,7 @@ def test_s3_away_stops_nobody_who_asks_for_an_exact_version(
 def test_without_any_listing_only_exact_versions_can_be_had(proxy: FaultyProxy, bucket: MotoBucket) -> None:
     reader = Reader(bucket, proxy, preflight="enforce")
     catalog = type(reader.catalog)(reader.settings, seconds=1, attempts=1)
-    catalog.fail("default", "it is away")
+    catalog.listing_failed("default", "it is away")
     reader.catalog = catalog
     assert reader.version("1.2.3") == "1.2.3"
     for floating in ("@champion", "^1.2"):
@@ -70,7 +64,7 @@ def test_a_range_takes_the_newest_known_version_where_s3_says_nothing_of_a_newer
     proxy.inject(SLOW_DOWN, lambda _: True)
     resolved = reader.resolve("latest")
     assert resolved.artifact.version == "1.0.0"
-    assert resolved.warnings == ("my-model 2.0.0 is passed over: S3 could not be asked",)
+    assert resolved.warnings == ("my-model 2.0.0 is passed over: S3 did not answer",)
     with pytest.raises(UnknownVersion):
         reader.resolve(">1")
 
@@ -84,7 +78,7 @@ def test_a_look_that_s3_does_not_answer_changes_nothing_that_is_known(
     place = VersionKey("default", "my-model", "1.2.3")
     for fault in (SLOW_DOWN, ACCESS_DENIED):
         proxy.inject(fault, lambda _: True)
-        reader.catalog.remember(place, reader.catalog.look(place))
+        reader.catalog.remember(place, reader.catalog.look_up(place))
         proxy.heal()
         assert reader.resolve("1.2.3").artifact == first
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.admission.conftest import asking
 from tests.catalog.conftest import PREFIX, published
 from tests.catalog.webhook import Load, Run, ask, created, record_of, until, version_of
-from tests.injection.conftest import asking
 from tests.server.test_fault import post
 from tests.support import moto_s3
 from tests.support.faults import Drop, Request, Stall
@@ -20,12 +20,12 @@ from tests.support.known import known_settings
 from tests.support.moto_s3 import MotoBucket
 from tests.support.reviews import review
 from tests.support.webhook import Webhook
-from webhook.catalog import VersionKey
 from webhook.catalog.bucket.listing import ModelListing, SourceListing
 from webhook.catalog.bucket.status import VersionStatus
 from webhook.catalog.bucket.store import Store
-from webhook.catalog.live import CatalogRefresher
 from webhook.catalog.lookup.s3 import S3Catalog
+from webhook.catalog.refresh import CatalogRefresher
+from webhook.catalog.resolution import VersionKey
 from webhook.http.metrics import Metrics
 from webhook.http.ops import Health
 from webhook.server.mutate import MutateEndpoint
@@ -128,8 +128,8 @@ def test_what_is_not_there_is_looked_for_once_in_seconds(
 class Faulty(S3Catalog):
     """A catalog with a fault of its own."""
 
-    def look(self, place: VersionKey) -> VersionStatus | ModelListing:
-        raise ZeroDivisionError(place.model)
+    def look_up(self, key: VersionKey) -> VersionStatus | ModelListing:
+        raise ZeroDivisionError(key.model)
 
 
 def test_a_fault_of_ours_refuses_no_pod_is_counted_and_leaves_other_pods_their_checks(
@@ -137,7 +137,7 @@ def test_a_fault_of_ours_refuses_no_pod_is_counted_and_leaves_other_pods_their_c
 ) -> None:
     settings, metrics = known_settings(), Metrics()
     catalog = Faulty(settings)
-    catalog.take("default", SourceListing())
+    catalog.update("default", SourceListing())
     catalog.remember(VersionKey("default", "gone", "1.0.0"), VersionStatus("absent"))
     keeper = CatalogRefresher(catalog, metrics, Health(), required=False)
     app = MutateEndpoint(settings, keeper, metrics)

@@ -9,13 +9,8 @@ from tests.catalog.conftest import PREFIX, Read, aliased, published
 from tests.support.faults import SLOW_DOWN
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
-from webhook.catalog import LookupRequired, VersionKey
 from webhook.catalog.bucket.store import Store
-from webhook.errors import (
-    Archived,
-    UnknownModel,
-    UnknownVersion,
-)
+from webhook.catalog.resolution import Archived, LookupRequired, UnknownModel, UnknownVersion, VersionKey
 
 
 def test_what_cannot_change_is_looked_at_once(store: Store, proxy: FaultyProxy, read: Read, tmp_path: Path) -> None:
@@ -26,7 +21,7 @@ def test_what_cannot_change_is_looked_at_once(store: Store, proxy: FaultyProxy, 
     for version in ("latest", "1.2.3", "^1.2"):
         reader.resolve(version)
     assert proxy.requests == []
-    assert list(reader.catalog.due("default", 10)) == []
+    assert list(reader.catalog.stale("default", 10)) == []
 
 
 def test_what_may_change_is_looked_at_again_while_it_is_used(bucket: MotoBucket, read: Read) -> None:
@@ -35,10 +30,10 @@ def test_what_may_change_is_looked_at_again_while_it_is_used(bucket: MotoBucket,
     assert reader.resolve("1.2.3").artifact.bytes == 1
     place = VersionKey("default", "my-model", "1.2.3")
     reader.resolve("1.2.3")
-    assert list(reader.catalog.due("default", 10)) == [place]
+    assert list(reader.catalog.stale("default", 10)) == [place]
     bucket.put(f"{PREFIX}/my-model-1.2.3/weights.bin", b"www")
-    reader.catalog.remember(place, reader.catalog.look(place))
-    assert list(reader.catalog.due("default", 10)) == []
+    reader.catalog.remember(place, reader.catalog.look_up(place))
+    assert list(reader.catalog.stale("default", 10)) == []
     assert reader.resolve("1.2.3").artifact.bytes == 3
 
 
@@ -53,16 +48,16 @@ def test_a_miss_is_remembered_for_seconds_and_not_for_ever(
         reader.resolve("1.2.3")
     assert proxy.requests == []
     published(store, tmp_path / "m", "1.2.3")
-    monkeypatch.setattr("webhook.catalog.lookup.s3._PASSING_SECONDS", 0)
+    monkeypatch.setattr("webhook.catalog.lookup.s3._TEMPORARY_SECONDS", 0)
     assert reader.version("1.2.3") == "1.2.3"
 
 
 def test_what_is_remembered_is_bounded(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webhook.catalog.lookup.s3._MOST_PASSING", 5)
+    monkeypatch.setattr("webhook.catalog.lookup.s3._MOST_TEMPORARY", 5)
     reader = read()
     for number in range(20):
         reader.resolve(f"1.{number}.0")
-    assert len(reader.catalog._passing) == 5
+    assert len(reader.catalog._temporary) == 5
 
 
 def test_an_answer_waits_for_a_look(store: Store, read: Read, tmp_path: Path) -> None:
@@ -70,7 +65,7 @@ def test_an_answer_waits_for_a_look(store: Store, read: Read, tmp_path: Path) ->
     reader = read()
     with pytest.raises(LookupRequired) as unread:
         reader.catalog.resolve(reader.request("latest"))
-    assert unread.value.places == (VersionKey("default", "my-model", "1.2.3"),)
+    assert unread.value.keys == (VersionKey("default", "my-model", "1.2.3"),)
 
 
 def test_a_version_that_is_gone_from_the_bucket_is_gone(store: Store, read: Read, tmp_path: Path) -> None:
@@ -98,7 +93,7 @@ def test_what_may_have_changed_while_nobody_asked_is_looked_at_first(
     with pytest.raises(LookupRequired):
         reader.catalog.resolve(reader.request("1.2.3"))
     proxy.inject(SLOW_DOWN, lambda _: True)
-    reader.catalog.fail("default", "away")
+    reader.catalog.listing_failed("default", "unreachable")
     assert reader.catalog.resolve(reader.request("1.2.3")).artifact.bytes == 1
 
 
@@ -110,11 +105,11 @@ def test_a_second_look_reads_no_manifest_again_and_sees_what_became_of_the_objec
     first = reader.resolve("1.2.3").artifact
     place = VersionKey("default", "my-model", "1.2.3")
     proxy.requests.clear()
-    reader.catalog.remember(place, reader.catalog.look(place))
+    reader.catalog.remember(place, reader.catalog.look_up(place))
     assert reader.resolve("1.2.3").artifact == first
     assert not [request for request in proxy.requests if request.is_download() and "tagging" not in request.target]
     bucket.put(f"{PREFIX}/my-model-1.2.3/weights.bin", b"w" * 1000, "DEEP_ARCHIVE")
-    reader.catalog.remember(place, reader.catalog.look(place))
+    reader.catalog.remember(place, reader.catalog.look_up(place))
     with pytest.raises(Archived):
         reader.resolve("1.2.3")
 
@@ -126,10 +121,10 @@ def test_what_cannot_change_is_looked_at_once_an_hour_for_what_may_become_of_its
     reader = read()
     reader.resolve("1.2.3")
     reader.resolve("1.2.3")
-    assert list(reader.catalog.due("default", 10)) == []
+    assert list(reader.catalog.stale("default", 10)) == []
     now = time.monotonic()
     monkeypatch.setattr("webhook.catalog.lookup.s3.monotonic", lambda: now + 3601)
-    assert list(reader.catalog.due("default", 10)) == [VersionKey("default", "my-model", "1.2.3")]
+    assert list(reader.catalog.stale("default", 10)) == [VersionKey("default", "my-model", "1.2.3")]
 
 
 def test_what_is_looked_at_again_is_bounded_and_the_longest_waiting_comes_first(bucket: MotoBucket, read: Read) -> None:
@@ -139,13 +134,13 @@ def test_what_is_looked_at_again_is_bounded_and_the_longest_waiting_comes_first(
     for _ in range(2):
         for number in (3, 1, 4, 0, 2):
             reader.resolve(f"1.{number}.0")
-    assert [place.version for place in reader.catalog.due("default", 3)] == ["1.3.0", "1.1.0", "1.4.0"]
+    assert [place.version for place in reader.catalog.stale("default", 3)] == ["1.3.0", "1.1.0", "1.4.0"]
 
 
 def test_known_versions_are_bounded_and_the_oldest_goes(
     bucket: MotoBucket, read: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webhook.catalog.lookup.s3._MOST_DETAILS", 2)
+    monkeypatch.setattr("webhook.catalog.lookup.s3._MOST_VERSIONS", 2)
     for number in range(3):
         bucket.put(f"{PREFIX}/my-model-1.{number}.0/weights.bin", b"w")
     reader = read()

@@ -46,7 +46,7 @@ def test_models_are_found_whoever_put_them_there(bucket: MotoBucket, read: Read)
         bucket.put(f"{PREFIX}/{folder}/weights.bin", b"x")
     bucket.put("elsewhere/other-1.0/weights.bin", b"x")
     bucket.put(f"{PREFIX}/loose.bin", b"x")
-    names = read().catalog.names("default")
+    names = read().catalog.listing("default")
     assert names
     assert {model: tuple(versions.newest()) for model, versions in names.models.items()} == {
         "a.b_c": ("1.0",),
@@ -108,6 +108,6 @@ def test_folders_that_are_no_versions_are_looked_into_within_bounds(
 def test_names_are_not_followed_deeper_than_anyone_would_name_a_model(bucket: MotoBucket, read: Read) -> None:
     bucket.put(f"{PREFIX}/a/b/c/d/model-1.0.0/weights.bin", b"x")
     bucket.put(f"{PREFIX}/a/b/c/d/e/model-1.0.0/weights.bin", b"x")
-    names = read().catalog.names("default")
+    names = read().catalog.listing("default")
     assert names
     assert set(names.models) == {"a/b/c/d/model"}

@@ -8,16 +8,8 @@ from tests.catalog.conftest import PREFIX, Read, Reader, published
 from tests.support import moto_s3
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
-from webhook.catalog.bucket.store import Store
-from webhook.errors import (
-    Archived,
-    CatalogError,
-    Incomplete,
-    NoAccess,
-    UnknownModel,
-    UnknownVersion,
-    Unpublished,
-)
+from webhook.catalog.bucket.store import CatalogError, Store
+from webhook.catalog.resolution import Archived, Incomplete, NoAccess, UnknownModel, UnknownVersion, Unpublished
 
 
 def archive(store: Store, bucket: MotoBucket, tmp_path: Path) -> None:

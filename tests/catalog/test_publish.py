@@ -18,10 +18,11 @@ from tests.support.faults import ACCESS_DENIED, Drop, Edit, Request, s3_error
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
 from webhook.catalog.bucket.manifest import decode, digest
-from webhook.catalog.bucket.store import Store
+from webhook.catalog.bucket.store import CatalogError, Store
 from webhook.catalog.publishing.local import scan
-from webhook.catalog.publishing.publish import plan, publish
-from webhook.errors import AlreadyPublished, CatalogError, InvalidInput, UnknownModel, Unpublished
+from webhook.catalog.publishing.publish import AlreadyPublished, plan, publish
+from webhook.catalog.resolution import UnknownModel, Unpublished
+from webhook.errors import InvalidInput
 
 FOLDER = "my-model-1.2.3"
 SOME = {"weights_bin": b"w" * 1000, "config_json": b"{}", "tokenizer__vocab_txt": b"a\nb\n"}

@@ -9,10 +9,7 @@ from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
 from webhook.catalog.bucket.manifest import digest
 from webhook.catalog.bucket.store import Store
-from webhook.errors import (
-    UnknownModel,
-    UnknownVersion,
-)
+from webhook.catalog.resolution import UnknownModel, UnknownVersion
 
 
 def test_a_published_version_comes_with_its_size_and_digest(store: Store, read: Read, tmp_path: Path) -> None:
@@ -46,7 +43,7 @@ def test_a_bucket_that_someone_filled_by_hand_has_ranges_and_sizes(bucket: MotoB
         ("my-model", "1.2.4", UnknownVersion, "has no version 1.2.4 .* nearest are 1.2.3.*; newest is 1.2.3"),
         ("my-model", "^3", UnknownVersion, r"no version in '\^3'; the newest are 2.0.0-rc.1, 1.2.3"),
         ("my-model", "@champion", UnknownVersion, "no alias @champion, and no other"),
-        ("my-model", ">>1", UnknownVersion, "is no version: a range is such as"),
+        ("my-model", ">>1", UnknownVersion, "is invalid: a range is such as"),
     ],
 )
 def test_what_is_not_there_is_refused_with_the_nearest_that_is(

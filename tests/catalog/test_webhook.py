@@ -4,11 +4,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.admission.conftest import asking
+from tests.admission.test_pinning import asking as workload_asking
+from tests.admission.test_pinning import template_of
 from tests.catalog.conftest import aliased, published
 from tests.catalog.webhook import applied, ask, created, record_of, until, version_of
-from tests.injection.conftest import asking
-from tests.pinning.test_pinning import asking as workload_asking
-from tests.pinning.test_pinning import template_of
 from tests.support.faults import Answer
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.reviews import pod_of

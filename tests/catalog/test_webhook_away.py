@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.admission.conftest import asking
 from tests.catalog.conftest import aliased, published
 from tests.catalog.webhook import Load, Run, ask, created, until
-from tests.injection.conftest import asking
 from tests.support.faults import Answer, Drop, Fault, Request, Stall
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.webhook import Webhook
@@ -34,10 +34,10 @@ def test_s3_away_under_load_fails_no_known_version_and_keeps_nobody_waiting(
     assert load.slowest < 1.2
     with webhook.client() as client:
         answer = ask(client, asking(version="@champion"))["response"]
-        assert any("S3 can't be listed" in warning for warning in answer["warnings"])
+        assert any("S3 cannot be listed" in warning for warning in answer["warnings"])
     metrics = webhook.metrics()
     assert metrics['model_injector_catalog_age_seconds{source="default"}'] > 10
-    assert metrics['model_injector_catalog_errors_total{kind="Away",source="default"}'] >= 2
+    assert metrics['model_injector_catalog_errors_total{kind="Unreachable",source="default"}'] >= 2
     assert metrics["model_injector_errors_total"] == 0
     proxy.heal()
     until(lambda: webhook.metrics()['model_injector_catalog_age_seconds{source="default"}'] < 5)

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from tests.injection.conftest import JSON
+from tests.admission.conftest import JSON
 from tests.support.reviews import apply, operations, review
 from tests.support.webhook import Webhook
 

@@ -8,7 +8,7 @@ from typing import get_args
 import promql_parser
 
 from tests.chart.conftest import CHART, JSON, render
-from webhook.admission.decide import Decision
+from webhook.admission.result import Decision
 from webhook.catalog.lookup.index import SourceStatus
 from webhook.http.metrics import Metrics
 

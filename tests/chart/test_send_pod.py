@@ -12,14 +12,15 @@ from typing import Any
 
 import pytest
 
+from tests.admission.conftest import Injector
 from tests.chart.conftest import CHART, render
-from tests.injection.conftest import Injector
 from tests.support.certificates import throwaway_certificate
 from tests.support.known import Known, known_settings
 from tests.support.reviews import apply
-from webhook.admission.decide import AdmissionResult, inject
-from webhook.catalog import VersionKey
+from webhook.admission.decide import inject
+from webhook.admission.result import AdmissionResult
 from webhook.catalog.bucket.status import VersionStatus
+from webhook.catalog.resolution import VersionKey
 from webhook.kubernetes.pod import decode
 from webhook.settings import Settings
 

@@ -14,7 +14,7 @@ from jsonpointer import resolve_pointer
 
 from tests.support.reviews import apply, operations, review
 from webhook.cli import main
-from webhook.strategies.s3_init import SCRIPT
+from webhook.fetching.script import SCRIPT
 
 JSON = Any
 NAMESPACE = "default"

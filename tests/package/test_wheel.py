@@ -7,7 +7,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from tests.injection.conftest import asking
+from tests.admission.conftest import asking
 from tests.support.reviews import operations, review
 from tests.support.webhook import running_webhook
 from webhook import __version__
@@ -33,7 +33,7 @@ def test_it_has_both_packages_whole_and_nothing_else(wheel: Path) -> None:
         names = {name for name in archive.namelist() if not name.startswith(f"model_injector-{__version__}.dist-info/")}
     files = {path for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file()}
     assert names == {str(path.relative_to(ROOT)) for path in files if path.parent.name != "__pycache__"}
-    assert names >= {"certs/py.typed", "webhook/py.typed", "webhook/strategies/fetch.sh"}
+    assert names >= {"certs/py.typed", "webhook/py.typed", "webhook/fetching/fetch.sh", "webhook/fetching/errors.toml"}
 
 
 def test_with_the_locked_packages_it_serves_from_anywhere(wheel: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Previews of a text, decided on as a webhook would."""
 
-from webhook.catalog import Catalog
 from webhook.catalog.lookup.exact import ExactCatalog
+from webhook.catalog.resolution import Catalog
 from webhook.preview import SERVED, DocumentPreview, PreviewResponse, answer, preview, read
 from webhook.settings import Settings
 

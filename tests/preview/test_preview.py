@@ -9,8 +9,8 @@ import pytest
 from tests.preview.previews import SETTINGS, only, previewed
 from tests.support.known import Known, known_settings
 from webhook.catalog.lookup.exact import ExactCatalog
-from webhook.errors import BadRequest, BodyTooLarge
 from webhook.preview import SERVED, makes_pods, manifests, preview, read
+from webhook.preview.errors import InvalidManifest, ManifestTooLarge
 
 POD = """\
 apiVersion: v1
@@ -207,7 +207,7 @@ def test_a_review_is_decided_on_as_it_was_asked() -> None:
     ],
 )
 def test_a_wrong_type_is_named_with_its_object_and_its_place(text: str, complaint: str) -> None:
-    with pytest.raises(BadRequest, match=complaint):
+    with pytest.raises(InvalidManifest, match=complaint):
         only(text)
 
 
@@ -228,7 +228,7 @@ def test_a_review_of_what_the_webhook_is_not_asked_about_shows_the_pods_all_the_
 
 
 def test_a_review_is_of_its_object() -> None:
-    with pytest.raises(BadRequest, match="the review is of apps/v1/Deployment, and its object of another kind"):
+    with pytest.raises(InvalidManifest, match="the review is of apps/v1/Deployment, and its object of another kind"):
         only(review_of("Deployment"))
 
 
@@ -253,7 +253,7 @@ def test_what_only_looks_like_a_pod_stops_nothing_and_is_told_where_it_asks() ->
     assert only(POLICY.replace("ANNOTATION", "a: b")).warnings == ()
     (warning,) = only(POLICY.replace("ANNOTATION", "model-injector.io/model: a")).warnings
     assert warning.startswith("no model is injected: /spec/pattern is not a Pod: Expected `array | null`")
-    with pytest.raises(BadRequest, match=r"the annotation model-injector\.io/version is no text"):
+    with pytest.raises(InvalidManifest, match=r"the annotation model-injector\.io/version is no text"):
         only(POLICY.replace("ANNOTATION", "model-injector.io/version: 1.10"))
 
 
@@ -271,7 +271,7 @@ def test_one_document_gets_no_more_models_than_a_whole_manifest() -> None:
     )
     body = "apiVersion: ray.io/v1\nkind: RayCluster\nspec:\n  groups:\n"
     few = dataclasses.replace(SERVED, models=2)
-    with pytest.raises(BodyTooLarge, match="more than 2 models"):
+    with pytest.raises(ManifestTooLarge, match="more than 2 models"):
         preview(read((body + 3 * template).encode(), SERVED)[0], "apps", SETTINGS, ExactCatalog(SETTINGS), few)
 
 

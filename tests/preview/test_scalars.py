@@ -9,9 +9,9 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from webhook.errors import BadRequest
 from webhook.preview import SERVED, read
 from webhook.preview.dump import dump
+from webhook.preview.errors import InvalidManifest
 
 HEAD = "apiVersion: v1\nkind: ConfigMap\n"
 KUBECTL: dict[str, Any] = json.loads((Path(__file__).parent / "kubectl_scalars.json").read_text())
@@ -47,7 +47,7 @@ def test_a_number_has_an_end(text: str, value: object) -> None:
 
 @pytest.mark.parametrize("text", [".inf", "-.Inf", ".NaN", "!!binary aGk=", "!!int x", "!!float x", "!!bool maybe"])
 def test_what_json_has_not_is_told_with_its_line(text: str) -> None:
-    with pytest.raises(BadRequest, match="line 3: "):
+    with pytest.raises(InvalidManifest, match="line 3: "):
         only(f"data: {text}\n")
 
 

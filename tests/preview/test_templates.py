@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from webhook.errors import BodyTooLarge
 from webhook.preview import Document
+from webhook.preview.errors import ManifestTooLarge
 from webhook.preview.templates import templates
 
 SPEC = {"containers": [{"name": "app"}]}
@@ -89,7 +89,7 @@ def test_the_model_of_an_inference_service_is_the_container_that_kserve_makes_of
 
 
 def test_there_is_an_end_to_templates() -> None:
-    with pytest.raises(BodyTooLarge, match="RayCluster x has more than 64 pod templates"):
+    with pytest.raises(ManifestTooLarge, match="RayCluster x has more than 64 pod templates"):
         templates(document("RayCluster", {"groups": [{"template": TEMPLATE}] * 65}))
 
 

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from tests.injection.pods import pods
+from tests.admission.pods import pods
 from tests.preview.previews import only, previewed
 from webhook.preview import SERVED, manifests, read
 

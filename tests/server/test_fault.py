@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.injection.conftest import asking
+from tests.admission.conftest import asking
 from tests.support.reviews import review
-from webhook.catalog import Resolved
 from webhook.catalog.live import StaticCatalog
+from webhook.catalog.resolution import Resolved
 from webhook.http.metrics import Metrics
 from webhook.model.request import ModelRequest
 from webhook.server.mutate import MutateEndpoint

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.injection.conftest import JSON, asking
-from tests.pinning.test_pinning import asking as workload_asking
+from tests.admission.conftest import JSON, asking
+from tests.admission.test_pinning import asking as workload_asking
 from tests.support.reviews import review
 from tests.support.webhook import Webhook
 

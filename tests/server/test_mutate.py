@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.injection.conftest import annotated, asking
+from tests.admission.conftest import annotated, asking
 from tests.support.reviews import apply, operations, review
 from tests.support.webhook import Webhook
 

@@ -6,8 +6,8 @@ import socket
 import httpx
 import pytest
 
-from tests.injection.conftest import asking
-from tests.server.conftest import Start
+from tests.admission.conftest import asking
+from tests.conftest import Start
 from tests.support.reviews import review
 from tests.support.webhook import Webhook
 from webhook import __version__

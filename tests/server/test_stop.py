@@ -14,10 +14,10 @@ import httpx
 import pytest
 
 from certs import Authority
-from tests.injection.conftest import asking
-from tests.server.conftest import SETTINGS, Start
+from tests.admission.conftest import asking
+from tests.conftest import Start
 from tests.support.reviews import review
-from tests.support.webhook import HOST, Webhook, running_webhook
+from tests.support.webhook import HOST, SETTINGS, Webhook, running_webhook
 
 BODY = json.dumps(review(asking()))
 

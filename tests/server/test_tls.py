@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from certs import Authority
-from tests.server.conftest import Start
+from tests.conftest import Start
 from tests.support.webhook import HOST, Webhook, write_certificate
 
 

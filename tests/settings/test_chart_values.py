@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from webhook.errors import InvalidSettings
 from webhook.settings import Settings
-from webhook.settings.loading import load
+from webhook.settings.loading import InvalidSettings, load
 
 VALUES = Path(__file__).parents[2] / "charts" / "model-injector" / "values.yaml"
 Load = Callable[[str], Settings]

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from webhook.errors import InvalidSettings
 from webhook.settings import Settings
-from webhook.settings.loading import Setting, declared, load
+from webhook.settings.loading import InvalidSettings, Setting, declared, load
 
 Load = Callable[[str], Settings]
 

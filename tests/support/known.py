@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from webhook.catalog import LookupRequired, Resolved, VersionKey
 from webhook.catalog.bucket.listing import Aliases, SourceListing
 from webhook.catalog.bucket.status import VersionStatus
 from webhook.catalog.lookup.s3 import S3Catalog
+from webhook.catalog.resolution import LookupRequired, Resolved, VersionKey
 from webhook.catalog.versions import Versions
 from webhook.model.request import ModelRequest
 from webhook.settings import Settings
@@ -48,7 +48,7 @@ class Known(S3Catalog):
         try:
             return super().resolve(request)
         except LookupRequired as unread:
-            for place in unread.places:
+            for place in unread.keys:
                 if place.version:
                     raise
                 self.remember(place, VersionStatus("absent"))
@@ -57,6 +57,6 @@ class Known(S3Catalog):
     def tell(self, models: Mapping[str, tuple[str, ...]], aliases: Mapping[str, Mapping[str, str]]) -> None:
         """What a new listing gives."""
         ordered = {model: Versions(versions) for model, versions in models.items()}
-        self.take(
+        self.update(
             "default", SourceListing(ordered, aliases={model: Aliases("", each) for model, each in aliases.items()})
         )

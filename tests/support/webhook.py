@@ -19,6 +19,8 @@ import yaml
 from certs import Authority
 
 HOST = "localhost"
+SETTINGS = {"bucket": "my-ml-bucket", "prefix": "model-artifacts"}
+"""The guide's bucket: settings that are enough to start."""
 _START_SECONDS = 30
 _STOP_SECONDS = 30
 

@@ -1,35 +1,20 @@
-"""What the pod's own containers get: mounts and environment variables, and the patch that adds them."""
+"""The mounts and environment variables that the pod's containers get, and the operations that add them."""
 
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain, permutations
 from typing import Final
 
-import msgspec
-
-from webhook.errors import Conflict, InvalidAnnotation
-from webhook.kubernetes.patch import Operation, extend
+from webhook.admission.planning import PlacedModel
+from webhook.kubernetes.patch import JSON, Operation, extend
 from webhook.kubernetes.pod import Container, PodSpec, VolumeMount
-from webhook.strategies.strategy import JSON, Delivery, Location
+from webhook.model.refusals import Conflict, InvalidAnnotation
 
 MESH_PROXIES: Final = frozenset({"istio-proxy", "linkerd-proxy", "consul-dataplane", "kuma-sidecar"})
-"""Containers that service meshes put into a pod: they are not the application, and need no models."""
+"""Containers that service meshes add to a pod. They are not the application, and get no models."""
 
 
-class PlacedModel(msgspec.Struct, frozen=True):
-    """A delivery, and where its files stand."""
-
-    delivery: Delivery
-    folder: Location
-
-    @property
-    def path(self) -> str:
-        """The model's folder as a container sees it."""
-        request = self.delivery.request
-        return request.model_path or f"{request.mount_path}/{self.folder.path}"
-
-
-def attach(spec: PodSpec, placed: Sequence[PlacedModel]) -> list[Operation]:
+def attach(spec: PodSpec, models: Sequence[PlacedModel]) -> list[Operation]:
     """The operations that give each chosen container its mounts and its environment.
 
     Raises InvalidAnnotation where a container is chosen that the pod does not have, and Conflict where one has
@@ -40,15 +25,15 @@ def attach(spec: PodSpec, placed: Sequence[PlacedModel]) -> list[Operation]:
     application = {container.name for container in groups["containers"]}
     everywhere = application - MESH_PROXIES or application
     chosen: dict[str, list[PlacedModel]] = {}
-    for one in placed:
-        request = one.delivery.request
+    for model in models:
+        request = model.delivery.request
         for name in request.containers or everywhere:
             if name not in names:
                 allowed = f"one of the pod's containers: {', '.join(sorted(names))}"
                 raise InvalidAnnotation(request.where("containers"), name, allowed)
-            chosen.setdefault(name, []).append(one)
-    ours = {one.folder.volume for one in placed if one.folder.exclusive}
-    roots = tuple(f"{one.delivery.request.mount_path}/" for one in placed if one.delivery.request.mount_path)
+            chosen.setdefault(name, []).append(model)
+    exclusive = {model.location.volume for model in models if model.location.is_exclusive}
+    roots = tuple(f"{model.delivery.request.mount_path}/" for model in models if model.delivery.request.mount_path)
     operations: list[Operation] = []
     for group, containers in groups.items():
         for index, container in enumerate(containers):
@@ -56,9 +41,9 @@ def attach(spec: PodSpec, placed: Sequence[PlacedModel]) -> list[Operation]:
                 inside = tuple(
                     mount.mount_path
                     for mount in container.volume_mounts or ()
-                    if mount.mount_path.startswith(roots) and mount.name not in ours
+                    if mount.mount_path.startswith(roots) and mount.name not in exclusive
                 )
-                mounts, variables = _needs(tuple(here), tuple(placed), inside)
+                mounts, variables = _needs(tuple(here), tuple(models), inside)
                 operations += _attach(container, f"/spec/{group}/{index}", mounts, variables)
     return operations
 
@@ -67,7 +52,8 @@ def attach(spec: PodSpec, placed: Sequence[PlacedModel]) -> list[Operation]:
 def _needs(
     chosen: tuple[PlacedModel, ...], everything: tuple[PlacedModel, ...], taken: tuple[str, ...]
 ) -> tuple[list[JSON], list[JSON]]:
-    """Mounts and environment of a container: the same for every pod of a workload, and nobody writes to them."""
+    """Mounts and environment of a container. Cached: identical for all pods of a workload. Callers must not mutate the
+    result."""
     return _mounts(chosen, everything, taken), _environment(chosen, len(everything))
 
 
@@ -76,8 +62,10 @@ def _attach(container: Container, place: str, mounts: Sequence[JSON], variables:
     missing = [mount for mount in mounts if not _is_mounted(mount, container)]
     return [
         *extend(f"{place}/volumeMounts", container.volume_mounts, missing),
-        # In front, so that the container's own variables can refer to ours as $(MODEL_PATH).
-        *extend(f"{place}/env", container.env, [one for one in variables if one["name"] not in present], at=0),
+        # In front, so that the container's own variables can refer to them as $(MODEL_PATH).
+        *extend(
+            f"{place}/env", container.env, [variable for variable in variables if variable["name"] not in present], at=0
+        ),
     ]
 
 
@@ -86,49 +74,53 @@ def _inside(path: str, folder: str) -> bool:
 
 
 def _mounts(chosen: Sequence[PlacedModel], everything: Sequence[PlacedModel], taken: Sequence[str]) -> list[JSON]:
-    """The mounts of one container, in which other volumes stand at the paths `taken`.
+    """The mounts of one container, which mounts other volumes at the paths `taken`.
 
-    A mount path shows only the models that are asked for there: the volume stands there whole where it holds just
-    those, and model by model otherwise. Also where something else stands inside: no runtime can make a mount point in
-    a volume that is mounted read-only.
+    A mount path shows only the models that are asked for there: the whole volume is mounted where it holds just those,
+    and each model's folder otherwise. Also each folder where something else is mounted inside: no runtime can create a
+    mount point in a volume that is mounted read-only.
     """
     by_path: dict[str, list[PlacedModel]] = {}
     mounts = []
-    for one in chosen:
-        request = one.delivery.request
+    for model in chosen:
+        request = model.delivery.request
         if request.mount_path:
-            by_path.setdefault(request.mount_path, []).append(one)
+            by_path.setdefault(request.mount_path, []).append(model)
         if request.model_path:
-            mounts.append(_folder_mount(one, request.model_path))
+            mounts.append(_folder_mount(model, request.model_path))
     others = (*taken, *by_path, *(mount["mountPath"] for mount in mounts))
     for path, here in by_path.items():
         if _fill_their_volume(here, everything) and not any(_inside(other, path) for other in others):
             mounts.append(_mount(here[0], path))
         else:
-            mounts += [_folder_mount(one, f"{path}/{one.folder.path}") for one in here]
-    for one, other in permutations([mount["mountPath"] for mount in mounts], 2):
-        if one == other or _inside(one, other):
-            raise Conflict(f"models would be mounted at {one} and at {other}; give them paths apart from each other")
+            mounts += [_folder_mount(model, f"{path}/{model.delivery.artifact.folder}") for model in here]
+    for path, other in permutations([mount["mountPath"] for mount in mounts], 2):
+        if path == other or _inside(path, other):
+            raise Conflict(f"models would be mounted at {path} and at {other}; give them paths apart from each other")
     return mounts
 
 
 def _fill_their_volume(here: Sequence[PlacedModel], everything: Sequence[PlacedModel]) -> bool:
-    volumes = {one.folder.volume for one in here}
+    """Whether mounting their volume whole shows each of them at its path, and nothing else."""
+    volumes = {model.location.volume for model in here}
     return (
         len(volumes) == 1
-        and here[0].folder.exclusive
-        and len({one.delivery.request.read_only for one in here}) == 1
-        and len(here) == sum(one.folder.volume in volumes for one in everything)
+        and here[0].location.is_exclusive
+        and all(model.location.sub_path == model.delivery.artifact.folder for model in here)
+        and len({model.delivery.request.read_only for model in here}) == 1
+        and len(here) == sum(model.location.volume in volumes for model in everything)
     )
 
 
-def _mount(one: PlacedModel, path: str) -> JSON:
-    mount: JSON = {"name": one.folder.volume, "mountPath": path}
-    return {**mount, "readOnly": True} if one.delivery.request.read_only else mount
+def _mount(model: PlacedModel, path: str) -> JSON:
+    mount: JSON = {"name": model.location.volume, "mountPath": path}
+    return {**mount, "readOnly": True} if model.delivery.request.read_only else mount
 
 
-def _folder_mount(one: PlacedModel, path: str) -> JSON:
-    return {**_mount(one, path), "subPath": one.folder.path}
+def _folder_mount(model: PlacedModel, path: str) -> JSON:
+    """The mount of a model's own folder, which may be the whole volume."""
+    mount = _mount(model, path)
+    return {**mount, "subPath": model.location.sub_path} if model.location.sub_path else mount
 
 
 def _is_mounted(wanted: JSON, container: Container) -> bool:
@@ -157,11 +149,12 @@ def _in_the_way(container: Container, mount: VolumeMount, why: str) -> Conflict:
 def _environment(chosen: Sequence[PlacedModel], models: int) -> list[JSON]:
     """MODEL_PATH and so on where the pod asks for one model, MODEL_<NAME>_PATH where it asks for several."""
     variables: list[JSON] = []
-    for one in chosen:
-        name = "MODEL" if models == 1 else f"MODEL_{one.delivery.slug.upper().replace('-', '_')}"
+    for model in chosen:
+        delivery = model.delivery
+        name = "MODEL" if models == 1 else f"MODEL_{delivery.slug.upper().replace('-', '_')}"
         variables += (
-            {"name": f"{name}_PATH", "value": one.path},
-            {"name": f"{name}_NAME", "value": one.delivery.artifact.model},
-            {"name": f"{name}_VERSION", "value": one.delivery.artifact.version},
+            {"name": f"{name}_PATH", "value": model.path},
+            {"name": f"{name}_NAME", "value": delivery.artifact.model},
+            {"name": f"{name}_VERSION", "value": delivery.artifact.version},
         )
     return variables

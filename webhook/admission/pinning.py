@@ -1,54 +1,58 @@
-"""What happens to a workload: one pure function, `pin`.
+"""The decision about a workload: one pure function, `pin`.
 
 A floating reference is resolved once and written into the template, so that every pod of it, on every node and after
-every rollback, gets the same version. The rest is advice, for the person at `kubectl apply`: that the template's pods
-will be refused, and that annotations do nothing where they stand. A workload itself is never refused.
+every rollback, gets the same version by the same strategy. The rest is advice for the person at `kubectl apply`: that
+the template's pods will be refused, and that annotations do nothing where they stand. A workload itself is never
+refused.
 """
 
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from webhook.admission import rules
-from webhook.admission.decide import AdmissionResult, Decision, inject, service_account
-from webhook.annotations import is_asking, parse
-from webhook.annotations import pinned as pins
+from webhook.admission.choosing import allowed
+from webhook.admission.decide import inject
+from webhook.admission.patching import service_account
+from webhook.admission.result import AdmissionResult, Decision
+from webhook.annotations import pinned
+from webhook.annotations.injected import InjectedModel
+from webhook.annotations.parsing import is_asking, parse
 from webhook.annotations.pinned import PINNED, Pin, Pins
-from webhook.catalog import Catalog
-from webhook.errors import Refusal, UnknownModel
+from webhook.catalog.resolution import Catalog, UnknownModel
 from webhook.kubernetes.patch import Operation, add, escape
 from webhook.kubernetes.pod import Pod
 from webhook.kubernetes.workload import WorkloadChange
-from webhook.model.request import ModelRequest
+from webhook.model.refusals import Refusal
+from webhook.model.request import ModelRequest, PodRequest
 from webhook.settings import Settings
 
 
 def pin(change: WorkloadChange, namespace: str, settings: Settings, catalog: Catalog) -> AdmissionResult:
-    """What has to be done to a workload. Raises Unread where the catalog has to look at S3 before it can answer."""
+    """Decide about a workload. Raises LookupRequired where the catalog has to ask S3 first."""
     misplaced = _misplaced(change, settings)
     if change.keeps_template:
         return AdmissionResult("unchanged", "TemplateUnchanged", warnings=misplaced)
     template, name = change.new.template, _name(settings)
-    if restored := change.lost_annotation(name):  # and nothing else has changed, so no pod should be made anew
+    if restored := change.lost_annotation(name):  # and nothing else has changed, so no pod should be replaced
         return AdmissionResult("pinned", "Restored", operations=(_write(change, name, restored),), warnings=misplaced)
     try:
         request = parse(template.metadata.annotations or {}, settings)
-        account = service_account(template.spec, request, settings)
-        for model in request.models:  # before anything is told of a model
-            rules.check(model, namespace, account, settings)
-        floating = [model for model in request.models if pins.is_floating(model)]
-        wanted, kept = _wanted(change, floating, settings, catalog)
+        account = service_account(template.spec, request.service_account, settings, needs_credentials=True)
+        for model in request.models:  # before the answer reveals anything about a model
+            allowed(model, namespace, account, settings)
+        wanted, kept = _wanted(change, request, settings, catalog)
     except Refusal as refusal:
         return _advice(change, misplaced, str(refusal))
-    outcome = inject(_with_pins(template, wanted, settings) if floating else template, namespace, settings, catalog)
+    is_pinned = any(map(pinned.needs_pin, request.models))
+    outcome = inject(_with_pins(template, wanted, settings) if is_pinned else template, namespace, settings, catalog)
     warnings = (*misplaced, *kept, *outcome.warnings)
     if outcome.decision == "refused":
         return _advice(change, warnings, outcome.message)
-    operations = _operations(change, wanted, settings)
+    operations = _operations(change, _with_strategies(wanted, request, outcome.models), settings)
     if outcome.decision == "skipped" or not operations:
-        is_skipped = outcome.decision == "skipped"
-        decision: Decision = "skipped" if is_skipped else "unchanged"
-        return AdmissionResult(decision, outcome.reason if is_skipped else "NothingToPin", warnings=warnings)
+        decision: Decision = "skipped" if outcome.decision == "skipped" else "unchanged"
+        reason = outcome.reason if decision == "skipped" else "NothingToPin"
+        return AdmissionResult(decision, reason, warnings=warnings)
     return AdmissionResult("pinned", "Pinned", operations=tuple(operations), warnings=warnings, models=outcome.models)
 
 
@@ -68,53 +72,65 @@ def misplaced(kind: str, annotations: Mapping[str, str], where: str, settings: S
 
 
 def _advice(change: WorkloadChange, warnings: tuple[str, ...], message: str) -> AdmissionResult:
-    """The workload stays as it is; its author hears what its pods will meet."""
+    """Leave the workload as it is, and warn its author that its pods will be refused."""
     foretold = f"pods of this {change.new.kind} will be refused: {message}"
     return AdmissionResult("unchanged", "WouldBeRefused", warnings=(*warnings, foretold))
 
 
 def _wanted(
-    change: WorkloadChange, floating: Sequence[ModelRequest], settings: Settings, catalog: Catalog
+    change: WorkloadChange, request: PodRequest, settings: Settings, catalog: Catalog
 ) -> tuple[Pins, list[str]]:
     """The pins that the template should have, and warnings about those that could not be renewed.
 
-    A pin is kept until its reference changes or the template is restarted; `kubectl replace` drops it with the
+    A pin is kept until its reference changes or the template is restarted. `kubectl replace` drops it with the
     annotation, so it is also taken from the template as it was. Raises UnknownModel.
     """
     annotations = change.new.template.metadata.annotations or {}
     held, former = _pins(change.new.template, settings), Pins()
     if change.old:
         former = _pins(change.old.template, settings)
-    valid = [each for each in (held, former) if each.holds_for(annotations)]
+    valid = [pins for pins in (held, former) if pins.holds_for(annotations)]
     kept, warnings = [], []
-    for model in floating:
-        version = next(filter(None, (each.version_of(model) for each in valid)), None)
-        if version is None and change.may_change_template:
-            last = held.version_of(model) or former.version_of(model)
+    for model in filter(pinned.needs_pin, request.models):
+        pin = next(filter(None, (pins.pin_of(model) for pins in valid)), None)
+        if pin is None and change.may_change_template:
+            last = held.pin_of(model) or former.pin_of(model)
             try:
-                version = _chosen(model, catalog)
+                pin = Pin.of(model, _chosen(model, catalog))
             except Refusal as refusal:
                 if last is None:
                     raise
-                version = last
-                warnings.append(f"{model.model} stays pinned to {last}: {refusal}")
-        if version is not None:
-            kept.append(Pin.of(model, version))
-    return Pins(tuple(kept), pins.restarted_at(annotations)), warnings
+                pin = last
+                warnings.append(f"{model.model} stays pinned to {last.version}: {refusal}")
+        if pin is not None:
+            kept.append(pin)
+    return Pins(tuple(kept), pinned.restarted_at(annotations)), warnings
 
 
 def _chosen(model: ModelRequest, catalog: Catalog) -> str:
     """The version that a reference means now. Raises UnknownModel, also where S3 does not say whether it is fit."""
-    resolved = catalog.resolve(msgspec.structs.replace(model, pinned=None))
+    if not pinned.is_floating(model):
+        return model.version
+    resolved = catalog.resolve(msgspec.structs.replace(model, pinned_version=None))
     if not resolved.is_checked:
         raise UnknownModel(
-            f"{model.model} {model.version} can't be pinned while S3 can't be asked; its pods resolve it"
+            f"{model.model} {model.version} cannot be pinned while S3 does not answer; its pods resolve it"
         )
     return resolved.artifact.version
 
 
+def _with_strategies(wanted: Pins, request: PodRequest, models: Sequence[InjectedModel]) -> Pins:
+    """The pins with the strategy that was chosen for each, where several are asked for."""
+    chosen = [(model, entry.strategy) for model, entry in zip(request.models, models, strict=True)] if models else []
+    complete = (
+        next((Pin.of(model, pin.version, strategy) for model, strategy in chosen if pin.is_of(model)), pin)
+        for pin in wanted.models
+    )
+    return msgspec.structs.replace(wanted, models=tuple(complete))
+
+
 def _pins(template: Pod, settings: Settings) -> Pins:
-    return pins.decode((template.metadata.annotations or {}).get(_name(settings)))
+    return pinned.decode((template.metadata.annotations or {}).get(_name(settings)))
 
 
 def _with_pins(template: Pod, wanted: Pins, settings: Settings) -> Pod:

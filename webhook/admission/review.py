@@ -5,10 +5,11 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from webhook.admission.decide import AdmissionResult
+from webhook.admission.result import AdmissionResult
 from webhook.annotations.injected import encode
-from webhook.errors import BadRequest, one_line
+from webhook.errors import one_line
 from webhook.kubernetes import workload
+from webhook.kubernetes.decoding import InvalidObject, decoded
 
 
 class GroupVersionKind(msgspec.Struct, frozen=True, gc=False):
@@ -52,7 +53,7 @@ class AdmissionRequest(msgspec.Struct, rename="camel", frozen=True, gc=False):
         )
 
     def decode_workload(self) -> workload.WorkloadChange:
-        """The workload as it shall be, and as it was. Raises BadRequest."""
+        """The workload as it shall be, and as it was. Raises InvalidObject."""
         group, kind = self.kind.group, self.kind.kind
         new = workload.decode(self.object, group, kind)
         if self.operation == "CREATE":
@@ -75,13 +76,10 @@ _LONGEST_MESSAGE: Final = 2048
 
 
 def decode(body: bytes) -> AdmissionRequest:
-    """The request of an AdmissionReview v1. Raises BadRequest with the JSON path of what is wrong."""
-    try:
-        request = _decoder.decode(body).request
-    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-        raise BadRequest(f"not an AdmissionReview v1: {error}") from error
+    """The request of an AdmissionReview v1. Raises InvalidObject with the JSON path of what is wrong."""
+    request = decoded(_decoder, body, "an AdmissionReview v1").request
     if not request.uid:
-        raise BadRequest("not an AdmissionReview v1: request.uid is empty")
+        raise InvalidObject("not an AdmissionReview v1: request.uid is empty")
     return request
 
 

@@ -1,6 +1,3 @@
-"""The user's contract: every annotation, declared in `contract`, and what a pod's annotations come to, in `parsing`."""
-
-from webhook.annotations.contract import ANNOTATIONS, INJECTED, WRITTEN, Annotation
-from webhook.annotations.parsing import is_asking, parse, unknown
-
-__all__ = ["ANNOTATIONS", "INJECTED", "WRITTEN", "Annotation", "is_asking", "parse", "unknown"]
+"""The user's contract: every annotation (`contract`) and what a pod asks for by them (`parsing`). The webhook writes
+`injected` on pods, and `pinned` on the templates of workloads.
+"""

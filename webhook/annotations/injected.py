@@ -1,4 +1,4 @@
-"""What is told of each model that a pod got: in its annotation `injected`, in the audit log and in ours."""
+"""The annotation `injected` on a pod: a JSON list of the models that the pod got. Audit annotations hold the same."""
 
 from functools import lru_cache
 from typing import Annotated, Self
@@ -6,30 +6,29 @@ from typing import Annotated, Self
 import msgspec
 from msgspec import Meta
 
-from webhook.catalog import Artifact
-from webhook.model.request import ModelRequest
+from webhook.model.artifact import Artifact
 
 
 class InjectedModel(msgspec.Struct, frozen=True):
-    """One model: what was asked for, and what came of it."""
+    """One model: what was asked for, and what the pod got."""
 
     model: str
     asked: Annotated[str, Meta(description="The version as it was asked for.")]
-    version: Annotated[str, Meta(description="The exact version that this is.")]
-    strategy: str
-    uri: Annotated[str, Meta(description="The folder that it comes from.")]
-    files: Annotated[int | None, Meta(description="How many, where the catalog knows.")]
-    bytes: Annotated[int | None, Meta(description="Of all files, where the catalog knows.")]
-    digest: Annotated[str | None, Meta(description="Of the manifest that it was published with.")]
+    version: Annotated[str, Meta(description="The exact version.")]
+    strategy: Annotated[str, Meta(description="The strategy that delivers it.")]
+    uri: Annotated[str, Meta(description="The folder in S3 that it comes from.")]
+    files: Annotated[int | None, Meta(description="The number of its files, where the catalog knows.")]
+    bytes: Annotated[int | None, Meta(description="The size of its files, where the catalog knows.")]
+    digest: Annotated[str | None, Meta(description="The sha256 of its manifest, where it has one.")]
 
     @classmethod
-    def of(cls, request: ModelRequest, artifact: Artifact) -> Self:
-        """The record of a request that the catalog answered with this artifact."""
+    def of(cls, asked: str, strategy: str, artifact: Artifact) -> Self:
+        """The entry of an artifact that a pod gets by a strategy; `asked` is the version that it asks for."""
         return cls(
             artifact.model,
-            request.version,
+            asked,
             artifact.version,
-            request.strategy,
+            strategy,
             artifact.uri,
             artifact.files,
             artifact.bytes,
@@ -41,13 +40,13 @@ _decoder = msgspec.json.Decoder(tuple[InjectedModel, ...])
 
 
 @lru_cache(maxsize=256)
-def encode(records: tuple[InjectedModel, ...]) -> str:
-    """The value of the annotation `injected`."""
-    return msgspec.json.encode(records).decode()
+def encode(models: tuple[InjectedModel, ...]) -> str:
+    """The annotation's value."""
+    return msgspec.json.encode(models).decode()
 
 
 def decode(text: str) -> tuple[InjectedModel, ...]:
-    """What the annotation `injected` tells; nothing, where someone else has written it."""
+    """The models that the annotation lists. None, where its value is not one that this program writes."""
     try:
         return _decoder.decode(text)
     except (msgspec.MsgspecError, RecursionError, ValueError):

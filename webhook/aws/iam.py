@@ -12,7 +12,8 @@ import msgspec
 
 from webhook.catalog.bucket.folders import ALIASES
 from webhook.catalog.bucket.manifest import MANIFEST
-from webhook.settings import Settings, Source
+from webhook.model.source import Source
+from webhook.settings import Settings
 
 Policy: TypeAlias = dict[str, Any]
 """A policy's document, as JSON has it."""

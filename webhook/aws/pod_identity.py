@@ -5,7 +5,11 @@ from typing import Any
 
 import msgspec
 
-from webhook.errors import AssociationError, InvalidInput
+from webhook.errors import InjectorError, InvalidInput
+
+
+class AssociationError(InjectorError):
+    """EKS did not associate a role with a service account."""
 
 
 class Association(msgspec.Struct, frozen=True):

@@ -5,17 +5,18 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-from webhook.catalog import Artifact
 from webhook.catalog.bucket.listing import SourceListing, read_names
 from webhook.catalog.bucket.status import VersionStatus, inspect, read_manifest
-from webhook.catalog.bucket.store import Store
+from webhook.catalog.bucket.store import CatalogError, Denied, Store, Unreachable
 from webhook.catalog.publishing.aliases import change
+from webhook.catalog.resolution import UnknownVersion
 from webhook.catalog.versions import ALIAS, Versions
 from webhook.commands.lookup import request_of, resolve, store_of
 from webhook.commands.options import Commands, add_config, add_source
 from webhook.commands.output import add_output, complain, in_units, say, say_json, say_table
-from webhook.errors import CatalogError, Denied, InvalidInput, UnknownVersion, Unreachable
+from webhook.errors import InvalidInput
 from webhook.fields.parsers import EXACT_VERSION
+from webhook.model.artifact import Artifact
 from webhook.settings import Settings
 from webhook.settings.loading import load
 

@@ -10,9 +10,8 @@ from typing import Final
 
 from webhook.commands.options import Commands, add_config
 from webhook.commands.output import say
-from webhook.errors import InvalidSettings
 from webhook.kubernetes.quantities import parse_duration
-from webhook.settings.loading import load
+from webhook.settings.loading import InvalidSettings, load
 
 _LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 

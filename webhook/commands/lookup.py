@@ -1,15 +1,17 @@
 """The catalog, as commands ask it: each question goes to S3."""
 
+import asyncio
 from contextlib import closing
 from typing import Final
 
-from webhook.annotations import parse
-from webhook.catalog import Artifact, LookupRequired
-from webhook.catalog.bucket.status import VersionStatus
+from webhook.annotations.parsing import parse
 from webhook.catalog.bucket.store import Store
+from webhook.catalog.live import BlockingCatalog, settle
 from webhook.catalog.lookup.s3 import S3Catalog
 from webhook.catalog.versions import order
-from webhook.errors import CatalogError, InvalidInput, Refusal
+from webhook.errors import InvalidInput
+from webhook.model.artifact import Artifact
+from webhook.model.refusals import Refusal
 from webhook.model.request import ModelRequest
 from webhook.settings import Settings
 
@@ -39,18 +41,9 @@ def resolve(settings: Settings, request: ModelRequest) -> tuple[Artifact, tuple[
     """What is asked for, and what is to be said about it. Raises UnknownModel and CatalogError."""
     options = settings.catalog.model_copy(update={"preflight": "enforce"})
     with closing(S3Catalog(settings.model_copy(update={"catalog": options}))) as catalog:
-        catalog.take(request.source, catalog.read(request.source))
-        while True:
-            try:
-                resolved = catalog.resolve(request)
-            except LookupRequired as unread:
-                for place in unread.places:
-                    found = catalog.look(place)
-                    if isinstance(found, VersionStatus) and found.state == "away":
-                        raise CatalogError(found.why) from None
-                    catalog.remember(place, found)
-            else:
-                return resolved.artifact, resolved.warnings
+        live = BlockingCatalog(catalog, sources=(request.source,), needs_s3=True)
+        resolved = asyncio.run(settle(lambda known: known.resolve(request), live))
+        return resolved.artifact, resolved.warnings
 
 
 def split_reference(text: str) -> tuple[str, str]:

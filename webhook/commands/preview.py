@@ -1,31 +1,30 @@
 """`model-injector preview`: what the cluster would do with a manifest, decided here or asked of a webhook."""
 
 import argparse
+import asyncio
 import base64
 import logging
 import os
 import sys
 import zlib
 from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlencode
 
 import msgspec
 
-from webhook.catalog import LookupRequired
 from webhook.catalog.lookup.exact import ExactCatalog
 from webhook.commands import remote
 from webhook.commands.options import Commands, add_config
 from webhook.commands.output import say, say_json, say_raw
-from webhook.errors import BadRequest, CatalogError, InvalidInput, InvalidSettings, one_line
+from webhook.errors import InvalidInput, one_line
 from webhook.fields.parsers import label
 from webhook.preview import LOCAL, Document, DocumentPreview, Outcome, PreviewResponse, answer, manifests, preview, read
+from webhook.preview.errors import ManifestError
 from webhook.settings import Settings
-from webhook.settings.loading import load
-
-if TYPE_CHECKING:
-    from webhook.catalog.lookup.s3 import S3Catalog
+from webhook.settings.loading import InvalidSettings, load
 
 _COLOURS: Final = {"+++": "1", "---": "1", "@@": "36", "+": "32", "-": "31"}
 """Of a diff's lines, by how they begin: SGR parameters."""
@@ -75,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         found = _asked(options, body) if options.server is not None else _decided(options, body)
         _say(options.output, body, found)
-    except BadRequest as error:
+    except ManifestError as error:
         raise InvalidInput(str(error)) from error
     for document in found.documents:
         _remark(document)
@@ -97,7 +96,7 @@ def _open_page(options: argparse.Namespace) -> None:
     import webbrowser  # noqa: PLC0415
 
     from webhook.http import log  # noqa: PLC0415 - half a second that a preview need not wait for
-    from webhook.web import local
+    from webhook.web import local  # noqa: PLC0415
 
     fragment = _fragment(_body(options.filename), options.namespace) if options.filename else ""
 
@@ -164,25 +163,18 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _decided_with_s3(documents: list[Document], namespace: str, settings: Settings) -> list[Outcome]:
-    """As a webhook that has just started: where S3 does not answer, exact versions are taken at their word."""
-    from webhook.catalog.lookup.s3 import S3Catalog  # noqa: PLC0415 - half a second that exact versions need not wait for
+    """As a webhook that has just started: where S3 does not answer, exact versions are taken on trust."""
+    from webhook.catalog.live import BlockingCatalog, settle  # noqa: PLC0415 - exact versions need not wait for it
+    from webhook.catalog.lookup.s3 import S3Catalog  # noqa: PLC0415
+
+    async def decided(live: BlockingCatalog) -> list[Outcome]:
+        return [
+            await settle(partial(preview, document, document.namespace(namespace), settings, limits=LOCAL), live)
+            for document in documents
+        ]
 
     with closing(S3Catalog(settings)) as catalog:
-        for source in catalog.sources:
-            try:
-                catalog.take(source, catalog.read(source))
-            except CatalogError as error:
-                catalog.fail(source, str(error))
-        return [_settle(each, each.namespace(namespace), settings, catalog) for each in documents]
-
-
-def _settle(document: Document, namespace: str, settings: Settings, catalog: "S3Catalog") -> Outcome:
-    while True:
-        try:
-            return preview(document, namespace, settings, catalog, LOCAL)
-        except LookupRequired as unread:
-            for place in unread.places:
-                catalog.remember(place, catalog.look(place))
+        return asyncio.run(decided(BlockingCatalog(catalog, catalog.sources, needs_s3=False)))
 
 
 def _say(output: str, body: bytes, found: PreviewResponse) -> None:

@@ -10,9 +10,9 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from certs import CertificateError, KubernetesClient, RequestBody
 from webhook.errors import InvalidInput
 from webhook.fields.parsers import subdomain
+from webhook.kubernetes.client import ClusterError, KubernetesClient, RequestBody
 from webhook.preview.access import TOKEN_HEADER, is_loopback
 
 _CONFIGURATION: Final = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/model-injector"
@@ -66,7 +66,7 @@ def server(options: argparse.Namespace) -> PreviewServer:
         api = KubernetesClient(options.context)
         namespace, name = _service(api) if target == _IN_CLUSTER else _split(target)
         return _ByService(api, f"/api/v1/namespaces/{namespace}/services/https:{name}:443/proxy", token or api.token())
-    except CertificateError as error:
+    except ClusterError as error:
         raise InvalidInput(f"the cluster can't be asked: {error}") from error
 
 
@@ -74,7 +74,7 @@ def namespace(context: str | None) -> str:
     """The namespace of the kubeconfig's context."""
     try:
         return KubernetesClient(context).namespace() or "default"
-    except CertificateError:
+    except ClusterError:
         return "default"
 
 
@@ -133,7 +133,7 @@ class _ByService:
         sent = RequestBody("application/yaml", body) if body else None
         try:
             reply = self.api.request(method, self.path + path, sent, headers=given)
-        except CertificateError as error:
+        except ClusterError as error:
             raise InvalidInput(f"the cluster can't be asked: {error}") from error
         return ServerResponse(reply.status, reply.headers, reply.content)
 
@@ -190,7 +190,7 @@ def _token_of(context: str | None) -> str | None:
     """The kubeconfig's token; none where there is no kubeconfig, for a server may ask for none."""
     try:
         return KubernetesClient(context).token()
-    except CertificateError:
+    except ClusterError:
         return None
 
 

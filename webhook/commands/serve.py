@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> None:
     given = {name: getattr(options, name) for name in _FLAGS if getattr(options, name) is not None}
     settings = load(options.config, given)
     from webhook.http import log  # noqa: PLC0415 - half a second that a wrong setting need not wait for
-    from webhook.server import serve
+    from webhook.server import serve  # noqa: PLC0415
 
     log.configure()
     serve(settings)

@@ -1,35 +1,37 @@
-"""What an init container asks for, and is limited to, so that the pod keeps the place it would have without it."""
+"""Resource requests and limits of the init container, chosen so that the pod is scheduled as it would be without it."""
 
 from decimal import Decimal
 from typing import Final, Literal, Self
 
 import msgspec
 
-from webhook.errors import Conflict, InvalidAnnotation, shown
+from webhook.errors import shown
+from webhook.fetching.options import FetchOptions
+from webhook.fetching.settings import FetchResources
+from webhook.kubernetes.patch import JSON
 from webhook.kubernetes.pod import Container, Pod
 from webhook.kubernetes.quantities import format_bytes, format_cpu, parse_quantity
+from webhook.model.refusals import Conflict, InvalidAnnotation
 from webhook.model.request import ModelRequest
-from webhook.settings import FetchResources
-from webhook.strategies.strategy import JSON
 
 _BOUND: Final = ("cpu", "memory")
 
 
 class PodHeadroom(msgspec.Struct, frozen=True):
-    """What a pod's containers leave for an init container."""
+    """The resources of a pod's containers, from which follows what an init container may use."""
 
     storage_limit: Decimal | None = None
-    """The bytes to which they limit their ephemeral storage together; None where none of them does."""
+    """The sum of their limits of ephemeral storage, in bytes. None where no container has one."""
     memory_request: Decimal = Decimal(0)
-    """The bytes of memory that they ask for together."""
+    """The sum of their memory requests, in bytes."""
     memory_limit: Decimal | None = None
-    """The bytes of memory to which they are limited together; None where one of them is not."""
+    """The sum of their memory limits, in bytes. None where a container has no limit."""
     guaranteed_cpu: Decimal | None = None
-    """The processors of a pod of the QoS class Guaranteed; None for any other."""
+    """The CPU limit of a pod of the QoS class Guaranteed. None for any other class."""
 
     @classmethod
     def of(cls, pod: Pod, *, in_memory: bool) -> Self:
-        """The room in `pod`; that in its memory where models go there."""
+        """The headroom of `pod`; that of its memory only where models are kept in memory."""
         containers = pod.spec.containers or ()
         everyone = (*containers, *(pod.spec.init_containers or ()))
         guaranteed = bool(containers) and all(_is_guaranteed(container) for container in everyone)
@@ -41,24 +43,31 @@ class PodHeadroom(msgspec.Struct, frozen=True):
         )
 
 
-def resources(request: ModelRequest, size: Decimal | None, room: PodHeadroom, settings: FetchResources) -> JSON:
-    """Requests and limits of the init container of `request`, whose volume holds `size` bytes in the end.
+def resources(
+    request: ModelRequest,
+    options: FetchOptions,
+    size: Decimal | None,
+    headroom: PodHeadroom,
+    settings: FetchResources,
+) -> JSON:
+    """core/v1 ResourceRequirements of the init container of `request`, whose volume holds `size` bytes in the end.
 
-    Files in memory count as the memory of who writes them, and those on disk as ephemeral storage of the pod. The pod's
-    need and its limit are those of the largest init container where that is more than its containers', so each of ours
-    asks for the whole volume, and has the containers' own limit beside it. A Guaranteed pod stays one: it would lose
-    its own processors and its rank when the node runs out of memory. Raises InvalidAnnotation.
+    Files in memory count as memory of the container that writes them; files on disk count as ephemeral storage of the
+    pod. Kubernetes takes the larger of the largest init container and the sum of the containers, so each init container
+    requests the whole volume, and its limit adds the containers' own. A Guaranteed pod stays Guaranteed: otherwise it
+    would lose its exclusive CPUs and its rank when the node runs out of memory. Raises InvalidAnnotation.
     """
-    cpu = _within(request, "cpu", settings)
-    memory = _within(request, "memory", settings)
+    cpu = _within(request, options, "cpu", settings)
+    memory = _within(request, options, "memory", settings)
     storage: tuple[str | None, str | None] = (None, None)
-    if request.volume is None and request.medium == "memory":
-        explicit = request.fetch_memory_limit != settings.limits.memory
-        memory = _with_files(memory, size or Decimal(0), room, is_limited=size is not None or explicit)
+    if options.volume is None and options.medium == "memory":
+        explicit = options.fetch_memory_limit != settings.limits.memory
+        memory = _with_files(memory, size or Decimal(0), headroom, is_limited=size is not None or explicit)
     elif size is not None:
-        storage = format_bytes(size), None if room.storage_limit is None else format_bytes(room.storage_limit + size)
-    if room.guaranteed_cpu is not None and memory[1]:
-        limit = cpu[1] or format_cpu(room.guaranteed_cpu)
+        limit = None if headroom.storage_limit is None else format_bytes(headroom.storage_limit + size)
+        storage = format_bytes(size), limit
+    if headroom.guaranteed_cpu is not None and memory[1]:
+        limit = cpu[1] or format_cpu(headroom.guaranteed_cpu)
         cpu, memory = (limit, limit), (memory[1], memory[1])
     quantities = {"cpu": cpu, "memory": memory, "ephemeral-storage": storage}
     return {
@@ -68,11 +77,11 @@ def resources(request: ModelRequest, size: Decimal | None, room: PodHeadroom, se
 
 
 def _with_files(
-    own: tuple[str | None, str | None], size: Decimal, room: PodHeadroom, *, is_limited: bool
+    own: tuple[str | None, str | None], size: Decimal, headroom: PodHeadroom, *, is_limited: bool
 ) -> tuple[str | None, str | None]:
-    """Memory for who writes `size` bytes to memory, and so that they are still there beside the containers after it."""
+    """Memory for a container that writes `size` bytes to memory, where they stay beside the pod's containers."""
     request, limit = own
-    beside = (room.memory_request, room.memory_limit or Decimal(0)) if size else (Decimal(0), Decimal(0))
+    beside = (headroom.memory_request, headroom.memory_limit or Decimal(0)) if size else (Decimal(0), Decimal(0))
     return (
         request and format_bytes(max(parse_quantity(request), beside[0]) + size),
         format_bytes(max(parse_quantity(limit), beside[1]) + size) if limit and is_limited else None,
@@ -80,11 +89,11 @@ def _with_files(
 
 
 def _within(
-    request: ModelRequest, resource: Literal["cpu", "memory"], settings: FetchResources
+    request: ModelRequest, options: FetchOptions, resource: Literal["cpu", "memory"], settings: FetchResources
 ) -> tuple[str | None, str | None]:
     """The request and the limit. Where the settings' own value crosses an annotation's, the annotation wins."""
-    asked: str | None = getattr(request, f"fetch_{resource}_request")
-    limit: str | None = getattr(request, f"fetch_{resource}_limit")
+    asked: str | None = getattr(options, f"fetch_{resource}_request")
+    limit: str | None = getattr(options, f"fetch_{resource}_limit")
     if asked is None or limit is None or parse_quantity(asked) <= parse_quantity(limit):
         return asked, limit
     if limit == getattr(settings.limits, resource):
@@ -96,9 +105,9 @@ def _within(
 
 def _limit(containers: tuple[Container, ...], resource: str) -> Decimal | None:
     """The sum of the containers' limits of `resource`; None where none has one."""
-    limits = (one.resources.limits or {} for one in containers if one.resources)
-    found = [limit[resource] for limit in limits if resource in limit]
-    return sum(map(_amount, found), Decimal(0)) if found else None
+    limits = (container.resources.limits or {} for container in containers if container.resources)
+    quantities = [limit[resource] for limit in limits if resource in limit]
+    return sum(map(_amount, quantities), Decimal(0)) if quantities else None
 
 
 def _limits_memory(container: Container) -> bool:
@@ -125,4 +134,4 @@ def _amount(quantity: str | float) -> Decimal:
     try:
         return parse_quantity(str(quantity))
     except ValueError as error:
-        raise Conflict(f"the pod's resources hold {shown(str(quantity))}, which is no quantity; correct it") from error
+        raise Conflict(f"the pod's resources hold the invalid quantity {shown(str(quantity))}; correct it") from error

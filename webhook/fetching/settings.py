@@ -76,6 +76,8 @@ class FetchSettings(Group):
     """More environment, as a container has it (`name` and `value`, or `valueFrom`): proxies, credentials of a store
     that is not AWS."""
 
+    __hash__ = object.__hash__  # a process has one of it, and plans are cached by it
+
     @model_validator(mode="after")
     def _env_is_kubernetes(self) -> Self:
         for entry in self.env:

@@ -1,6 +1,6 @@
 """Types of settings' fields: what the file and the environment may write, what comes of it, and their JSON schema."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
@@ -39,6 +39,8 @@ def _no_slashes_around(value: str) -> str:
     return value.strip("/")
 
 
+Verification: TypeAlias = Literal["size", "sha256", "none"]
+"""How a download is checked."""
 _DURATION: Final = WithJsonSchema(
     {
         "anyOf": [

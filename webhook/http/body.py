@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 from starlette.types import Receive, Scope
 
-from webhook.errors import BodyTooLarge, Busy
+from webhook.http.errors import BodyTooLarge, Busy
 
 MAX_BODY: Final = 7 * 1024 * 1024
 """Bytes. The API server takes objects of up to 3 MiB, and a review may hold two of them."""

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from math import ceil
 from time import monotonic
 
-from webhook.errors import Busy, TooMany
+from webhook.http.errors import Busy, TooManyRequests
 
 
 class RateLimiter:
@@ -18,13 +18,13 @@ class RateLimiter:
         self._left = OrderedDict[str, tuple[float, float]]()
 
     def check(self, key: str) -> None:
-        """Raise TooMany, which says when to come again, where no request is left."""
+        """Raise TooManyRequests, which says when to come again, where no request is left."""
         left = self._now(key)
         if left < 1:
-            raise TooMany(ceil((1 - left) / self._per_second))
+            raise TooManyRequests(ceil((1 - left) / self._per_second))
 
     def take(self, key: str) -> None:
-        """Count one request. Raises TooMany where none is left."""
+        """Count one request. Raises TooManyRequests where none is left."""
         self.check(key)
         self._left[key] = (self._now(key) - 1, monotonic())
         self._left.move_to_end(key)
@@ -46,9 +46,9 @@ class ConcurrencyLimiter:
 
     @asynccontextmanager
     async def take(self, key: str) -> AsyncIterator[None]:
-        """A turn for someone. Raises Busy where it does not come in time, and TooMany where they wait for others."""
+        """A turn for a client. Raises Busy where none comes in time, TooManyRequests where the client has its share."""
         if self._of[key] >= self._each:
-            raise TooMany(1)
+            raise TooManyRequests(1)
         if self._waiting >= self._most_waiting:
             raise Busy("too many are waiting already; try again")
         self._of[key] += 1

@@ -3,15 +3,30 @@
 import math
 import platform
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from webhook import __version__
-from webhook.catalog.lookup.index import SourceStatus
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1, 5)
+
+
+class SourceFigures(Protocol):
+    """The figures of a source of the catalog."""
+
+    @property
+    def models(self) -> int:
+        """The number of its models."""
+
+    @property
+    def versions(self) -> int:
+        """The number of its versions."""
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since it was listed. None where it never was."""
 
 
 class Metrics:
@@ -76,7 +91,7 @@ class Metrics:
             }.items()
         }
 
-    def watch_catalog(self, source: str, status: Callable[[], SourceStatus]) -> None:
+    def watch_catalog(self, source: str, status: Callable[[], SourceFigures]) -> None:
         """Show what is known of a source, as it is when someone reads."""
 
         def age() -> float:

@@ -1,1 +1,1 @@
-"""Kubernetes' own objects: the fields of pods and workloads that are read, JSON Patch, quantities, a client of the API server."""
+"""Kubernetes' own objects: fields of pods and workloads, JSON Patch, quantities, and a client of the API server."""

@@ -7,10 +7,14 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
-from certs.errors import ClusterError
+from webhook.errors import InjectorError
 
 _SECONDS: Final = (5, 10)
 """To connect, and between bytes of the answer."""
+
+
+class ClusterError(InjectorError):
+    """The API server is missing, or its answer is unusable."""
 
 
 class RequestBody(NamedTuple):

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+JSON: TypeAlias = dict[str, Any]
+"""A JSON object."""
 Operation: TypeAlias = dict[str, Any]
 """One operation: `{"op": "add", "path": JSON Pointer, "value": any JSON}`."""
 

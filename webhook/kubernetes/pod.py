@@ -1,12 +1,22 @@
-"""The fields of a Pod that injection reads, typed. Everything else passes unread, and so unchanged.
+"""The fields of a Pod that the injection reads, typed. Every other field passes unread, and so unchanged.
 
 Types follow the Kubernetes API: a list may be absent or null alike, and both read as None. Decoding fails with the
 JSON path of a field whose type is wrong.
 """
 
+from typing import Any, Final
+
 import msgspec
 
-from webhook.errors import BadRequest
+from webhook.kubernetes.decoding import decoded
+
+_NULL: Final = msgspec.Raw(b"null")
+
+
+def _camel(field: str) -> str:
+    """The API's name of a field: `downwardAPI` for `downward_api`."""
+    first, *rest = field.split("_")
+    return first + "".join("API" if part == "api" else part.capitalize() for part in rest)
 
 
 class VolumeMount(msgspec.Struct, rename="camel", frozen=True, gc=False):
@@ -56,8 +66,33 @@ class Container(msgspec.Struct, rename="camel", frozen=True, gc=False):
         return self.restart_policy == "Always"
 
 
-class Volume(msgspec.Struct, rename="camel", frozen=True, gc=False):
-    """core/v1 Volume."""
+class Volume(msgspec.Struct, rename=_camel, frozen=True, gc=False):
+    """core/v1 Volume. The types of sources are those that a pod of a *restricted* namespace may have, and the network
+    file systems; each is JSON, which is parsed only where a source is compared."""
+
+    name: str = ""
+    config_map: msgspec.Raw = _NULL
+    csi: msgspec.Raw = _NULL
+    downward_api: msgspec.Raw = _NULL
+    empty_dir: msgspec.Raw = _NULL
+    ephemeral: msgspec.Raw = _NULL
+    host_path: msgspec.Raw = _NULL
+    image: msgspec.Raw = _NULL
+    nfs: msgspec.Raw = _NULL
+    persistent_volume_claim: msgspec.Raw = _NULL
+    projected: msgspec.Raw = _NULL
+    secret: msgspec.Raw = _NULL
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """Its source as JSON, such as `{"emptyDir": {}}`."""
+        fields = zip(self.__struct_encode_fields__, self.__struct_fields__, strict=True)
+        sources = {key: getattr(self, field) for key, field in fields if field != "name"}
+        return {key: msgspec.json.decode(raw) for key, raw in sources.items() if bytes(raw) != b"null"}
+
+
+class LocalObjectReference(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    """core/v1 LocalObjectReference, and PodSchedulingGate: something by its name."""
 
     name: str = ""
 
@@ -78,6 +113,9 @@ class PodSpec(msgspec.Struct, rename="camel", frozen=True, gc=False):
     service_account: str | None = None
     security_context: SecurityContext | None = None
     node_selector: dict[str, str] | None = None
+    tolerations: tuple[dict[str, Any], ...] | None = None
+    image_pull_secrets: tuple[LocalObjectReference, ...] | None = None
+    scheduling_gates: tuple[LocalObjectReference, ...] | None = None
     os: PodOS | None = None
 
     @property
@@ -106,8 +144,5 @@ _decoder = msgspec.json.Decoder(Pod)
 
 
 def decode(raw: bytes | msgspec.Raw) -> Pod:
-    """The Pod in a JSON document. Raises BadRequest with the path of what is not as a Pod has it."""
-    try:
-        return _decoder.decode(raw)
-    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-        raise BadRequest(f"not a Pod: {error}") from error
+    """The Pod in a JSON document. Raises InvalidObject with the JSON path of a field whose type is wrong."""
+    return decoded(_decoder, raw, "a Pod")

@@ -6,8 +6,8 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from webhook.errors import BadRequest
 from webhook.kubernetes import pod
+from webhook.kubernetes.decoding import decoded
 from webhook.kubernetes.pod import ObjectMeta, Pod, Volume
 
 _POD_TEMPLATE: Final = "/spec/template"
@@ -45,6 +45,7 @@ class _Workload(msgspec.Struct, rename="camel", frozen=True, gc=False):
 
 
 _decoder: Final = msgspec.json.Decoder(_Workload)
+_json: Final = msgspec.json.Decoder(Any)
 
 
 class Workload(msgspec.Struct, frozen=True, gc=False):
@@ -94,14 +95,11 @@ def _without_annotation(template: Any, name: str) -> Any:
 
 
 def decode(raw: bytes | msgspec.Raw, group: str, kind: str) -> Workload:
-    """The workload in a JSON document. Raises BadRequest with the path of what is not as a workload has it."""
+    """The workload in a JSON document. Raises InvalidObject with the path of what is not as a workload has it."""
     path = TEMPLATES[group, kind]
-    try:
-        workload = _decoder.decode(raw)
-        template = workload.spec.job_template.spec.template if kind == "CronJob" else workload.spec.template
-        whole = msgspec.json.decode(template)
-    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-        raise BadRequest(f"not a {kind}: {error}") from error
+    workload = decoded(_decoder, raw, f"a {kind}")
+    template = workload.spec.job_template.spec.template if kind == "CronJob" else workload.spec.template
+    whole = decoded(_json, template, f"a {kind}")
     made = _with_claims(pod.decode(template), workload.spec)
     return Workload(kind, workload.metadata.annotations or {}, made, whole, path)
 

@@ -1,51 +1,38 @@
-"""What a pod asks for, once its annotations are read."""
+"""What a pod asks for, once its annotations are parsed."""
 
-from decimal import Decimal
-from typing import Literal, TypeAlias
+from typing import Any
 
 import msgspec
 
-from webhook.settings import StrategyName, Verification
-
-Medium: TypeAlias = Literal["disk", "memory"]
-
-
-def key_of(name: str) -> str:
-    """An annotation's name as an entry of `models` has it: `mountPath`."""
-    first, *rest = name.split("-")
-    return first + "".join(part.capitalize() for part in rest)
+from webhook.fields.annotation import key_of
 
 
 class ModelRequest(msgspec.Struct, frozen=True):
-    """One model, as asked for: annotations, then `models` entry, then settings. Quantities keep the user's spelling."""
+    """One model that a pod asks for: by its annotations, else an entry of `models`, else by the settings."""
 
     model: str
     version: str
-    """As it was asked for: exact, an alias, a range, `latest`."""
+    """The version as it was asked for: exact, an alias, a range, `latest`."""
     is_default_version: bool
-    """Whether nobody but the settings asked for that."""
+    """Whether the version comes from the settings."""
     source: str
-    strategy: StrategyName
+    strategies: tuple[str, ...]
+    """The names of the strategies that may deliver it, in the order of preference."""
+    is_default_strategy: bool
+    """Whether the strategies come from the settings."""
+    options: tuple[Any, ...]
+    """The options of each of these strategies, as the strategy declares them."""
     mount_path: str | None
-    """The folder under which the model's own folder stands; None where only `model_path` is asked for."""
+    """The folder under which the model's own folder stands. None where only `model_path` is asked for."""
     model_path: str | None
+    """The path of the model's own folder. None where it follows from `mount_path`."""
     containers: tuple[str, ...]
-    """Names of the chosen containers; empty means every container of the application."""
+    """The names of the containers that get it. Empty: every container of the application."""
     read_only: bool
-    volume: str | None
-    """A volume of the pod's own; None for one of ours."""
-    medium: Medium
-    size_limit: Decimal | None
-    """Bytes."""
-    verify: Verification
-    timeout: int
-    """Seconds."""
-    fetch_cpu_request: str | None
-    fetch_cpu_limit: str | None
-    fetch_memory_request: str | None
-    fetch_memory_limit: str | None
-    pinned: str | None
-    """The exact version that its workload was pinned to, where the version asked for is none."""
+    pinned_version: str | None
+    """The exact version that its workload is pinned to. None where `version` is exact, or nothing is pinned."""
+    pinned_strategy: str | None
+    """The strategy that its workload is pinned to."""
     place: str
     """What a message puts before the name of an annotation: the prefix, or the entry of `models`."""
 
@@ -55,7 +42,7 @@ class ModelRequest(msgspec.Struct, frozen=True):
 
 
 class PodRequest(msgspec.Struct, frozen=True):
-    """What a pod asks for. No models: it does not ask for any, or has `inject: "false"` (then `opted_out`)."""
+    """What a pod asks for. Without models it asks for nothing, or opts out with `inject: "false"`."""
 
     models: tuple[ModelRequest, ...] = ()
     service_account: str | None = None

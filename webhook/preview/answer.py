@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from webhook.admission.decide import Decision
+from webhook.admission.result import Decision
 from webhook.annotations.injected import InjectedModel
 from webhook.errors import one_line
 from webhook.kubernetes.patch import Operation

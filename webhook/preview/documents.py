@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 import yaml
 
-from webhook.errors import BadRequest, BodyTooLarge
+from webhook.preview.errors import InvalidManifest, ManifestTooLarge
 from webhook.preview.scalars import TAG, Loader, key, line, scalar
 
 JSON = Any
@@ -90,7 +90,7 @@ class Document(msgspec.Struct, frozen=True):
 def read(body: bytes, limits: Limits) -> list[Document]:
     """The documents of a manifest, those of Lists and AdmissionReviews instead of them.
 
-    Raises BadRequest, with the line, for what is no manifest; BodyTooLarge for one that is too large.
+    Raises InvalidManifest, with the line, for what is no manifest; ManifestTooLarge for one that is too large.
     """
     text = text_of(body, limits)
     values: Iterable[JSON] | None = json_values(text)
@@ -103,16 +103,18 @@ def read(body: bytes, limits: Limits) -> list[Document]:
         if value is None:
             continue
         if not isinstance(value, dict):
-            raise BadRequest(f"document {index + 1} is no object: a manifest is a mapping with apiVersion and kind")
+            raise InvalidManifest(
+                f"document {index + 1} is no object: a manifest is a mapping with apiVersion and kind"
+            )
         for document in _objects(value, index, ""):
             if not document.kind or not document.group_version:
                 place = f"document {index + 1}{document.path.replace('/', ' ')}"
-                raise BadRequest(f"{place}: apiVersion or kind is missing; a manifest has both")
+                raise InvalidManifest(f"{place}: apiVersion or kind is missing; a manifest has both")
             documents.append(document)
             if len(documents) > limits.documents:
-                raise BodyTooLarge(f"the manifest has more than {limits.documents} documents; preview a part of it")
+                raise ManifestTooLarge(f"the manifest has more than {limits.documents} documents; preview a part of it")
     if not documents:
-        raise BadRequest("the manifest is empty")
+        raise InvalidManifest("the manifest is empty")
     return documents
 
 
@@ -146,16 +148,16 @@ _SPACE: Final = re.compile(r"\s*")
 
 
 def text_of(body: bytes, limits: Limits) -> str:
-    """A manifest as text. Raises BadRequest and BodyTooLarge."""
+    """A manifest as text. Raises InvalidManifest and ManifestTooLarge."""
     if len(body) > limits.size:
-        raise BodyTooLarge(f"the manifest is larger than {limits.size} bytes; preview a part of it")
+        raise ManifestTooLarge(f"the manifest is larger than {limits.size} bytes; preview a part of it")
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadRequest(f"the manifest is not UTF-8 text: byte {error.start} can't be") from error
+        raise InvalidManifest(f"the manifest is not UTF-8 text: byte {error.start} can't be") from error
     if found := _UNREADABLE.search(text):
         line = text.count("\n", 0, found.start()) + 1
-        raise BadRequest(f"the manifest is not text: line {line} has the control character {found[0]!r}")
+        raise InvalidManifest(f"the manifest is not text: line {line} has the control character {found[0]!r}")
     return text
 
 
@@ -173,7 +175,7 @@ def _check_tree(values: Iterable[JSON], limits: Limits) -> None:
         ]
         if not level:
             return
-    raise BadRequest(f"the manifest is nested deeper than {_DEPTH} levels")
+    raise InvalidManifest(f"the manifest is nested deeper than {_DEPTH} levels")
 
 
 def _as_yaml(text: str, limits: Limits) -> Iterator[JSON]:
@@ -186,13 +188,15 @@ def _as_yaml(text: str, limits: Limits) -> Iterator[JSON]:
             if nodes > limits.nodes:
                 raise _too_many(limits)
             if depth > _DEPTH:
-                raise BadRequest(f"line {line(event)}: nested deeper than {_DEPTH} levels")
+                raise InvalidManifest(f"line {line(event)}: nested deeper than {_DEPTH} levels")
             if isinstance(event, yaml.AliasEvent):
-                raise BadRequest(f"line {line(event)}: the alias *{event.anchor} is not expanded here; write it out")
+                raise InvalidManifest(
+                    f"line {line(event)}: the alias *{event.anchor} is not expanded here; write it out"
+                )
         for node in yaml.compose_all(text, Loader):
             yield value_of(node)
     except yaml.YAMLError as error:
-        raise BadRequest(f"not YAML: {_described(error)}") from error
+        raise InvalidManifest(f"not YAML: {_described(error)}") from error
 
 
 def _described(error: yaml.YAMLError) -> str:
@@ -202,7 +206,7 @@ def _described(error: yaml.YAMLError) -> str:
 
 
 def value_of(node: yaml.Node | None) -> JSON:
-    """What a node holds. Raises BadRequest, with the line, for what JSON has not."""
+    """What a node holds. Raises InvalidManifest, with the line, for what JSON has not."""
     if isinstance(node, yaml.MappingNode) and node.tag == f"{TAG}map":
         found = dict[str, JSON]()
         for name, value in node.value:
@@ -214,7 +218,7 @@ def value_of(node: yaml.Node | None) -> JSON:
         return scalar(node)
     if node is None:
         return None
-    raise BadRequest(f"line {line(node)}: {node.tag} is nothing that JSON has")
+    raise InvalidManifest(f"line {line(node)}: {node.tag} is nothing that JSON has")
 
 
 def _objects(value: Mapping[str, JSON], source: int, path: str) -> Iterator[Document]:
@@ -225,7 +229,7 @@ def _objects(value: Mapping[str, JSON], source: int, path: str) -> Iterator[Docu
             yield from _objects(item, source, f"{path}/items/{index}")
     elif value.get("kind") == "AdmissionReview":
         if not isinstance(request, dict) or not isinstance(request.get("object"), dict):
-            raise BadRequest(f"document {source + 1}: an AdmissionReview of nothing: request.object is no object")
+            raise InvalidManifest(f"document {source + 1}: an AdmissionReview of nothing: request.object is no object")
         yield Document(request["object"], source, f"{path}/request/object", request)
     else:
         yield Document(dict(value), source, path)
@@ -238,7 +242,7 @@ def _items(value: Mapping[str, JSON], source: int) -> list[dict[str, JSON]] | No
         return None
     odd = next((index for index, item in enumerate(items) if not isinstance(item, dict)), None)
     if odd is not None and kind == "List":
-        raise BadRequest(f"document {source + 1}: items[{odd}] is no object")
+        raise InvalidManifest(f"document {source + 1}: items[{odd}] is no object")
     return items if odd is None else None
 
 
@@ -246,5 +250,5 @@ def _text(value: JSON) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _too_many(limits: Limits) -> BodyTooLarge:
-    return BodyTooLarge(f"the manifest has more than {limits.nodes} nodes; preview a part of it")
+def _too_many(limits: Limits) -> ManifestTooLarge:
+    return ManifestTooLarge(f"the manifest has more than {limits.nodes} nodes; preview a part of it")

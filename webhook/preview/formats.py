@@ -5,9 +5,9 @@ from typing import Final
 
 import msgspec
 
-from webhook.errors import BodyTooLarge
 from webhook.preview.answer import PreviewResponse, answer, manifests
 from webhook.preview.documents import Limits
+from webhook.preview.errors import ManifestTooLarge
 from webhook.preview.outcome import Outcome
 
 FORMATS: Final[Mapping[str, Callable[[bytes, PreviewResponse, Limits], bytes]]] = {
@@ -19,8 +19,8 @@ FORMATS: Final[Mapping[str, Callable[[bytes, PreviewResponse, Limits], bytes]]] 
 
 
 def content(media: str, body: bytes, outcomes: Sequence[Outcome], limits: Limits) -> bytes:
-    """The preview of a manifest, of which each document has met its outcome, in a format. Raises BodyTooLarge."""
+    """The preview of a manifest, of which each document has met its outcome, in a format. Raises ManifestTooLarge."""
     found = FORMATS[media](body, answer(body, outcomes, limits), limits)
     if len(found) > limits.answer:
-        raise BodyTooLarge(f"the answer has more than {limits.answer} bytes; preview a part of the manifest")
+        raise ManifestTooLarge(f"the answer has more than {limits.answer} bytes; preview a part of the manifest")
     return found

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from webhook.admission import pinning
-from webhook.annotations import is_asking
+from webhook.annotations.parsing import is_asking
 from webhook.kubernetes.patch import escape
 from webhook.preview.documents import Document
 from webhook.preview.templates import Template

@@ -6,16 +6,18 @@ from itertools import chain
 import msgspec
 
 from webhook.admission import review
-from webhook.admission.decide import AdmissionResult, Decision, inject
+from webhook.admission.decide import inject
 from webhook.admission.pinning import pin
-from webhook.annotations import is_asking
+from webhook.admission.result import AdmissionResult, Decision
 from webhook.annotations.injected import InjectedModel
-from webhook.catalog import Catalog
-from webhook.errors import BadRequest, BodyTooLarge
+from webhook.annotations.parsing import is_asking
+from webhook.catalog.resolution import Catalog
 from webhook.kubernetes import pod, workload
+from webhook.kubernetes.decoding import InvalidObject
 from webhook.kubernetes.patch import Operation
 from webhook.preview.apply import apply
 from webhook.preview.documents import JSON, Document, Limits
+from webhook.preview.errors import InvalidManifest, ManifestTooLarge
 from webhook.preview.misplaced import misplaced
 from webhook.preview.templates import Template, templates
 from webhook.settings import Settings
@@ -71,16 +73,15 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 def preview(document: Document, namespace: str, settings: Settings, catalog: Catalog, limits: Limits) -> Outcome:
-    """What happens to a document that is created in `namespace`, or changed as its review says.
+    """The outcome of a document that is created in `namespace`, or changed as its review says.
 
-    Raises BadRequest where it is not what its kind has to be, and Unread where the catalog has to look at S3 first.
+    Raises InvalidManifest where it lacks what its kind has to have, and LookupRequired where the catalog has to ask S3
+    first.
     """
     try:
         return _preview(document, namespace, settings, catalog, limits)
-    except BodyTooLarge:
-        raise
-    except BadRequest as error:
-        raise BadRequest(f"{' '.join(filter(None, (document.kind, document.name)))}: {error}") from error
+    except (InvalidManifest, InvalidObject) as error:
+        raise InvalidManifest(f"{' '.join(filter(None, (document.kind, document.name)))}: {error}") from error
 
 
 def _preview(document: Document, namespace: str, settings: Settings, catalog: Catalog, limits: Limits) -> Outcome:
@@ -96,7 +97,7 @@ def _preview(document: Document, namespace: str, settings: Settings, catalog: Ca
     for template in found:
         try:
             asked = pod.decode(_encoded(template.pod))
-        except BadRequest as error:
+        except InvalidObject as error:
             if _is_of_kubernetes(document):
                 raise
             if is_asking(template.annotations, settings):  # else it only looks like a pod's
@@ -115,13 +116,13 @@ def makes_pods(document: Document) -> bool:
 
 
 def check_models(outcomes: Iterable[Outcome], limits: Limits) -> None:
-    """Raise BodyTooLarge where pods get more models than is shown of."""
+    """Raise ManifestTooLarge where pods get more models than is shown of."""
     _check_models([each for outcome in outcomes for each in outcome.pods], limits)
 
 
 def _check_models(pods: Iterable[PodOutcome], limits: Limits) -> None:
     if sum(len(each.injection.models) for each in pods) > limits.models:
-        raise BodyTooLarge(f"the pods ask for more than {limits.models} models together; preview a part of them")
+        raise ManifestTooLarge(f"the pods ask for more than {limits.models} models together; preview a part of them")
 
 
 def _is_of_kubernetes(document: Document) -> bool:
@@ -133,7 +134,7 @@ def _check_annotations(template: Template, settings: Settings, *, is_strict: boo
     """Name an annotation whose value was written without quotes: people do, and a decoder's path does not name it."""
     for name, value in template.annotations.items():
         if not isinstance(value, str) and (is_strict or name.startswith(f"{settings.annotation_prefix}/")):
-            raise BadRequest(
+            raise InvalidManifest(
                 f"{template.path}: the annotation {name} is no text: write it in quotes".removeprefix(": ")
             )
 
@@ -145,7 +146,7 @@ def _request(document: Document) -> review.AdmissionRequest | None:
     request = review.decode(msgspec.json.encode(whole))
     named = (request.kind.group, request.kind.version, request.kind.kind)
     if named != (document.group, document.group_version.rpartition("/")[2], document.kind):
-        raise BadRequest(f"the review is of {'/'.join(filter(None, named))}, and its object of another kind")
+        raise InvalidManifest(f"the review is of {'/'.join(filter(None, named))}, and its object of another kind")
     return request
 
 

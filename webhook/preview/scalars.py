@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import yaml
 
-from webhook.errors import BadRequest
+from webhook.preview.errors import InvalidManifest
 
 TAG: Final = "tag:yaml.org,2002:"
 _LONGEST_NUMBER: Final = 400
@@ -48,7 +48,7 @@ for _kind, _pattern, _first in (
 
 
 def scalar(node: yaml.ScalarNode) -> Any:
-    """What a scalar holds: text, a number, a boolean or None. Raises BadRequest for what JSON has not."""
+    """What a scalar holds: text, a number, a boolean or None. Raises InvalidManifest for what JSON has not."""
     kind, text = node.tag.removeprefix(TAG), node.value
     if kind in ("str", "merge", "timestamp"):
         return text
@@ -58,7 +58,7 @@ def scalar(node: yaml.ScalarNode) -> Any:
         return _BOOLEANS[text]
     if kind in ("int", "float") and (_INTEGER.match(text) or _FLOAT.match(text)):
         return _number(text)
-    raise BadRequest(f"line {line(node)}: {kind} {text[:80]!r} is nothing that JSON has")
+    raise InvalidManifest(f"line {line(node)}: {kind} {text[:80]!r} is nothing that JSON has")
 
 
 def _number(text: str) -> int | float | str:
@@ -84,15 +84,15 @@ def _integer(plain: str) -> int:
 
 
 def key(node: yaml.Node, taken: Iterable[str]) -> str:
-    """The key of a mapping, which is text whatever it looks like. Raises BadRequest."""
+    """The key of a mapping, which is text whatever it looks like. Raises InvalidManifest."""
     if not isinstance(node, yaml.ScalarNode) or node.tag == f"{TAG}null":
-        raise BadRequest(f"line {line(node)}: a key is text")
+        raise InvalidManifest(f"line {line(node)}: a key is text")
     if node.tag == f"{TAG}merge":
-        raise BadRequest(f"line {line(node)}: the merge key << is not expanded here; write it out")
+        raise InvalidManifest(f"line {line(node)}: the merge key << is not expanded here; write it out")
     value = scalar(node)
     found = value if isinstance(value, str) else json.dumps(value)
     if found in taken:
-        raise BadRequest(f"line {line(node)}: the key {found[:80]!r} stands there twice")
+        raise InvalidManifest(f"line {line(node)}: the key {found[:80]!r} stands there twice")
     return found
 
 

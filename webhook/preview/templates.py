@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
-from webhook.errors import BodyTooLarge
 from webhook.kubernetes.patch import Operation, escape
 from webhook.preview.documents import Document
+from webhook.preview.errors import ManifestTooLarge
 
 MOST_TEMPLATES: Final = 64
 """Of one object. A Ray cluster has one for each group of workers."""
@@ -70,12 +70,12 @@ class Template(msgspec.Struct, frozen=True):
 
 
 def templates(document: Document) -> list[Template]:
-    """The templates in a document, in its order. Raises BodyTooLarge where there are more than MOST_TEMPLATES."""
+    """The templates in a document, in its order. Raises ManifestTooLarge where there are more than MOST_TEMPLATES."""
     if document.kind == "Pod" and document.group_version == "v1":
         return [Template("", document.value, (("", ""),))]
     found = list(islice(_within(document.value, "", document), MOST_TEMPLATES + 1))
     if len(found) > MOST_TEMPLATES:
-        raise BodyTooLarge(f"{document.kind} {document.name} has more than {MOST_TEMPLATES} pod templates")
+        raise ManifestTooLarge(f"{document.kind} {document.name} has more than {MOST_TEMPLATES} pod templates")
     return found
 
 

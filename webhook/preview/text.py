@@ -6,15 +6,16 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
-from webhook.errors import BadRequest, one_line
+from webhook.errors import one_line
+from webhook.fetching.script import SCRIPT
 from webhook.kubernetes.patch import Operation
 from webhook.preview.apply import apply
 from webhook.preview.documents import Document, json_values, value_of
 from webhook.preview.dump import dump
 from webhook.preview.edits import Edit, edits
+from webhook.preview.errors import InvalidManifest
 from webhook.preview.scalars import Loader
 from webhook.preview.unified import edited, unified
-from webhook.strategies.s3_init import SCRIPT
 
 _MARK: Final = re.compile(r"---[ \t]*\r?\n")
 """A line that has nothing of the document after it."""
@@ -78,7 +79,7 @@ class _Written(NamedTuple):
         """Whether the text is a value now: the last word on edits, whatever an author has thought of."""
         try:
             return bool(value_of(yaml.compose(self.text, Loader)) == value)
-        except (yaml.YAMLError, BadRequest):
+        except (yaml.YAMLError, InvalidManifest):
             return False
 
     def hunks(self) -> Iterator[str]:

@@ -9,15 +9,17 @@ from typing import NamedTuple
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from webhook.admission.decide import AdmissionResult, inject
+from webhook.admission.decide import inject
 from webhook.admission.pinning import pin
+from webhook.admission.result import AdmissionResult
 from webhook.admission.review import AdmissionRequest, decode, respond
 from webhook.catalog.live import LiveCatalog, settle
-from webhook.errors import BadRequest, BodyTooLarge, Busy
 from webhook.http.body import BodyReader, ClientGone
+from webhook.http.errors import BodyTooLarge, Busy, RequestError
 from webhook.http.log import FIELDS, write
 from webhook.http.metrics import Metrics
 from webhook.kubernetes import pod
+from webhook.kubernetes.decoding import InvalidObject
 from webhook.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -50,10 +52,10 @@ class MutateEndpoint:
             status, answer = 200, respond(decision.request.uid, decision.injection)
         except ClientGone:
             return
-        except BadRequest as error:
-            self.metrics.bad_requests.labels(error.status).inc()
-            _log.warning("bad request", extra={FIELDS: {"status": error.status, "error": str(error)}})
-            status, answer = error.status, _failure(str(error))
+        except (RequestError, InvalidObject) as error:
+            status, answer = getattr(error, "status", RequestError.status), _failure(str(error))
+            self.metrics.bad_requests.labels(status).inc()
+            _log.warning("bad request", extra={FIELDS: {"status": status, "error": str(error)}})
         except Exception:  # noqa: BLE001 - whatever it is, the client gets its answer
             self.metrics.errors.inc()
             _log.exception("unexpected error")

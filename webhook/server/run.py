@@ -7,9 +7,6 @@ import logging
 import os
 import signal
 import socket
-import ssl
-from collections.abc import Generator
-from typing import Final
 
 import uvicorn
 import uvloop
@@ -18,28 +15,22 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from webhook import __version__
-from webhook.catalog.live import CatalogRefresher, LiveCatalog, StaticCatalog
-from webhook.catalog.lookup.exact import ExactCatalog
-from webhook.catalog.lookup.s3 import S3Catalog
-from webhook.errors import InvalidSettings
+from webhook.catalog.live import LiveCatalog
+from webhook.catalog.refresh import live_catalog
 from webhook.http.log import FIELDS
 from webhook.http.metrics import Metrics
 from webhook.http.ops import Health, operations
-from webhook.http.protocol import BoundedProtocol
+from webhook.http.serving import listen, server
 from webhook.preview.access import is_loopback
 from webhook.server.mutate import MutateEndpoint
 from webhook.server.tls import CertificateReloader, certificate_source
 from webhook.settings import Settings
+from webhook.settings.loading import InvalidSettings
 from webhook.web.access import access_for, local_only
 from webhook.web.openapi import docs_routes
 from webhook.web.page import page_routes
 from webhook.web.preview import PreviewEndpoint
 
-KEEP_ALIVE_SECONDS: Final = 120
-"""Longer than the 90 s for which the API server keeps a connection: the side that closes first loses requests."""
-_IN_FLIGHT_SECONDS: Final = 5
-_S3_SECONDS: Final = 3
-"""Between two bytes of S3's: a thread that waits for it holds up the end of the process."""
 _log = logging.getLogger(__name__)
 
 
@@ -110,7 +101,7 @@ async def _serve(
     stop, hurry = _signals()
     async with asyncio.TaskGroup() as tasks:
         watches = [tasks.create_task(keeper.keep(settings.server.tls_poll))]
-        watches.append(tasks.create_task(live.keep(settings.catalog.refresh_seconds)))
+        watches.append(tasks.create_task(live.refresh(settings.catalog.refresh_seconds)))
         tasks.create_task(admission.serve([admission_socket]))
         ops_task = tasks.create_task(ops.serve([ops_socket]))
         while not (admission.started and ops.started and (keeper.has_looked or stop.is_set())):
@@ -128,14 +119,6 @@ async def _serve(
         await ops_task
     live.close()
     _log.info("stopped")
-
-
-def live_catalog(settings: Settings, metrics: Metrics, health: Health) -> LiveCatalog:
-    """The catalog that the settings ask for, not read yet."""
-    if settings.catalog.mode == "none":
-        return StaticCatalog(ExactCatalog(settings))
-    catalog = S3Catalog(settings, seconds=_S3_SECONDS, attempts=2)
-    return CatalogRefresher(catalog, metrics, health, required=settings.catalog.required)
 
 
 def calm_garbage_collection() -> None:
@@ -163,38 +146,3 @@ def _signals() -> tuple[asyncio.Event, asyncio.Event]:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, handle)
     return stop, hurry
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Leave signals to `_signals`: uvicorn would close idle connections at once."""
-        yield
-
-
-def server(app: ASGIApp, context: ssl.SSLContext | None = None) -> uvicorn.Server:
-    """A server of ours for an application: over TLS where there is a context for it."""
-    config = uvicorn.Config(
-        app,
-        http=BoundedProtocol,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=_IN_FLIGHT_SECONDS,
-        ssl_context_factory=(lambda *_: context) if context else None,
-    )
-    return _Server(config)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens; of IPv4 and IPv6 where no host is named. Raises InvalidSettings."""
-    dual_stack = not host and socket.has_dualstack_ipv6()
-    family = socket.AF_INET6 if dual_stack or ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=2048, dualstack_ipv6=dual_stack)
-    except OSError as error:
-        raise InvalidSettings(f"can't listen on {host or 'any address'} port {port}: {error}") from error

@@ -24,11 +24,12 @@ from certs import (
     out_of_time,
     parse_bundle,
 )
-from webhook.errors import InvalidSettings
 from webhook.http.log import FIELDS
 from webhook.http.metrics import Metrics
 from webhook.http.ops import Health
+from webhook.kubernetes.client import ClusterError
 from webhook.settings import Settings
+from webhook.settings.loading import InvalidSettings
 
 _EAGER_SECONDS: Final = 1
 """Between two looks while the server is not ready for its certificate's sake."""
@@ -42,7 +43,7 @@ def certificate_source(settings: Settings) -> CertificateSource:
     if options.webhook_configuration:
         try:
             cluster = ClusterObjects(options.webhook_configuration, options.namespace, options.secret)
-        except CertificateError as error:
+        except ClusterError as error:
             raise InvalidSettings(f"certificates.webhookConfiguration is set: {error}") from error
     if options.mode == "auto":
         assert cluster  # noqa: S101 - a rule of the settings

@@ -1,66 +1,85 @@
 """Every setting, declared once: its name, default, bounds, and the reason for it.
 
 A YAML file carries them in camelCase (`fetch: {numWorkers: 64}`), the environment as
-`MODEL_INJECTOR_FETCH__NUM_WORKERS=64`, and the environment wins: configuration.py reads them. docs/settings.md is
-printed from here.
+`MODEL_INJECTOR_FETCH__NUM_WORKERS=64`, and the environment wins: loading.py reads them. docs/settings.md is printed
+from here. Strategies bring settings of their own, which are composed into the group `strategies`.
 """
 
 from functools import cached_property
-from typing import Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, create_model, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from webhook.fetching.settings import FetchResources, FetchSettings, ResourceList
+from webhook.fetching.settings import FetchSettings
+from webhook.fields.group import Group
 from webhook.fields.parsers import EXACT_VERSION, SUBDOMAIN
 from webhook.fields.types import SourceName
-from webhook.settings.models import (
-    CatalogSettings,
-    DefaultSettings,
-    Rule,
-    Source,
-    SourceFields,
-    StrategyName,
-    Verification,
-)
+from webhook.model.source import DEFAULT_SOURCE, Source, SourceFields
+from webhook.settings.admission import CatalogSettings, DefaultSettings, Rule
 from webhook.settings.process import CertificateSettings, PreviewSettings, ServerSettings
+from webhook.strategies import STRATEGIES
 
 __all__ = [
-    "DEFAULT_SOURCE",
     "ENVIRONMENT_PREFIX",
     "CatalogSettings",
     "CertificateSettings",
     "DefaultSettings",
-    "FetchResources",
-    "FetchSettings",
     "PreviewSettings",
-    "ResourceList",
     "Rule",
     "ServerSettings",
     "Settings",
-    "Source",
-    "SourceFields",
-    "StrategyName",
-    "Verification",
+    "setting_at",
 ]
 
 ENVIRONMENT_PREFIX: Final = "MODEL_INJECTOR_"
-DEFAULT_SOURCE: Final = "default"
+
+
+def _field(name: str) -> str:
+    """The field of a setting: `num_workers` for `numWorkers`, `s3_mount` for `s3-mount`."""
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).replace("-", "_")
+
+
+class _Composed(Group):
+    """A group whose fields have no docstrings in a source file."""
+
+    model_config = ConfigDict(use_attribute_docstrings=False)
+
+
+def _strategy_settings() -> type[Group]:
+    """The group `strategies`: a group for each strategy that has settings of its own."""
+    groups: dict[str, Any] = {
+        _field(strategy.name): (
+            strategy.settings,
+            Field(default_factory=strategy.settings, alias=strategy.name, description=strategy.summary),
+        )
+        for strategy in STRATEGIES.values()
+        if not strategy.settings_path and strategy.settings is not Group
+    }
+    return create_model("StrategySettings", __base__=_Composed, __module__=__name__, **groups)
+
+
+if TYPE_CHECKING:
+    StrategySettings = Group
+else:
+    StrategySettings = _strategy_settings()
 
 
 class Settings(SourceFields, BaseSettings):
-    """All settings. The source named `default` stands at the top level, as it does in the chart's values."""
+    """All settings. The source named `default` stands at the top level."""
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__")
 
     sources: dict[SourceName, Source] = {}
-    """More places, by the name that the annotation `source` asks for. Each has the settings above, and a bucket."""
+    """More sources, by the name that the annotation `source` asks for. Each has the settings above, and a bucket."""
     annotation_prefix: str = Field(default="model-injector.io", pattern=f"^{SUBDOMAIN}$")
     """What the annotations' names begin with, before the slash."""
     defaults: DefaultSettings = DefaultSettings()
     """What holds where a pod's annotations say nothing."""
     fetch: FetchSettings = FetchSettings()
     """The init container that downloads."""
+    strategies: StrategySettings = StrategySettings()
+    """Settings of each strategy."""
     catalog: CatalogSettings = CatalogSettings()
     """What is known of models at admission."""
     rules: tuple[Rule, ...] = Field(default=(), max_length=1000)
@@ -72,7 +91,7 @@ class Settings(SourceFields, BaseSettings):
     server: ServerSettings = ServerSettings()
     """How `model-injector serve` listens."""
 
-    __hash__ = object.__hash__  # there is one of it, and what follows from it is remembered
+    __hash__ = object.__hash__  # a process has one of it, and decisions are cached by it
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -94,6 +113,14 @@ class Settings(SourceFields, BaseSettings):
             return self.sources
         return {DEFAULT_SOURCE: Source(**{name: getattr(self, name) for name in Source.model_fields}), **self.sources}
 
+    @cached_property
+    def of_strategies(self) -> dict[str, Any]:
+        """The settings of each strategy, by its name."""
+        return {
+            name: strategy.settings() if strategy.settings is Group else setting_at(strategy.path, self)
+            for name, strategy in STRATEGIES.items()
+        }
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -105,3 +132,11 @@ class Settings(SourceFields, BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment wins over the file, whose content `load` passes as arguments."""
         return env_settings, init_settings
+
+
+def setting_at(path: str, settings: Settings) -> Any:
+    """The setting at a path as the file has it, such as `fetch.resources.limits.cpu`."""
+    value: Any = settings
+    for name in path.split("."):
+        value = getattr(value, _field(name))
+    return value

@@ -13,11 +13,15 @@ from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
-from webhook.errors import InvalidSettings
+from webhook.errors import InjectorError
 from webhook.settings import ENVIRONMENT_PREFIX, ServerSettings, Settings
 
 _SERVICE_LINK: Final = re.compile(r"MODEL_INJECTOR_(\w+_)?(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_\w+)")
 """What Kubernetes itself puts into a container's environment where a Service's name begins with ours."""
+
+
+class InvalidSettings(InjectorError):
+    """A setting is unknown or has an invalid value. The message is one line and names the setting."""
 
 
 class Setting(NamedTuple):
@@ -37,7 +41,7 @@ def declared() -> Iterator[Setting]:
 def _declared(defaults: BaseModel, path: str, variable: str) -> Iterator[Setting]:
     for name, field in type(defaults).model_fields.items():
         default = getattr(defaults, name)
-        here = Setting(f"{path}{to_camel(name)}", f"{variable}{name.upper()}", field, default)
+        here = Setting(f"{path}{field.alias or to_camel(name)}", f"{variable}{name.upper()}", field, default)
         if isinstance(default, BaseModel):
             yield from _declared(default, f"{here.path}.", f"{here.variable}__")
         else:

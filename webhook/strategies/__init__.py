@@ -1,12 +1,47 @@
-"""How models get into pods: one module for each way, all of them in STRATEGIES."""
+"""The strategies: how models get into pods, one module each.
+
+To add one, write a module that defines `STRATEGY`, and list it below. The order is that of the documentation.
+"""
 
 from collections.abc import Mapping
+from importlib import import_module
+from itertools import chain
 from typing import Final
 
-from webhook.settings import StrategyName
-from webhook.strategies import s3_init
+from webhook.fields.annotation import Annotation
 from webhook.strategies.strategy import Strategy
 
-__all__ = ["STRATEGIES"]
+__all__ = ["ANNOTATIONS", "STRATEGIES", "parse_strategies"]
 
-STRATEGIES: Final[Mapping[StrategyName, Strategy]] = {"s3-init": s3_init}
+_MODULES: Final = ("s3_init",)
+
+
+def _load(module: str) -> Strategy:
+    strategy: Strategy = import_module(f"webhook.strategies.{module}").STRATEGY
+    return strategy
+
+
+STRATEGIES: Final[Mapping[str, Strategy]] = {strategy.name: strategy for strategy in map(_load, _MODULES)}
+"""Every strategy by its name."""
+
+
+def _annotations() -> tuple[Annotation, ...]:
+    declared = dict[str, Annotation]()
+    for annotation in chain.from_iterable(strategy.annotations for strategy in STRATEGIES.values()):
+        if declared.setdefault(annotation.name, annotation) is not annotation:
+            raise TypeError(
+                f"two strategies declare the annotation {annotation.name} differently; share one declaration"
+            )
+    return tuple(declared.values())
+
+
+ANNOTATIONS: Final = _annotations()
+"""The annotations of all strategies, each once."""
+
+
+def parse_strategies(text: str) -> tuple[str, ...]:
+    """The names of strategies in a list with commas between, each once. Raises ValueError for an unknown name."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if not all(name in STRATEGIES for name in names):
+        raise ValueError(text)
+    return names

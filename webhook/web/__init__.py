@@ -1,1 +1,1 @@
-"""What people use in a browser or by HTTP: POST /preview, the preview page, their access control and API documentation."""
+"""The preview for people and programs: POST /preview, the page, access control and API documentation."""

@@ -5,22 +5,22 @@ import base64
 import binascii
 import hashlib
 import re
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from time import monotonic
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
+from cachetools import TTLCache
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from certs import ClusterError, KubernetesClient, RequestBody
-from webhook.errors import BodyTooLarge, Busy, NotAllowed, NotAuthenticated, Unavailable
+from webhook.http.errors import Busy, RequestError
 from webhook.http.limits import RateLimiter
+from webhook.kubernetes.client import ClusterError, KubernetesClient, RequestBody
 from webhook.preview.access import AUDIENCE, is_loopback
+from webhook.preview.errors import ManifestTooLarge
 from webhook.settings import Settings
 
 _REMEMBERED_SECONDS: Final = 10
@@ -31,6 +31,22 @@ _LONGEST_TOKEN: Final = 16 * 1024
 _MOST_NAMESPACES: Final = 50
 _CHECKING_SECONDS: Final = 10
 T = TypeVar("T")
+
+
+class NotAuthenticated(RequestError):
+    """The request does not say who sent it."""
+
+    status = 401
+
+
+class NotAllowed(RequestError):
+    """The sender has no right to the answer."""
+
+    status = 403
+
+
+class Unavailable(Busy):
+    """A service that the answer depends on does not respond."""
 
 
 class User(msgspec.Struct, frozen=True):
@@ -49,7 +65,7 @@ class Access(Protocol):
         """Who has sent the request. Raises NotAuthenticated, TooMany, and Unavailable."""
 
     async def check(self, user: User, namespaces: Collection[str]) -> None:
-        """Raise NotAllowed where the user may not create pods in one of these namespaces, BodyTooLarge, and
+        """Raise NotAllowed where the user may not create pods in one of these namespaces, ManifestTooLarge, and
         Unavailable."""
 
 
@@ -71,8 +87,8 @@ class ClusterAccess:
         self._threads = ThreadPoolExecutor(_THREADS, "access")
         self._waiting = 0
         self._api: KubernetesClient | None = None
-        self._users = _Remembered[User | None]()
-        self._rights = _Remembered[bool]()
+        self._users: TTLCache[str, User | None] = TTLCache(_MOST_REMEMBERED, _REMEMBERED_SECONDS)
+        self._rights: TTLCache[str, bool] = TTLCache(_MOST_REMEMBERED, _REMEMBERED_SECONDS)
         self._guesses = RateLimiter(per_second=2, burst=20)
 
     async def user(self, authorization: str | None, client: str) -> User:
@@ -82,20 +98,21 @@ class ClusterAccess:
         if scheme.lower() != "bearer" or not token or len(token) > _LONGEST_TOKEN or not token.isascii():
             raise NotAuthenticated("a bearer token is needed, such as `kubectl create token ACCOUNT` makes")
         key = hashlib.sha256(token.encode()).hexdigest()
-        if key not in self._users:
+        try:
+            user = self._users[key]
+        except KeyError:
             self._guesses.check(client)  # each one costs the API server a request
-            self._users[key] = found = await self._ask(partial(_review_token, token))
-            if found is None:
+            self._users[key] = user = await self._ask(partial(_review_token, token))
+            if user is None:
                 self._guesses.take(client)
-        found = self._users[key]
-        if found is None:
+        if user is None:
             raise NotAuthenticated("the cluster does not know this token, or no longer")
-        return found
+        return user
 
     async def check(self, user: User, namespaces: Collection[str]) -> None:
         """Whether the user may create pods there."""
         if len(namespaces) > _MOST_NAMESPACES:
-            raise BodyTooLarge(
+            raise ManifestTooLarge(
                 f"the manifest has pods in more than {_MOST_NAMESPACES} namespaces; preview a part of it"
             )
         try:
@@ -108,9 +125,11 @@ class ClusterAccess:
 
     async def _may_create(self, user: User, namespace: str) -> bool:
         key = hashlib.sha256(msgspec.json.encode((user, namespace))).hexdigest()
-        if key not in self._rights:
-            self._rights[key] = await self._ask(partial(_may_create, user, namespace))
-        return self._rights[key]
+        try:
+            return self._rights[key]
+        except KeyError:
+            self._rights[key] = allowed = await self._ask(partial(_may_create, user, namespace))
+            return allowed
 
     async def _ask(self, question: Callable[[KubernetesClient], T]) -> T:
         if self._waiting >= _MOST_WAITING:
@@ -127,26 +146,6 @@ class ClusterAccess:
         if self._api is None:
             self._api = KubernetesClient()
         return question(self._api)
-
-
-class _Remembered(Generic[T]):
-    """Answers by a key, for some seconds, and a bounded number of them."""
-
-    def __init__(self) -> None:
-        self._answers = OrderedDict[str, tuple[float, T]]()
-
-    def __contains__(self, key: str) -> bool:
-        at, _ = self._answers.get(key, (0.0, None))
-        return at > monotonic()
-
-    def __getitem__(self, key: str) -> T:
-        return self._answers[key][1]
-
-    def __setitem__(self, key: str, answer: T) -> None:
-        self._answers[key] = (monotonic() + _REMEMBERED_SECONDS, answer)
-        self._answers.move_to_end(key)
-        if len(self._answers) > _MOST_REMEMBERED:
-            self._answers.popitem(last=False)
 
 
 def access_for(settings: Settings) -> Access:

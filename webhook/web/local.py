@@ -14,13 +14,15 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
-from webhook.errors import BadRequest, InjectorError
+from webhook.catalog.refresh import live_catalog
+from webhook.errors import InjectorError
 from webhook.http.body import BodyReader
+from webhook.http.errors import RequestError
 from webhook.http.metrics import Metrics
 from webhook.http.ops import Health
+from webhook.http.serving import listen, server
 from webhook.preview import SERVED
 from webhook.preview.access import TOKEN_HEADER
-from webhook.server.run import listen, live_catalog, server
 from webhook.settings import Settings
 from webhook.web.access import OpenAccess, local_only
 from webhook.web.page import page_routes
@@ -53,7 +55,7 @@ def serve_page(settings: Settings, opened: Callable[[str], None]) -> None:
     routes = [*page_routes(settings), Route("/preview", preview, methods=["POST"])]
 
     async def serve() -> None:
-        keeping = asyncio.create_task(live.keep(settings.catalog.refresh_seconds))
+        keeping = asyncio.create_task(live.refresh(settings.catalog.refresh_seconds))
         while health.catalog:  # what has not been read yet would be refused
             await asyncio.sleep(0.05)
         await _serve(Starlette(routes=routes), opened)
@@ -77,7 +79,7 @@ def relay_page(ask: Ask, opened: Callable[[str], None]) -> None:
             body = await bodies.read(request.scope, request.receive)
             status, answered, content = await asyncio.to_thread(ask, request.method, f"/{path}{query}", body, headers)
         except InjectorError as error:
-            status = error.status if isinstance(error, BadRequest) else 502
+            status = error.status if isinstance(error, RequestError) else 502
             return Response(msgspec.json.encode({"error": str(error)}), status, media_type="application/json")
         return Response(content, status, {name: answered[name] for name in _ANSWERED if name in answered})
 

@@ -15,7 +15,8 @@ from typing import Final
 from starlette.responses import Response
 from starlette.routing import Route
 
-from webhook.annotations import ANNOTATIONS, WRITTEN, Annotation
+from webhook.annotations.contract import ANNOTATIONS, WRITTEN
+from webhook.fields.annotation import Annotation
 from webhook.preview import SERVED
 from webhook.preview.access import AUDIENCE
 from webhook.settings import Settings
@@ -113,7 +114,8 @@ def _response(name: str, text: str) -> Response:
 
 def _entry(annotation: Annotation, prefix: str) -> str:
     """What the page's list tells of an annotation."""
-    default = f"<dd><b>Otherwise</b> {_marked(annotation.default)}</dd>" if annotation.default else ""
+    otherwise = annotation.default_in_words
+    default = f"<dd><b>Otherwise</b> {_marked(otherwise)}</dd>" if otherwise else ""
     name = html.escape(annotation.name)
     return (
         f'<div class="entry" id="annotation-{name}">'

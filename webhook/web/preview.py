@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from webhook.catalog.live import LiveCatalog, settle
-from webhook.errors import BadRequest, Busy, NotAcceptable, NotAuthenticated, TooMany, Unavailable
 from webhook.fields.parsers import label
 from webhook.http.body import BodyReader, ClientGone, while_connected
+from webhook.http.errors import BodyTooLarge, Busy, RequestError, TooManyRequests
 from webhook.http.limits import ConcurrencyLimiter, RateLimiter
 from webhook.http.log import FIELDS, frames, write
 from webhook.http.metrics import Metrics
@@ -35,8 +35,9 @@ from webhook.preview import (
     read,
 )
 from webhook.preview.access import TOKEN_HEADER
+from webhook.preview.errors import ManifestError, ManifestTooLarge
 from webhook.settings import Settings
-from webhook.web.access import Access, OpenAccess, User
+from webhook.web.access import Access, NotAuthenticated, OpenAccess, Unavailable, User
 from webhook.web.worker import Worker
 
 _DECIDING_SECONDS: Final = 15
@@ -54,6 +55,12 @@ _OTHER_NAMES: Final = {
 _MEDIA: Final = {"text/plain": "text/plain; charset=utf-8"}
 """Media types that say more of themselves."""
 _log = logging.getLogger(__name__)
+
+
+class NotAcceptable(RequestError):
+    """The client accepts none of the formats."""
+
+    status = 406
 
 
 class Reply(NamedTuple):
@@ -100,7 +107,7 @@ class PreviewEndpoint:
     async def _reply(self, request: Request, told: dict[str, object]) -> Reply:
         try:
             media, content = await self._answer(request, told)
-        except BadRequest as error:
+        except (RequestError, ManifestError) as error:
             return _failure(error)
         except asyncio.CancelledError:  # by the server, at its end
             return _failure(Busy("the webhook is stopping; try again"))
@@ -182,16 +189,23 @@ def _namespace(request: Request) -> str:
     try:
         return label(given)
     except ValueError:
-        raise BadRequest("namespace: a DNS label, such as default") from None
+        raise RequestError("namespace: a DNS label, such as default") from None
 
 
-def _failure(error: BadRequest) -> Reply:
+def _failure(error: RequestError | ManifestError) -> Reply:
     headers = dict[str, str]()
     if isinstance(error, NotAuthenticated):
         headers["WWW-Authenticate"] = "Bearer"
-    elif isinstance(error, TooMany):
+    elif isinstance(error, TooManyRequests):
         headers["Retry-After"] = str(error.seconds)
-    return Reply(error.status, "application/json", _error(str(error)), headers)
+    return Reply(status_of(error), "application/json", _error(str(error)), headers)
+
+
+def status_of(error: RequestError | ManifestError) -> int:
+    """The HTTP status of an error."""
+    if isinstance(error, RequestError):
+        return error.status
+    return BodyTooLarge.status if isinstance(error, ManifestTooLarge) else RequestError.status
 
 
 def _error(text: str) -> bytes:

@@ -9,8 +9,8 @@ from typing import Final, TypeVar
 
 from anyio import BrokenWorkerProcess, CapacityLimiter, fail_after, to_process
 
-from webhook.errors import BodyTooLarge
 from webhook.preview.bounded import bounded
+from webhook.preview.errors import ManifestTooLarge
 
 _SECONDS: Final = 10
 T = TypeVar("T")
@@ -23,7 +23,7 @@ class Worker:
         self._turns, self._process = CapacityLimiter(1), CapacityLimiter(1)
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
-        """Call a function there, within bounds of time and memory. Raises BodyTooLarge, and what it raises.
+        """Call a function there, within bounds of time and memory. Raises ManifestTooLarge, and what it raises.
 
         Where the process breaks, a new one tries once more: it may have been at its end, or full of what came before.
         """
@@ -35,9 +35,9 @@ class Worker:
                     except BrokenWorkerProcess:
                         return await self._call(function, *arguments)
             except TimeoutError:
-                raise BodyTooLarge(f"the manifest takes longer than {_SECONDS} s; preview a part of it") from None
+                raise ManifestTooLarge(f"the manifest takes longer than {_SECONDS} s; preview a part of it") from None
             except BrokenWorkerProcess:
-                raise BodyTooLarge("the manifest takes too much memory; preview a part of it") from None
+                raise ManifestTooLarge("the manifest takes too much memory; preview a part of it") from None
 
     async def _call(self, function: Callable[..., T], *arguments: object) -> T:
         return await to_process.run_sync(bounded, function, *arguments, cancellable=True, limiter=self._process)

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from tests.server.auto.cluster import CONFIGURATION, HOST, LONG, Replica
-from tests.server.conftest import SETTINGS
 from tests.support.api_server import ApiServer, running_api_server
-from tests.support.webhook import Webhook, running_webhook
+from tests.support.webhook import SETTINGS, Webhook, running_webhook
 
 
 @pytest.fixture

@@ -8,11 +8,10 @@ from typing import Final
 
 import msgspec
 
-from webhook.catalog import VersionKey
 from webhook.catalog.bucket.folders import ALIASES, UNFINISHED, split
-from webhook.catalog.bucket.store import Store
+from webhook.catalog.bucket.store import CatalogError, Store
+from webhook.catalog.resolution import VersionKey
 from webhook.catalog.versions import ALIAS, Versions, order
-from webhook.errors import CatalogError
 from webhook.fields.parsers import EXACT_VERSION
 
 MOST_VERSIONS: Final = 100_000

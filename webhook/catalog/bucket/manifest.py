@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from webhook.errors import CatalogError
+from webhook.catalog.bucket.store import CatalogError
 
 MANIFEST: Final = "manifest.json"
 SUMS: Final = "SHA256SUMS"

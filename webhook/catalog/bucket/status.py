@@ -11,14 +11,13 @@ from msgspec.structs import replace
 
 from webhook.catalog.bucket.folders import UNFINISHED
 from webhook.catalog.bucket.manifest import LARGEST, MANIFEST, SUMS, Manifest, decode, digest, sums
-from webhook.catalog.bucket.store import Store, StoredObject
-from webhook.errors import CatalogError, NotFound
+from webhook.catalog.bucket.store import CatalogError, NotFound, Store, StoredObject
 
 _MOST_OBJECTS: Final = 200_000
 _SMALL: Final = 1 << 20
 _LARGE: Final = Lock()
 """Held while a manifest of more bytes than `_SMALL` is read: one at a time, for it takes several times its size."""
-State = Literal["published", "unmanaged", "unfinished", "absent", "unreadable", "denied", "away"]
+State = Literal["published", "unmanaged", "unfinished", "absent", "unreadable", "denied", "unreachable"]
 
 
 class VersionStatus(msgspec.Struct, frozen=True, gc=False):

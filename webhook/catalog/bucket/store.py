@@ -13,11 +13,32 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from webhook.errors import CatalogError, Denied, NotFound, PreconditionFailed, Unreachable
-from webhook.settings import Source
+from webhook.errors import InjectorError
+from webhook.model.source import Source
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
+
+
+class CatalogError(InjectorError):
+    """S3 failed, or holds something other than a command or the catalog needs."""
+
+
+class NotFound(CatalogError):
+    """There is no such bucket or object."""
+
+
+class Denied(CatalogError):
+    """The credentials do not allow the request, or there are none."""
+
+
+class PreconditionFailed(CatalogError):
+    """A conditional write failed: the object changed since it was read."""
+
+
+class Unreachable(CatalogError):
+    """S3 gave no answer, or a temporary one."""
+
 
 _CONNECTIONS: Final = 16
 """Kept alive: as many as publishing has threads that send."""

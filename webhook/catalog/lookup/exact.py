@@ -1,8 +1,9 @@
 """The catalog that knows nothing (`catalog.mode: none`): exact versions are taken at their word."""
 
-from webhook.catalog import Artifact, Resolved
-from webhook.errors import UnknownVersion, shown
+from webhook.catalog.resolution import Resolved, UnknownVersion
+from webhook.errors import shown
 from webhook.fields.parsers import EXACT_VERSION
+from webhook.model.artifact import Artifact
 from webhook.model.request import ModelRequest
 from webhook.settings import Settings
 
@@ -15,7 +16,7 @@ class ExactCatalog:
 
     def resolve(self, request: ModelRequest) -> Resolved:
         """The artifact of an exact version. Raises UnknownVersion for an alias, a range and `latest`."""
-        version = request.pinned or request.version
+        version = request.pinned_version or request.version
         if not EXACT_VERSION.fullmatch(version):
             raise UnknownVersion(
                 f"model {request.model}: version {shown(request.version)} needs a catalog to resolve it, and this "

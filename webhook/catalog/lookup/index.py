@@ -1,4 +1,4 @@
-"""What is known of one source by name, and which versions a reference means by that."""
+"""The names of one source's models, versions and aliases, and which version a reference means by them."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -7,75 +7,75 @@ from typing import Final
 
 import msgspec
 
-from webhook.catalog import VersionKey
 from webhook.catalog.bucket.listing import ModelListing, SourceListing
 from webhook.catalog.bucket.store import Store
 from webhook.catalog.lookup.preflight import unknown
+from webhook.catalog.resolution import UnknownModel, UnknownVersion, VersionKey
 from webhook.catalog.versions import LATEST, VersionRange, Versions
-from webhook.errors import UnknownModel, UnknownVersion, shown
+from webhook.errors import shown
 from webhook.model.request import ModelRequest
-from webhook.settings import Source
+from webhook.model.source import Source
 
 _NONE: Final = Versions()
 
 
 class SourceStatus(msgspec.Struct, frozen=True):
-    """What is known of a source, in numbers."""
+    """The figures of a source."""
 
     models: int
     versions: int
     age: float | None
-    """Seconds since it was listed; None where it never was."""
+    """Seconds since it was listed. None where it never was."""
     is_listed: bool
-    """Whether the last listing went well."""
+    """Whether the last listing succeeded."""
     problem: str
-    """Why the last listing failed, or what it left out; else empty."""
+    """Why the last listing failed, or what it left out. Empty otherwise."""
 
 
 class SourceIndex:
-    """One source, as its last listing had it."""
+    """One source, by its last listing."""
 
     def __init__(self, source: Source, store: Store) -> None:
         self.source, self.store = source, store
-        self.names: SourceListing | None = None
+        self.listing: SourceListing | None = None
         self.problem = ""
-        self.away_until = 0.0
-        """Until this (monotonic) time S3 is asked nothing that a pod would wait for."""
+        self.backing_off_until = 0.0
+        """Until this (monotonic) time no pod waits for a lookup."""
         self._is_listed = False
         self._read_at: float | None = None
 
-    def take(self, names: SourceListing) -> None:
-        """Answer with these names from now on."""
-        self.names, self._read_at, self._is_listed, self.away_until = names, monotonic(), True, 0.0
-        self.problem = "; ".join(names.problems)
+    def update(self, listing: SourceListing) -> None:
+        """Answer by this listing from now on."""
+        self.listing, self._read_at, self._is_listed, self.backing_off_until = listing, monotonic(), True, 0.0
+        self.problem = "; ".join(listing.problems)
 
     def merge(self, model: str, listing: ModelListing) -> None:
-        """Answer with these names of one model from now on."""
-        if self.names is None:
+        """Answer by this listing of one model from now on."""
+        if self.listing is None:
             return
-        models = {name: versions for name, versions in self.names.models.items() if name != model}
-        aliases = {name: each for name, each in self.names.aliases.items() if name != model}
+        models = {name: versions for name, versions in self.listing.models.items() if name != model}
+        aliases = {name: each for name, each in self.listing.aliases.items() if name != model}
         if listing.versions.names:
             models[model] = listing.versions
         if listing.aliases:
             aliases[model] = listing.aliases
-        self.names = msgspec.structs.replace(self.names, models=models, aliases=aliases)
+        self.listing = msgspec.structs.replace(self.listing, models=models, aliases=aliases)
 
-    def fail(self, problem: str) -> None:
-        """It can't be listed: go on with what is known."""
+    def listing_failed(self, problem: str) -> None:
+        """The source could not be listed: go on with what is known."""
         self.problem, self._is_listed = problem, False
 
     def status(self) -> SourceStatus:
-        """What is known, in numbers."""
-        names = self.names or SourceListing()
+        """The figures."""
+        names = self.listing or SourceListing()
         age = None if self._read_at is None else monotonic() - self._read_at
         return SourceStatus(len(names.models), names.versions, age, self._is_listed, self.problem)
 
     def staleness(self) -> tuple[str, ...]:
-        """A warning where the names are those of a time before S3 went away."""
+        """A warning where the last listing failed, so that the names may be old."""
         if self._read_at is None or self._is_listed:
             return ()
-        return (f"S3 can't be listed: the version is that of {monotonic() - self._read_at:.0f} s ago",)
+        return (f"S3 cannot be listed: the version is that of {monotonic() - self._read_at:.0f} s ago",)
 
     def alias(self, request: ModelRequest, name: str) -> str:
         """The version that an alias means. Raises UnknownModel."""
@@ -92,13 +92,13 @@ class SourceIndex:
         )
 
     def choices(self, request: ModelRequest, reference: VersionRange) -> Sequence[str]:
-        """The newest versions in a range, of which one has to be published. Raises UnknownModel."""
+        """The newest versions in a range, the newest first. Raises UnknownModel."""
         return self._listed(request).models.get(request.model, _NONE).within(reference)
 
-    def is_unfinished(self, place: VersionKey) -> bool:
-        """Whether an upload of a version was begun, by the last listing."""
-        folder = self.source.layout.format(model=place.model, version=place.version)
-        return self.names is not None and folder in self.names.unfinished
+    def is_unfinished(self, key: VersionKey) -> bool:
+        """Whether an upload of a version was begun and not finished, by the last listing."""
+        folder = self.source.layout.format(model=key.model, version=key.version)
+        return self.listing is not None and folder in self.listing.unfinished
 
     def nothing_fits(self, request: ModelRequest, reference: VersionRange) -> UnknownModel:
         """Why none of a range's versions is the answer."""
@@ -112,13 +112,13 @@ class SourceIndex:
         return UnknownVersion(f"{asked}{hint}; the newest are {', '.join(islice(known.newest(), 3))}")
 
     def _listed(self, request: ModelRequest) -> SourceListing:
-        if self.names is None:
+        if self.listing is None:
             reason = f" ({self.problem})" if self.problem else ""
             raise UnknownModel(
-                f"{request.model} {request.version} can't be resolved, for the catalog could not be read yet{reason}; "
+                f"{request.model} {request.version} cannot be resolved, for the catalog could not be read yet{reason}; "
                 "an exact version can"
             )
-        return self.names
+        return self.listing
 
     def _unknown_model(self, request: ModelRequest) -> UnknownModel:
-        return unknown(self.names, VersionKey(request.source, request.model, ""), self.problem)
+        return unknown(self.listing, VersionKey(request.source, request.model, ""), self.problem)

@@ -5,11 +5,18 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final
 
-from webhook.catalog import VersionKey
 from webhook.catalog.bucket.listing import SourceListing
 from webhook.catalog.bucket.status import VersionStatus
+from webhook.catalog.resolution import (
+    Archived,
+    Incomplete,
+    NoAccess,
+    UnknownModel,
+    UnknownVersion,
+    Unpublished,
+    VersionKey,
+)
 from webhook.catalog.versions import LATEST, VersionRange, Versions
-from webhook.errors import Archived, Incomplete, NoAccess, UnknownModel, UnknownVersion, Unpublished
 
 _COMPARED: Final = 200
 """Names at most that one is compared with: of thousands, its neighbours in the alphabet."""

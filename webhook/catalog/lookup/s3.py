@@ -1,252 +1,260 @@
-"""The catalog of S3 buckets (`catalog.mode: s3`): what is known is in memory, and answers from there.
+"""The catalog of S3 buckets (`catalog.mode: s3`), which answers from memory.
 
-Its methods are of two kinds. `read` and `look` touch S3 alone: they block, may run in any thread, and change nothing
-here. The others touch memory alone, and belong to one thread.
+Its methods are of two kinds. `list_source` and `look_up` ask S3 and change nothing here: they block, and may run in any
+thread. The others use memory alone, and belong to one thread.
 """
 
 from collections.abc import Sequence
 from time import monotonic
 from typing import Final
 
-from webhook.catalog import Artifact, LookupRequired, Resolved, VersionKey
 from webhook.catalog.bucket.listing import ModelListing, SourceListing, read_model, read_names
 from webhook.catalog.bucket.status import VersionStatus, inspect
-from webhook.catalog.bucket.store import Store
+from webhook.catalog.bucket.store import CatalogError, Denied, Store, Unreachable
 from webhook.catalog.lookup.index import SourceIndex, SourceStatus
 from webhook.catalog.lookup.preflight import fault
+from webhook.catalog.resolution import LookupRequired, Resolved, UnknownModel, UnknownVersion, VersionKey
 from webhook.catalog.versions import Alias, ExactVersion, Reference, VersionRange, parse_reference
-from webhook.errors import CatalogError, Denied, UnknownModel, UnknownVersion, Unreachable, shown
+from webhook.errors import shown
+from webhook.model.artifact import Artifact
 from webhook.model.request import ModelRequest
-from webhook.settings import Settings, Source
+from webhook.model.source import Source
+from webhook.settings import Settings
 
-_MOST_DETAILS: Final = 20_000
-_MOST_PASSING: Final = 4_000
-_PASSING_SECONDS: Final = 5
-"""How long it is remembered that something is not there, or that S3 did not say."""
+_MOST_VERSIONS: Final = 20_000
+_MOST_TEMPORARY: Final = 4_000
+_TEMPORARY_SECONDS: Final = 5
+"""How long a result is cached that may soon be another: the version is missing, or S3 did not answer."""
 _STEADY_SECONDS: Final = 3600
-"""How long what can't change is trusted to be neither archived nor damaged."""
+"""How long the status of a version that cannot change is trusted."""
 _IDLE_SECONDS: Final = 60
-"""How long what may change is trusted while nobody asks for it, at least; what is in use is looked at again anyway."""
-_PASSING: Final = frozenset({"absent", "unfinished", "unreadable", "denied", "away"})
+"""How long, at least, the status of a version that may change is trusted while no pod asks for it."""
+_TEMPORARY: Final = frozenset({"absent", "unfinished", "unreadable", "denied", "unreachable"})
 
 
-class _Known:
-    """One version, as it was when it was last looked at."""
+class _CachedVersion:
+    """One version, with its status when it was last looked up."""
 
-    __slots__ = ("artifact", "at", "detail", "is_used")
+    __slots__ = ("artifact", "at", "is_used", "status")
 
-    def __init__(self, place: VersionKey, source: Source, detail: VersionStatus) -> None:
-        self.detail, self.at = detail, monotonic()
+    def __init__(self, key: VersionKey, source: Source, status: VersionStatus) -> None:
+        self.status, self.at = status, monotonic()
         self.artifact = Artifact(
-            place.model,
-            place.version,
+            key.model,
+            key.version,
             source,
-            detail.files,
-            detail.size,
-            detail.digest,
-            detail.objects,
-            detail.object_bytes,
+            status.files,
+            status.size,
+            status.digest,
+            status.objects,
+            status.object_bytes,
         )
         self.is_used = False
-        """Since it was looked at."""
+        """Whether a pod has asked for it since it was looked up."""
 
 
 class S3Catalog:
-    """Versions in buckets, by name from listings, and in detail once they are asked for."""
+    """The versions in buckets: their names from listings, and the status of each from when it is first asked for."""
 
     def __init__(self, settings: Settings, *, seconds: float = 10, attempts: int = 3) -> None:
         """`seconds` and `attempts` as a Store has them."""
         self._options = settings.catalog
-        self._shelves = {
+        self._indexes = {
             name: SourceIndex(source, Store(source, seconds=seconds, attempts=attempts))
             for name, source in settings.all_sources.items()
         }
         self._idle_seconds = max(_IDLE_SECONDS, 3 * settings.catalog.refresh_seconds)
-        self._details: dict[VersionKey, _Known] = {}
-        self._passing: dict[VersionKey, _Known] = {}
+        self._versions: dict[VersionKey, _CachedVersion] = {}
+        self._temporary: dict[VersionKey, _CachedVersion] = {}
 
     @property
     def sources(self) -> tuple[str, ...]:
         """The names of all sources."""
-        return tuple(self._shelves)
+        return tuple(self._indexes)
 
-    def read(self, source: str) -> SourceListing:
+    def list_source(self, source: str) -> SourceListing:
         """List a source. Blocks; raises CatalogError."""
-        shelf = self._shelves[source]
-        return read_names(shelf.store, shelf.names)
+        index = self._indexes[source]
+        return read_names(index.store, index.listing)
 
-    def look(self, place: VersionKey) -> VersionStatus | ModelListing:
-        """Look at one version, or, where the place names none, for the names of its model.
+    def look_up(self, key: VersionKey) -> VersionStatus | ModelListing:
+        """The status of one version, or the listing of its model where the key has no version.
 
-        Blocks; raises nothing, for that S3 does not say is an answer, too.
+        Blocks. Raises nothing: that S3 does not answer is a status, too.
         """
-        shelf = self._shelves[place.source]
-        folder = shelf.source.layout.format(model=place.model, version=place.version)
+        index = self._indexes[key.source]
+        folder = index.source.layout.format(model=key.model, version=key.version)
         try:
-            if not place.version:
-                return read_model(shelf.store, place.model)
-            known = self._details.get(place)
-            return inspect(shelf.store, folder, self._options.required_tag, known.detail if known else None)
+            if not key.version:
+                return read_model(index.store, key.model)
+            known = self._versions.get(key)
+            return inspect(index.store, folder, self._options.required_tag, known.status if known else None)
         except Denied as error:
             return VersionStatus("denied", why=str(error))
         except Unreachable as error:
-            return VersionStatus("away", why=str(error))
+            return VersionStatus("unreachable", why=str(error))
         except CatalogError as error:
             return VersionStatus("unreadable", why=str(error))
 
-    def take(self, source: str, names: SourceListing) -> None:
-        """Answer with these names from now on."""
-        self._shelves[source].take(names)
-        for place in [place for place in self._details if place.source == source and names.lacks(place)]:
-            del self._details[place]
-        self._passing = {place: known for place, known in self._passing.items() if place.source != source}
+    def update(self, source: str, listing: SourceListing) -> None:
+        """Answer by this listing from now on."""
+        self._indexes[source].update(listing)
+        for key in [key for key in self._versions if key.source == source and listing.lacks(key)]:
+            del self._versions[key]
+        self._temporary = {key: known for key, known in self._temporary.items() if key.source != source}
 
-    def fail(self, source: str, problem: str) -> None:
-        """The source can't be listed: go on with what is known."""
-        self._shelves[source].fail(problem)
-        self.spare(source)
+    def listing_failed(self, source: str, problem: str) -> None:
+        """The source could not be listed: go on with what is known."""
+        self._indexes[source].listing_failed(problem)
+        self.back_off(source)
 
-    def spare(self, source: str) -> None:
-        """The source does not answer: ask it nothing for some seconds, for pods would wait for that."""
-        self._shelves[source].away_until = monotonic() + _PASSING_SECONDS
+    def back_off(self, source: str) -> None:
+        """The source does not answer: require no lookup from it for some seconds, because pods would wait for that."""
+        self._indexes[source].backing_off_until = monotonic() + _TEMPORARY_SECONDS
 
-    def remember(self, place: VersionKey, found: VersionStatus | ModelListing) -> None:
-        """Answer with what a look has found from now on; with what passes for some seconds.
+    def remember(self, key: VersionKey, found: VersionStatus | ModelListing) -> None:
+        """Answer by what a lookup found from now on; for some seconds, if that may soon be another.
 
-        That S3 did not say changes nothing that is known.
+        Where S3 did not answer, what is known stays.
         """
-        shelf = self._shelves[place.source]
+        index = self._indexes[key.source]
         if isinstance(found, ModelListing):
-            shelf.merge(place.model, found)
-        detail = VersionStatus("absent") if isinstance(found, ModelListing) else found  # the place itself holds nothing
-        known = _Known(place, shelf.source, detail)
-        if detail.state in ("away", "denied") and place in self._details:
-            self._details[place].at = known.at
-            self._details[place].is_used = False
-        elif detail.state in _PASSING:
-            self._details.pop(place, None)
-            _put(self._passing, place, known, _MOST_PASSING)
+            index.merge(key.model, found)
+        status = (
+            VersionStatus("absent") if isinstance(found, ModelListing) else found
+        )  # the model's own key is no version
+        known = _CachedVersion(key, index.source, status)
+        if status.state in ("unreachable", "denied") and key in self._versions:
+            self._versions[key].at = known.at
+            self._versions[key].is_used = False
+        elif status.state in _TEMPORARY:
+            self._versions.pop(key, None)
+            _put(self._temporary, key, known, _MOST_TEMPORARY)
         else:
-            self._passing.pop(place, None)
-            _put(self._details, place, known, _MOST_DETAILS)
+            self._temporary.pop(key, None)
+            _put(self._versions, key, known, _MOST_VERSIONS)
 
-    def due(self, source: str, most: int) -> list[VersionKey]:
-        """Versions to look at again, the longest waiting first: those in use of which something may have changed."""
+    def stale(self, source: str, most: int) -> list[VersionKey]:
+        """Versions to look up again, the longest waiting first: those in use whose status may have changed."""
         now = monotonic()
         waiting = sorted(
-            (known.at, place.model, place.version, place)
-            for place, known in self._details.items()
-            if place.source == source
+            (known.at, key.model, key.version, key)
+            for key, known in self._versions.items()
+            if key.source == source
             and known.is_used
-            and now - known.at >= (0 if self._may_change(known.detail) else _STEADY_SECONDS)
+            and now - known.at >= (0 if self._may_change(known.status) else _STEADY_SECONDS)
         )
-        return [place for *_, place in waiting[:most]]
+        return [key for *_, key in waiting[:most]]
 
     def status(self, source: str) -> SourceStatus:
-        """What is known of a source, in numbers."""
-        return self._shelves[source].status()
+        """The figures of a source."""
+        return self._indexes[source].status()
 
-    def names(self, source: str) -> SourceListing | None:
-        """What the last listing of a source gave; None before the first."""
-        return self._shelves[source].names
+    def listing(self, source: str) -> SourceListing | None:
+        """The last listing of a source. None before the first."""
+        return self._indexes[source].listing
 
     def close(self) -> None:
-        """Give all connections back."""
-        for shelf in self._shelves.values():
-            shelf.store.close()
+        """Close all connections."""
+        for index in self._indexes.values():
+            index.store.close()
 
     def resolve(self, request: ModelRequest) -> Resolved:
         """The artifact that `request` asks for.
 
-        Raises UnknownModel, always where there is none, and where it is not fit and preflight is enforced. Raises
-        LookupRequired where that depends on a version that has not been looked at.
+        Raises UnknownModel where there is none, and where preflight is enforced and fails. Raises LookupRequired where
+        the answer depends on a version that has not been looked up.
         """
-        shelf, warnings = self._shelves[request.source], tuple[str, ...]()
+        index, warnings = self._indexes[request.source], tuple[str, ...]()
         reference = _reference(request)
         if isinstance(reference, VersionRange):
-            return self._newest(shelf, request, reference)
+            return self._newest(index, request, reference)
         if isinstance(reference, Alias):
             try:
-                version, warnings = shelf.alias(request, reference.name), shelf.staleness()
+                version, warnings = index.alias(request, reference.name), index.staleness()
             except UnknownModel as refusal:
-                raise self._miss(shelf, request, refusal) from None
+                raise self._miss(index, request, refusal) from None
         else:
             version = reference.version
-        place = VersionKey(request.source, request.model, version)
-        return self._judge(shelf, place, self._find(shelf, place), warnings)
+        key = VersionKey(request.source, request.model, version)
+        return self._judge(index, key, self._find(index, key), warnings)
 
-    def _newest(self, shelf: SourceIndex, request: ModelRequest, reference: VersionRange) -> Resolved:
-        """The newest version in the range that counts; where S3 does not say of a newer one, the newest known one."""
-        unknown = list[tuple[VersionKey, _Known]]()
-        for version in shelf.choices(request, reference):
-            place = VersionKey(request.source, request.model, version)
-            known = self._find(shelf, place)
-            if known.detail.state == "away" and shelf.is_unfinished(place):
+    def _newest(self, index: SourceIndex, request: ModelRequest, reference: VersionRange) -> Resolved:
+        """The newest published version in the range. Versions that S3 does not tell about are passed over."""
+        unknown = list[tuple[VersionKey, _CachedVersion]]()
+        for version in index.choices(request, reference):
+            key = VersionKey(request.source, request.model, version)
+            known = self._find(index, key)
+            if known.status.state == "unreachable" and index.is_unfinished(key):
                 continue
-            if known.detail.state == "away":
-                unknown.append((place, known))
-            elif known.detail.state not in ("absent", "unfinished") and not self._lacks_tag(known.detail):
-                return self._judge(shelf, place, known, (*shelf.staleness(), *_passed_over(unknown)))
+            if known.status.state == "unreachable":
+                unknown.append((key, known))
+            elif known.status.state not in ("absent", "unfinished") and not self._lacks_tag(known.status):
+                return self._judge(index, key, known, (*index.staleness(), *_passed_over(unknown)))
         if unknown and not (self._options.required_tag and self._options.preflight == "enforce"):
-            return self._judge(shelf, *unknown[0], shelf.staleness())
-        raise self._miss(shelf, request, shelf.nothing_fits(request, reference))
+            return self._judge(index, *unknown[0], index.staleness())
+        raise self._miss(index, request, index.nothing_fits(request, reference))
 
-    def _judge(self, shelf: SourceIndex, place: VersionKey, known: _Known, warnings: tuple[str, ...]) -> Resolved:
-        detail = known.detail
-        if detail.state == "away":
-            warnings = (*warnings, f"{place.model} {place.version} is not checked: S3 could not be asked")
+    def _judge(self, index: SourceIndex, key: VersionKey, known: _CachedVersion, warnings: tuple[str, ...]) -> Resolved:
+        status = known.status
+        if status.state == "unreachable":
+            warnings = (*warnings, f"{key.model} {key.version} is not checked: S3 did not answer")
         elif self._options.preflight != "off" and (
-            problem := fault(shelf.names, place, detail, self._options.required_tag)
+            problem := fault(index.listing, key, status, self._options.required_tag)
         ):
             if self._options.preflight == "enforce":
                 raise problem
             warnings = (*warnings, str(problem))
-        return Resolved(known.artifact, warnings, detail.state != "away")
+        return Resolved(known.artifact, warnings, status.state != "unreachable")
 
-    def _find(self, shelf: SourceIndex, place: VersionKey) -> _Known:
-        """What is known of a version. Raises LookupRequired where a look could tell more."""
+    def _find(self, index: SourceIndex, key: VersionKey) -> _CachedVersion:
+        """What is known of a version. Raises LookupRequired where a lookup could tell more."""
         now = monotonic()
-        if known := self._details.get(place):
-            is_old = self._may_change(known.detail) and now - known.at > self._idle_seconds
-            if not is_old or now < shelf.away_until:
+        if known := self._versions.get(key):
+            is_old = self._may_change(known.status) and now - known.at > self._idle_seconds
+            if not is_old or now < index.backing_off_until:
                 known.is_used = True
                 return known
-        if (known := self._passing.get(place)) and now - known.at < _PASSING_SECONDS:
+        if (known := self._temporary.get(key)) and now - known.at < _TEMPORARY_SECONDS:
             return known
-        if now < shelf.away_until:
-            return _Known(place, shelf.source, VersionStatus("away", why=shelf.problem))
-        raise LookupRequired([place])
+        if now < index.backing_off_until:
+            return _CachedVersion(key, index.source, VersionStatus("unreachable", why=index.problem))
+        raise LookupRequired([key])
 
-    def _miss(self, shelf: SourceIndex, request: ModelRequest, refusal: UnknownModel) -> Exception:
-        """What to raise where the names have no answer: it may be younger than the last listing."""
-        place, now = VersionKey(request.source, request.model, ""), monotonic()
-        known = self._passing.get(place)
-        is_new = known is None or now - known.at >= _PASSING_SECONDS
-        return LookupRequired([place]) if shelf.names is not None and is_new and now >= shelf.away_until else refusal
+    def _miss(self, index: SourceIndex, request: ModelRequest, refusal: UnknownModel) -> Exception:
+        """What to raise where the listing has no answer: a lookup first, for the version may be newer than it."""
+        key, now = VersionKey(request.source, request.model, ""), monotonic()
+        known = self._temporary.get(key)
+        is_new = known is None or now - known.at >= _TEMPORARY_SECONDS
+        return (
+            LookupRequired([key])
+            if index.listing is not None and is_new and now >= index.backing_off_until
+            else refusal
+        )
 
-    def _lacks_tag(self, detail: VersionStatus) -> bool:
-        return self._options.preflight != "off" and not detail.is_tagged
+    def _lacks_tag(self, status: VersionStatus) -> bool:
+        return self._options.preflight != "off" and not status.is_tagged
 
-    def _may_change(self, detail: VersionStatus) -> bool:
-        return bool(detail.state == "unmanaged" or self._options.required_tag or detail.archived or detail.wrong)
-
-
-def _passed_over(unknown: Sequence[tuple[VersionKey, _Known]]) -> tuple[str, ...]:
-    return tuple(f"{place.model} {place.version} is passed over: S3 could not be asked" for place, _ in unknown[:1])
+    def _may_change(self, status: VersionStatus) -> bool:
+        return bool(status.state == "unmanaged" or self._options.required_tag or status.archived or status.wrong)
 
 
-def _put(known: dict[VersionKey, _Known], place: VersionKey, value: _Known, most: int) -> None:
-    """Remember as the newest, and forget the oldest where there are too many."""
-    known.pop(place, None)
-    known[place] = value
+def _passed_over(unknown: Sequence[tuple[VersionKey, _CachedVersion]]) -> tuple[str, ...]:
+    return tuple(f"{key.model} {key.version} is passed over: S3 did not answer" for key, _ in unknown[:1])
+
+
+def _put(known: dict[VersionKey, _CachedVersion], key: VersionKey, value: _CachedVersion, most: int) -> None:
+    """Insert as the newest, and drop the oldest where there are too many."""
+    known.pop(key, None)
+    known[key] = value
     if len(known) > most:
         del known[next(iter(known))]
 
 
 def _reference(request: ModelRequest) -> Reference:
-    if request.pinned:
-        return ExactVersion(request.pinned)
+    if request.pinned_version:
+        return ExactVersion(request.pinned_version)
     try:
         return parse_reference(request.version)
     except ValueError as error:
-        raise UnknownVersion(f"{request.model}: version {shown(request.version)} is no version: {error}") from error
+        raise UnknownVersion(f"{request.model}: version {shown(request.version)} is invalid: {error}") from error

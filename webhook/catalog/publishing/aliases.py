@@ -12,8 +12,7 @@ import msgspec
 
 from webhook.catalog.bucket.folders import ALIASES
 from webhook.catalog.bucket.listing import parse_aliases
-from webhook.catalog.bucket.store import Store
-from webhook.errors import CatalogError, NotFound, PreconditionFailed, Unreachable
+from webhook.catalog.bucket.store import CatalogError, NotFound, PreconditionFailed, Store, Unreachable
 
 _LARGEST: Final = 256 * 1024
 _PATIENCE_SECONDS: Final = 60

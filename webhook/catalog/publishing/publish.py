@@ -18,10 +18,10 @@ import msgspec
 from webhook.catalog.bucket.folders import UNFINISHED, split
 from webhook.catalog.bucket.manifest import LARGEST, MANIFEST, SUMS, Manifest, digest, sums
 from webhook.catalog.bucket.status import read_manifest
-from webhook.catalog.bucket.store import Store
+from webhook.catalog.bucket.store import CatalogError, NotFound, PreconditionFailed, Store
 from webhook.catalog.publishing.upload import HASH, LocalFile, read
 from webhook.catalog.publishing.upload import upload as send
-from webhook.errors import AlreadyPublished, CatalogError, InvalidInput, NotFound, PreconditionFailed
+from webhook.errors import InvalidInput
 
 _THREADS: Final = 8
 _LARGEST_MARK: Final = 64 * 1024
@@ -29,6 +29,10 @@ _TAKEOVER_SECONDS: Final = 5
 """For whoever is replaced to write the manifest that is on its way, or to see that the mark is another's."""
 Progress = Callable[[int], None]
 """Told of bytes done, from any thread."""
+
+
+class AlreadyPublished(CatalogError):
+    """The version is published already, and versions never change."""
 
 
 class PendingUpload(msgspec.Struct, frozen=True):
@@ -52,7 +56,7 @@ def plan(  # noqa: PLR0913, PLR0917 - what makes a version
 ) -> PendingUpload:
     """Read every file of a version that may be published.
 
-    Raises InvalidInput for files that can't be read and a name that says another version, AlreadyPublished, and CatalogError.
+    Raises InvalidInput for unreadable files and a name that means another version, AlreadyPublished, CatalogError.
     """
     folder = _claim(store, model, version)
     with ThreadPoolExecutor(_THREADS) as threads:

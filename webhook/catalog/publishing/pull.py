@@ -9,9 +9,9 @@ from typing import Final
 
 from webhook.catalog.bucket.manifest import MANIFEST, SUMS, ManifestFile
 from webhook.catalog.bucket.status import read_manifest
-from webhook.catalog.bucket.store import Store
+from webhook.catalog.bucket.store import CatalogError, Store
 from webhook.catalog.publishing.local import check_name
-from webhook.errors import CatalogError, InvalidInput
+from webhook.errors import InvalidInput
 
 _THREADS: Final = 8
 

@@ -13,8 +13,8 @@ from typing import Final
 import msgspec
 
 from webhook.catalog.bucket.manifest import ManifestFile
-from webhook.catalog.bucket.store import Store
-from webhook.errors import CatalogError, InvalidInput
+from webhook.catalog.bucket.store import CatalogError, Store
+from webhook.errors import InvalidInput
 
 PART: Final = 16 << 20
 """Bytes of a part; more where a file would have more parts than S3 takes."""

@@ -1,0 +1,88 @@
+"""Ways to S3: public buckets, requester pays, private certificates, HTTP proxies."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.fetching.conftest import Model, Store
+from tests.support import rclone
+from tests.support.certificates import ServerCertificate, throwaway_certificate
+from tests.support.container import FLAGS, NO_RETRY, InitContainer
+from tests.support.faulty_proxy import FaultyProxy
+from tests.support.folder import Folder
+
+FILES = {"config.json": b"{}", "folder/weights.bin": b"w" * 1000}
+NAME = "s3.models.test"
+"""Known to no name server: only a proxy can reach it."""
+
+
+@pytest.fixture(autouse=True)
+def files(model: Model) -> None:
+    model.write(FILES)
+
+
+def test_a_public_bucket_needs_no_keys(fetch: InitContainer, store: Store, volume: Folder, tmp_path: Path) -> None:
+    with rclone.serve(store.root, tmp_path / "log", anonymous=True) as url, FaultyProxy(url) as proxy:
+        env = {"S3_ENDPOINT_URL": proxy.url, "AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
+        assert fetch(env=env, flags=(*FLAGS, "--no-sign-request")).reason == "Complete"
+    assert volume.read() == FILES
+    assert {request.headers["Authorization"] for request in proxy.requests} == {None}
+
+
+def test_a_requester_who_pays_says_so_in_every_request(fetch: InitContainer, s3: FaultyProxy) -> None:
+    assert fetch(flags=(*FLAGS, "--request-payer", "requester")).reason == "Complete"
+    assert {request.headers["X-Amz-Request-Payer"] for request in s3.requests} == {"requester"}
+
+
+def test_nobody_pays_unasked(fetch: InitContainer, s3: FaultyProxy) -> None:
+    fetch()
+    assert {request.headers["X-Amz-Request-Payer"] for request in s3.requests} == {None}
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> ServerCertificate:
+    return throwaway_certificate(tmp_path, "localhost", NAME)
+
+
+@pytest.fixture
+def tls_port(store: Store, tmp_path: Path, certificate: ServerCertificate) -> Iterator[int]:
+    with rclone.serve(store.root, tmp_path / "tls-log", certificate=certificate) as url:
+        port = urlsplit(url).port
+        assert port is not None
+        yield port
+
+
+def test_a_certificate_of_an_unknown_authority_is_not_trusted(fetch: InitContainer, tls_port: int) -> None:
+    outcome = fetch(flags=NO_RETRY, skip_pauses=True, env={"S3_ENDPOINT_URL": f"https://localhost:{tls_port}"})
+    assert outcome.reason == "Unreachable"
+    assert "x509" in outcome.message.message
+
+
+def test_a_certificate_of_an_authority_in_the_bundle_is_trusted(
+    fetch: InitContainer, volume: Folder, certificate: ServerCertificate, tls_port: int
+) -> None:
+    env = {"S3_ENDPOINT_URL": f"https://localhost:{tls_port}", "FETCH_CA_BUNDLE": certificate.authority.strip()}
+    assert fetch(env=env).reason == "Complete"
+    assert volume.read() == FILES
+
+
+def test_https_goes_through_the_proxy_of_the_environment(
+    fetch: InitContainer, volume: Folder, certificate: ServerCertificate, tls_port: int
+) -> None:
+    with FaultyProxy(f"https://127.0.0.1:{tls_port}") as proxy:
+        env = {
+            "S3_ENDPOINT_URL": f"https://{NAME}",
+            "HTTPS_PROXY": proxy.url,
+            "FETCH_CA_BUNDLE": certificate.authority,
+        }
+        assert fetch(env=env).reason == "Complete"
+    assert volume.read() == FILES
+    assert set(proxy.tunnels) == {f"{NAME}:443"}
+
+
+def test_http_goes_through_the_proxy_of_the_environment(fetch: InitContainer, volume: Folder, s3: FaultyProxy) -> None:
+    assert fetch(env={"S3_ENDPOINT_URL": f"http://{NAME}", "HTTP_PROXY": s3.url}).reason == "Complete"
+    assert volume.read() == FILES
+    assert {request.headers["Host"] for request in s3.requests} == {NAME}

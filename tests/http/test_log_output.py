@@ -1,0 +1,31 @@
+"""Logs that nobody reads."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from certs import Authority
+from tests.admission.conftest import asking
+from tests.support.reviews import review
+from tests.support.webhook import Webhook, write_certificate
+
+
+def test_a_pipe_that_nobody_reads_stops_neither_admission_nor_the_server(tmp_path: Path) -> None:
+    write_certificate(tmp_path, Authority.create())
+    settings = {"bucket": "my-ml-bucket", "server": {"host": "127.0.0.1", "port": 0, "opsPort": 0, "drain": 1}}
+    settings["server"] |= {"tlsCert": str(tmp_path / "tls.crt"), "tlsKey": str(tmp_path / "tls.key")}  # type: ignore[operator]
+    (tmp_path / "settings.yaml").write_text(json.dumps(settings))
+    command = [sys.executable, "-m", "webhook", "serve", "--config", str(tmp_path / "settings.yaml")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout
+        lines = map(json.loads, process.stdout)
+        line = next(line for line in lines if line["message"] == "serving")
+        webhook = Webhook(line["port"], line["opsPort"], tmp_path, process)
+        with webhook.client() as client:
+            for _ in range(600):  # some 200 KB of lines, for a pipe that holds 64
+                assert client.post("/mutate", json=review(asking())).status_code == 200
+            client.post("/mutate", content=b"{")
+        assert webhook.ops("/healthz").text == "ok"
+        process.terminate()
+        assert process.wait(20) == 0

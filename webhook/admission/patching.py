@@ -1,0 +1,107 @@
+"""The JSON Patch of a pod. What is there already is left out, so a second pass has nothing to add."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from webhook.admission.containers import MESH_PROXIES, attach
+from webhook.admission.planning import PodPlan
+from webhook.admission.recognition import missing_init_containers, missing_volumes
+from webhook.annotations.injected import InjectedModel, encode
+from webhook.kubernetes.patch import Operation, add, escape, extend
+from webhook.kubernetes.pod import LocalObjectReference, Pod, PodSpec
+from webhook.model.refusals import Conflict
+from webhook.settings import Settings
+
+_UNNAMED: Final = "default"
+"""The service account that the API server has filled in, before any webhook is asked, where a pod names none."""
+
+
+def service_account(spec: PodSpec, asked: str | None, settings: Settings, *, needs_credentials: bool) -> str:
+    """The service account that the pod runs as in the end; `asked` is the annotation."""
+    own = _own_account(spec)
+    default = settings.defaults.service_account if needs_credentials else ""
+    return own if own != _UNNAMED else asked or default or own
+
+
+def patch(
+    pod: Pod, plan: PodPlan, asked_account: str | None, injected: tuple[InjectedModel, ...], settings: Settings
+) -> list[Operation]:
+    """The whole patch. Raises Refusal where the pod has something else in the place of what it needs.
+
+    Init containers come last, because they move the indices of the pod's own.
+    """
+    spec, annotations = pod.spec, pod.metadata.annotations or {}
+    init_containers = missing_init_containers(spec, plan.init_containers)
+    volumes = missing_volumes(spec, plan.volumes, plan.init_containers)
+    name = f"{settings.annotation_prefix}/injected"
+    return [
+        *attach(spec, plan.models),
+        *extend("/spec/volumes", spec.volumes, volumes),
+        *_service_account(spec, asked_account, settings, needs_credentials=plan.needs_credentials),
+        *_node_selector(spec, plan.node_selector),
+        *_tolerations(spec, plan),
+        *_references("/spec/imagePullSecrets", spec.image_pull_secrets, plan.image_pull_secrets),
+        *_references("/spec/schedulingGates", spec.scheduling_gates, plan.scheduling_gates),
+        *_annotations(annotations, {key: value for key, value in plan.annotations.items() if key not in annotations}),
+        *_annotations(annotations, {name: encode(injected)}),
+        *extend("/spec/initContainers", spec.init_containers, init_containers, at=_first_place(spec)),
+    ]
+
+
+def _first_place(spec: PodSpec) -> int:
+    """Index 0: legacy meshes cut the network off for later init containers. But after a mesh's native sidecar, through
+    which the network then runs."""
+    for index, container in reversed(list(enumerate(spec.init_containers or ()))):
+        if container.is_sidecar and container.name in MESH_PROXIES:
+            return index + 1
+    return 0
+
+
+def _own_account(spec: PodSpec) -> str:
+    return spec.service_account_name or spec.service_account or _UNNAMED
+
+
+def _service_account(
+    spec: PodSpec, asked: str | None, settings: Settings, *, needs_credentials: bool
+) -> Iterator[Operation]:
+    """Both fields, for later webhooks see the pod before the API server makes the second follow the first."""
+    own, wanted = _own_account(spec), asked or (settings.defaults.service_account if needs_credentials else "")
+    if own not in (_UNNAMED, wanted):
+        if asked:
+            raise Conflict(
+                f"the pod's serviceAccountName is {own}, the annotation {settings.annotation_prefix}/service-account "
+                f"asks for {asked}; keep one of them"
+            )
+        return
+    fields = {"serviceAccountName": spec.service_account_name, "serviceAccount": spec.service_account}
+    yield from (add(f"/spec/{field}", wanted) for field, value in fields.items() if wanted and value != wanted)
+
+
+def _node_selector(spec: PodSpec, wanted: Mapping[str, str]) -> list[Operation]:
+    own = spec.node_selector or {}
+    for label, value in wanted.items():
+        if own.get(label, value) != value:
+            raise Conflict(
+                f"the pod's nodeSelector asks for {label}={own[label]}, and its model needs nodes with {label}="
+                f"{value}; remove the label, or use another strategy"
+            )
+    missing = {label: value for label, value in wanted.items() if label not in own}
+    if spec.node_selector is None:
+        return [add("/spec/nodeSelector", missing)] if missing else []
+    return [add(f"/spec/nodeSelector/{escape(label)}", value) for label, value in missing.items()]
+
+
+def _tolerations(spec: PodSpec, plan: PodPlan) -> list[Operation]:
+    own = spec.tolerations or ()
+    return extend("/spec/tolerations", spec.tolerations, [each for each in plan.tolerations if each not in own])
+
+
+def _references(path: str, own: Sequence[LocalObjectReference] | None, names: Sequence[str]) -> list[Operation]:
+    present = {reference.name for reference in own or ()}
+    return extend(path, own, [{"name": name} for name in names if name not in present])
+
+
+def _annotations(own: Mapping[str, str], wanted: Mapping[str, str]) -> list[Operation]:
+    return [
+        add(f"/metadata/annotations/{escape(name)}", value) for name, value in wanted.items() if own.get(name) != value
+    ]

@@ -1,0 +1,53 @@
+"""The annotation `models`: a YAML list with an entry for each model."""
+
+import difflib
+from typing import Any, Final
+
+import yaml
+
+from webhook.annotations.contract import BY_KEY, BY_NAME, parsed
+from webhook.model.refusals import InvalidAnnotation
+
+_MAX_MODELS: Final = 32
+_MAX_MODELS_TEXT: Final = 32 * 1024
+_MAX_MODELS_DEPTH: Final = 3  # a list of mappings of lists
+
+
+def parse_entries(text: str, annotation: str) -> dict[str, dict[str, Any]]:
+    """The entries of `models`, parsed, by the place that a message names them with."""
+    entries = _load(text, annotation)
+    if not isinstance(entries, list) or not entries or len(entries) > _MAX_MODELS:
+        raise InvalidAnnotation(annotation, text, f"{BY_NAME['models'].allowed}, of 1 to {_MAX_MODELS} models")
+    return {f"{annotation}[{index}].": _entry(entry, f"{annotation}[{index}]") for index, entry in enumerate(entries)}
+
+
+def _entry(entry: object, place: str) -> dict[str, Any]:
+    if not isinstance(entry, dict) or "model" not in entry:
+        raise InvalidAnnotation(place, str(entry), "a mapping such as {model: my-model, version: 1.2.3}")
+    values = {}
+    for key, value in entry.items():
+        annotation = BY_KEY.get(key) if isinstance(key, str) else None
+        if annotation is None:
+            near = difflib.get_close_matches(str(key)[:63], BY_KEY, 1)
+            raise InvalidAnnotation(place, str(key), f"{near[0]}" if near else f"one of {', '.join(BY_KEY)}")
+        if annotation.is_list and isinstance(value, list) and value:
+            value = ",".join(map(str, value))  # noqa: PLW2901 - a list is what people write in YAML
+        if not isinstance(value, str):
+            raise InvalidAnnotation(f"{place}.{key}", str(value), annotation.allowed)
+        values[annotation.name] = parsed(annotation, value, f"{place}.{key}")
+    return values
+
+
+def _load(text: str, annotation: str) -> object:
+    """YAML whose scalars stay text (`1.10` is no number), without aliases, of bounded size and depth."""
+    if len(text) > _MAX_MODELS_TEXT:
+        raise InvalidAnnotation(annotation, text, f"at most {_MAX_MODELS_TEXT} characters")
+    depth = 0
+    try:
+        for event in yaml.parse(text, yaml.CBaseLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or depth > _MAX_MODELS_DEPTH:
+                raise InvalidAnnotation(annotation, text, "a YAML list of flat mappings, without aliases")
+        return yaml.load(text, yaml.CBaseLoader)  # noqa: S506 - the base loader makes nothing but text, lists and dicts
+    except (yaml.YAMLError, ValueError) as error:
+        raise InvalidAnnotation(annotation, text, f"valid YAML: {' '.join(str(error).split())}") from error
