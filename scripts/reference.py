@@ -8,9 +8,10 @@ from pathlib import Path
 from chart_schema import values_schema
 from webhook.annotations.contract import ANNOTATIONS
 from webhook.settings import Rule
-from webhook.strategies import STRATEGIES
 from webhook.settings.loading import declared
+from webhook.strategies import STRATEGIES
 
+SCHEMA = "charts/model-injector/values.schema.json"
 ANNOTATIONS_PAGE = """# Annotations
 
 Annotations stand on a **pod template** (`spec.template.metadata.annotations` of a Deployment, StatefulSet, Job …), so
@@ -75,6 +76,8 @@ SETTINGS_PAGE = """# Settings
 A YAML file (`--config FILE`), and the environment, which wins over the file. A list or a mapping in the environment is
 JSON. An unknown setting or an invalid value stops the start, with one line that names it.
 
+In the chart's values, the settings are under the key `config`. `--config` also takes such a values file.
+
 ```yaml
 bucket: my-ml-bucket
 prefix: model-artifacts
@@ -95,14 +98,18 @@ these. The first rule that matches a pod and a model decides; where none matches
 """
 
 
-def pages() -> dict[str, str]:
-    """Path in the checkout to content."""
+def pages(checkout: Path) -> dict[str, str]:
+    """Path in the checkout to content. The schema's hand-written part is taken from the file in the checkout."""
     annotations = [
         (f"`{annotation.name}`", annotation.meaning, annotation.allowed, annotation.default_in_words)
         for annotation in ANNOTATIONS
     ]
     strategies = [
-        (f"`{strategy.name}`", strategy.summary, ", ".join(f"`{annotation.name}`" for annotation in strategy.annotations))
+        (
+            f"`{strategy.name}`",
+            strategy.summary,
+            ", ".join(f"`{annotation.name}`" for annotation in strategy.annotations),
+        )
         for strategy in STRATEGIES.values()
     ]
     settings = [
@@ -116,11 +123,13 @@ def pages() -> dict[str, str]:
     return {
         "docs/annotations.md": ANNOTATIONS_PAGE.replace(
             "{table}", _table(("name", "meaning", "value", "default"), annotations)
-        ).replace("{strategies}", _table(("strategy", "how the model gets into the pod", "its own annotations"), strategies)),
+        ).replace(
+            "{strategies}", _table(("strategy", "how the model gets into the pod", "its own annotations"), strategies)
+        ),
         "docs/settings.md": SETTINGS_PAGE.replace(
             "{table}", _table(("setting", "environment", "default", "reason"), settings)
         ).replace("{rules}", _table(("setting", "default", "reason"), rules)),
-        "charts/model-injector/values.schema.json": values_schema(),
+        SCHEMA: values_schema((checkout / SCHEMA).read_text()),
         "charts/model-injector/files/strategies.json": _for_guard(),
     }
 
@@ -142,5 +151,6 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 if __name__ == "__main__":
-    for name, content in pages().items():
-        (Path(sys.argv[1]) / name).write_text(content)
+    root = Path(sys.argv[1])
+    for name, content in pages(root).items():
+        (root / name).write_text(content)

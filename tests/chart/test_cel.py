@@ -79,7 +79,7 @@ def test_only_an_annotated_workload_costs_a_call(workload: JSON, costs_a_call: b
 
 
 def test_another_prefix_is_looked_for_where_it_is_set() -> None:
-    conditions = render({"annotationPrefix": "models.example.com"}).entry["matchConditions"]
+    conditions = render({"config": {"annotationPrefix": "models.example.com"}}).entry["matchConditions"]
     assert all_hold(conditions, pod({"models.example.com/model": "m"}))
     assert not all_hold(conditions, pod({"model-injector.io/model": "m"}))
 
