@@ -42,8 +42,8 @@ class Checkout:
         """The preview of a manifest of one document, by the command."""
         config = self.root / "settings.yaml"
         config.write_text(yaml.safe_dump({**SETTINGS, **(settings or {})}))
-        command = [sys.executable, "-m", "webhook", "preview", "--config", config, "-f", "-", "-o", "json"]
-        done = self.run(*command, stdin=json.dumps(manifest))
+        command: list[str | Path] = [sys.executable, "-m", "webhook", "preview", "--config", config]
+        done = self.run(*command, "-f", "-", "-o", "json", stdin=json.dumps(manifest))
         assert done.returncode in (0, 1), done.stderr
         (document,) = json.loads(done.stdout)["documents"]
         assert isinstance(document, dict)

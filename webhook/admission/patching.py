@@ -12,6 +12,7 @@ from webhook.kubernetes.patch import JSON, Operation, add, escape, extend
 from webhook.kubernetes.pod import LocalObjectReference, Pod, PodSpec
 from webhook.model.refusals import Conflict
 from webhook.settings import Settings
+from webhook.strategies.strategy import Plan
 
 _UNNAMED: Final = "default"
 """The service account that the API server has filled in, before any webhook is asked, where a pod names none."""
@@ -36,10 +37,7 @@ def patch(
         *attach(spec, planned.models),
         *extend("/spec/volumes", spec.volumes, missing_volumes(spec, plan.volumes, plan.init_containers)),
         *_service_account(spec, asked_account, settings, needs_credentials=plan.needs_credentials),
-        *_node_selector(spec, plan.node_selector),
-        *_tolerations(spec, plan.tolerations),
-        *_references("/spec/imagePullSecrets", spec.image_pull_secrets, plan.image_pull_secrets),
-        *_references("/spec/schedulingGates", spec.scheduling_gates, plan.scheduling_gates),
+        *_placement(spec, plan),
         *_annotations(pod, plan.annotations, f"{settings.annotation_prefix}/{INJECTED}", encode(injected)),
         *extend(
             "/spec/initContainers",
@@ -77,6 +75,18 @@ def _service_account(
         return
     fields = {"serviceAccountName": spec.service_account_name, "serviceAccount": spec.service_account}
     yield from (add(f"/spec/{field}", wanted) for field, value in fields.items() if wanted and value != wanted)
+
+
+def _placement(spec: PodSpec, plan: Plan) -> Iterator[Operation]:
+    """What decides where and when the pod runs."""
+    if plan.node_selector:
+        yield from _node_selector(spec, plan.node_selector)
+    if plan.tolerations:
+        yield from _tolerations(spec, plan.tolerations)
+    if plan.image_pull_secrets:
+        yield from _references("/spec/imagePullSecrets", spec.image_pull_secrets, plan.image_pull_secrets)
+    if plan.scheduling_gates:
+        yield from _references("/spec/schedulingGates", spec.scheduling_gates, plan.scheduling_gates)
 
 
 def _node_selector(spec: PodSpec, wanted: Mapping[str, str]) -> list[Operation]:
