@@ -18,8 +18,8 @@ _POD_SPEC: Final = {"containers": [{"name": "app", "image": "registry.example.co
 def openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
     """The document of an application with POST /preview, with an example of each media type.
 
-    FastAPI would leave null out of the examples. It also lists the status 422 for invalid parameters, which get 400 here;
-    it has no option against that.
+    FastAPI would leave null out of the examples. It also lists the status 422 for invalid parameters, and has no option
+    against that; here they get 400.
     """
     document = app.openapi()
     operation = document["paths"]["/preview"]["post"]
