@@ -59,8 +59,8 @@ is `1.10`.
 | name | `MODEL_NAME` | `MODEL_<NAME>_NAME` |
 | exact version | `MODEL_VERSION` | `MODEL_<NAME>_VERSION` |
 
-`<NAME>` is the model's name in capitals, with `_` for other characters (`my-org/encoder` is `MY_ORG_ENCODER`); where two
-models of a pod share it, the version follows it. A variable that a container has already stays as it is. The new
+`<NAME>` is the model's name in capitals, with `_` for other characters (`my-org/encoder` is `MY_ORG_ENCODER`); where
+two models of a pod share it, the version follows it. A variable that a container has already stays as it is. The new
 variables stand first, so that the container's own can refer to them: `value: --model=$(MODEL_PATH)`.
 
 ## Reserved names
@@ -91,8 +91,8 @@ fetch:
 Each of `sources` has the settings `bucket` to `requesterPays` above. A duration is a number of seconds, or text such
 as `30m` or `1h30m`.
 
-Each of `rules` has these. Names are globs: `*` matches any characters, slashes included, `?` matches one, `[abc]` one of
-these. The first rule that matches a pod and a model decides; where none matches, all is allowed.
+Each of `rules` has these. Names are globs: `*` matches any characters, slashes included, `?` matches one, `[abc]` one
+of these. The first rule that matches a pod and a model decides; where none matches, all is allowed.
 
 {rules}
 """
