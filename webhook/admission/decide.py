@@ -122,7 +122,8 @@ def _has_other_models(pod: Pod, request: PodRequest, models: Sequence[InjectedMo
 
     The annotation `injected` alone proves nothing, because it is copied along with a pod.
     """
-    told = record.decode((pod.metadata.annotations or {}).get(f"{settings.annotation_prefix}/{INJECTED}") or "")
+    written = (pod.metadata.annotations or {}).get(f"{settings.annotation_prefix}/{INJECTED}")
+    told = record.decode(written) if written else ()
     if not told or _places(told) == _places(models) or len(told) != len(request.models):
         return False
     if not all(map(_answers, told, request.models)):
