@@ -1,5 +1,6 @@
 """The files that are printed from the code's own declarations. Usage: reference.py CHECKOUT"""
 
+import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,9 +8,10 @@ from pathlib import Path
 from chart_schema import values_schema
 from webhook.annotations.contract import ANNOTATIONS
 from webhook.settings import Rule
-from webhook.strategies import STRATEGIES
 from webhook.settings.loading import declared
+from webhook.strategies import STRATEGIES
 
+SCHEMA = "charts/model-injector/values.schema.json"
 ANNOTATIONS_PAGE = """# Annotations
 
 Annotations stand on a **pod template** (`spec.template.metadata.annotations` of a Deployment, StatefulSet, Job …), so
@@ -57,8 +59,8 @@ is `1.10`.
 | name | `MODEL_NAME` | `MODEL_<NAME>_NAME` |
 | exact version | `MODEL_VERSION` | `MODEL_<NAME>_VERSION` |
 
-`<NAME>` is the model's name in capitals, with `_` for other characters (`my-org/encoder` is `MY_ORG_ENCODER`); where two
-models of a pod share it, the version follows it. A variable that a container has already stays as it is. The new
+`<NAME>` is the model's name in capitals, with `_` for other characters (`my-org/encoder` is `MY_ORG_ENCODER`); where
+two models of a pod share it, the version follows it. A variable that a container has already stays as it is. The new
 variables stand first, so that the container's own can refer to them: `value: --model=$(MODEL_PATH)`.
 
 ## Reserved names
@@ -74,6 +76,8 @@ SETTINGS_PAGE = """# Settings
 A YAML file (`--config FILE`), and the environment, which wins over the file. A list or a mapping in the environment is
 JSON. An unknown setting or an invalid value stops the start, with one line that names it.
 
+In the chart's values, the settings are under the key `config`. `--config` also takes such a values file.
+
 ```yaml
 bucket: my-ml-bucket
 prefix: model-artifacts
@@ -87,21 +91,25 @@ fetch:
 Each of `sources` has the settings `bucket` to `requesterPays` above. A duration is a number of seconds, or text such
 as `30m` or `1h30m`.
 
-Each of `rules` has these. Names are globs: `*` matches any characters, slashes included, `?` matches one, `[abc]` one of
-these. The first rule that matches a pod and a model decides; where none matches, all is allowed.
+Each of `rules` has these. Names are globs: `*` matches any characters, slashes included, `?` matches one, `[abc]` one
+of these. The first rule that matches a pod and a model decides; where none matches, all is allowed.
 
 {rules}
 """
 
 
-def pages() -> dict[str, str]:
-    """Path in the checkout to content."""
+def pages(checkout: Path) -> dict[str, str]:
+    """Path in the checkout to content. The schema's hand-written part is taken from the file in the checkout."""
     annotations = [
         (f"`{annotation.name}`", annotation.meaning, annotation.allowed, annotation.default_in_words)
         for annotation in ANNOTATIONS
     ]
     strategies = [
-        (f"`{strategy.name}`", strategy.summary, ", ".join(f"`{annotation.name}`" for annotation in strategy.annotations))
+        (
+            f"`{strategy.name}`",
+            strategy.summary,
+            ", ".join(f"`{annotation.name}`" for annotation in strategy.annotations),
+        )
         for strategy in STRATEGIES.values()
     ]
     settings = [
@@ -115,12 +123,21 @@ def pages() -> dict[str, str]:
     return {
         "docs/annotations.md": ANNOTATIONS_PAGE.replace(
             "{table}", _table(("name", "meaning", "value", "default"), annotations)
-        ).replace("{strategies}", _table(("strategy", "how the model gets into the pod", "its own annotations"), strategies)),
+        ).replace(
+            "{strategies}", _table(("strategy", "how the model gets into the pod", "its own annotations"), strategies)
+        ),
         "docs/settings.md": SETTINGS_PAGE.replace(
             "{table}", _table(("setting", "environment", "default", "reason"), settings)
         ).replace("{rules}", _table(("setting", "default", "reason"), rules)),
-        "charts/model-injector/values.schema.json": values_schema(),
+        SCHEMA: values_schema((checkout / SCHEMA).read_text()),
+        "charts/model-injector/files/strategies.json": _for_guard(),
     }
+
+
+def _for_guard() -> str:
+    """What the chart's guard needs to know of each strategy: the types of volumes that show that it has delivered."""
+    known = {name: {"volumeTypes": strategy.volume_types} for name, strategy in STRATEGIES.items()}
+    return json.dumps(known, indent=2) + "\n"
 
 
 def _default(value: object) -> str:
@@ -134,5 +151,6 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 if __name__ == "__main__":
-    for name, content in pages().items():
-        (Path(sys.argv[1]) / name).write_text(content)
+    root = Path(sys.argv[1])
+    for name, content in pages(root).items():
+        (root / name).write_text(content)

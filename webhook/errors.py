@@ -26,7 +26,7 @@
     │   │   └── Unavailable        web.access: a service that the answer depends on does not respond
     │   ├── NotAuthenticated       web.access: 401
     │   ├── NotAllowed             web.access: 403
-    │   └── NotAcceptable          web.preview: 406
+    │   └── NotAcceptable          web.negotiation: 406
     ├── CatalogError               catalog.bucket.store: S3 failed, or holds something unexpected; exit status 1
     │   ├── NotFound               404
     │   ├── Denied                 403, or no credentials

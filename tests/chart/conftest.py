@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "model-injector"
 NAMESPACE = "model-injector"
 JSON = dict[str, Any]
-BUCKET = {"bucket": "my-ml-bucket"}
+BUCKET = "my-ml-bucket"
 
 
 class RenderError(Exception):
@@ -83,6 +83,13 @@ def helm(*arguments: str | Path, which: str = "newest", values: Mapping[str, Any
     return done.stdout
 
 
+def with_bucket(values: Mapping[str, Any] | None = None) -> JSON:
+    """Values on top of the one that the chart cannot do without."""
+    values = values or {}
+    config = values.get("config", {})
+    return {**values, "config": {"bucket": BUCKET, **config} if isinstance(config, dict) else config}
+
+
 def render(
     values: Mapping[str, Any] | None = None,
     *,
@@ -95,7 +102,7 @@ def render(
     """The chart's objects for some values, which come on top of a bucket."""
     text = helm(
         "template", release, chart, "--namespace", namespace, "--kube-version", kubernetes,
-        which=which, values={**BUCKET, **(values or {})},
+        which=which, values=with_bucket(values),
     )  # fmt: skip
     found = [each for each in yaml.load_all(text, UniqueKeys) if each]
     rendered = Rendered({(each["kind"], each["metadata"]["name"]): each for each in found})

@@ -8,7 +8,7 @@ from cel_expr_python import cel
 from cel_expr_python.ext import ext_strings
 
 from tests.admission.conftest import Injector, asking
-from tests.chart.conftest import JSON, render
+from tests.chart.conftest import JSON, Rendered, render
 from tests.support.reviews import apply
 from webhook.settings import Settings
 
@@ -79,14 +79,19 @@ def test_only_an_annotated_workload_costs_a_call(workload: JSON, costs_a_call: b
 
 
 def test_another_prefix_is_looked_for_where_it_is_set() -> None:
-    conditions = render({"annotationPrefix": "models.example.com"}).entry["matchConditions"]
+    conditions = render({"config": {"annotationPrefix": "models.example.com"}}).entry["matchConditions"]
     assert all_hold(conditions, pod({"models.example.com/model": "m"}))
     assert not all_hold(conditions, pod({"model-injector.io/model": "m"}))
 
 
 def verdicts(pod: JSON, values: JSON | None = None) -> list[str]:
     """The messages of the guard's validations that a pod does not pass."""
-    policy = render({"guard": {"enabled": True, **(values or {})}}).one("ValidatingAdmissionPolicy")["spec"]
+    return verdicts_of(render({"guard": {"enabled": True, **(values or {})}}), pod)
+
+
+def verdicts_of(rendered: Rendered, pod: JSON) -> list[str]:
+    """The messages of the validations of a rendered guard that a pod does not pass."""
+    policy = rendered.one("ValidatingAdmissionPolicy")["spec"]
     if not all_hold(policy["matchConditions"], pod):
         return []
     variables = {each["name"]: evaluate(each["expression"], object=pod) for each in policy["variables"]}
@@ -127,12 +132,26 @@ def test_the_guard_leaves_other_pods_alone() -> None:
         [{"name": "other", "command": ["/bin/sh", "-c", "…", "model-fetch"]}],
     ],
 )
-def test_the_guard_refuses_a_pod_that_nobody_injected(containers: list[JSON] | None) -> None:
-    asked = pod({"model-injector.io/model": "m"})
-    if containers is not None:
-        asked["spec"]["initContainers"] = containers
-    assert "has no init container that fetches it" in verdicts(asked)[0]
-    assert verdicts(asked, {"credentials": False}) == verdicts(asked)[:1]
+def test_the_guard_refuses_a_pod_whose_record_is_copied_without_its_init_container(
+    containers: list[JSON] | None,
+) -> None:
+    asked = injected(*ROLE)
+    asked["spec"]["initContainers"] = containers
+    if containers is None:
+        del asked["spec"]["initContainers"]
+    (message,) = verdicts(asked)
+    assert "by the strategy s3-init and has no init container that fetches it" in message
+    assert verdicts(asked, {"credentials": False}) == [message]
+
+
+@pytest.mark.parametrize("record", [None, "", "[]", '[{"model":"m","strategy":"unknown"}]'])
+def test_the_guard_refuses_a_pod_without_a_record_of_a_strategy(record: str | None) -> None:
+    asked = injected(*ROLE)
+    del asked["metadata"]["annotations"]["model-injector.io/injected"]
+    if record is not None:
+        asked["metadata"]["annotations"]["model-injector.io/injected"] = record
+    (message,) = verdicts(asked)
+    assert "has none injected" in message
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What `helm install … --set bucket=…` puts into a cluster."""
+"""What `helm install … --set config.bucket=…` puts into a cluster."""
 
 import re
 

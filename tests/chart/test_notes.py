@@ -1,4 +1,4 @@
-"""What helm tells who installs the chart, and what the page about installing does."""
+"""The notes that helm prints after an installation, and the values in the documentation."""
 
 import re
 
@@ -6,14 +6,14 @@ import pytest
 import yaml
 
 from tests.chart.cases import CASES
-from tests.chart.conftest import BUCKET, CHART, JSON, helm, render
+from tests.chart.conftest import CHART, JSON, helm, render, with_bucket
 from webhook.settings.loading import declared
 
 
 def notes(values: JSON) -> str:
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("KUBECONFIG", "/dev/null")
-        text = helm("install", "x", CHART, "--namespace", "y", "--dry-run=client", values={**BUCKET, **values})
+        text = helm("install", "x", CHART, "--namespace", "y", "--dry-run=client", values=with_bucket(values))
     return " ".join(text.partition("NOTES:")[2].split())
 
 
@@ -22,17 +22,18 @@ def notes(values: JSON) -> str:
     [
         (
             CASES["one replica that may be missing"],
-            "WARNING: one replica. While it restarts or moves, annotated pods come up",
+            "WARNING: there is one replica. While it restarts or moves to another node, annotated pods start without",
         ),
-        ({"replicaCount": 1}, "WARNING: one replica. While it restarts or moves, no annotated pod can be created"),
-        ({"autoscaling": {"enabled": True, "minReplicas": 1}}, "WARNING: one replica"),
+        ({"replicaCount": 1}, "to another node, annotated pods cannot be created. Set replicaCount to 2"),
+        ({"autoscaling": {"enabled": True, "minReplicas": 1}}, "WARNING: there is one replica"),
         ({"webhook": {"failurePolicy": "Ignore"}}, "WARNING: webhook.failurePolicy is Ignore"),
-        ({"podDisruptionBudget": {"enabled": False}}, "WARNING: without a PodDisruptionBudget"),
+        ({"podDisruptionBudget": {"enabled": False}}, "WARNING: there is no PodDisruptionBudget"),
         ({"certificates": {"mode": "provided", "provided": {"secretName": "x"}}}, "provided.caBundle is empty"),
-        ({"webhook": {"optIn": True}}, "NOTE: `helm test` needs the label"),
+        ({"webhook": {"optIn": True}}, "the namespace of `helm test` also needs the label"),
         ({"webhook": {"name": "second"}}, "WARNING: webhook.name sorts after"),
-        ({"webhook": {"name": "aaa"}}, "annotationPrefix is: where another release looks for the same"),
-        ({"test": {"namespace": "y"}}, "WARNING: the release's own namespace, y, is left out"),
+        ({"webhook": {"name": "aaa"}}, "config.annotationPrefix is the default. If another release handles the same"),
+        ({"config": {"catalog": {"mode": "s3"}}}, "the service account x-model-injector in y needs a role"),
+        ({"test": {"namespace": "y"}}, "WARNING: the webhook excludes the release's own namespace, y:"),
     ],
 )
 def test_the_notes_warn_of_weak_choices(values: JSON, warning: str) -> None:
@@ -41,9 +42,11 @@ def test_the_notes_warn_of_weak_choices(values: JSON, warning: str) -> None:
 
 def test_the_notes_say_how_to_try_it_and_warn_of_nothing_by_default() -> None:
     text = notes({})
+    assert "all namespaces except kube-system, kube-node-lease, y and those with the label" in text
     assert "helm test -n y x" in text
     assert "kubectl -n y rollout status deployment/x-model-injector" in text
     assert "WARNING" not in text
+    assert "The catalog reads" not in text
 
 
 def documented() -> list[str]:
@@ -52,16 +55,16 @@ def documented() -> list[str]:
 
 
 @pytest.mark.parametrize("number", range(len(documented())))
-def test_the_values_of_the_pages_can_be(number: int) -> None:
+def test_the_values_in_the_pages_are_valid(number: int) -> None:
     values = yaml.safe_load(documented()[number])
     rendered = render(values)
-    assert rendered.settings["bucket"] == values["bucket"]
+    assert rendered.settings["bucket"] == values["config"]["bucket"]
 
 
 def test_the_values_that_the_install_page_names_exist() -> None:
     page = (CHART.parents[1] / "docs" / "install.md").read_text()
     values = yaml.safe_load((CHART / "values.yaml").read_text())
-    of_settings = {setting.path for setting in declared()}
+    of_settings = {f"config.{setting.path}" for setting in declared()}
     groups = "|".join(name for name, value in values.items() if isinstance(value, dict))
     for path in re.findall(rf"[`\s=](?=(?:{groups})\.[a-z])([a-zA-Z]+(?:\.[a-zA-Z]+)+)\b(?!\.io|/)", page):
         if path in of_settings:
@@ -69,3 +72,13 @@ def test_the_values_that_the_install_page_names_exist() -> None:
         found = values
         for key in path.split("."):
             found = found[key]
+
+
+def test_the_install_page_names_settings_by_their_place_in_the_values() -> None:
+    page = (CHART.parents[1] / "docs" / "install.md").read_text()
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    for setting in declared():
+        group, _, name = setting.path.partition(".")
+        if name and name not in values.get(group, {}):
+            found = re.search(rf"(?<!the setting )[`=]{re.escape(setting.path)}\b", page)
+            assert not found, setting.path

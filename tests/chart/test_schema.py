@@ -1,6 +1,7 @@
-"""What the chart renders is valid, and which values can't be."""
+"""The chart renders valid objects, and rejects invalid values by name."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import kubernetes_validate
@@ -8,7 +9,7 @@ import pytest
 import yaml
 
 from tests.chart.cases import CASES
-from tests.chart.conftest import BUCKET, CHART, JSON, RenderError, helm, render
+from tests.chart.conftest import BUCKET, CHART, JSON, RenderError, helm, render, with_bucket
 from webhook import __version__
 from webhook.settings import Settings
 from webhook.settings.loading import declared, load
@@ -33,7 +34,7 @@ def test_every_object_is_valid_by_the_official_schema(case: str, kubernetes: str
 @pytest.mark.parametrize("which", ["oldest", "newest"])
 @pytest.mark.parametrize("case", CASES)
 def test_helm_finds_nothing_to_complain_about(case: str, which: str) -> None:
-    assert "0 chart(s) failed" in helm("lint", "--strict", CHART, which=which, values={**BUCKET, **CASES[case]})
+    assert "0 chart(s) failed" in helm("lint", "--strict", CHART, which=which, values=with_bucket(CASES[case]))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -60,35 +61,71 @@ def test_the_webhook_takes_the_settings_that_it_is_given(case: str, tmp_path: Pa
         assert rule["resourceNames"] == [settings.certificates.secret]
     ports = {each["name"]: each["containerPort"] for each in rendered.container["ports"]}
     assert ports == {"webhook": settings.server.port, "ops": settings.server.ops_port}
-    given = CASES[case].get("fetch", {})
+    given = CASES[case].get("config", {}).get("fetch", {})
     assert settings.fetch.num_workers == given.get("numWorkers", 32)
 
 
-def test_every_setting_can_be_a_value() -> None:
-    """But for those that follow from the release."""
+def test_every_setting_can_be_a_value_and_is_written_as_it_is() -> None:
+    config = CASES["settings"]["config"]
+    groups = {setting.path.partition(".")[0] for setting in declared()}
+    assert groups - {"strategies"} == {"bucket", *config}  # strategies bring settings of their own
     rendered = render(CASES["settings"]).settings
-    given = {name for name in rendered if name not in ("server", "certificates")}
-    assert given == {setting.path.split(".")[0] for setting in declared()} - {"server", "certificates"}
-    assert set(rendered["certificates"]) == {
-        setting.path.split(".")[1] for setting in declared() if setting.path.startswith("certificates.")
+    assert {**rendered, **config} == {
+        **rendered,
+        "bucket": BUCKET,
+        "server": {"drain": 30},
+        "certificates": config["certificates"],
     }
+    assert rendered["server"] == {"port": 8443, "opsPort": 8080, "drain": 30}
+    assert config["certificates"].items() <= rendered["certificates"].items()
+
+
+@pytest.mark.parametrize("which", ["oldest", "newest"])
+@pytest.mark.parametrize(
+    "name", ["prefix", "region", "sources", "rules", "fetch", "catalog", "preview", "certificates"]
+)
+def test_a_null_removes_a_setting(name: str, which: str) -> None:
+    rendered = render({"config": {name: None}}, which=which)
+    assert rendered.settings.get(name) == (rendered.settings["certificates"] if name == "certificates" else None)
 
 
 def test_the_chart_and_the_program_are_of_one_version_and_one_prefix() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     assert chart["version"] == chart["appVersion"] == __version__
-    assert values["annotationPrefix"] == Settings.model_fields["annotation_prefix"].default
+    assert values["config"]["annotationPrefix"] == Settings.model_fields["annotation_prefix"].default
 
 
-def test_every_value_is_in_the_schema_and_every_key_of_the_schema_has_its_default() -> None:
+def test_every_value_is_in_the_schema_and_every_value_of_the_chart_alone_has_its_default() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     schema = json.loads((CHART / "values.schema.json").read_text())
-    assert set(schema["properties"]) == {*values, "global", "enabled"}
-    for name, value in values.items():
-        reference = schema["properties"][name].get("$ref", "").removeprefix("#/$defs/")
-        if value and reference:
-            assert set(schema["$defs"][reference]["properties"]) == set(value), name
+    properties = schema["properties"]
+    assert set(properties) == {*values, "global", "enabled"}
+    assert values["config"].keys() <= properties["config"]["properties"].keys()
+    for name in values.keys() - {"config"}:
+        if values[name] and "properties" in properties[name]:
+            assert set(properties[name]["properties"]) == set(values[name]), name
+
+
+def objects(schema: object) -> Iterator[JSON]:
+    """The schemas of mappings whose keys are known."""
+    if isinstance(schema, list):
+        for each in schema:
+            yield from objects(each)
+    elif isinstance(schema, dict):
+        if "properties" in schema:
+            yield schema
+        for each in schema.values():
+            yield from objects(each)
+
+
+def test_a_mapping_takes_no_key_that_the_schema_does_not_know() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    del schema["allOf"]  # it only narrows the rest
+    found = list(objects(schema))
+    assert len(found) > 20
+    for each in found:
+        assert each.get("additionalProperties") is False, each
 
 
 @pytest.mark.parametrize("which", ["oldest", "newest"])
@@ -96,40 +133,52 @@ def test_every_value_is_in_the_schema_and_every_key_of_the_schema_has_its_defaul
     ("values", "complaint"),
     [
         ({"replicaCuont": 3}, "replicaCuont"),
-        ({"fetch": {"numWorker": 3}}, "numWorker"),
+        ({"bucket": "my-ml-bucket"}, "bucket"),
+        ({"catalog": {"mode": "s3"}}, "catalog"),
+        ({"certificates": {"caLifetime": "720h"}}, "caLifetime"),
         ({"webhook": {"timeoutSecond": 3}}, "timeoutSecond"),
-        ({"sources": {"a": {"bucket": "abc", "regoin": "x"}}}, "regoin"),
         ({"webhook": {"timeoutSeconds": 11}}, "timeoutSeconds"),
         ({"webhook": {"failurePolicy": "fail"}}, "failurePolicy"),
         ({"certificates": {"mode": "manual"}}, "mode"),
         ({"image": {"digest": "latest"}}, "digest"),
-        ({"bucket": "s3://my-ml-bucket"}, "bucket"),
-        ({"layout": "{model}"}, "layout"),
-        ({"annotationPrefix": "Models"}, "annotationPrefix"),
-        ({"defaults": {"version": 1.0}}, "version"),
-        ({"fetch": {"timeout": "soon"}}, "timeout"),
         ({"replicaCount": "2"}, "replicaCount"),
-        ({"server": {"port": 70000}}, "port"),
         ({"webhook": {"namespaceSelector": {"matchLabel": {"a": "b"}}}}, "matchLabel"),
         ({"webhook": {"name": "a..b"}}, "name"),
         ({"webhook": None}, "webhook"),
         ({"webhook": {"namespaceSelector": None}}, "namespaceSelector"),
-        ({"annotationPrefix": None}, "annotationPrefix"),
         ({"replicaCount": None}, "replicaCount"),
-        ({"sources": {"a": {"prefix": "x"}}}, "bucket"),
-        ({"fetch": {"timeout": "0"}}, "timeout"),
-        ({"fetch": {"timeout": ""}}, "timeout"),
-        ({"fetch": {"env": [{"value": "x"}]}}, "name"),
-        ({"fetch": {"env": [{"name": "A", "value": 1}]}}, "value"),
-        ({"fetch": {"resources": {"limits": {"memory": "lots"}}}}, "memory"),
-        ({"defaults": {"mountPath": "models"}}, "mountPath"),
         ({"podDisruptionBudget": {"maxUnavailable": -1}}, "maxUnavailable"),
-        ({"server": {"port": 8080}}, r"server\.port and server\.opsPort are the same"),
-        ({"bucket": ""}, "no bucket is set: set `bucket`, or `sources`"),
         ({"certificates": {"mode": "provided"}}, "set certificates.provided.secretName"),
+        ({"config": None}, "config"),
+        ({"config": {"buket": "abc"}}, "buket"),
+        ({"config": {"fetch": {"numWorker": 3}}}, "numWorker"),
+        ({"config": {"sources": {"a": {"bucket": "abc", "regoin": "x"}}}}, "regoin"),
+        ({"config": {"bucket": "s3://my-ml-bucket"}}, "bucket"),
+        ({"config": {"layout": "{model}"}}, "layout"),
+        ({"config": {"annotationPrefix": "Models"}}, "annotationPrefix"),
+        ({"config": {"annotationPrefix": None}}, "annotationPrefix"),
+        ({"config": {"defaults": {"version": 1.0}}}, "version"),
+        ({"config": {"fetch": {"timeout": "soon"}}}, "timeout"),
+        ({"config": {"server": {"port": 70000}}}, "port"),
+        ({"config": {"server": {"port": 0}}}, "port"),
+        ({"config": {"server": {"drain": "10s"}}}, "drain"),
+        ({"config": {"server": None}}, "server"),
+        ({"config": {"server": {"opsPort": None}}}, "opsPort"),
+        ({"config": {"sources": {"a": {"prefix": "x"}}}}, "bucket"),
+        ({"config": {"fetch": {"timeout": "0"}}}, "timeout"),
+        ({"config": {"fetch": {"timeout": ""}}}, "timeout"),
+        ({"config": {"fetch": {"env": [{"value": "x"}]}}}, "name"),
+        ({"config": {"fetch": {"env": [{"name": "A", "value": 1}]}}}, "value"),
+        ({"config": {"fetch": {"resources": {"limits": {"memory": "lots"}}}}}, "memory"),
+        ({"config": {"defaults": {"mountPath": "models"}}}, "mountPath"),
+        ({"config": {"server": {"port": 8080}}}, r"config\.server\.port and config\.server\.opsPort are the same"),
+        ({"config": {"bucket": ""}}, r"no bucket is set: set config\.bucket, or config\.sources"),
+        ({"config": {"bucket": None, "sources": None}}, r"no bucket is set: set config\.bucket, or config\.sources"),
+        ({"config": {"certificates": {"mode": "provided"}}}, r"remove it, and set certificates\.mode"),
+        ({"config": {"certificates": {"secret": "x"}}}, r"config\.certificates\.secret follows from the release"),
     ],
 )
-def test_values_that_cannot_be_are_named(values: JSON, complaint: str, which: str) -> None:
+def test_an_invalid_value_is_named(values: JSON, complaint: str, which: str) -> None:
     with pytest.raises(RenderError, match=complaint):
         render(values, which=which)
 
@@ -152,9 +201,8 @@ def test_the_chart_can_be_a_part_of_another(which: str, tmp_path: Path) -> None:
     dependency = {"name": "model-injector", "version": ">=0", "condition": "model-injector.enabled"}
     chart = {"apiVersion": "v2", "name": "platform", "version": "1.0.0", "dependencies": [dependency]}
     (tmp_path / "Chart.yaml").write_text(yaml.safe_dump(chart))
-    values: JSON = {"global": {"region": "eu-west-1"}, "model-injector": {"enabled": True, **BUCKET}}
-    assert (
-        render({**values, "bucket": "of-the-parent"}, chart=tmp_path, which=which).settings["bucket"] == "my-ml-bucket"
-    )
+    values: JSON = {"global": {"region": "eu-west-1"}, "model-injector": {"enabled": True, **with_bucket()}}
+    parents = {"config": {"bucket": "of-the-parent"}}
+    assert render({**values, **parents}, chart=tmp_path, which=which).settings["bucket"] == BUCKET
     values["model-injector"]["enabled"] = False
     assert not render(values, chart=tmp_path, which=which)

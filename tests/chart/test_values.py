@@ -14,7 +14,7 @@ from webhook.settings import Settings
 def test_two_releases_share_no_name_once_the_clusters_own_is_another() -> None:
     one = render(EVERYTHING)
     other = render(
-        {**EVERYTHING, "webhook": {"name": "second"}, "annotationPrefix": "second.example.com"},
+        {**EVERYTHING, "webhook": {"name": "second"}, "config": {"annotationPrefix": "second.example.com"}},
         release="second",
         namespace="second",
     )
@@ -77,14 +77,14 @@ def test_only_who_writes_may_write(values: str, verbs: list[str]) -> None:
     assert bool(roles) == (values == "auto")
 
 
-def test_who_asks_nobody_may_ask_nobody() -> None:
-    rendered = render({"preview": {"auth": "none", "force": True}})
+def test_without_access_checks_for_previews_the_webhook_may_not_review_tokens() -> None:
+    rendered = render({"config": {"preview": {"auth": "none", "force": True}}})
     assert len(rendered.one("ClusterRole")["rules"]) == 1
 
 
-def test_previews_for_anyone_have_to_be_meant() -> None:
-    with pytest.raises(RenderError, match=r"preview\.auth is none: anyone in the cluster could ask"):
-        render({"preview": {"auth": "none"}})
+def test_previews_without_access_checks_need_force() -> None:
+    with pytest.raises(RenderError, match=r"preview\.auth is none: every client in the cluster could ask"):
+        render({"config": {"preview": {"auth": "none"}}})
 
 
 def test_cert_manager_issues_for_the_service_and_injects_its_bundle() -> None:
@@ -165,7 +165,7 @@ def test_an_autoscaler_has_the_number_of_replicas_to_itself() -> None:
 
 
 def test_a_change_of_settings_starts_new_pods() -> None:
-    one, other = (render({"prefix": prefix}).pod["metadata"]["annotations"] for prefix in ("a", "b"))
+    one, other = (render({"config": {"prefix": prefix}}).pod["metadata"]["annotations"] for prefix in ("a", "b"))
     assert one["checksum/settings"] != other["checksum/settings"]
 
 
@@ -190,7 +190,7 @@ def test_workloads_can_be_left_out_and_are_where_nothing_could_select_them(webho
 
 
 def test_the_test_asks_for_a_source_that_there_is() -> None:
-    pod = render({"bucket": "", "sources": {"b": {"bucket": "two"}, "a": {"bucket": "one"}}})[
+    pod = render({"config": {"bucket": "", "sources": {"b": {"bucket": "two"}, "a": {"bucket": "one"}}}})[
         "Pod", "model-injector-test"
     ]
     assert json.loads(pod["spec"]["containers"][0]["args"][-1]) == {"model-injector.io/source": "a"}

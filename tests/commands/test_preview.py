@@ -125,7 +125,9 @@ def test_the_namespace_is_an_option(config: str) -> None:
 
 def test_the_charts_values_are_a_configuration(tmp_path: Path) -> None:
     values = yaml.safe_load((Path(__file__).parents[2] / "charts" / "model-injector" / "values.yaml").read_text())
-    (tmp_path / "values.yaml").write_text(yaml.safe_dump({**values, "bucket": "from-values"}))
+    (tmp_path / "values.yaml").write_text(
+        yaml.safe_dump({**values, "config": {**values["config"], "bucket": "from-values"}})
+    )
     assert "s3://from-values/my-model-1.2.3" in preview(str(tmp_path / "values.yaml"), ADMITTED).stdout
 
 

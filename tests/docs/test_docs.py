@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-@pytest.mark.parametrize(("name", "content"), pages().items())
+@pytest.mark.parametrize(("name", "content"), pages(ROOT).items())
 def test_what_the_code_can_print_is_what_stands_there(name: str, content: str) -> None:
     assert (ROOT / name).read_text() == content, "run scripts/docs"
 

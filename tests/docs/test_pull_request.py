@@ -45,7 +45,7 @@ def checkout(tmp_path: Path) -> Path:
     templates = tmp_path / "charts" / "my-app" / "templates"
     templates.mkdir(parents=True)
     (templates.parent / "Chart.yaml").write_text("{apiVersion: v2, name: my-app, version: 0.1.0}")
-    (tmp_path / "values.yaml").write_text("{bucket: my-ml-bucket, replicaCount: 2}")
+    (tmp_path / "values.yaml").write_text("{config: {bucket: my-ml-bucket}, replicaCount: 2}")
     programs = tmp_path / "bin"
     programs.mkdir()
     for name, text in (("docker", DOCKER), ("gh", GH)):

@@ -1,34 +1,67 @@
-"""The chart's values in place of a settings file, where only what happens to pods is of interest."""
+"""The chart's values in place of a settings file."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 
 from webhook.settings import Settings
-from webhook.settings.loading import CHART_ONLY, InvalidSettings, load
+from webhook.settings.loading import InvalidSettings, load
 
 VALUES = Path(__file__).parents[2] / "charts" / "model-injector" / "values.yaml"
+Load = Callable[[str], Settings]
 
 
-def test_every_value_is_a_setting_or_known_to_be_none() -> None:
-    settings = {field.alias for field in Settings.model_fields.values()}
-    assert settings | CHART_ONLY == settings | set(yaml.safe_load(VALUES.read_text())) | {"enabled", "global"}
+@pytest.fixture
+def loaded(tmp_path: Path) -> Load:
+    def from_text(text: str) -> Settings:
+        file = tmp_path / "values.yaml"
+        file.write_text(text)
+        return load(file)
+
+    return from_text
 
 
-def test_the_charts_own_values_are_settings_but_for_the_bucket() -> None:
+def test_the_settings_have_no_key_by_which_values_are_recognized() -> None:
+    assert "config" not in {field.alias for field in Settings.model_fields.values()}
+
+
+def test_the_charts_own_values_lack_only_the_bucket(loaded: Load) -> None:
     with pytest.raises(InvalidSettings, match="no bucket is set"):
-        load(VALUES, may_be_values=True)
+        load(VALUES)
+    text = VALUES.read_text()
+    assert 'bucket: ""' in text
+    assert loaded(text.replace('bucket: ""', "bucket: my-ml-bucket")) == Settings(bucket="my-ml-bucket")
 
 
-def test_what_the_chart_takes_for_the_default_is_the_default(tmp_path: Path) -> None:
-    (tmp_path / "values.yaml").write_text(
-        "{bucket: my-ml-bucket, layout: '', defaults: , replicaCount: 3, certificates: {certManager: {}}}"
+def test_values_of_the_chart_alone_are_ignored(loaded: Load) -> None:
+    values = (
+        "{config: {bucket: my-ml-bucket}, replicaCount: 3, certificates: {mode: auto, certManager: {}}, global: {}}"
     )
-    assert load(tmp_path / "values.yaml", may_be_values=True) == Settings(bucket="my-ml-bucket")
+    assert loaded(values) == Settings(bucket="my-ml-bucket")
 
 
-def test_a_misspelt_value_is_none_of_them(tmp_path: Path) -> None:
-    (tmp_path / "values.yaml").write_text("{bucket: my-ml-bucket, default: {version: 1.2.3}}")
-    with pytest.raises(InvalidSettings, match="unknown setting default; did you mean defaults"):
-        load(tmp_path / "values.yaml", may_be_values=True)
+def test_a_null_leaves_the_default_as_it_does_in_helm(loaded: Load) -> None:
+    values = "{config: {bucket: my-ml-bucket, defaults: , fetch: {timeout: , numWorkers: 7}}}"
+    settings = loaded(values)
+    assert settings.defaults == Settings(bucket="my-ml-bucket").defaults
+    assert (settings.fetch.timeout, settings.fetch.num_workers) == (1800, 7)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("{config: {bucket: abc, default: {version: 1.2.3}}}", "unknown setting default; did you mean defaults"),
+        ("{config: {bucket: abc, layout: ''}}", "setting layout: "),
+        ("{config: {region: eu-west-1}, bucket: abc}", "setting bucket stands beside config: set config.bucket"),
+        ("{config: , replicaCount: 2}", "unknown setting config; unknown setting replicaCount"),
+        ("{config: {}, replicaCount: 2}", "no bucket is set"),
+        ("{config: settings.yaml}", "unknown setting config"),
+        ("{bucket: abc, replicaCount: 2}", "unknown setting replicaCount"),
+    ],
+)
+def test_an_invalid_value_is_one_clear_line(loaded: Load, text: str, line: str) -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        loaded(text)
+    assert line in str(caught.value)
+    assert "\n" not in str(caught.value)

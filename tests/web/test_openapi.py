@@ -9,8 +9,10 @@ import httpx
 import pytest
 import yaml
 
+from tests.preview.test_preview import DEPLOYMENT
 from tests.support.api_server import running_api_server
 from tests.support.webhook import SETTINGS, Webhook, running_webhook
+from webhook.preview.access import TOKEN_HEADER
 from webhook.preview.dump import dump
 from webhook.preview.text import without_script
 
@@ -71,16 +73,43 @@ def test_its_examples_are_admitted_and_answered_so(client: httpx.Client) -> None
 
 def test_its_schemas_say_what_each_field_is(client: httpx.Client) -> None:
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
-    for name in ("Answer", "Preview", "PodPreview", "Record"):
-        assert schemas[name]["description"]
-    assert "JSON Patch" in schemas["Preview"]["properties"]["patch"]["description"]
-    assert "JSON Patch" in client.get("/docs").text
+    assert schemas.keys() == {"PreviewResponse", "DocumentPreview", "PodPreview", "InjectedModel", "ErrorResponse"}
+    assert all(schema["description"] for schema in schemas.values())
+    assert "JSON Patch" in schemas["DocumentPreview"]["properties"]["patch"]["description"]
 
 
-def test_its_page_needs_nothing_of_elsewhere_and_runs_nothing(client: httpx.Client) -> None:
-    page = client.get("/docs")
-    assert page.headers["content-type"].startswith("text/html")
-    assert "<script" not in page.text
-    assert "//" not in page.text.replace("s3://", "")
-    for status in ("400", "401", "403", "413", "429", "503"):
-        assert f"<th scope=row>{status}" in page.text
+def test_its_fields_are_those_of_an_answer(client: httpx.Client) -> None:
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    answer = client.post("/preview", content=DEPLOYMENT.replace("VERSION", "1.2.3")).json()
+    (document,) = answer["documents"]
+    for name, found in {
+        "PreviewResponse": answer,
+        "DocumentPreview": document,
+        "PodPreview": document["pods"][0],
+        "InjectedModel": document["models"][0],
+    }.items():
+        assert list(schemas[name]["properties"]) == schemas[name]["required"] == list(found)
+
+
+def test_it_lists_the_errors_that_are_answered_and_no_other(client: httpx.Client) -> None:
+    operation = client.get("/openapi.json").json()["paths"]["/preview"]["post"]
+    errors = {"400", "401", "403", "406", "413", "429", "500", "503"}
+    assert operation["responses"].keys() == {"200", *errors}
+    answer = client.post("/preview", params={"namespace": "../x"}, content=b"")
+    assert (answer.status_code, answer.json()) == (400, {"error": "namespace: a DNS label, such as default"})
+
+
+def test_it_asks_for_a_token_only_where_one_is_needed(client: httpx.Client, tmp_path: Path) -> None:
+    assert "security" not in client.get("/openapi.json").json()["paths"]["/preview"]["post"]
+    with running_webhook(tmp_path, SETTINGS) as webhook, webhook.client() as other:
+        document = other.get("/openapi.json").json()
+    assert document["paths"]["/preview"]["post"]["security"] == [{"bearer": []}, {"behindProxy": []}]
+    assert document["components"]["securitySchemes"]["behindProxy"]["name"] == TOKEN_HEADER
+
+
+def test_its_examples_have_the_prefix_of_the_installation(tmp_path: Path) -> None:
+    settings = {**SETTINGS, "annotationPrefix": "models.example.com"}
+    with running_webhook(tmp_path, settings) as webhook, webhook.client() as client:
+        text = client.get("/openapi.json").text
+    assert "models.example.com/version" in text
+    assert "model-injector.io" not in text

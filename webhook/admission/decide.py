@@ -69,18 +69,18 @@ def _inject(pod: Pod, request: PodRequest, namespace: str, settings: Settings, c
     )
     if _has_other_models(pod, request, models, settings):
         return AdmissionResult("unchanged", "AlreadyInjected", warnings=warnings, models=models)
-    plan = plan_pod(choices, pod, settings)
+    planned = plan_pod(choices, pod, settings)
     final_account = service_account(
-        pod.spec, request.service_account, settings, needs_credentials=plan.needs_credentials
+        pod.spec, request.service_account, settings, needs_credentials=planned.plan.needs_credentials
     )
     if final_account != account:
         for choice in choices:
             rules.check(choice.delivery.request, choice.strategy, namespace, final_account, settings)
-    operations = patch(pod, plan, request.service_account, models, settings)
+    operations = patch(pod, planned, request.service_account, models, settings)
     return AdmissionResult(
         *(("injected", "Injected") if operations else ("unchanged", "AlreadyInjected")),
         operations=tuple(operations),
-        warnings=(*warnings, *plan.warnings),
+        warnings=(*warnings, *planned.plan.warnings),
         models=models,
     )
 
@@ -122,7 +122,8 @@ def _has_other_models(pod: Pod, request: PodRequest, models: Sequence[InjectedMo
 
     The annotation `injected` alone proves nothing, because it is copied along with a pod.
     """
-    told = record.decode((pod.metadata.annotations or {}).get(f"{settings.annotation_prefix}/{INJECTED}") or "")
+    written = (pod.metadata.annotations or {}).get(f"{settings.annotation_prefix}/{INJECTED}")
+    told = record.decode(written) if written else ()
     if not told or _places(told) == _places(models) or len(told) != len(request.models):
         return False
     if not all(map(_answers, told, request.models)):
@@ -150,10 +151,10 @@ def _is_complete(pod: Pod, request: PodRequest, told: Sequence[InjectedModel], s
             Choice(entry.strategy, deliver(model, artifact, slug, entry.strategy), ())
             for entry, model, artifact, slug in zip(told, request.models, artifacts, slugs(artifacts), strict=True)
         ]
-        plan = plan_pod(choices, pod, settings)
+        planned = plan_pod(choices, pod, settings)
         return not any(
             operation["path"].startswith("/spec/")
-            for operation in patch(pod, plan, request.service_account, tuple(told), settings)
+            for operation in patch(pod, planned, request.service_account, tuple(told), settings)
         )
     except Refusal:
         return False

@@ -6,11 +6,13 @@ from typing import Final
 from webhook.admission.containers import MESH_PROXIES, attach
 from webhook.admission.planning import PodPlan
 from webhook.admission.recognition import missing_init_containers, missing_volumes
+from webhook.annotations.contract import INJECTED
 from webhook.annotations.injected import InjectedModel, encode
-from webhook.kubernetes.patch import Operation, add, escape, extend
+from webhook.kubernetes.patch import JSON, Operation, add, escape, extend
 from webhook.kubernetes.pod import LocalObjectReference, Pod, PodSpec
 from webhook.model.refusals import Conflict
 from webhook.settings import Settings
+from webhook.strategies.strategy import Plan
 
 _UNNAMED: Final = "default"
 """The service account that the API server has filled in, before any webhook is asked, where a pod names none."""
@@ -24,27 +26,25 @@ def service_account(spec: PodSpec, asked: str | None, settings: Settings, *, nee
 
 
 def patch(
-    pod: Pod, plan: PodPlan, asked_account: str | None, injected: tuple[InjectedModel, ...], settings: Settings
+    pod: Pod, planned: PodPlan, asked_account: str | None, injected: tuple[InjectedModel, ...], settings: Settings
 ) -> list[Operation]:
     """The whole patch. Raises Refusal where the pod has something else in the place of what it needs.
 
     Init containers come last, because they move the indices of the pod's own.
     """
-    spec, annotations = pod.spec, pod.metadata.annotations or {}
-    init_containers = missing_init_containers(spec, plan.init_containers)
-    volumes = missing_volumes(spec, plan.volumes, plan.init_containers)
-    name = f"{settings.annotation_prefix}/injected"
+    spec, plan = pod.spec, planned.plan
     return [
-        *attach(spec, plan.models),
-        *extend("/spec/volumes", spec.volumes, volumes),
+        *attach(spec, planned.models),
+        *extend("/spec/volumes", spec.volumes, missing_volumes(spec, plan.volumes, plan.init_containers)),
         *_service_account(spec, asked_account, settings, needs_credentials=plan.needs_credentials),
-        *_node_selector(spec, plan.node_selector),
-        *_tolerations(spec, plan),
-        *_references("/spec/imagePullSecrets", spec.image_pull_secrets, plan.image_pull_secrets),
-        *_references("/spec/schedulingGates", spec.scheduling_gates, plan.scheduling_gates),
-        *_annotations(annotations, {key: value for key, value in plan.annotations.items() if key not in annotations}),
-        *_annotations(annotations, {name: encode(injected)}),
-        *extend("/spec/initContainers", spec.init_containers, init_containers, at=_first_place(spec)),
+        *_placement(spec, plan),
+        *_annotations(pod, plan.annotations, f"{settings.annotation_prefix}/{INJECTED}", encode(injected)),
+        *extend(
+            "/spec/initContainers",
+            spec.init_containers,
+            missing_init_containers(spec, plan.init_containers),
+            at=_first_place(spec),
+        ),
     ]
 
 
@@ -77,6 +77,18 @@ def _service_account(
     yield from (add(f"/spec/{field}", wanted) for field, value in fields.items() if wanted and value != wanted)
 
 
+def _placement(spec: PodSpec, plan: Plan) -> Iterator[Operation]:
+    """What decides where and when the pod runs."""
+    if plan.node_selector:
+        yield from _node_selector(spec, plan.node_selector)
+    if plan.tolerations:
+        yield from _tolerations(spec, plan.tolerations)
+    if plan.image_pull_secrets:
+        yield from _references("/spec/imagePullSecrets", spec.image_pull_secrets, plan.image_pull_secrets)
+    if plan.scheduling_gates:
+        yield from _references("/spec/schedulingGates", spec.scheduling_gates, plan.scheduling_gates)
+
+
 def _node_selector(spec: PodSpec, wanted: Mapping[str, str]) -> list[Operation]:
     own = spec.node_selector or {}
     for label, value in wanted.items():
@@ -91,17 +103,20 @@ def _node_selector(spec: PodSpec, wanted: Mapping[str, str]) -> list[Operation]:
     return [add(f"/spec/nodeSelector/{escape(label)}", value) for label, value in missing.items()]
 
 
-def _tolerations(spec: PodSpec, plan: PodPlan) -> list[Operation]:
+def _tolerations(spec: PodSpec, wanted: Sequence[JSON]) -> list[Operation]:
     own = spec.tolerations or ()
-    return extend("/spec/tolerations", spec.tolerations, [each for each in plan.tolerations if each not in own])
+    return extend("/spec/tolerations", spec.tolerations, [toleration for toleration in wanted if toleration not in own])
 
 
 def _references(path: str, own: Sequence[LocalObjectReference] | None, names: Sequence[str]) -> list[Operation]:
     present = {reference.name for reference in own or ()}
-    return extend(path, own, [{"name": name} for name in names if name not in present])
+    return extend(path, own, [{"name": name} for name in dict.fromkeys(names) if name not in present])
 
 
-def _annotations(own: Mapping[str, str], wanted: Mapping[str, str]) -> list[Operation]:
+def _annotations(pod: Pod, planned: Mapping[str, str], injected: str, models: str) -> list[Operation]:
+    """The planned annotations that the pod does not have, and `injected`, whatever value it has."""
+    own = pod.metadata.annotations or {}
+    wanted = {name: value for name, value in planned.items() if name not in own} | {injected: models}
     return [
         add(f"/metadata/annotations/{escape(name)}", value) for name, value in wanted.items() if own.get(name) != value
     ]

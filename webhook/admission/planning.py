@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from itertools import chain, combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from webhook.admission.choosing import Choice
-from webhook.kubernetes.patch import JSON
 from webhook.kubernetes.pod import Pod
 from webhook.model.refusals import Conflict, InvalidAnnotation
 from webhook.settings import Settings
@@ -28,48 +27,31 @@ class PlacedModel(msgspec.Struct, frozen=True):
         return request.model_path or f"{request.mount_path}/{self.delivery.artifact.folder}"
 
 
-class PodPlan(msgspec.Struct, frozen=True):
+class PodPlan(NamedTuple):
     """What the pod needs for all of its models."""
 
     models: tuple[PlacedModel, ...]
     """In the order of the choices."""
-    volumes: tuple[JSON, ...]
-    init_containers: tuple[JSON, ...]
-    node_selector: dict[str, str]
-    tolerations: tuple[JSON, ...]
-    image_pull_secrets: tuple[str, ...]
-    scheduling_gates: tuple[str, ...]
-    annotations: dict[str, str]
-    needs_credentials: bool
-    warnings: tuple[str, ...]
+    plan: Plan
+    """The plans of all strategies, merged."""
 
 
 def plan_pod(choices: Sequence[Choice], pod: Pod, settings: Settings) -> PodPlan:
     """Plan the choices, with each strategy once. Raises Refusal."""
-    locations, plans = dict[int, Location](), list[Plan]()
-    for name, strategy in STRATEGIES.items():
-        chosen = [index for index, choice in enumerate(choices) if choice.strategy == name]
-        if chosen:
-            deliveries = [choices[index].delivery for index in chosen]
-            plan = strategy.plan(deliveries, pod, settings.of_strategies[name])
-            locations |= zip(chosen, plan.locations, strict=True)
-            plans.append(plan)
-    models = tuple(PlacedModel(choice.delivery, locations[index]) for index, choice in enumerate(choices))
+    deliveries = dict[str, list[Delivery[Any]]]()
+    for choice in choices:
+        deliveries.setdefault(choice.strategy, []).append(choice.delivery)
+    plans = {
+        name: strategy.plan(deliveries[name], pod, settings.of_strategies[name])
+        for name, strategy in STRATEGIES.items()
+        if name in deliveries
+    }
+    locations = {name: iter(plan.locations) for name, plan in plans.items()}
+    models = tuple(PlacedModel(choice.delivery, next(locations[choice.strategy])) for choice in choices)
     for model, choice in zip(models, choices, strict=True):
         _check_writable(model, choice.strategy)
     _check_apart(models)
-    return PodPlan(
-        models=models,
-        volumes=tuple(chain.from_iterable(plan.volumes for plan in plans)),
-        init_containers=tuple(chain.from_iterable(plan.init_containers for plan in plans)),
-        node_selector=_merged(plans, "node_selector", "select nodes"),
-        tolerations=tuple(chain.from_iterable(plan.tolerations for plan in plans)),
-        image_pull_secrets=_distinct(plans, "image_pull_secrets"),
-        scheduling_gates=_distinct(plans, "scheduling_gates"),
-        annotations=_merged(plans, "annotations", "set the annotation"),
-        needs_credentials=any(plan.needs_credentials for plan in plans),
-        warnings=tuple(chain.from_iterable(plan.warnings for plan in plans)),
-    )
+    return PodPlan(models, _merged(list(plans.values())))
 
 
 def _check_writable(model: PlacedModel, strategy: str) -> None:
@@ -87,15 +69,32 @@ def _check_apart(models: Sequence[PlacedModel]) -> None:
             raise Conflict(f"two models would share the folder {outer}; download one into another volume")
 
 
-def _merged(plans: Sequence[Plan], field: str, what: str) -> dict[str, str]:
-    merged = dict[str, str]()
+def _merged(plans: Sequence[Plan]) -> Plan:
+    if len(plans) == 1:
+        return plans[0]
+    return Plan(
+        locations=_all(plans, "locations"),
+        volumes=_all(plans, "volumes"),
+        init_containers=_all(plans, "init_containers"),
+        node_selector=_united(plans, "node_selector", "select nodes"),
+        tolerations=_all(plans, "tolerations"),
+        image_pull_secrets=_all(plans, "image_pull_secrets"),
+        scheduling_gates=_all(plans, "scheduling_gates"),
+        annotations=_united(plans, "annotations", "set the annotation"),
+        needs_credentials=any(plan.needs_credentials for plan in plans),
+        warnings=_all(plans, "warnings"),
+    )
+
+
+def _all(plans: Sequence[Plan], field: str) -> tuple[Any, ...]:
+    return tuple(chain.from_iterable(getattr(plan, field) for plan in plans))
+
+
+def _united(plans: Sequence[Plan], field: str, what: str) -> dict[str, str]:
+    united = dict[str, str]()
     for key, value in chain.from_iterable(getattr(plan, field).items() for plan in plans):
-        if merged.setdefault(key, value) != value:
+        if united.setdefault(key, value) != value:
             raise Conflict(
-                f"two models {what} {key}={merged[key]} and {key}={value}; ask for one of them in another pod"
+                f"two models {what} {key}={united[key]} and {key}={value}; ask for one of them in another pod"
             )
-    return merged
-
-
-def _distinct(plans: Sequence[Plan], field: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(chain.from_iterable(getattr(plan, field) for plan in plans)))
+    return united

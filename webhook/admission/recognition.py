@@ -41,25 +41,32 @@ def missing_volumes(spec: PodSpec, volumes: Sequence[JSON], init_containers: Seq
     A volume that planned init containers fill is the planned one only if one of them mounts it already.
     """
     present = {volume.name: volume for volume in spec.volumes or ()}
-    planned = {container["name"] for container in init_containers}
-    filled = {mount["name"] for container in init_containers for mount in container.get("volumeMounts", ())}
-    mounted = {
-        mount.name
-        for container in spec.init_containers or ()
-        if container.name in planned
-        for mount in container.volume_mounts or ()
-    }
     missing = []
     for volume in volumes:
         name = volume["name"]
         if name not in present:
             missing.append(volume)
-        elif (name in filled and name not in mounted) or not _covers(present[name].source, _source(volume)):
+        elif not _is_filled(name, spec, init_containers) or not _covers(present[name].source, _source(volume)):
             raise Conflict(
                 f"the volume name {name} is reserved by model-injector; rename the pod's volume, or download into it "
                 "with the annotation volume"
             )
     return missing
+
+
+def _is_filled(volume: str, spec: PodSpec, planned: Sequence[JSON]) -> bool:
+    """Whether a planned init container mounts a volume of the pod; also where no planned one would."""
+    fillers = {
+        container["name"]
+        for container in planned
+        if any(mount["name"] == volume for mount in container.get("volumeMounts", ()))
+    }
+    return not fillers or any(
+        mount.name == volume
+        for container in spec.init_containers or ()
+        if container.name in fillers
+        for mount in container.volume_mounts or ()
+    )
 
 
 def _is_planned(existing: Container, planned: JSON) -> bool:

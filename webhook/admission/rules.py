@@ -1,6 +1,7 @@
 """Who may use what: the settings' rules, of which the first that matches decides."""
 
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from webhook.model.refusals import Refusal
 from webhook.model.request import ModelRequest
@@ -15,21 +16,30 @@ class Forbidden(Refusal):
 
 def check(request: ModelRequest, strategy: str, namespace: str, service_account: str, settings: Settings) -> None:
     """Raise Forbidden where a rule denies a pod of this namespace, under this account, this model by this strategy."""
-    for index, rule in enumerate(settings.rules):
-        if _matches(rule, request, strategy, namespace, service_account):
-            if not rule.allow:
-                hint = f"; {rule.message}" if rule.message else ""
-                raise Forbidden(
-                    f"model {request.model}, by {strategy} and as service account {service_account}, is not for "
-                    f"namespace {namespace}: rules[{index}] of this installation forbids it{hint}"
-                )
-            return
+    index = _deciding(request.model, strategy, namespace, service_account, settings) if settings.rules else None
+    if index is not None and not settings.rules[index].allow:
+        hint = settings.rules[index].message
+        raise Forbidden(
+            f"model {request.model}, by {strategy} and as service account {service_account}, is not for namespace "
+            f"{namespace}: rules[{index}] of this installation forbids it{f'; {hint}' if hint else ''}"
+        )
 
 
-def _matches(rule: Rule, request: ModelRequest, strategy: str, namespace: str, service_account: str) -> bool:
+@lru_cache(maxsize=1024)
+def _deciding(model: str, strategy: str, namespace: str, service_account: str, settings: Settings) -> int | None:
+    """The index of the first rule that matches. Cached: identical for all pods of a workload."""
+    matching = (
+        index
+        for index, rule in enumerate(settings.rules)
+        if _matches(rule, model, strategy, namespace, service_account)
+    )
+    return next(matching, None)
+
+
+def _matches(rule: Rule, model: str, strategy: str, namespace: str, service_account: str) -> bool:
     values = (
         (namespace, rule.namespaces),
-        (request.model, rule.models),
+        (model, rule.models),
         (strategy, rule.strategies),
         (service_account, rule.service_accounts),
     )

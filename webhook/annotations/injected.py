@@ -1,25 +1,27 @@
 """The annotation `injected` on a pod: a JSON list of the models that the pod got. Audit annotations hold the same."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Self
 
 import msgspec
-from msgspec import Meta
+from pydantic import Field
 
 from webhook.model.artifact import Artifact
 
 
-class InjectedModel(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class InjectedModel:
     """One model: what was asked for, and what the pod got."""
 
     model: str
-    asked: Annotated[str, Meta(description="The version as it was asked for.")]
-    version: Annotated[str, Meta(description="The exact version.")]
-    strategy: Annotated[str, Meta(description="The strategy that delivers it.")]
-    uri: Annotated[str, Meta(description="The folder in S3 that it comes from.")]
-    files: Annotated[int | None, Meta(description="The number of its files, where the catalog knows.")]
-    bytes: Annotated[int | None, Meta(description="The size of its files, where the catalog knows.")]
-    digest: Annotated[str | None, Meta(description="The sha256 of its manifest, where it has one.")]
+    asked: Annotated[str, Field(description="The version as it was asked for.")]
+    version: Annotated[str, Field(description="The exact version.")]
+    strategy: Annotated[str, Field(description="The strategy that delivers it.")]
+    uri: Annotated[str, Field(description="The folder in S3 that it comes from.")]
+    files: Annotated[int | None, Field(description="The number of its files, where the catalog knows.")]
+    bytes: Annotated[int | None, Field(description="The size of its files, where the catalog knows.")]
+    digest: Annotated[str | None, Field(description="The sha256 of its manifest, where it has one.")]
 
     @classmethod
     def of(cls, asked: str, strategy: str, artifact: Artifact) -> Self:

@@ -126,12 +126,6 @@ def order(version: str) -> OrderKey | None:
     return (int(found[1]), int(found[2] or 0), int(found[3] or 0), _prerelease(found[4])) if found else None
 
 
-def is_prerelease(version: str) -> bool:
-    """Whether it is one that nobody gets without asking."""
-    key = order(version)
-    return key is not None and key[3] != _RELEASE
-
-
 def _prerelease(text: str | None) -> tuple[object, ...]:
     """Its place among those of the same numbers: numbers before words, each in its own order."""
     if not text:

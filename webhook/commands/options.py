@@ -14,7 +14,7 @@ else:
 
 def add_config(parser: argparse.ArgumentParser) -> None:
     """The option `--config`, which every command has."""
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings, as YAML")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings, or the chart's values, as YAML")
 
 
 def add_source(parser: argparse.ArgumentParser) -> None:

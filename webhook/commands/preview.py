@@ -154,7 +154,7 @@ def _decided(options: argparse.Namespace, body: bytes) -> PreviewResponse:
 
 def _settings(options: argparse.Namespace) -> Settings:
     try:
-        return load(options.config, may_be_values=True)
+        return load(options.config)
     except InvalidSettings as error:
         if options.config:
             raise

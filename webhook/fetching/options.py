@@ -12,7 +12,7 @@ from webhook.fields.types import Verification
 Medium: TypeAlias = Literal["disk", "memory"]
 
 
-class FetchOptions(msgspec.Struct, frozen=True, kw_only=True):
+class FetchOptions(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """How one model is downloaded. Quantities keep the user's spelling."""
 
     volume: str | None = None

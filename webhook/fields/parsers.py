@@ -60,7 +60,9 @@ def quantity(text: str) -> str:
     return text
 
 
-label = matching(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", 63)
+LABEL: Final = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+LABEL_LENGTH: Final = 63
+label = matching(LABEL, LABEL_LENGTH)
 """A DNS label: the name of a container or a volume."""
 
 SUBDOMAIN: Final = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"

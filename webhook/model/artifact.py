@@ -5,7 +5,7 @@ import msgspec
 from webhook.model.source import Source
 
 
-class Artifact(msgspec.Struct, frozen=True):
+class Artifact(msgspec.Struct, frozen=True, cache_hash=True):
     """One exact version of a model, and where its files are."""
 
     model: str

@@ -7,7 +7,7 @@ import msgspec
 from webhook.fields.annotation import key_of
 
 
-class ModelRequest(msgspec.Struct, frozen=True):
+class ModelRequest(msgspec.Struct, frozen=True, cache_hash=True):
     """One model that a pod asks for: by its annotations, else an entry of `models`, else by the settings."""
 
     model: str

@@ -1,10 +1,13 @@
-"""What a preview answers: the shapes of its JSON, and what is made of outcomes to fill them."""
+"""The answer to a preview: the types behind its JSON, and how outcomes become one.
+
+The types are plain dataclasses, which msgspec encodes and pydantic, for FastAPI, describes.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-import msgspec
-from msgspec import Meta
+from pydantic import Field
 
 from webhook.admission.result import Decision
 from webhook.annotations.injected import InjectedModel
@@ -16,19 +19,22 @@ from webhook.preview.outcome import Outcome, PodOutcome
 from webhook.preview.text import ManifestText
 
 
-class PodPreview(msgspec.Struct, frozen=True):
-    """The pods that come of one template of a workload."""
+@dataclass(frozen=True, slots=True)
+class PodPreview:
+    """The pods of one template of a workload."""
 
-    path: Annotated[str, Meta(description="Where the template stands in the document, as a JSON pointer.")]
+    path: Annotated[
+        str, Field(description="The place of the pod template in the document, as a JSON Pointer (RFC 6901).")
+    ]
     decision: Decision
-    reason: Annotated[str, Meta(description="One word.")]
-    message: Annotated[str, Meta(description="Why the pods are refused; empty where they are not.")]
+    reason: Annotated[str, Field(description="The reason for the decision, as one constant word.")]
+    message: Annotated[str, Field(description="Why the pods are refused; empty if they are admitted.")]
     warnings: tuple[str, ...]
     models: tuple[InjectedModel, ...]
     patch: Annotated[
-        tuple[Operation, ...], Meta(description="The JSON Patch (RFC 6902) that the webhook answers for such a pod.")
+        tuple[Operation, ...], Field(description="The JSON Patch (RFC 6902) of the webhook's answer for such a pod.")
     ]
-    manifest: Annotated[dict[str, Any], Meta(description="The pod as it will be.")]
+    manifest: Annotated[dict[str, Any], Field(description="The pod with the patch applied.")]
 
     @classmethod
     def of(cls, outcome: PodOutcome) -> "PodPreview":
@@ -46,32 +52,37 @@ class PodPreview(msgspec.Struct, frozen=True):
         )
 
 
-class DocumentPreview(msgspec.Struct, frozen=True, rename="camel"):
+@dataclass(frozen=True, slots=True)
+class DocumentPreview:
     """What the cluster would do with one document."""
 
-    api_version: str
+    apiVersion: str  # noqa: N815 - the field's name in the JSON
     kind: str
     name: str
     namespace: str
-    allowed: Annotated[bool, Meta(description="Whether it, and all pods of it, are admitted.")]
+    allowed: Annotated[bool, Field(description="Whether the document and all its pods are admitted.")]
     decision: Decision
-    reason: Annotated[str, Meta(description="One word.")]
-    message: Annotated[str, Meta(description="Why pods are refused; empty where none is.")]
+    reason: Annotated[str, Field(description="The reason for the decision, as one constant word.")]
+    message: Annotated[str, Field(description="Why pods are refused; empty if all are admitted.")]
     warnings: tuple[str, ...]
     models: Annotated[
         tuple[InjectedModel, ...],
-        Meta(description="The models of all its pods, with files and bytes where the catalog knows them."),
+        Field(
+            description="The models of all its pods. `files` and `bytes` are null if the catalog does not know them."
+        ),
     ]
     patch: Annotated[
         tuple[Operation, ...],
-        Meta(description="A JSON Patch of the document: its pins, and what happens to its pods by their templates."),
+        Field(description="A JSON Patch of the document: its pins, and the patches of its pods, at their templates."),
     ]
-    manifest: Annotated[dict[str, Any], Meta(description="The document with that patch.")]
+    manifest: Annotated[dict[str, Any], Field(description="The document with the patch applied.")]
     diff: Annotated[
-        str, Meta(description="A unified diff of the two as YAML, in which the init containers' script is cut short.")
+        str,
+        Field(description="The patch as a unified diff of the YAML. The script of the init containers is abbreviated."),
     ]
     pods: Annotated[
-        tuple[PodPreview, ...], Meta(description="Of a workload: its pods, one for each template. Empty for a Pod.")
+        tuple[PodPreview, ...],
+        Field(description="The pods of a workload, one entry for each pod template. Empty for a Pod."),
     ]
 
     @classmethod
@@ -96,7 +107,8 @@ class DocumentPreview(msgspec.Struct, frozen=True, rename="camel"):
         )
 
 
-class PreviewResponse(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class PreviewResponse:
     """A preview of a whole manifest."""
 
     documents: tuple[DocumentPreview, ...]

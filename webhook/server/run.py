@@ -10,7 +10,6 @@ import socket
 
 import uvicorn
 import uvloop
-from fastapi import FastAPI
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -27,9 +26,7 @@ from webhook.server.tls import CertificateReloader, certificate_source
 from webhook.settings import Settings
 from webhook.settings.loading import InvalidSettings
 from webhook.web.access import access_for, local_only
-from webhook.web.openapi import docs_routes
-from webhook.web.page import page_routes
-from webhook.web.preview import PreviewEndpoint
+from webhook.web.application import web_application
 
 _log = logging.getLogger(__name__)
 
@@ -64,22 +61,8 @@ def admission_app(settings: Settings, metrics: Metrics, live: LiveCatalog) -> AS
     A framework's layers and routes would make up a good part of the time of the one request that every pod waits for.
     """
     mutate = MutateEndpoint(settings, live, metrics)
-    preview = PreviewEndpoint(settings, live, metrics, access_for(settings))
-    app = FastAPI(
-        title="model-injector",
-        version=__version__,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        redirect_slashes=False,
-        routes=[
-            Route("/mutate", mutate, methods=["POST"]),
-            Route("/preview", preview, methods=["POST"]),
-            *page_routes(settings),
-            *docs_routes(settings),
-        ],
-    )
-
+    app = web_application(settings, live, metrics, access_for(settings))
+    app.router.routes.append(Route("/mutate", mutate, methods=["POST"]))  # other methods are answered with 405
     others = app if settings.preview.auth == "kubernetes" or settings.preview.force else local_only(app)
 
     async def short_way(scope: Scope, receive: Receive, send: Send) -> None:

@@ -35,6 +35,11 @@ __all__ = [
 ENVIRONMENT_PREFIX: Final = "MODEL_INJECTOR_"
 
 
+def _field(name: str) -> str:
+    """The field of a setting: `num_workers` for `numWorkers`, `s3_mount` for `s3-mount`."""
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).replace("-", "_")
+
+
 class _Composed(Group):
     """A group whose fields have no docstrings in a source file."""
 
@@ -135,8 +140,3 @@ def setting_at(path: str, settings: Settings) -> Any:
     for name in path.split("."):
         value = getattr(value, _field(name))
     return value
-
-
-def _field(name: str) -> str:
-    """The field of a setting: `num_workers` for `numWorkers`, `s3_mount` for `s3-mount`."""
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).replace("-", "_")

@@ -20,51 +20,6 @@ _SERVICE_LINK: Final = re.compile(r"MODEL_INJECTOR_(\w+_)?(SERVICE_HOST|SERVICE_
 """What Kubernetes itself puts into a container's environment where a Service's name begins with ours."""
 
 
-CHART_ONLY: Final = frozenset(
-    {
-        "affinity",
-        "annotations",
-        "autoscaling",
-        "certificates",
-        "commonLabels",
-        "dashboard",
-        "dnsPolicy",
-        "enabled",
-        "env",
-        "fullnameOverride",
-        "global",
-        "guard",
-        "hostNetwork",
-        "image",
-        "imagePullSecrets",
-        "nameOverride",
-        "networkPolicy",
-        "nodeSelector",
-        "podAnnotations",
-        "podDisruptionBudget",
-        "podLabels",
-        "podSecurityContext",
-        "priorityClassName",
-        "prometheusRule",
-        "replicaCount",
-        "resources",
-        "securityContext",
-        "server",
-        "service",
-        "serviceAccount",
-        "serviceMonitor",
-        "strategy",
-        "test",
-        "tolerations",
-        "topologySpreadConstraints",
-        "volumeMounts",
-        "volumes",
-        "webhook",
-    }
-)
-"""Keys of the chart's values that say nothing of what happens to pods."""
-
-
 class InvalidSettings(InjectorError):
     """A setting is unknown or has an invalid value. The message is one line and names the setting."""
 
@@ -86,24 +41,20 @@ def declared() -> Iterator[Setting]:
 def _declared(defaults: BaseModel, path: str, variable: str) -> Iterator[Setting]:
     for name, field in type(defaults).model_fields.items():
         default = getattr(defaults, name)
-        here = Setting(f"{path}{to_camel(name)}", f"{variable}{name.upper()}", field, default)
+        here = Setting(f"{path}{field.alias or to_camel(name)}", f"{variable}{name.upper()}", field, default)
         if isinstance(default, BaseModel):
             yield from _declared(default, f"{here.path}.", f"{here.variable}__")
         else:
             yield here
 
 
-def load(
-    file: Path | None = None, server: Mapping[str, object] | None = None, *, may_be_values: bool = False
-) -> Settings:
-    """Settings from a YAML file, where one is given, and the environment. Raises InvalidSettings, in one line.
+def load(file: Path | None = None, server: Mapping[str, object] | None = None) -> Settings:
+    """Settings from the environment and, if given, a YAML file. Raises InvalidSettings with a message of one line.
 
-    `server` wins over both: fields of the group of that name, as a command's options give them. The file may be the
-    chart's values where only what happens to pods is of interest.
+    The file contains settings, or the values of the chart, whose key `config` contains them. The environment takes
+    precedence over the file, and `server` over both: fields of the group of that name, from a command's options.
     """
-    document = _read(file) if file else {}
-    if may_be_values:  # in which the chart takes what is empty for the default, too
-        document = {key: value for key, value in document.items() if key not in CHART_ONLY and value not in ("", None)}
+    document = _settings_in(_read(file)) if file else {}
     _check_environment()
     try:
         settings = Settings(**_by_field_name(document, Settings))
@@ -138,6 +89,28 @@ def _read(file: Path) -> dict[str, Any]:
     if not isinstance(document, dict | None):
         raise InvalidSettings(f"{file}: settings are a mapping, such as `bucket: my-ml-bucket`")
     return document or {}
+
+
+def _settings_in(document: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a document, which is a settings file or the chart's values: settings have no key `config`."""
+    config = document.get("config")
+    if not isinstance(config, dict):
+        return document
+    # The chart has its own group `certificates`, beside the settings' one in `config`.
+    settings = {field.alias for field in Settings.model_fields.values()} - {"certificates"}
+    for key in document:
+        if key in settings:
+            raise InvalidSettings(f"setting {key} stands beside config: set config.{key}")
+    return _without_nulls(config)
+
+
+def _without_nulls(values: dict[str, Any]) -> dict[str, Any]:
+    """Values as the chart's templates get them: Helm removes a key whose value is null."""
+    return {
+        key: _without_nulls(value) if isinstance(value, dict) else value
+        for key, value in values.items()
+        if value is not None
+    }
 
 
 def _by_field_name(document: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:

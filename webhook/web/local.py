@@ -25,8 +25,7 @@ from webhook.preview import SERVED
 from webhook.preview.access import TOKEN_HEADER
 from webhook.settings import Settings
 from webhook.web.access import OpenAccess, local_only
-from webhook.web.page import page_routes
-from webhook.web.preview import PreviewEndpoint
+from webhook.web.application import web_application
 
 Ask: TypeAlias = Callable[[str, str, bytes, Mapping[str, str]], tuple[int, Mapping[str, str], bytes]]
 """A blocking request: method, path with query, body and headers, to status, headers and content."""
@@ -51,14 +50,13 @@ def serve_page(settings: Settings, opened: Callable[[str], None]) -> None:
     """Serve the page until interrupted, deciding with these settings. `opened` is told its URL."""
     metrics, health = Metrics(), Health()
     live = live_catalog(settings, metrics, health)
-    preview = PreviewEndpoint(settings, live, metrics, OpenAccess())
-    routes = [*page_routes(settings), Route("/preview", preview, methods=["POST"])]
+    app = web_application(settings, live, metrics, OpenAccess())
 
     async def serve() -> None:
         keeping = asyncio.create_task(live.refresh(settings.catalog.refresh_seconds))
         while health.catalog:  # what has not been read yet would be refused
             await asyncio.sleep(0.05)
-        await _serve(Starlette(routes=routes), opened)
+        await _serve(app, opened)
         keeping.cancel()
 
     uvloop.run(serve())

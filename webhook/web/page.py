@@ -1,7 +1,7 @@
-"""GET /: the page that shows previews, and what it is made of.
+"""GET / and GET /docs: the page that shows previews, the page that describes their API, and the files of both.
 
-All of it is read once, at the start, and is the same for everyone: what someone previews goes to /preview alone. No
-path is looked up in a folder, for each file has a route of its own.
+The files are the same for everyone: manifests go to /preview alone. Those of the project are read once, at the start.
+No path is looked up in a folder, as each file has a route of its own.
 """
 
 import html
@@ -12,7 +12,9 @@ from importlib.resources.abc import Traversable
 from string import Template
 from typing import Final
 
-from starlette.responses import Response
+import fastapi_swagger
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from webhook.annotations.contract import ANNOTATIONS, WRITTEN
@@ -21,17 +23,17 @@ from webhook.preview import SERVED
 from webhook.preview.access import AUDIENCE
 from webhook.settings import Settings
 
-_POLICY: Final = (
-    "default-src 'none'",
-    "script-src 'self'",
-    "style-src 'self'",
-    "connect-src 'self'",
-    "img-src 'self'",
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-    "require-trusted-types-for 'script'",
-)
+_POLICY: Final = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "connect-src": "'self'",
+    "img-src": "'self'",
+    "base-uri": "'none'",
+    "form-action": "'none'",
+    "frame-ancestors": "'none'",
+    "require-trusted-types-for": "'script'",
+}
 _NOT_PERMITTED: Final = (
     "accelerometer",
     "camera",
@@ -51,9 +53,24 @@ _NOT_PERMITTED: Final = (
     "usb",
     "xr-spatial-tracking",
 )
+
+
+_DOCS_POLICY: Final = {
+    # Swagger UI makes markup of text that it has sanitized, writes styles into elements, and has images in its style
+    # sheet. Scripts are files of this server here as well.
+    **{directive: source for directive, source in _POLICY.items() if directive != "require-trusted-types-for"},
+    "style-src": "'self' 'unsafe-inline'",
+    "img-src": "'self' data:",
+}
+
+
+def _written(policy: Mapping[str, str]) -> str:
+    return "; ".join(f"{directive} {source}" for directive, source in policy.items())
+
+
 HEADERS: Final[Mapping[str, str]] = {
     "Cache-Control": "no-cache",  # after an upgrade, no old module shall meet a new one
-    "Content-Security-Policy": "; ".join(_POLICY),
+    "Content-Security-Policy": _written(_POLICY),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     # Writing the clipboard, which "Copy link" does, is the one thing that stays as browsers have it.
@@ -69,14 +86,18 @@ _MEDIA_TYPES: Final = {
     "yaml": "text/plain",  # browsers show that, and save others
 }
 _INDEX: Final = "index.html"
+_DOCS: Final = "docs.html"
+_DOCS_HEADERS: Final = {**HEADERS, "Content-Security-Policy": _written(_DOCS_POLICY)}
+_PAGES: Final = {_INDEX: ("/", HEADERS), _DOCS: ("/docs", _DOCS_HEADERS)}
+_SWAGGER_UI: Final = ("swagger-ui.css", "swagger-ui-bundle.js")
 _DEFAULT_PREFIX: Final[str] = Settings.model_fields["annotation_prefix"].default
 
 
 def page_routes(settings: Settings) -> list[Route]:
-    """A route for the page, and one for each of its files, for GET and HEAD."""
+    """A route for each page, and one for each of their files, for GET and HEAD."""
     return [
-        Route("/" if name == _INDEX else f"/{name}", _response(name, text), methods=["GET"])
-        for name, text in assets(settings).items()
+        *(_route(name, text) for name, text in assets(settings).items()),
+        *(_swagger_ui_route(name) for name in _SWAGGER_UI),
     ]
 
 
@@ -107,9 +128,25 @@ def _read(folder: Traversable, path: str) -> dict[str, str]:
     return found
 
 
-def _response(name: str, text: str) -> Response:
-    """An answer that is sent again and again; Starlette's are ASGI applications."""
-    return Response(text, headers=dict(HEADERS), media_type=_MEDIA_TYPES[name.rpartition(".")[2]])
+def _route(name: str, text: str) -> Route:
+    """A response that is sent again and again; Starlette's are ASGI applications."""
+    path, headers = _PAGES.get(name, (f"/{name}", HEADERS))
+    response = Response(text, headers=dict(headers), media_type=_media_type(name))
+    return Route(path, response, methods=["GET"])
+
+
+def _swagger_ui_route(name: str) -> Route:
+    """A file of Swagger UI. It stays on disk: two megabytes that few people ask for."""
+    path = str(files(fastapi_swagger) / "resources" / name)
+
+    async def respond(_: Request) -> Response:
+        return FileResponse(path, headers=dict(HEADERS), media_type=_media_type(name))
+
+    return Route(f"/{name}", respond, methods=["GET"])
+
+
+def _media_type(name: str) -> str:
+    return _MEDIA_TYPES[name.rpartition(".")[2]]
 
 
 def _entry(annotation: Annotation, prefix: str) -> str:

@@ -17,18 +17,18 @@ app.kubernetes.io/name: {{ include "model-injector.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
-{{- /* Of the webhook's pods, and no others. */ -}}
+{{- /* Selects the webhook's pods only, not those of `helm test`. */ -}}
 {{- define "model-injector.selectorLabels" -}}
 {{ include "model-injector.releaseLabels" . }}
 app.kubernetes.io/component: webhook
 {{- end }}
 
 {{- define "model-injector.labels" -}}
-{{- $ours := dict
+{{- $chart := dict
   "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
   "app.kubernetes.io/version" .Chart.AppVersion
   "app.kubernetes.io/managed-by" .Release.Service }}
-{{- merge (include "model-injector.releaseLabels" . | fromYaml) $ours (omit (.Values.commonLabels | default dict) "app.kubernetes.io/component") | toYaml }}
+{{- merge (include "model-injector.releaseLabels" . | fromYaml) $chart (omit (.Values.commonLabels | default dict) "app.kubernetes.io/component") | toYaml }}
 {{- end }}
 
 {{- define "model-injector.serviceAccountName" -}}
@@ -41,7 +41,7 @@ app.kubernetes.io/component: webhook
 {{- end }}
 {{- end }}
 
-{{- /* The Secret that the webhook's certificate is mounted from; there is none with `auto`. */ -}}
+{{- /* Name of the Secret from which the webhook's certificate is mounted. Empty in the mode auto. */ -}}
 {{- define "model-injector.tlsSecret" -}}
 {{- if eq .Values.certificates.mode "cert-manager" }}{{ include "model-injector.fullname" . }}-tls
 {{- else if eq .Values.certificates.mode "provided" }}
@@ -49,35 +49,41 @@ app.kubernetes.io/component: webhook
 {{- end }}
 {{- end }}
 
-{{- /* The webhook's settings, as its file has them. */ -}}
+{{- /*
+The content of the settings file, as JSON: the value `config`, and the settings of its group `certificates` that follow
+from the release.
+*/ -}}
 {{- define "model-injector.settings" -}}
-{{- if not (or .Values.bucket .Values.sources) }}
-{{- fail "no bucket is set: set `bucket`, or `sources`" }}
+{{- $config := .Values.config }}
+{{- if not (or $config.bucket $config.sources) }}
+{{- fail "no bucket is set: set config.bucket, or config.sources" }}
 {{- end }}
-{{- if and (eq (get (.Values.preview | default dict) "auth" | default "kubernetes") "none") (not (get (.Values.preview | default dict) "force")) }}
-{{- fail "preview.auth is none: anyone in the cluster could ask; set preview.force to true where that is meant" }}
+{{- if and (eq (dig "preview" "auth" "" $config) "none") (not (dig "preview" "force" false $config)) }}
+{{- fail "config.preview.auth is none: every client in the cluster could ask for previews; if that is intended, set config.preview.force to true" }}
 {{- end }}
-{{- $settings := dict }}
-{{- range $name := list "bucket" "prefix" "layout" "region" "endpointUrl" "anonymous" "requesterPays" "sources" "annotationPrefix" "defaults" "fetch" "catalog" "rules" "preview" "server" }}
-{{- with index $.Values $name }}{{ $_ := set $settings $name . }}{{ end }}
-{{- end }}
-{{- if eq (int .Values.server.port) (int .Values.server.opsPort) }}
-{{- fail "server.port and server.opsPort are the same" }}
+{{- if eq (int $config.server.port) (int $config.server.opsPort) }}
+{{- fail "config.server.port and config.server.opsPort are the same: set one of them to another port" }}
 {{- end }}
 {{- $fullname := include "model-injector.fullname" . }}
-{{- $certificates := dict "mode" .Values.certificates.mode "webhookConfiguration" .Values.webhook.name "hosts" (list (printf "%s.%s.svc" $fullname .Release.Namespace)) }}
+{{- $ofRelease := dict "mode" .Values.certificates.mode "webhookConfiguration" .Values.webhook.name "hosts" (list (printf "%s.%s.svc" $fullname .Release.Namespace)) }}
 {{- if eq .Values.certificates.mode "auto" }}
-{{- $_ := merge $certificates (dict "namespace" .Release.Namespace "secret" (printf "%s-ca" $fullname)) }}
-{{- range $name := list "caLifetime" "leafLifetime" "overlap" }}
-{{- with index $.Values.certificates $name }}{{ $_ := set $certificates $name . }}{{ end }}
+{{- $ofRelease = merge $ofRelease (dict "namespace" .Release.Namespace "secret" (printf "%s-ca" $fullname)) }}
+{{- end }}
+{{- $certificates := $config.certificates | default dict }}
+{{- range $name, $_ := $ofRelease }}
+{{- if hasKey $certificates $name }}
+{{- fail (printf "config.certificates.%s follows from the release: remove it%s" $name (ternary ", and set certificates.mode" "" (eq $name "mode"))) }}
 {{- end }}
 {{- end }}
-{{- merge $settings (dict "certificates" $certificates) | toYaml }}
+{{- set (deepCopy $config) "certificates" (merge $ofRelease $certificates) | toPrettyJson }}
 {{- end }}
 
-{{- /* Which pods are looked at. The first expression stands here, where no value replaces it. */ -}}
+{{- /*
+namespaceSelector and objectSelector. Users can add expressions to the namespaces' selector, but not replace the first, which
+excludes the system's namespaces and the release's.
+*/ -}}
 {{- define "model-injector.selectors" -}}
-{{- $inject := printf "%s/inject" .Values.annotationPrefix }}
+{{- $inject := printf "%s/inject" .Values.config.annotationPrefix }}
 {{- $namespaces := deepCopy .Values.webhook.namespaceSelector }}
 {{- $never := dict "key" "kubernetes.io/metadata.name" "operator" "NotIn" "values" (list "kube-system" "kube-node-lease" .Release.Namespace | uniq) }}
 {{- $chosen := dict "key" $inject "operator" (ternary "In" "NotIn" .Values.webhook.optIn) "values" (list (ternary "true" "false" .Values.webhook.optIn)) }}
@@ -90,12 +96,12 @@ app.kubernetes.io/component: webhook
 {{- dict "namespaceSelector" $namespaces "objectSelector" $pods | toYaml }}
 {{- end }}
 
-{{- /* How the configuration's entries end. Two releases' have different names: API servers' metrics go by them. */ -}}
+{{- /* Suffix of the webhooks' names. It differs between releases, because the API server's metrics have the name as label. */ -}}
 {{- define "model-injector.domain" -}}
 {{- if ne .Values.webhook.name "model-injector" }}{{ .Values.webhook.name }}.{{ end }}model-injector.io
 {{- end }}
 
-{{- /* The entry that pods wait for. */ -}}
+{{- /* Name of the webhook that is called for pods. */ -}}
 {{- define "model-injector.entry" -}}
 pods.{{ include "model-injector.domain" . }}
 {{- end }}
@@ -113,14 +119,14 @@ caBundle: {{ b64enc . }}
 {{- end }}
 {{- end }}
 
-{{- /* CEL: whether the annotations of `metadata` have one of ours; the argument is [prefix, metadata]. */ -}}
+{{- /* CEL: whether `metadata` has an annotation with the prefix. The argument is [prefix, metadata]. */ -}}
 {{- define "model-injector.isAnnotated" -}}
 has({{ last . }}.annotations) && {{ last . }}.annotations.exists(name, name.startsWith('{{ first . }}/'))
 {{- end }}
 
-{{- /* CEL: pods that kubelet only mirrors from a file, and pods that say no, are left alone. */ -}}
+{{- /* CEL: exclude mirror pods, which cannot be changed, and pods that opt out. */ -}}
 {{- define "model-injector.matchConditions" -}}
-{{- $inject := printf "%s/inject" .Values.annotationPrefix | squote -}}
+{{- $inject := printf "%s/inject" .Values.config.annotationPrefix | squote -}}
 - name: not-a-mirror-pod
   expression: >-
     !has(object.metadata.annotations) || !('kubernetes.io/config.mirror' in object.metadata.annotations)

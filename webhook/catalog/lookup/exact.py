@@ -1,15 +1,18 @@
-"""The catalog that knows nothing (`catalog.mode: none`): exact versions are taken at their word."""
+"""The catalog without S3 (`catalog.mode: none`): exact versions are taken on trust."""
+
+from functools import lru_cache
 
 from webhook.catalog.resolution import Resolved, UnknownVersion
 from webhook.errors import shown
 from webhook.fields.parsers import EXACT_VERSION
 from webhook.model.artifact import Artifact
 from webhook.model.request import ModelRequest
+from webhook.model.source import Source
 from webhook.settings import Settings
 
 
 class ExactCatalog:
-    """Resolves exact versions, with no look at S3: whether they exist shows when the pod starts."""
+    """Resolves exact versions without a lookup: a version that does not exist shows when the pod starts."""
 
     def __init__(self, settings: Settings) -> None:
         self._sources = settings.all_sources
@@ -22,4 +25,10 @@ class ExactCatalog:
                 f"model {request.model}: version {shown(request.version)} needs a catalog to resolve it, and this "
                 "installation has none (catalog.mode: none); write an exact version such as 1.2.3"
             )
-        return Resolved(Artifact(request.model, version, self._sources[request.source]))
+        return _resolved(request.model, version, self._sources[request.source])
+
+
+@lru_cache(maxsize=1024)
+def _resolved(model: str, version: str, source: Source) -> Resolved:
+    """Cached: identical for all pods of a workload, so that what follows from the artifact is found by identity."""
+    return Resolved(Artifact(model, version, source))

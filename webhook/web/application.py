@@ -1,0 +1,47 @@
+"""The FastAPI application of previews: POST /preview, its OpenAPI document, and the pages."""
+
+from functools import cache
+
+import msgspec
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from webhook import __version__
+from webhook.catalog.live import LiveCatalog
+from webhook.http.metrics import Metrics
+from webhook.settings import Settings
+from webhook.web.access import Access
+from webhook.web.answering import Answering
+from webhook.web.openapi import openapi
+from webhook.web.operation import preview_router
+from webhook.web.page import HEADERS, page_routes
+from webhook.web.preview import PreviewService
+
+
+def web_application(settings: Settings, live: LiveCatalog, metrics: Metrics, access: Access) -> FastAPI:
+    """The application. It works under any path prefix, as all its links are relative."""
+    app = FastAPI(
+        title="model-injector",
+        description="[The page](./) shows previews in a browser.",
+        version=__version__,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        servers=[{"url": "./"}],
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        routes=[*page_routes(settings)],
+    )
+    app.include_router(preview_router(PreviewService(settings, live, access), Answering(metrics)))
+
+    @cache
+    def document() -> bytes:
+        return msgspec.json.encode(openapi(app, settings))
+
+    def respond(_: Request) -> Response:  # in a thread, as the first one takes some hundredths of a second
+        return Response(document(), headers=dict(HEADERS), media_type="application/json")
+
+    app.router.routes.append(Route("/openapi.json", respond))
+    return app

@@ -1,0 +1,49 @@
+"""Content negotiation: the format of a preview that an Accept header asks for."""
+
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+from fastapi import Header
+
+from webhook.http.errors import RequestError
+from webhook.preview import FORMATS
+
+_SYNONYMS: Final = {
+    "application/x-yaml": "application/yaml",
+    "text/yaml": "application/yaml",
+    "text/x-yaml": "application/yaml",
+    "text/x-diff": "text/plain",
+}
+
+
+class NotAcceptable(RequestError):
+    """The client accepts none of the formats."""
+
+    status = 406
+
+
+async def media_type(accept: Annotated[str, Header(include_in_schema=False)] = "*/*") -> str:
+    """The media type of FORMATS with the highest weight in an Accept header. Raises NotAcceptable.
+
+    A dependency of FastAPI, which runs those that are not coroutines in threads.
+    """
+    weights = dict[str, float]()
+    for entry in accept.split(","):
+        media, *parameters = (part.strip().lower() for part in entry.split(";"))
+        weights[_SYNONYMS.get(media, media)] = _weight(parameters)
+    ranges = {media: (media, f"{media.partition('/')[0]}/*", "*/*") for media in FORMATS}
+    liked = {media: next((weights[each] for each in names if each in weights), 0.0) for media, names in ranges.items()}
+    best = max(liked, key=lambda media: liked[media])
+    if not liked[best]:
+        raise NotAcceptable(f"there is {', '.join(FORMATS)}")
+    return best
+
+
+def _weight(parameters: Sequence[str]) -> float:
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return float(parameter.removeprefix("q="))
+            except ValueError:
+                return 0.0
+    return 1.0

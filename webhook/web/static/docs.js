@@ -1,0 +1,11 @@
+// Shows the OpenAPI document with Swagger UI. FastAPI's own page does this in an inline script, which the
+// Content-Security-Policy forbids.
+
+const { SwaggerUIBundle } = window;
+
+SwaggerUIBundle({
+  url: "./openapi.json",
+  dom_id: "#api",
+  deepLinking: true,
+  validatorUrl: null, // the validator is a service on the internet
+});
