@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from kubernetes_validate import utils
 
 from certs import Authority
 from tests.support.webhook import SETTINGS, Webhook, running_webhook
