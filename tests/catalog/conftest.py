@@ -93,7 +93,8 @@ def aliased(store: Store, model: str, **aliases: str) -> None:
 class Reader:
     """An S3Catalog that looks as soon as it has to."""
 
-    def __init__(self, bucket: MotoBucket, proxy: FaultyProxy, **options: Any) -> None:
+    def __init__(self, bucket: MotoBucket, proxy: FaultyProxy, patience: float = 3, **options: Any) -> None:
+        """Gives S3 up after `patience` seconds."""
         self.settings = Settings(
             bucket=bucket.name,
             prefix=PREFIX,
@@ -102,7 +103,7 @@ class Reader:
             layout=options.pop("layout", "{model}-{version}"),
             catalog={"mode": "s3", **options},
         )
-        self.catalog = S3Catalog(self.settings, seconds=3, attempts=1)
+        self.catalog = S3Catalog(self.settings, seconds=patience, attempts=1)
         self.refresh()
 
     def refresh(self) -> None:
@@ -132,7 +133,7 @@ Read = Callable[..., Reader]
 
 @pytest.fixture
 def read(bucket: MotoBucket, proxy: FaultyProxy) -> Read:
-    """Reads the bucket; options are settings of the group `catalog`, and the layout."""
+    """Reads the bucket; options are settings of the group `catalog`, the layout, and a Reader's patience."""
 
     def begin(**options: Any) -> Reader:
         return Reader(bucket, proxy, **options)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.catalog.conftest import Read, Reader, aliased, published
+from tests.catalog.conftest import Read, Reader, aliased, published, source
 from tests.support.faults import ACCESS_DENIED, SLOW_DOWN, Answer, Cut, Drop, Fault, Stall
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
@@ -23,7 +23,7 @@ def test_s3_away_stops_nobody_who_asks_for_an_exact_version(
 ) -> None:
     published(store, tmp_path / "m", "1.2.3")
     aliased(store, "my-model", champion="1.2.3")
-    reader = read(preflight=preflight)
+    reader = read(preflight=preflight, patience=1)
     assert reader.resolve("@champion").artifact.files == 2
     proxy.inject(fault, lambda _: True)
     with pytest.raises(CatalogError) as found:
@@ -84,9 +84,9 @@ def test_a_look_that_s3_does_not_answer_changes_nothing_that_is_known(
 
 
 @pytest.mark.parametrize("fault", AWAY)
-def test_a_store_that_does_not_answer_is_away(store: Store, proxy: FaultyProxy, fault: Fault) -> None:
+def test_a_store_that_does_not_answer_is_away(bucket: MotoBucket, proxy: FaultyProxy, fault: Fault) -> None:
     proxy.inject(fault, lambda _: True)
-    with pytest.raises(Unreachable):
+    with closing(Store(source(bucket, proxy), seconds=1, attempts=1)) as store, pytest.raises(Unreachable):
         list(store.objects(""))
 
 
