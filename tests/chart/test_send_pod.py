@@ -78,7 +78,7 @@ def run(api: ApiServer, folder: Path, **annotations: str) -> subprocess.Complete
 def test_a_pod_that_comes_back_with_its_model_is_a_success(api: ApiServer, tmp_path: Path) -> None:
     done = run(api, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "fetch-helm-test" in done.stdout
+    assert "its model by s3-init" in done.stdout
     assert "MODEL_PATH=/model-artifacts/helm-test-0.0.0" in done.stdout
     path, authorization, _ = api.asked
     assert path == "/api/v1/namespaces/apps/pods?dryRun=All"

@@ -1,4 +1,4 @@
-"""Has the API server try an annotated pod, as a dry run, and tells whether it came back with its init container.
+"""Sends an annotated pod to the API server as a dry run, and checks that it comes back with its model.
 
 Arguments: the namespace, the prefix of the annotations, the pod's service account, and more annotations as JSON. Only
 Python itself is needed.
@@ -17,7 +17,7 @@ MODEL, VERSION = "helm-test", "0.0.0"
 
 
 def main(namespace: str, prefix: str, account: str, annotations: str) -> str:
-    """Send the pod; gives a line on what came back. Ends with another where that is not what it should be."""
+    """Send the pod. Returns a line that describes the result; exits with one that describes the failure."""
     pod = {
         "metadata": {
             "generateName": "model-injector-test-",
@@ -52,14 +52,13 @@ def main(namespace: str, prefix: str, account: str, annotations: str) -> str:
         if f"model {MODEL} {VERSION} is not in" in message:  # the webhook's own words, where its catalog is enforced
             return f"the webhook has answered, and refuses what there is none of, as it should: {message}"
         sys.exit(f"the API server refuses the pod: {message}")
-    names = [container["name"] for container in created["spec"].get("initContainers", ())]
+    injected = created["metadata"].get("annotations", {}).get(f"{prefix}/injected")
     app = next(container for container in created["spec"]["containers"] if container["name"] == "app")
     paths = [variable["value"] for variable in app.get("env", ()) if variable["name"] == "MODEL_PATH"]
-    if not ([name for name in names if name.startswith("fetch-")] and paths):
-        sys.exit(
-            f"the pod came back without its model; is {namespace} a namespace to inject in? Init containers: {names}"
-        )
-    return f"the pod came back with the init containers {names}, and MODEL_PATH={paths[0]}"
+    if not (injected and paths):
+        sys.exit(f"the pod came back without its model; does the webhook inject into the namespace {namespace}?")
+    strategies = ", ".join(model["strategy"] for model in json.loads(injected))
+    return f"the pod came back with its model by {strategies}, and MODEL_PATH={paths[0]}"
 
 
 if __name__ == "__main__":
