@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from certs import Authority, AutoSource, CertificateError, ServingCertificate, fault, parse_bundle
+from certs import Authority, AutoSource, ServingCertificate, fault, parse_bundle
 from certs.cluster import ClusterObjects, Snapshot
 from certs.errors import ObjectChanged, ObjectNotFound
 from certs.rotation import Authorities
+from webhook.kubernetes.client import ClusterError
 
 HOST = "model-injector.model-injector.svc"
 
@@ -187,7 +188,7 @@ def test_what_the_entries_have_is_known_even_where_the_secret_is_not(cluster: Fa
 
     def forbid(called: str) -> None:
         if called == "read_secret":
-            raise CertificateError("forbidden")
+            raise ClusterError("forbidden")
 
     cluster.before = forbid
     cluster.bundles = {"pods": Authority.create(now=cluster.time).certificate}

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+from cachetools import TTLCache
 from kubernetes.config import kube_config
 
 from tests.support.api_server import ApiServer, running_api_server
@@ -37,7 +39,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(access, "monotonic", clock)
+    monkeypatch.setattr(access, "TTLCache", partial(TTLCache, timer=clock))
     return clock
 
 
