@@ -31,6 +31,14 @@ SCREENS = {
 }
 
 
+AXE_RUN = """async () => {
+    const found = await axe.run({ resultTypes: ["violations"] });
+    const violations = found.violations.map(({ id, nodes }) => [id, nodes.map(node => node.html)]);
+    return [found.passes.length, violations];
+}"""
+"""How many rules hold, and those that do not, with the elements: all that holds would be megabytes."""
+
+
 def unfold(view: Visit) -> None:
     for summary in view.page.locator("#documents summary").all():
         summary.click()
@@ -60,9 +68,9 @@ def test_axe_finds_nothing_that_keeps_people_from_using_it(visit: Visiting, scre
         view.paste(DEPLOYMENT)
         expect(view.page.locator("#token")).to_be_focused()
     view.page.evaluate(AXE_SCRIPT)
-    found = view.evaluate("async () => await axe.run()")
-    assert len(found["passes"]) > 20
-    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]] == []
+    passes, violations = view.evaluate(AXE_RUN)
+    assert passes > 20
+    assert violations == []
 
 
 @pytest.mark.parametrize("screen", ["phone", "small-phone"])
