@@ -3,12 +3,13 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from botocore.loaders import JSONFileLoader
 from kubernetes_validate import utils
 
 from certs import Authority
@@ -25,10 +26,12 @@ def environment() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def kubernetes_schemas() -> Iterator[None]:
-    """Kubernetes' schemas, each parsed once: kubernetes_validate would do that for every object that it validates."""
+def large_files() -> Iterator[None]:
+    """Kubernetes' schemas and AWS's models, each parsed once: the libraries do that for every object and client."""
+    load = cache(partial(JSONFileLoader.load_file, JSONFileLoader()))
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(utils, "schema_contents", cache(utils.schema_contents))
+        monkeypatch.setattr(JSONFileLoader, "load_file", lambda _, path: load(path))
         yield
 
 

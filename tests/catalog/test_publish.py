@@ -131,8 +131,9 @@ def test_an_upload_that_was_begun_is_unpublished_and_says_so(
 
 
 def test_an_unfinished_upload_of_other_files_is_replaced_only_on_demand(
-    store: Store, proxy: FaultyProxy, tmp_path: Path
+    store: Store, proxy: FaultyProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("webhook.catalog.publishing.publish._TAKEOVER_SECONDS", 0.1)
     proxy.inject(Drop(), put_of("manifest.json"))
     with pytest.raises(CatalogError):
         published(store, folder_of(tmp_path / "m", **SOME, left_over=b"x"), "1.2.3")

@@ -131,6 +131,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # a body would wait for the client to acknowledge its head: 40 ms
     server: _Server
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's signature

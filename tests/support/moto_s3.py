@@ -15,6 +15,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 from moto.s3.responses import S3Response
 from moto.server import ThreadedMotoServer
+from werkzeug.serving import WSGIRequestHandler
 
 _REGION = "us-east-1"
 _ROOT = {"aws_access_key_id": "root", "aws_secret_access_key": "root"}
@@ -44,7 +45,8 @@ class MotoBucket:
 def serve() -> Iterator[str]:
     """Serve S3 and IAM on a free port of loopback, from a thread; gives the URL."""
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    with patch.object(S3Response, "put_object", _put_object):
+    at_once = patch.object(WSGIRequestHandler, "disable_nagle_algorithm", new=True)  # else a body waits for 40 ms
+    with patch.object(S3Response, "put_object", _put_object), at_once:
         server.start()
         host, port = server.get_host_and_port()
         yield f"http://{host}:{port}"

@@ -148,6 +148,7 @@ def test_who_has_a_token_is_no_guesser(client: httpx.Client, api: ApiServer) -> 
     assert statuses == {200}
 
 
+@pytest.mark.alone
 def test_a_user_has_so_many_previews_a_second(client: httpx.Client) -> None:
     headers, statuses = {"authorization": "Bearer bound-to-many"}, list[int]()
     for _ in range(150):

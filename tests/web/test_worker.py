@@ -24,6 +24,7 @@ def run(steps: Callable[[Worker], Awaitable[None]]) -> None:
     asyncio.run(all_of_it())
 
 
+@pytest.mark.alone
 def test_what_runs_longer_than_its_time_is_ended_and_the_next_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "_SECONDS", 2)
 
