@@ -29,8 +29,8 @@ that each pod has them. On the workload itself they do nothing. The prefix is a 
 
 {strategies}
 
-`strategy` may list several, in the order of preference: `shared-volume, s3-init`. The first that is available when the
-pod is created delivers the model. The reason why an earlier one is not used is a warning. The choice stands in
+`strategy` may list several with commas between, in the order of preference. The first that is available when the pod
+is created delivers the model. The reason why an earlier one is not used is a warning. The choice stands in
 `injected`, and in `pinned` on a workload's template, so that all of its pods agree. An annotation that belongs to
 strategies of which none is asked for does nothing, and is a warning.
 

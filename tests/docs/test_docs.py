@@ -1,4 +1,4 @@
-"""Pages that can't go stale."""
+"""Pages that follow the code."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from reference import pages
 from webhook.fetching.script import SCRIPT
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.mark.parametrize(("name", "content"), pages(ROOT).items())
@@ -18,13 +18,13 @@ def test_what_the_code_can_print_is_what_stands_there(name: str, content: str) -
     assert (ROOT / name).read_text() == content, "run scripts/docs"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_link_to_a_file_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_yaml_example_is_yaml(page: Path) -> None:
     for example in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
         assert list(yaml.safe_load_all(example))
