@@ -1,6 +1,6 @@
 """What a strategy may ask of the pod, apart from volumes and init containers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -33,11 +33,11 @@ def _given(plan: Plan, *_: object) -> Plan:
 def planned(monkeypatch: pytest.MonkeyPatch, configured: Callable[..., Injector]) -> Planned:
     """Gives an injector with strategies that plan as they are told, for pods that ask for them by name."""
 
-    def add(**needs: Mapping[str, Any]) -> Injector:
+    def add(rules: Sequence[JSON] = (), **needs: Mapping[str, Any]) -> Injector:
         for name, parts in needs.items():
             plan = Plan((Location("models", name),), **parts)
             monkeypatch.setitem(STRATEGIES, name, Strategy(name=name, summary="", plan=partial(_given, plan)))
-        return configured(defaults={"service_account": "reader"})
+        return configured(defaults={"service_account": "reader"}, rules=rules)
 
     return add
 
@@ -91,15 +91,81 @@ def test_a_pod_that_selects_other_nodes_is_refused(planned: Planned) -> None:
 def test_two_strategies_that_need_different_nodes_are_refused(planned: Planned) -> None:
     other = {"node_selector": {"models.example.com/my-model": "other"}, "volumes": NEEDS["volumes"]}
     models = "[{model: a, version: 1.0.0, strategy: baked}, {model: b, version: 1.0.0, strategy: other}]"
-    assert "two models select nodes" in planned(baked=NEEDS, other=other).refusal(annotated(models=models))
+    assert "two models need models.example.com/my-model=1.2.3 and" in planned(baked=NEEDS, other=other).refusal(
+        annotated(models=models)
+    )
 
 
-@pytest.mark.parametrize(("needs", "account"), [({}, None), ({"needs_credentials": True}, "reader")])
-def test_only_a_plan_that_needs_credentials_brings_the_default_account(
-    planned: Planned, needs: JSON, account: str | None
+@pytest.mark.parametrize(("strategy", "account"), [("baked", None), ("s3-init", "reader")])
+def test_only_a_strategy_that_needs_credentials_brings_the_default_account(
+    planned: Planned, strategy: str, account: str | None
 ) -> None:
-    pod = planned(baked={**NEEDS, **needs})(asking(strategy="baked"))
+    pod = planned(baked=NEEDS)(asking(strategy=strategy))
     assert pod["spec"].get("serviceAccountName") == account
+
+
+def test_a_rule_about_accounts_goes_by_the_account_that_each_strategy_brings(planned: Planned) -> None:
+    injector = planned(baked=NEEDS, rules=[{"service_accounts": ["default"], "allow": False}])
+    result = injector.decide(asking(strategy="baked, s3-init"))
+    assert [model.strategy for model in result.models] == ["s3-init"]
+    injector = planned(baked=NEEDS, rules=[{"service_accounts": ["reader"], "allow": False}])
+    assert injector.decide(asking(strategy="baked")).decision == "injected"
+
+
+def test_a_rule_holds_for_the_account_that_another_model_of_the_pod_brings(planned: Planned) -> None:
+    injector = planned(baked=NEEDS, rules=[{"service_accounts": ["reader"], "models": ["a"], "allow": False}])
+    models = "[{model: a, version: 1.0.0, strategy: baked}, {model: b, version: 1.0.0}]"
+    assert "model a, by baked and as service account reader" in injector.refusal(annotated(models=models))
+
+
+def test_what_two_strategies_both_need_is_added_once(planned: Planned) -> None:
+    models = "[{model: a, version: 1.0.0, strategy: baked}, {model: b, version: 1.0.0, strategy: other}]"
+    injector = planned(baked=NEEDS, other=NEEDS)
+    asked = annotated(models=models)
+    result = injector.decide(asked)
+    spec = injector(asked)["spec"]
+    for field in ("volumes", "initContainers", "tolerations", "imagePullSecrets", "schedulingGates"):
+        assert len(spec[field]) == 1, field
+    assert spec["nodeSelector"] == NODES
+    assert result.warnings == NEEDS["warnings"]
+
+
+def test_two_strategies_that_need_a_different_volume_of_one_name_are_refused(planned: Planned) -> None:
+    other = {**NEEDS, "volumes": ({"name": "models", "persistentVolumeClaim": {"claimName": "models"}},)}
+    models = "[{model: a, version: 1.0.0, strategy: baked}, {model: b, version: 1.0.0, strategy: other}]"
+    message = planned(baked=NEEDS, other=other).refusal(annotated(models=models))
+    assert "two models need a different models each" in message
+
+
+def test_a_second_pass_knows_what_the_api_server_has_stored(planned: Planned) -> None:
+    """It drops empty values, adds defaults, and writes quantities in its own way."""
+    claim = {"claimName": "models", "readOnly": False}
+    ephemeral = {"spec": {"accessModes": ["ReadOnlyMany"], "resources": {"requests": {"storage": "1024Mi"}}}}
+    injector = planned(
+        mounted={
+            "volumes": (
+                {"name": "mounted", "persistentVolumeClaim": claim},
+                {"name": "scratch", "ephemeral": {"volumeClaimTemplate": ephemeral}},
+            ),
+            "tolerations": ({"key": "models", "operator": "Equal", "value": ""},),
+        }
+    )
+    stored = injector(asking(strategy="mounted"))
+    del stored["spec"]["volumes"][0]["persistentVolumeClaim"]["readOnly"]
+    template = stored["spec"]["volumes"][1]["ephemeral"]["volumeClaimTemplate"]
+    template["spec"]["resources"]["requests"]["storage"] = "1Gi"
+    template["spec"]["volumeMode"] = "Filesystem"
+    template["metadata"] = {"creationTimestamp": None}
+    del stored["spec"]["tolerations"][0]["value"]
+    assert injector.decide(stored).operations == ()
+
+
+def test_a_sidecar_of_its_name_with_another_image_is_refused(planned: Planned) -> None:
+    sidecar = {"name": "mount-models", "image": "mount", "restartPolicy": "Always"}
+    injector = planned(baked={**NEEDS, "init_containers": (sidecar,)})
+    assert injector.decide(injector(asking(strategy="baked"))).operations == ()
+    spec = {"containers": [{"name": "app"}], "initContainers": [{**sidecar, "image": "other"}]}
+    assert "container mount-models already" in injector.refusal(asking(spec, strategy="baked"))
 
 
 def test_the_account_that_the_annotation_asks_for_is_always_used(planned: Planned) -> None:

@@ -55,9 +55,9 @@ class Checkout:
 
 
 def touched(checkout: Checkout) -> set[str]:
-    """The files in which the copy's code differs from the project's."""
-    listed = (path for path in checkout.root.glob("webhook/**/*") if path.is_file() and "__pycache__" not in path.parts)
-    originals = ((path, ROOT / path.relative_to(checkout.root)) for path in listed)
+    """The files in which the copy differs from the project."""
+    listed = (path for path in checkout.root.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    originals = ((path, ROOT / path.relative_to(checkout.root)) for path in listed if path.name != "settings.yaml")
     return {
         path.relative_to(checkout.root).as_posix()
         for path, original in originals

@@ -9,8 +9,7 @@ from pydantic import Field
 from webhook.fields.annotation import Annotation
 from webhook.fields.group import Group
 from webhook.fields.parsers import label
-from webhook.kubernetes.pod import Pod
-from webhook.strategies.strategy import Delivery, Location, Plan, Strategy
+from webhook.strategies.strategy import Delivery, Location, Plan, Strategy, Target
 
 _VOLUME: Final = "models-of-the-platform"
 
@@ -30,7 +29,7 @@ class StubOptions(msgspec.Struct, frozen=True):
     claim_name: str
 
 
-def plan(deliveries: Sequence[Delivery[StubOptions]], pod: Pod, settings: StubSettings) -> Plan:  # noqa: ARG001
+def plan(deliveries: Sequence[Delivery[StubOptions]], target: Target, settings: StubSettings) -> Plan:  # noqa: ARG001
     """One volume with the claim, and each model in its folder."""
     (claim,) = {delivery.options.claim_name for delivery in deliveries}
     return Plan(
@@ -39,11 +38,11 @@ def plan(deliveries: Sequence[Delivery[StubOptions]], pod: Pod, settings: StubSe
     )
 
 
-def availability(delivery: Delivery[StubOptions], namespace: str, settings: StubSettings) -> str | None:
+def availability(delivery: Delivery[StubOptions], target: Target, settings: StubSettings) -> str | None:
     """Whether the platform has filled the folder."""
     if delivery.artifact.folder in settings.ready:
         return None
-    return f"the claim of {namespace} does not hold {delivery.artifact.folder} yet"
+    return f"the claim of {target.namespace} does not hold {delivery.artifact.folder} yet"
 
 
 STRATEGY: Final = Strategy(

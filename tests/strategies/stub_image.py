@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from webhook.kubernetes.pod import Pod
-from webhook.strategies.strategy import Delivery, Location, Plan, Strategy
+from webhook.strategies.strategy import Delivery, Location, Plan, Strategy, Target
 
 
-def plan(deliveries: Sequence[Delivery[Any]], pod: Pod, settings: object) -> Plan:  # noqa: ARG001
+def plan(deliveries: Sequence[Delivery[Any]], target: Target, settings: object) -> Plan:  # noqa: ARG001
     """A volume for each model."""
     volumes = {
         f"model-{delivery.slug}": f"registry.example.com/{delivery.artifact.model}:{delivery.artifact.version}"

@@ -32,9 +32,16 @@ def pod(**annotations: str) -> JSON:
     return {"apiVersion": "v1", "kind": "Pod", **template, "metadata": {**template["metadata"], "name": "app"}}
 
 
-def test_it_touches_its_own_file_and_the_list(checkout: Checkout) -> None:
+def test_it_touches_its_own_file_and_the_list_and_the_rest_is_printed(checkout: Checkout) -> None:
+    """What is printed by `scripts/docs` is all that changes besides; the tests below show that this is enough."""
     own = {f"webhook/strategies/{stub}.py" for stub in STUBS}
-    assert touched(checkout) == {*own, "webhook/strategies/__init__.py"}
+    printed = {
+        "charts/model-injector/files/strategies.json",
+        "charts/model-injector/values.schema.json",
+        "docs/annotations.md",
+        "docs/settings.md",
+    }
+    assert touched(checkout) == {*own, "webhook/strategies/__init__.py", *printed}
 
 
 def test_its_annotations_and_settings_are_documented(checkout: Checkout) -> None:
@@ -159,6 +166,17 @@ def test_an_annotation_of_a_strategy_that_is_not_used_is_a_warning(checkout: Che
     assert found["warnings"] == [
         "model-injector.io/claim-name does nothing with the strategy stub-image",
         "model-injector.io/timeout does nothing with the strategy stub-image",
+    ]
+
+
+def test_an_entry_of_models_is_warned_about_its_own_annotations(checkout: Checkout) -> None:
+    asked = pod()
+    del asked["metadata"]["annotations"]["model-injector.io/model"]
+    asked["metadata"]["annotations"]["model-injector.io/models"] = json.dumps(
+        [{"model": "a", "strategy": "stub-image", "timeout": "1h"}, {"model": "b", "timeout": "1h"}]
+    )
+    assert checkout.preview(asked)["warnings"] == [
+        "model-injector.io/models[0].timeout does nothing with the strategy stub-image"
     ]
 
 

@@ -1,17 +1,18 @@
 """The choice of a strategy for each model: the first that the rules allow and that is available."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
 from webhook.admission import rules
+from webhook.admission.account import service_account
 from webhook.admission.naming import slugs
 from webhook.model.artifact import Artifact
 from webhook.model.refusals import Conflict
 from webhook.model.request import ModelRequest
 from webhook.settings import Settings
 from webhook.strategies import STRATEGIES
-from webhook.strategies.strategy import Delivery, StrategyUnavailable
+from webhook.strategies.strategy import Delivery, StrategyUnavailable, Target
 
 
 class Choice(NamedTuple):
@@ -19,26 +20,30 @@ class Choice(NamedTuple):
 
     strategy: str
     delivery: Delivery[Any]
-    passed_over: tuple[str, ...]
+    passed_over: tuple[str, ...] = ()
     """Warnings: the strategies that come before it in the request, each with the reason why it is not used."""
 
 
-def allowed(request: ModelRequest, namespace: str, account: str, settings: Settings) -> dict[str, str]:
+def allowed(request: ModelRequest, target: Target, asked_account: str | None, settings: Settings) -> dict[str, str]:
     """The strategies of a request with the reason why a rule forbids them, empty where none does.
 
-    Raises Forbidden where rules forbid all of them.
+    Raises Forbidden where rules forbid all of them. `asked_account` is the annotation of the pod.
     """
     candidates = (request.pinned_strategy,) if request.pinned_strategy else request.strategies
-    reasons = dict[str, str]()
+    if not settings.rules:
+        return dict.fromkeys(candidates, "")
+    reasons, refusals = dict[str, str](), list[rules.Forbidden]()
     for strategy in candidates:
+        account = service_account(target.pod.spec, asked_account, (strategy,), settings)
         try:
-            rules.check(request, strategy, namespace, account, settings)
+            rules.check(request, strategy, target.namespace, account, settings)
         except rules.Forbidden as refusal:
-            if len(reasons) == len(candidates) - 1 and all(reasons.values()):
-                raise
+            refusals.append(refusal)
             reasons[strategy] = str(refusal)
         else:
             reasons[strategy] = ""
+    if len(refusals) == len(candidates):
+        raise refusals[0]
     return reasons
 
 
@@ -46,7 +51,7 @@ def choose(
     requests: Sequence[ModelRequest],
     artifacts: Sequence[Artifact],
     candidates: Sequence[dict[str, str]],
-    namespace: str,
+    target: Target,
     settings: Settings,
 ) -> list[Choice]:
     """The choice for each request, whose artifact and `allowed` strategies are given.
@@ -57,7 +62,7 @@ def choose(
         if artifact.uri == other.uri:
             raise Conflict(f"{artifact.uri} is asked for twice; ask once")
     return [
-        _choose(*parts, namespace, settings)
+        _choose(*parts, target, settings)
         for parts in zip(requests, artifacts, slugs(artifacts), candidates, strict=True)
     ]
 
@@ -72,24 +77,20 @@ def _choose(  # noqa: PLR0913, PLR0917 - what describes one model
     artifact: Artifact,
     slug: str,
     candidates: dict[str, str],
-    namespace: str,
+    target: Target,
     settings: Settings,
 ) -> Choice:
     reasons = dict[str, str]()
     for strategy, forbidden in candidates.items():
         delivery = deliver(request, artifact, slug, strategy)
-        reason = forbidden or _unavailable(strategy, delivery, namespace, settings)
+        reason = forbidden or STRATEGIES[strategy].availability(delivery, target, settings.of_strategies[strategy])
         if not reason:
-            return Choice(strategy, delivery, tuple(_passed_over(request, reasons)))
+            return Choice(strategy, delivery, tuple(_passed_over(request, *item) for item in reasons.items()))
         reasons[strategy] = reason
     why = "; ".join(f"{strategy}: {reason}" for strategy, reason in reasons.items())
     hint = "; restart the rollout to choose anew" if request.pinned_strategy else ""
     raise StrategyUnavailable(f"model {request.model} {artifact.version} cannot be delivered now: {why}{hint}")
 
 
-def _unavailable(strategy: str, delivery: Delivery[Any], namespace: str, settings: Settings) -> str | None:
-    return STRATEGIES[strategy].availability(delivery, namespace, settings.of_strategies[strategy])
-
-
-def _passed_over(request: ModelRequest, reasons: dict[str, str]) -> Iterator[str]:
-    return (f"{request.model}: strategy {strategy} is not used: {reason}" for strategy, reason in reasons.items())
+def _passed_over(request: ModelRequest, strategy: str, reason: str) -> str:
+    return f"{request.model}: strategy {strategy} is not used: {reason}"

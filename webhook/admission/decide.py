@@ -9,9 +9,10 @@ from itertools import chain
 from typing import Final, NamedTuple
 
 from webhook.admission import rules
+from webhook.admission.account import service_account
 from webhook.admission.choosing import Choice, allowed, choose, deliver
 from webhook.admission.naming import slugs
-from webhook.admission.patching import patch, service_account
+from webhook.admission.patching import patch
 from webhook.admission.planning import plan_pod
 from webhook.admission.result import AdmissionResult
 from webhook.annotations import injected as record
@@ -25,6 +26,7 @@ from webhook.model.artifact import Artifact
 from webhook.model.refusals import Conflict, Refusal
 from webhook.model.request import ModelRequest, PodRequest
 from webhook.settings import Settings
+from webhook.strategies.strategy import Target
 
 PROTECTED_NAMESPACES: Final = frozenset({"kube-system", "kube-node-lease"})
 """Left alone even where the webhook's configuration lets their pods through: the cluster depends on them."""
@@ -48,35 +50,32 @@ def inject(pod: Pod, namespace: str, settings: Settings, catalog: Catalog) -> Ad
     try:
         request = parse(annotations, settings)
         if request.models:
-            return _inject(pod, request, namespace, settings, catalog)
+            return _inject(request, Target(pod, namespace), settings, catalog)
     except Refusal as refusal:
         return AdmissionResult("refused", refusal.reason, str(refusal), warnings=unknown(annotations, settings))
     return AdmissionResult("skipped", "OptedOut" if request.opted_out else "NotAnnotated", warnings=request.warnings)
 
 
-def _inject(pod: Pod, request: PodRequest, namespace: str, settings: Settings, catalog: Catalog) -> AdmissionResult:
+def _inject(request: PodRequest, target: Target, settings: Settings, catalog: Catalog) -> AdmissionResult:
     """The way of a pod that asks for models: rules, catalog, strategies, patch. Raises Refusal."""
-    _check_size(pod.spec, len(request.models))
-    account = service_account(pod.spec, request.service_account, settings, needs_credentials=True)
-    candidates = [allowed(model, namespace, account, settings) for model in request.models]
+    _check_size(target.pod.spec, len(request.models))
+    candidates = [allowed(model, target, request.service_account, settings) for model in request.models]
     resolved = resolve_all(request.models, catalog)
-    choices = choose(request.models, [found.artifact for found in resolved], candidates, namespace, settings)
+    choices = choose(request.models, [answer.artifact for answer in resolved], candidates, target, settings)
     models = _models(choices)
     warnings = (
         *request.warnings,
-        *chain.from_iterable(found.warnings for found in resolved),
+        *chain.from_iterable(answer.warnings for answer in resolved),
         *chain.from_iterable(choice.passed_over for choice in choices),
     )
-    if _has_other_models(pod, request, models, settings):
+    if _has_other_models(request, target, models, settings):
         return AdmissionResult("unchanged", "AlreadyInjected", warnings=warnings, models=models)
-    planned = plan_pod(choices, pod, settings)
-    final_account = service_account(
-        pod.spec, request.service_account, settings, needs_credentials=planned.plan.needs_credentials
-    )
-    if final_account != account:
-        for choice in choices:
-            rules.check(choice.delivery.request, choice.strategy, namespace, final_account, settings)
-    operations = patch(pod, planned, request.service_account, models, settings)
+    planned = plan_pod(choices, target, settings)
+    if settings.rules and len(planned.strategies) > 1:
+        account = service_account(target.pod.spec, request.service_account, planned.strategies, settings)
+        for choice in choices:  # a model whose strategy needs no credentials may have come with another account
+            rules.check(choice.delivery.request, choice.strategy, target.namespace, account, settings)
+    operations = patch(target.pod, planned, request.service_account, models, settings)
     return AdmissionResult(
         *(("injected", "Injected") if operations else ("unchanged", "AlreadyInjected")),
         operations=tuple(operations),
@@ -116,20 +115,20 @@ def _check_size(spec: PodSpec, models: int) -> None:
         )
 
 
-def _has_other_models(pod: Pod, request: PodRequest, models: Sequence[InjectedModel], settings: Settings) -> bool:
+def _has_other_models(request: PodRequest, target: Target, models: Sequence[InjectedModel], settings: Settings) -> bool:
     """Whether the pod already has what it asks for, by an earlier decision that was different: in a second pass, after
     an alias moved, an inventory changed, or a replica with other settings answered first.
 
     The annotation `injected` alone proves nothing, because it is copied along with a pod.
     """
-    written = (pod.metadata.annotations or {}).get(f"{settings.annotation_prefix}/{INJECTED}")
+    written = (target.pod.metadata.annotations or {}).get(f"{settings.annotation_prefix}/{INJECTED}")
     told = record.decode(written) if written else ()
     if not told or _places(told) == _places(models) or len(told) != len(request.models):
         return False
     if not all(map(_answers, told, request.models)):
         return False
-    fetched = {download.uri for download in downloads(pod.spec)}
-    return all(model.uri in fetched for model in told) or _is_complete(pod, request, told, settings)
+    fetched = {download.uri for download in downloads(target.pod.spec)}
+    return all(model.uri in fetched for model in told) or _is_complete(request, target, told, settings)
 
 
 def _places(models: Sequence[InjectedModel]) -> set[tuple[str, str]]:
@@ -140,7 +139,7 @@ def _answers(told: InjectedModel, request: ModelRequest) -> bool:
     return (told.model, told.asked) == (request.model, request.version) and told.strategy in request.strategies
 
 
-def _is_complete(pod: Pod, request: PodRequest, told: Sequence[InjectedModel], settings: Settings) -> bool:
+def _is_complete(request: PodRequest, target: Target, told: Sequence[InjectedModel], settings: Settings) -> bool:
     """Whether nothing is missing in the pod where each model has the version and the strategy that it was told."""
     try:
         artifacts = [
@@ -148,13 +147,13 @@ def _is_complete(pod: Pod, request: PodRequest, told: Sequence[InjectedModel], s
             for model, entry in zip(request.models, told, strict=True)
         ]
         choices = [
-            Choice(entry.strategy, deliver(model, artifact, slug, entry.strategy), ())
+            Choice(entry.strategy, deliver(model, artifact, slug, entry.strategy))
             for entry, model, artifact, slug in zip(told, request.models, artifacts, slugs(artifacts), strict=True)
         ]
-        planned = plan_pod(choices, pod, settings)
+        planned = plan_pod(choices, target, settings)
         return not any(
             operation["path"].startswith("/spec/")
-            for operation in patch(pod, planned, request.service_account, tuple(told), settings)
+            for operation in patch(target.pod, planned, request.service_account, tuple(told), settings)
         )
     except Refusal:
         return False

@@ -1,11 +1,11 @@
 """The JSON Patch of a pod. What is there already is left out, so a second pass has nothing to add."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
 
+from webhook.admission.account import account_operations
 from webhook.admission.containers import MESH_PROXIES, attach
 from webhook.admission.planning import PodPlan
-from webhook.admission.recognition import missing_init_containers, missing_volumes
+from webhook.admission.recognition import covers, missing_init_containers, missing_volumes
 from webhook.annotations.contract import INJECTED
 from webhook.annotations.injected import InjectedModel, encode
 from webhook.kubernetes.patch import JSON, Operation, add, escape, extend
@@ -13,16 +13,6 @@ from webhook.kubernetes.pod import LocalObjectReference, Pod, PodSpec
 from webhook.model.refusals import Conflict
 from webhook.settings import Settings
 from webhook.strategies.strategy import Plan
-
-_UNNAMED: Final = "default"
-"""The service account that the API server has filled in, before any webhook is asked, where a pod names none."""
-
-
-def service_account(spec: PodSpec, asked: str | None, settings: Settings, *, needs_credentials: bool) -> str:
-    """The service account that the pod runs as in the end; `asked` is the annotation."""
-    own = _own_account(spec)
-    default = settings.defaults.service_account if needs_credentials else ""
-    return own if own != _UNNAMED else asked or default or own
 
 
 def patch(
@@ -36,7 +26,7 @@ def patch(
     return [
         *attach(spec, planned.models),
         *extend("/spec/volumes", spec.volumes, missing_volumes(spec, plan.volumes, plan.init_containers)),
-        *_service_account(spec, asked_account, settings, needs_credentials=plan.needs_credentials),
+        *account_operations(spec, asked_account, planned.strategies, settings),
         *_placement(spec, plan),
         *_annotations(pod, plan.annotations, f"{settings.annotation_prefix}/{INJECTED}", encode(injected)),
         *extend(
@@ -55,26 +45,6 @@ def _first_place(spec: PodSpec) -> int:
         if container.is_sidecar and container.name in MESH_PROXIES:
             return index + 1
     return 0
-
-
-def _own_account(spec: PodSpec) -> str:
-    return spec.service_account_name or spec.service_account or _UNNAMED
-
-
-def _service_account(
-    spec: PodSpec, asked: str | None, settings: Settings, *, needs_credentials: bool
-) -> Iterator[Operation]:
-    """Both fields, for later webhooks see the pod before the API server makes the second follow the first."""
-    own, wanted = _own_account(spec), asked or (settings.defaults.service_account if needs_credentials else "")
-    if own not in (_UNNAMED, wanted):
-        if asked:
-            raise Conflict(
-                f"the pod's serviceAccountName is {own}, the annotation {settings.annotation_prefix}/service-account "
-                f"asks for {asked}; keep one of them"
-            )
-        return
-    fields = {"serviceAccountName": spec.service_account_name, "serviceAccount": spec.service_account}
-    yield from (add(f"/spec/{field}", wanted) for field, value in fields.items() if wanted and value != wanted)
 
 
 def _placement(spec: PodSpec, plan: Plan) -> Iterator[Operation]:
@@ -105,7 +75,8 @@ def _node_selector(spec: PodSpec, wanted: Mapping[str, str]) -> list[Operation]:
 
 def _tolerations(spec: PodSpec, wanted: Sequence[JSON]) -> list[Operation]:
     own = spec.tolerations or ()
-    return extend("/spec/tolerations", spec.tolerations, [toleration for toleration in wanted if toleration not in own])
+    missing = [toleration for toleration in wanted if not any(covers(other, toleration) for other in own)]
+    return extend("/spec/tolerations", spec.tolerations, missing)
 
 
 def _references(path: str, own: Sequence[LocalObjectReference] | None, names: Sequence[str]) -> list[Operation]:

@@ -12,7 +12,6 @@ import msgspec
 
 from webhook.admission.choosing import allowed
 from webhook.admission.decide import inject
-from webhook.admission.patching import service_account
 from webhook.admission.result import AdmissionResult, Decision
 from webhook.annotations import pinned
 from webhook.annotations.injected import InjectedModel
@@ -25,6 +24,7 @@ from webhook.kubernetes.workload import WorkloadChange
 from webhook.model.refusals import Refusal
 from webhook.model.request import ModelRequest, PodRequest
 from webhook.settings import Settings
+from webhook.strategies.strategy import Target
 
 
 def pin(change: WorkloadChange, namespace: str, settings: Settings, catalog: Catalog) -> AdmissionResult:
@@ -37,9 +37,8 @@ def pin(change: WorkloadChange, namespace: str, settings: Settings, catalog: Cat
         return AdmissionResult("pinned", "Restored", operations=(_write(change, name, restored),), warnings=misplaced)
     try:
         request = parse(template.metadata.annotations or {}, settings)
-        account = service_account(template.spec, request.service_account, settings, needs_credentials=True)
         for model in request.models:  # before the answer reveals anything about a model
-            allowed(model, namespace, account, settings)
+            allowed(model, Target(template, namespace), request.service_account, settings)
         wanted, kept = _wanted(change, request, settings, catalog)
     except Refusal as refusal:
         return _advice(change, misplaced, str(refusal))

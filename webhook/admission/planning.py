@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from webhook.admission.choosing import Choice
-from webhook.kubernetes.pod import Pod
+from webhook.kubernetes.patch import JSON
 from webhook.model.refusals import Conflict, InvalidAnnotation
 from webhook.settings import Settings
 from webhook.strategies import STRATEGIES
-from webhook.strategies.strategy import Delivery, Location, Plan
+from webhook.strategies.strategy import Delivery, Location, Plan, Target
 
 
 class PlacedModel(msgspec.Struct, frozen=True):
@@ -32,26 +32,26 @@ class PodPlan(NamedTuple):
 
     models: tuple[PlacedModel, ...]
     """In the order of the choices."""
+    strategies: tuple[str, ...]
+    """The names of the strategies that deliver them."""
     plan: Plan
-    """The plans of all strategies, merged."""
+    """The plans of these strategies, merged."""
 
 
-def plan_pod(choices: Sequence[Choice], pod: Pod, settings: Settings) -> PodPlan:
+def plan_pod(choices: Sequence[Choice], target: Target, settings: Settings) -> PodPlan:
     """Plan the choices, with each strategy once. Raises Refusal."""
     deliveries = dict[str, list[Delivery[Any]]]()
     for choice in choices:
         deliveries.setdefault(choice.strategy, []).append(choice.delivery)
     plans = {
-        name: strategy.plan(deliveries[name], pod, settings.of_strategies[name])
-        for name, strategy in STRATEGIES.items()
-        if name in deliveries
+        name: STRATEGIES[name].plan(chosen, target, settings.of_strategies[name]) for name, chosen in deliveries.items()
     }
-    locations = {name: iter(plan.locations) for name, plan in plans.items()}
-    models = tuple(PlacedModel(choice.delivery, next(locations[choice.strategy])) for choice in choices)
+    locations = {name: list(plan.locations) for name, plan in plans.items()}
+    models = tuple(PlacedModel(choice.delivery, locations[choice.strategy].pop(0)) for choice in choices)
     for model, choice in zip(models, choices, strict=True):
         _check_writable(model, choice.strategy)
     _check_apart(models)
-    return PodPlan(models, _merged(list(plans.values())))
+    return PodPlan(models, tuple(plans), _merged(list(plans.values())))
 
 
 def _check_writable(model: PlacedModel, strategy: str) -> None:
@@ -73,28 +73,38 @@ def _merged(plans: Sequence[Plan]) -> Plan:
     if len(plans) == 1:
         return plans[0]
     return Plan(
-        locations=_all(plans, "locations"),
-        volumes=_all(plans, "volumes"),
-        init_containers=_all(plans, "init_containers"),
-        node_selector=_united(plans, "node_selector", "select nodes"),
-        tolerations=_all(plans, "tolerations"),
-        image_pull_secrets=_all(plans, "image_pull_secrets"),
-        scheduling_gates=_all(plans, "scheduling_gates"),
-        annotations=_united(plans, "annotations", "set the annotation"),
-        needs_credentials=any(plan.needs_credentials for plan in plans),
-        warnings=_all(plans, "warnings"),
+        locations=tuple(chain.from_iterable(plan.locations for plan in plans)),
+        volumes=_by_name(plans, "volumes"),
+        init_containers=_by_name(plans, "init_containers"),
+        node_selector=_united(plans, "node_selector"),
+        tolerations=_distinct(plans, "tolerations"),
+        image_pull_secrets=_distinct(plans, "image_pull_secrets"),
+        scheduling_gates=_distinct(plans, "scheduling_gates"),
+        annotations=_united(plans, "annotations"),
+        warnings=_distinct(plans, "warnings"),
     )
 
 
-def _all(plans: Sequence[Plan], field: str) -> tuple[Any, ...]:
-    return tuple(chain.from_iterable(getattr(plan, field) for plan in plans))
+def _distinct(plans: Sequence[Plan], field: str) -> tuple[Any, ...]:
+    values = list[Any]()
+    for value in chain.from_iterable(getattr(plan, field) for plan in plans):
+        if value not in values:
+            values.append(value)
+    return tuple(values)
 
 
-def _united(plans: Sequence[Plan], field: str, what: str) -> dict[str, str]:
+def _by_name(plans: Sequence[Plan], field: str) -> tuple[JSON, ...]:
+    """Each volume or container once. Raises Conflict where two of one name differ."""
+    values: tuple[JSON, ...] = _distinct(plans, field)
+    for value, other in combinations(values, 2):
+        if value["name"] == other["name"]:
+            raise Conflict(f"two models need a different {value['name']} each; ask for one of them in another pod")
+    return values
+
+
+def _united(plans: Sequence[Plan], field: str) -> dict[str, str]:
     united = dict[str, str]()
     for key, value in chain.from_iterable(getattr(plan, field).items() for plan in plans):
         if united.setdefault(key, value) != value:
-            raise Conflict(
-                f"two models {what} {key}={united[key]} and {key}={value}; ask for one of them in another pod"
-            )
+            raise Conflict(f"two models need {key}={united[key]} and {key}={value}; ask for one of them in another pod")
     return united

@@ -46,7 +46,7 @@ def missing_volumes(spec: PodSpec, volumes: Sequence[JSON], init_containers: Seq
         name = volume["name"]
         if name not in present:
             missing.append(volume)
-        elif not _is_filled(name, spec, init_containers) or not _covers(present[name].source, _source(volume)):
+        elif not _is_filled(name, spec, init_containers) or not covers(present[name].source, _source(volume)):
             raise Conflict(
                 f"the volume name {name} is reserved by model-injector; rename the pod's volume, or download into it "
                 "with the annotation volume"
@@ -71,23 +71,25 @@ def _is_filled(volume: str, spec: PodSpec, planned: Sequence[JSON]) -> bool:
 
 def _is_planned(existing: Container, planned: JSON) -> bool:
     """Whether an init container downloads what the planned one does; of one that runs something else, whether it runs
-    the same."""
+    the same command, or the same image where the plan names no command."""
     wanted = msgspec.convert(planned, Container)
     if download := download_of(wanted):
         return download_of(existing) == download
-    return (existing.command, existing.args) == (wanted.command, wanted.args)
+    if wanted.command or wanted.args:
+        return (existing.command, existing.args) == (wanted.command, wanted.args)
+    return existing.image == wanted.image
 
 
 def _source(volume: JSON) -> JSON:
     return {key: value for key, value in volume.items() if key != "name"}
 
 
-def _covers(existing: Any, planned: Any) -> bool:
-    """Whether JSON is what was planned, perhaps with defaults that the API server has added."""
+def covers(existing: Any, planned: Any) -> bool:
+    """Whether JSON is what was planned, after the API server has added defaults and dropped empty values."""
     if isinstance(planned, Mapping):
         return isinstance(existing, Mapping) and all(
-            key in _AMOUNTS or (key in existing and _covers(existing[key], value)) for key, value in planned.items()
+            key in _AMOUNTS or covers(existing.get(key), value) for key, value in planned.items()
         )
-    if isinstance(planned, list | tuple):
-        return isinstance(existing, list) and len(existing) == len(planned) and all(map(_covers, existing, planned))
-    return bool(existing == planned)
+    if isinstance(planned, list | tuple) and isinstance(existing, list):
+        return len(existing) == len(planned) and all(map(covers, existing, planned))
+    return bool(existing == planned or not (existing or planned))

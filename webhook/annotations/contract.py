@@ -106,6 +106,8 @@ _POD: Final = (
 
 ANNOTATIONS: Final = (*_MODEL, *strategies.ANNOTATIONS, *_POD)
 BY_NAME: Final = {annotation.name: annotation for annotation in ANNOTATIONS}
+if len(BY_NAME) < len(ANNOTATIONS):
+    raise TypeError("a strategy declares an annotation with the name of a general one; choose another name")
 BY_KEY: Final = {annotation.key: annotation for annotation in ANNOTATIONS if annotation.is_per_model}
 
 

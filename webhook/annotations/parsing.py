@@ -1,7 +1,7 @@
 """From a pod's annotations to a PodRequest."""
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Final
@@ -67,11 +67,12 @@ def _parse(given: Mapping[str, str], settings: Settings) -> PodRequest:
     values.pop("inject", None)
     entries = parse_entries(given["models"], f"{prefix}models") if "models" in given else {prefix: {}}
     requests = [_request({**values, **entry}, settings, place) for place, entry in entries.items()]
+    own = (_idle(entry, [model], model.where) for entry, model in zip(entries.values(), requests, strict=True))
     held = pins.decode(given.get(PINNED))
     return PodRequest(
         models=tuple(_pinned(request, held) for request in requests),
         service_account=account,
-        warnings=(*warnings, *_idle(values, requests, prefix)),
+        warnings=(*warnings, *_idle(values, requests, prefix.__add__), *chain.from_iterable(own)),
     )
 
 
@@ -145,9 +146,10 @@ def _options(strategy: Strategy, values: Mapping[str, Any], settings: Settings) 
     return strategy.options(**fields)
 
 
-def _idle(values: Iterable[str], requests: Sequence[ModelRequest], prefix: str) -> tuple[str, ...]:
-    """A warning for each annotation of the pod that belongs to strategies of which no model uses one."""
-    used = {name for request in requests for name in request.strategies}
+def _idle(values: Iterable[str], requests: Sequence[ModelRequest], where: Callable[[str], str]) -> Iterator[str]:
+    """A warning for each annotation, of the pod or of an entry, that belongs to strategies which no request names."""
+    used = dict.fromkeys(chain.from_iterable(request.strategies for request in requests))
     known = {annotation.name for name in used for annotation in STRATEGIES[name].annotations}
-    idle = [name for name in values if name in _OF_STRATEGIES and name not in known]
-    return tuple(f"{prefix}{name} does nothing with the strategy {', '.join(sorted(used))}" for name in idle)
+    for name in values:
+        if name in _OF_STRATEGIES and name not in known:
+            yield f"{where(name)} does nothing with the strategy {', '.join(used)}"

@@ -52,6 +52,7 @@ class Container(msgspec.Struct, rename="camel", frozen=True, gc=False):
     """core/v1 Container."""
 
     name: str = ""
+    image: str = ""
     command: tuple[str, ...] | None = None
     args: tuple[str, ...] | None = None
     env: tuple[EnvVar, ...] | None = None

@@ -10,10 +10,9 @@ from webhook.fetching.options import ANNOTATIONS, FetchOptions, Medium
 from webhook.fetching.resources import PodHeadroom, resources
 from webhook.fetching.settings import FetchSettings
 from webhook.kubernetes.patch import JSON
-from webhook.kubernetes.pod import Pod
 from webhook.kubernetes.quantities import format_bytes
 from webhook.model.refusals import InvalidAnnotation
-from webhook.strategies.strategy import Delivery, Location, Plan, Strategy
+from webhook.strategies.strategy import Delivery, Location, Plan, Strategy, Target
 
 VOLUMES: Final[dict[Medium, str]] = {"disk": "model-artifacts", "memory": "model-artifacts-memory"}
 """The names of the emptyDirs that are added."""
@@ -23,8 +22,9 @@ _BLOCK: Final = 4096
 _MEBIBYTE: Final = 1 << 20
 
 
-def plan(deliveries: Sequence[Delivery[FetchOptions]], pod: Pod, settings: FetchSettings) -> Plan:
+def plan(deliveries: Sequence[Delivery[FetchOptions]], target: Target, settings: FetchSettings) -> Plan:
     """An init container for each model, and the emptyDirs that they fill, one for each medium. Raises Refusal."""
+    pod = target.pod
     present = [volume.name for volume in pod.spec.volumes or ()]
     for delivery in deliveries:
         volume = delivery.options.volume
@@ -60,7 +60,6 @@ def _plan(
             _init_container(delivery, sizes.get(_volume(delivery.options)), headroom, user, settings)
             for delivery in deliveries
         ),
-        needs_credentials=True,
         warnings=tuple(_warnings(sizes, headroom)),
     )
 
@@ -138,4 +137,5 @@ STRATEGY: Final = Strategy(
     options=FetchOptions,
     settings=FetchSettings,
     settings_path="fetch",
+    needs_credentials=lambda _: True,
 )

@@ -6,7 +6,7 @@ annotations, settings, documentation, chart schema and guard follow from what it
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -40,6 +40,13 @@ class Delivery(msgspec.Struct, Generic[O], frozen=True):
     """The model's name within the pod: a DNS label of at most 57 characters."""
     options: O
     """The values of the strategy's own annotations."""
+
+
+class Target(NamedTuple):
+    """The pod that gets the models, and what the webhook knows about the place where it is created."""
+
+    pod: Pod
+    namespace: str
 
 
 class Location(msgspec.Struct, frozen=True):
@@ -76,13 +83,16 @@ class Plan(msgspec.Struct, frozen=True):
     """Names of gates."""
     annotations: Mapping[str, str] = {}
     """Annotations of the pod for other controllers, with their whole names."""
-    needs_credentials: bool = False
-    """Whether the pod's service account needs access to the source; then the default service account applies."""
     warnings: tuple[str, ...] = ()
 
 
-def always_available(delivery: Delivery[Any], namespace: str, settings: Any) -> None:
+def always_available(delivery: Delivery[Any], target: Target, settings: Any) -> None:
     """The availability of a strategy that depends on nothing in the cluster."""
+
+
+def no_credentials(settings: Any) -> bool:  # noqa: ARG001
+    """The needs of a strategy whose files are in the cluster already."""
+    return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +103,7 @@ class Strategy:
     """The value of the annotation `strategy`."""
     summary: str
     """One sentence for the documentation: how the model gets into the pod."""
-    plan: Callable[[Sequence[Delivery[Any]], Pod, Any], Plan]
+    plan: Callable[[Sequence[Delivery[Any]], Target, Any], Plan]
     """All that a pod needs for these deliveries, by the strategy's settings. Pure. Raises Refusal."""
     annotations: tuple[Annotation, ...] = ()
     """Annotations of its own. Strategies may share a declaration."""
@@ -103,8 +113,11 @@ class Strategy:
     """The group of its settings, which stands at `settings_path`."""
     settings_path: str = ""
     """Where its settings stand; `strategies.<name>` where this is empty."""
-    availability: Callable[[Delivery[Any], str, Any], str | None] = always_available
-    """Why it cannot deliver a model into a namespace now, by its settings; None where it can. Pure."""
+    availability: Callable[[Delivery[Any], Target, Any], str | None] = always_available
+    """Why it cannot deliver a model to a pod now, by its settings. None where it can. Pure."""
+    needs_credentials: Callable[[Any], bool] = no_credentials
+    """Whether the pod's service account needs access to the source, by the strategy's settings. Only then does the
+    default service account apply."""
     volume_types: tuple[str, ...] = ()
     """The types of volumes that show that it has delivered, such as `persistentVolumeClaim`: one of them has to be in
     the pod. Empty: it delivers by init containers that run fetch.sh."""
