@@ -1,17 +1,17 @@
-# The image has Python, the libraries that it loads, and the application: no shell, no package manager, no other program.
+# The image contains only Python, the libraries that it loads, and the application: no shell and no package manager.
 # docker build --build-arg VERSION=0.1.0 --build-arg REVISION="$(git rev-parse HEAD)" --tag model-injector:0.1.0 .
 ARG BASE=debian:bookworm-slim
 
 FROM ${BASE} AS build
-# The seed, for bytecode that is the same each time.
+# The hash seed makes the bytecode reproducible.
 ENV DEBIAN_FRONTEND=noninteractive PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends binutils ca-certificates python3-venv \
  && python3 -m venv /build \
  && python3 -m venv --without-pip /opt/model-injector
 
-# Before the project's own code, a change of which leaves this layer as it is. Of the developers' lock only what hatchling
-# needs: the rest is many times the image.
+# Installed before the project's code is copied, so that a change of the code does not invalidate this layer. Only
+# hatchling and its dependencies are taken from the development lock: the rest is many times larger than the image.
 COPY requirements.lock requirements-dev.lock /src/
 RUN awk '/^(hatchling|packaging|pathspec|pluggy|tomlkit|trove-classifiers)==/, !/\\$/' \
       /src/requirements-dev.lock >/src/build.lock \
@@ -19,7 +19,8 @@ RUN awk '/^(hatchling|packaging|pathspec|pluggy|tomlkit|trove-classifiers)==/, !
  && /build/bin/pip --python /opt/model-injector/bin/python3 \
       install --no-compile --only-binary :all: --require-hashes --requirement /src/requirements.lock
 
-# The Kubernetes client brings an asynchronous twin that nothing imports: 50 MB, and the advisories of an HTTP server.
+# The asynchronous variant of the Kubernetes client is not imported. Removing it and its dependencies saves 50 MB, and the
+# security advisories of aiohttp.
 RUN /build/bin/pip --python /opt/model-injector/bin/python3 uninstall --yes \
       aiohappyeyeballs aiohttp aiohttp-retry aiosignal attrs frozenlist multidict propcache yarl \
  && cd /opt/model-injector/lib/python3.11/site-packages \
@@ -34,8 +35,8 @@ RUN /build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /dist /src \
       install --no-compile --no-deps --no-index --find-links /dist model-injector \
  && find /opt/model-injector/bin -type f ! -name model-injector -delete
 
-# dpkg knows where a library lies on each architecture. Left behind: tests, and what needs yet more libraries, for a
-# terminal or a database. Licences and dpkg's records stay, for those who scan images.
+# dpkg lists the paths of the libraries on each architecture. Tests are omitted, and modules for terminals and databases,
+# because they need more libraries. Licences and dpkg's records are kept, because image scanners read them.
 ENV PACKAGES="base-files ca-certificates gcc-12-base libbz2-1.0 libc6 libexpat1 libffi8 libgcc-s1 liblzma5 libssl3 libuuid1 \
 zlib1g libpython3.11-minimal libpython3.11-stdlib python3-minimal python3.11-minimal"
 RUN dpkg --listfiles ${PACKAGES} | sed 's|^/lib|/usr/lib|' | sort --unique \
@@ -54,8 +55,9 @@ RUN dpkg --listfiles ${PACKAGES} | sed 's|^/lib|/usr/lib|' | sort --unique \
  && printf '%s:x:%s:\n' root 0 nonroot 65532 >/image/etc/group \
  && mkdir -m 1777 /image/tmp
 
-# Bytecode beforehand, for in use the file system is read-only; unchecked, for the times of all files become one. Of the
-# Kubernetes client, 34 MB of generated text, only the bytecode stays. What does not start here shall not be an image.
+# Bytecode is compiled here, because the file system is read-only at run time, and without checks of the source's time,
+# because all files get the same time. The source of the Kubernetes client, 34 MB of generated code, is deleted. The build
+# fails if the application does not start.
 RUN client=/opt/model-injector/lib/python3.11/site-packages/kubernetes/client \
  && python="chroot /image /opt/model-injector/bin/python3" \
  && compile="$python -m compileall -q --invalidation-mode unchecked-hash" \
@@ -72,13 +74,13 @@ ENV PATH=/opt/model-injector/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
-# A number, for runAsNonRoot can't judge a name. Any other does as well.
+# A numeric ID, because runAsNonRoot cannot check a name. Any other non-root ID works, too.
 USER 65532:65532
 EXPOSE 8443 8080
 ENTRYPOINT ["model-injector"]
 CMD ["--help"]
 
-# Last: images of other commits share the layers above.
+# Last, so that images of different commits share the layers above.
 ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="model-injector" \

@@ -1,7 +1,7 @@
 """Measures the webhook against an empty route on the same uvicorn, and the init container against bare s5cmd.
 
-Both sides run in turn, so that whatever else the machine does hits them alike. Figures are medians over the rounds, and
-ratios medians of each round's ratio. Prints JSON.
+Both sides run alternately, so that other load on the machine affects them equally. Figures are medians over the rounds,
+and ratios are medians of the ratios of each round. Prints JSON.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from webhook.preview import SERVED
 ROOT = Path(__file__).parents[1]
 CONNECTIONS = (1, 16)
 CATALOGS = (10, 10_000)
-"""Versions in the bucket; the webhook with the larger one is what is held against the floors."""
+"""Numbers of versions in the bucket. The webhook with the last one is compared with the empty routes."""
 POD_BYTES = 5000
 Round = dict[str, Figures]
 
@@ -62,7 +62,7 @@ def _options() -> argparse.Namespace:
 
 
 def _mutate(work: Path, rounds: int, seconds: float) -> dict[str, Any]:
-    """Latency and throughput of /mutate and of the floors, the webhook's memory, and how soon it was ready."""
+    """Latency and throughput of /mutate and of the empty routes, the webhook's memory, and its seconds until ready."""
     with contextlib.ExitStack() as stack:
         s3 = stack.enter_context(moto_s3.serve())
         authority = Authority.create()
@@ -75,13 +75,13 @@ def _mutate(work: Path, rounds: int, seconds: float) -> dict[str, Any]:
             urls = {
                 "floor": (HOST, int(port), "/empty"),
                 "bare": (HOST, int(port), "/bare"),
-                **{f"catalog_{count}": (HOST, each.port, "/mutate") for count, (each, _) in webhooks.items()},
+                **{f"catalog_{count}": (HOST, running.port, "/mutate") for count, (running, _) in webhooks.items()},
             }
             runs = {count: _rounds(urls, webhook, count, rounds, seconds) for count in CONNECTIONS}
             memory = _resident_mib(webhook.process.pid)
             previews = _beside_previews(urls[f"catalog_{CATALOGS[-1]}"], webhook, rounds, seconds)
     return {
-        **{f"connections_{count}": _summary(found) for count, found in runs.items()},
+        **{f"connections_{count}": _summary(measured) for count, measured in runs.items()},
         "resident_mib": memory,
         "ready_seconds": round(ready, 2),
         "previews": previews,
@@ -90,7 +90,7 @@ def _mutate(work: Path, rounds: int, seconds: float) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _webhook(folder: Path, s3: str, versions: int, authority: Authority) -> Iterator[tuple[Webhook, float]]:
-    """A webhook with everything on, over a bucket of so many versions; and how many seconds it took to be ready."""
+    """Run a webhook with all features on and that many versions in its bucket. Yields it and its startup seconds."""
     folder.mkdir()
     bucket = moto_s3.make_bucket(s3)
     for number in range(versions):
@@ -114,7 +114,7 @@ def _webhook(folder: Path, s3: str, versions: int, authority: Authority) -> Iter
 def _rounds(
     urls: dict[str, tuple[str, int, str]], webhook: Webhook, connections: int, rounds: int, seconds: float
 ) -> list[Round]:
-    """One round more than asked for: the first one warms up and is dropped."""
+    """Measure each URL in rounds. Runs an additional first round for warm-up, and drops its figures."""
     body = _body()
     return [
         {name: uvloop.run(load(url, webhook.trust, body, connections, seconds)) for name, url in urls.items()}
@@ -125,7 +125,7 @@ def _rounds(
 def _beside_previews(
     url: tuple[str, int, str], webhook: Webhook, rounds: int, seconds: float
 ) -> dict[str, float | dict[str, float]]:
-    """/mutate on one connection, alone and while someone previews a manifest of nearly all nodes that it may have."""
+    """/mutate on one connection, alone and while a client previews a manifest with nearly the maximum of nodes."""
     pod = yaml.safe_load((ROOT / "examples" / "deployment.yaml").read_text())
     large = yaml.safe_dump({**pod, "x": ["a"] * (SERVED.nodes - 1000)}).encode()
     took, pairs = list[float](), list[tuple[Figures, Figures]]()
@@ -149,7 +149,7 @@ def _beside_previews(
 
 @contextlib.contextmanager
 def _asking(webhook: Webhook, manifest: bytes, took: list[float]) -> Iterator[None]:
-    """One client that previews a manifest again and again."""
+    """Run a client that previews a manifest repeatedly, and appends the seconds of each preview to `took`."""
     stopped = threading.Event()
 
     def ask() -> None:
@@ -170,10 +170,10 @@ def _asking(webhook: Webhook, manifest: bytes, took: list[float]) -> Iterator[No
 
 def _summary(rounds: Sequence[Round]) -> dict[str, Any]:
     def median(name: str, figure: str) -> float:
-        return float(statistics.median(getattr(one[name], figure) for one in rounds))
+        return float(statistics.median(getattr(figures[name], figure) for figures in rounds))
 
     def ratio(figure: str, other: str) -> float:
-        ratios = [getattr(one[mutate], figure) / getattr(one[other], figure) for one in rounds]
+        ratios = [getattr(figures[mutate], figure) / getattr(figures[other], figure) for figures in rounds]
         return round(float(statistics.median(ratios)), 2)
 
     small, mutate = (f"catalog_{count}" for count in CATALOGS)
@@ -188,7 +188,7 @@ def _summary(rounds: Sequence[Round]) -> dict[str, Any]:
 
 
 def _body() -> bytes:
-    """The review of the example's pod as a cluster sends it, with what the API server has filled in."""
+    """The AdmissionReview of the example's pod, including the defaults that an API server sets, as JSON."""
     pod = pod_of(yaml.safe_load((ROOT / "examples" / "deployment.yaml").read_text()))
     pod["metadata"]["annotations"]["model-injector.io/version"] = "^1.0"
     token = {
@@ -213,7 +213,7 @@ def _body() -> bytes:
 
 def _children(pid: int) -> list[int]:
     statuses = [file.read_text() for file in Path("/proc").glob("[0-9]*/status")]
-    return [int(re.findall(r"^Pid:\s+(\d+)", one, re.M)[0]) for one in statuses if f"\nPPid:\t{pid}\n" in one]
+    return [int(re.findall(r"^Pid:\s+(\d+)", status, re.M)[0]) for status in statuses if f"\nPPid:\t{pid}\n" in status]
 
 
 def _resident_mib(pid: int) -> float:
@@ -222,7 +222,7 @@ def _resident_mib(pid: int) -> float:
 
 
 def _fetch(work: Path, rounds: int, mib: int) -> dict[str, Any]:
-    """Seconds for a model of four large files and 300 small ones: bare s5cmd, and the init container's script."""
+    """Seconds to download a model of four large and 300 small files, with bare s5cmd and with the init container."""
     model = work / "s3" / "bucket" / "my-model-1.2.3"
     (model / "small").mkdir(parents=True)
     for index in range(4):
@@ -252,10 +252,12 @@ def _fetch(work: Path, rounds: int, mib: int) -> dict[str, Any]:
                 raise RuntimeError(outcome)
             seconds["init_container"].append(outcome.seconds)
             shutil.rmtree(target)
-    ratios = [ours / theirs for ours, theirs in zip(seconds["init_container"][1:], seconds["s5cmd"][1:], strict=True)]
+    ratios = [
+        container / bare for container, bare in zip(seconds["init_container"][1:], seconds["s5cmd"][1:], strict=True)
+    ]
     return {
         "mib": mib,
-        **{f"{name}_seconds": round(statistics.median(found[1:]), 2) for name, found in seconds.items()},
+        **{f"{name}_seconds": round(statistics.median(measured[1:]), 2) for name, measured in seconds.items()},
         "init_container_to_s5cmd": round(statistics.median(ratios), 2),
     }
 

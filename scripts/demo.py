@@ -1,8 +1,8 @@
-"""Runs the whole way of a pod on this machine, for real.
+"""Runs the webhook and the init containers of a pod on this machine, with a real download.
 
-An S3 server, the webhook over TLS with a throwaway authority, the AdmissionReview of the manifest's pod, a sample of
-each model that it asks for, the init container's own command with the real s5cmd; then the files, where the application
-would find them.
+Starts an S3 server and the webhook with a temporary CA, and sends the AdmissionReview of the manifest's pod. Writes a
+sample of each requested model, runs the commands of the init containers with the real s5cmd, and lists the files that
+the application would see.
 """
 
 import argparse
@@ -35,7 +35,7 @@ JSON = dict[str, Any]
 
 
 class Failure(Exception):
-    """The demo can't go on."""
+    """The demo cannot continue."""
 
 
 def main() -> int:
@@ -51,7 +51,7 @@ def main() -> int:
             endpoint = stack.enter_context(rclone.serve(bucket.parent, work / "s3.log"))
             settings = {"bucket": BUCKET, "prefix": PREFIX, "region": "us-east-1", "endpointUrl": endpoint}
             webhook = stack.enter_context(running_webhook(_made(work / "webhook"), settings))
-            print(f"== The webhook listens at {webhook.url}, with a certificate of a throwaway authority")
+            print(f"== The webhook listens at {webhook.url}, with a certificate of a temporary CA")
             changed = _mutate(pod, webhook.url, webhook.folder / "ca.crt")
             for model in json.loads(changed["metadata"].get("annotations", {}).get(INJECTED, "[]")):
                 _make_sample(model["uri"], bucket.parent)
@@ -77,8 +77,8 @@ def _options() -> argparse.Namespace:
         help="a Pod or a workload with a pod template; default: examples/deployment.yaml",
     )
     parser.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
-    parser.add_argument("--server", metavar="URL", help="only ask this webhook, and show what it would change")
-    parser.add_argument("--ca", type=Path, metavar="FILE", help="the authority of that webhook's certificate")
+    parser.add_argument("--server", metavar="URL", help="only send the pod to this webhook, and show the changes")
+    parser.add_argument("--ca", type=Path, metavar="FILE", help="the CA of that webhook's certificate")
     return parser.parse_args()
 
 
@@ -95,7 +95,7 @@ def _pod(manifest: Path) -> JSON:
     except (KeyError, TypeError):
         asks = False
     if not asks:
-        raise Failure(f"{manifest} is no Pod, and no workload with a template, that has annotations")
+        raise Failure(f"{manifest} is not a Pod or a workload with annotations on its pod template; add them")
     return pod
 
 
@@ -110,11 +110,11 @@ def _make_sample(uri: str, buckets: Path) -> None:
     for name, content in {**files, "SHA256SUMS": sums.encode()}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
-    print(f"== A sample model stands at {uri}/, on a local S3 server")
+    print(f"== A sample model is at {uri}/, on a local S3 server")
 
 
 def _mutate(pod: JSON, url: str, ca: Path | None) -> JSON:
-    """Ask the webhook about the pod, show the difference, and give the pod as the API server would store it."""
+    """Send the pod to the webhook, print the difference, and return the pod as the API server would store it."""
     namespace = pod["metadata"].get("namespace", "default")
     trust = ssl.create_default_context(cafile=ca)
     with httpx.Client(base_url=url, verify=trust, trust_env=False) as client:
@@ -128,12 +128,12 @@ def _mutate(pod: JSON, url: str, ca: Path | None) -> JSON:
         raise Failure(f"the pod is refused: {answer['status']['message']}")
     changed = apply(pod, operations(response.json()))
     print("== What the webhook changes in the pod")
-    print("".join(difflib.unified_diff(_lines(pod), _lines(changed), "asked", "created")) or "nothing\n")
+    print("".join(difflib.unified_diff(_lines(pod), _lines(changed), "requested", "created")) or "nothing\n")
     return changed
 
 
 def _lines(pod: JSON) -> list[str]:
-    """The pod as YAML, each script in one line."""
+    """The lines of the pod as YAML, with the script abbreviated."""
 
     def short(value: Any) -> Any:
         if isinstance(value, dict):
@@ -146,13 +146,16 @@ def _lines(pod: JSON) -> list[str]:
 
 
 def _run_init_containers(pod: JSON, work: Path) -> dict[str, Path]:
-    """Run each init container of ours as kubelet would; gives the folder of each volume."""
-    ours = [one for one in pod["spec"].get("initContainers", ()) if "model-fetch" in one.get("command", ())]
-    if not ours:
-        raise Failure("the pod got no init container: it has no annotation model-injector.io/model")
-    volumes = {mount["name"]: work / "volumes" / mount["name"] for one in ours for mount in one["volumeMounts"]}
+    """Run each init container that the webhook added, as kubelet would. Returns the folder of each volume."""
+    containers = pod["spec"].get("initContainers", ())
+    added = [container for container in containers if "model-fetch" in container.get("command", ())]
+    if not added:
+        raise Failure("the webhook added no init container; add the annotation model-injector.io/model to the pod")
+    volumes = {
+        mount["name"]: work / "volumes" / mount["name"] for container in added for mount in container["volumeMounts"]
+    }
     credentials = {"AWS_ACCESS_KEY_ID": rclone.ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": rclone.SECRET_KEY}
-    for container in ours:
+    for container in added:
         print(f"== The init container {container['name']} runs, with the real s5cmd")
         mount = container["volumeMounts"][0]
         folder = volumes[mount["name"]]
@@ -160,7 +163,7 @@ def _run_init_containers(pod: JSON, work: Path) -> dict[str, Path]:
         declared = {variable["name"]: variable.get("value", "") for variable in container.get("env", ())}
         env = {**declared, **credentials, "TERMINATION_LOG": str(work / "termination-log")}
         words = [expand(word, env) for word in (*container["command"], *container["args"])]
-        # A container would have the volume at this path; here it is a folder.
+        # In a container, the volume is mounted at this path. Here, a folder replaces it.
         command = [
             word.replace(mount["mountPath"], str(folder), 1) if word.startswith("/model-") else word for word in words
         ]
@@ -168,7 +171,9 @@ def _run_init_containers(pod: JSON, work: Path) -> dict[str, Path]:
         status = subprocess.run(command, env={"PATH": path, **env}, check=False).returncode
         print(f"   termination message: {(work / 'termination-log').read_text().strip()}")
         if status:
-            raise Failure(f"the init container {container['name']} ended with {status}")
+            raise Failure(
+                f"the init container {container['name']} failed with exit status {status}; see its output above"
+            )
     return volumes
 
 
@@ -176,18 +181,20 @@ def _show_files(pod: JSON, volumes: dict[str, Path]) -> None:
     for container in pod["spec"]["containers"]:
         for mount in container.get("volumeMounts", ()):
             if mount["name"] in volumes:
-                print(f"== What the container {container['name']} finds under {mount['mountPath']}")
+                print(f"== Files of the container {container['name']} under {mount['mountPath']}")
                 folder = volumes[mount["name"]] / mount.get("subPath", "")
                 for file in sorted(path for path in folder.rglob("*") if path.is_file()):
                     print(f"   {file.stat().st_size:>10}  {mount['mountPath']}/{file.relative_to(folder)}")
 
 
 def _keep(url: str, ca: Path) -> None:
-    print("\n== All of it goes on running until Ctrl-C. To see what it would do with a manifest of yours:")
+    print("\n== Everything keeps running until Ctrl-C. To try another manifest:")
     print(f"   scripts/demo --server {url} --ca {ca} my-deployment.yaml", flush=True)
     signal.pause()
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that what runs is ended, too
+    signal.signal(
+        signal.SIGTERM, lambda number, _: sys.exit(128 + number)
+    )  # raises, so that child processes are stopped, too
     raise SystemExit(main())

@@ -1,7 +1,7 @@
-"""The floor that the webhook is measured against: an empty route on the same uvicorn, over TLS.
+"""The baseline of the benchmark: empty routes on the webhook's uvicorn configuration, over TLS.
 
-/empty is FastAPI's own kind of route, with nothing in it; /bare is an ASGI application with nothing in it, by a short
-way as /mutate has. Prints its port when it listens. Usage: floor.py TLS_CERT TLS_KEY
+/empty is an empty FastAPI route. /bare is an empty ASGI application that bypasses FastAPI, as /mutate does. Prints its
+port when it listens. Usage: floor.py TLS_CERT TLS_KEY
 """
 
 import socket
@@ -27,7 +27,7 @@ async def empty() -> None:
 bare = Response(b"")
 
 
-async def short_way(scope: Scope, receive: Receive, send: Send) -> None:
+async def bypass_fastapi(scope: Scope, receive: Receive, send: Send) -> None:
     await (bare if scope["path"] == "/bare" else app)(scope, receive, send)
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     calm_garbage_collection()
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listening:
         print(f"port {listening.getsockname()[1]}", flush=True)
-        uvloop.run(server(short_way, context).serve([listening]))
+        uvloop.run(server(bypass_fastapi, context).serve([listening]))
 
 
 if __name__ == "__main__":

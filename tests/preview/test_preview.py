@@ -103,7 +103,9 @@ def test_an_annotation_that_stands_in_the_wrong_place_is_told_where_to_stand(kin
 
 def test_an_annotation_on_what_makes_no_pods_is_told_so() -> None:
     found = only("apiVersion: v1\nkind: Service\nmetadata: {annotations: {model-injector.io/model: a}}")
-    assert found.warnings == ("model-injector.io/model does nothing on a Service: no pod template is known there",)
+    assert found.warnings == (
+        "model-injector.io/model does nothing on a Service: no pod template was found there; move it to one",
+    )
     assert found.reason == "NoPods"
 
 
@@ -192,7 +194,7 @@ def test_a_review_is_decided_on_as_it_was_asked() -> None:
     [
         (
             POD.format(version="1.10"),
-            "Pod my-pod: the annotation model-injector.io/version is no text: write it in quotes",
+            "Pod my-pod: the annotation model-injector.io/version is not text; quote its value",
         ),
         (
             DEPLOYMENT.replace('"VERSION"', "1"),
@@ -228,7 +230,7 @@ def test_a_review_of_what_the_webhook_is_not_asked_about_shows_the_pods_all_the_
 
 
 def test_a_review_is_of_its_object() -> None:
-    with pytest.raises(InvalidManifest, match="the review is of apps/v1/Deployment, and its object of another kind"):
+    with pytest.raises(InvalidManifest, match="kind is apps/v1/Deployment, but its object is apps/v1/ReplicaSet"):
         only(review_of("Deployment"))
 
 
@@ -253,14 +255,17 @@ def test_what_only_looks_like_a_pod_stops_nothing_and_is_told_where_it_asks() ->
     assert only(POLICY.replace("ANNOTATION", "a: b")).warnings == ()
     (warning,) = only(POLICY.replace("ANNOTATION", "model-injector.io/model: a")).warnings
     assert warning.startswith("no model is injected: /spec/pattern is not a Pod: Expected `array | null`")
-    with pytest.raises(InvalidManifest, match=r"the annotation model-injector\.io/version is no text"):
+    with pytest.raises(InvalidManifest, match=r"the annotation model-injector\.io/version is not text"):
         only(POLICY.replace("ANNOTATION", "model-injector.io/version: 1.10"))
 
 
 def test_an_annotation_is_told_wherever_it_does_nothing() -> None:
     text = DEPLOYMENT.replace("VERSION", "1.2.3") + "  strategy: {annotations: {model-injector.io/model: a}}\n"
     assert only(text).warnings == (
-        "model-injector.io/model does nothing at spec.strategy.annotations: no pod template is known there",
+        (
+            "model-injector.io/model does nothing at spec.strategy.annotations: no pod template was found there; "
+            "move it to one"
+        ),
     )
 
 

@@ -96,7 +96,10 @@ def test_it_lists_the_errors_that_are_answered_and_no_other(client: httpx.Client
     errors = {"400", "401", "403", "406", "413", "429", "500", "503"}
     assert operation["responses"].keys() == {"200", *errors}
     answer = client.post("/preview", params={"namespace": "../x"}, content=b"")
-    assert (answer.status_code, answer.json()) == (400, {"error": "namespace: a DNS label, such as default"})
+    assert (answer.status_code, answer.json()) == (
+        400,
+        {"error": "namespace: '../x' is not a DNS label; use a name such as default"},
+    )
 
 
 def test_it_asks_for_a_token_only_where_one_is_needed(client: httpx.Client, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_nothing_is_told_of_a_review_without_the_right(client: httpx.Client, api
     body["request"]["namespace"] = "default"
     answer = client.post("/preview", json=body, headers=writer)
     assert answer.status_code == 400
-    assert "the review is of apps/v1/Deployment, and its object of another kind" in answer.json()["error"]
+    assert "the AdmissionReview's request.kind is apps/v1/Deployment, but its object is" in answer.json()["error"]
 
 
 def test_namespaces_are_asked_about_until_one_is_denied_and_not_without_end(

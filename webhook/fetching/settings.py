@@ -1,4 +1,4 @@
-"""The init container that downloads."""
+"""Settings of the init containers that download models."""
 
 import re
 from typing import Annotated, Any, Final, Self
@@ -22,69 +22,75 @@ _ENV: Final = {
 
 
 class ResourceList(Group):
-    """Quantities of one kind, requests or limits."""
+    """Resource requests or limits."""
 
     cpu: Quantity | None = None
-    """Processor time."""
+    """A quantity of CPU, such as `500m`."""
     memory: Quantity | None = None
-    """Memory."""
+    """A quantity of memory, such as `256Mi`."""
 
 
 class FetchResources(Group):
-    """Resources of the init containers."""
+    """Resource requests and limits of the init containers."""
 
     requests: ResourceList = ResourceList(cpu="100m", memory="64Mi")
-    """Small, for a pod's request is the larger of its init containers' and its containers', not their sum."""
+    """A pod requests the maximum of its init containers and its containers, not the sum, so these rarely matter."""
     limits: ResourceList = ResourceList(memory="256Mi")
-    """Several times what s5cmd takes with the numbers below; no limit of CPU, for it only makes a start slower."""
+    """The memory limit is several times what s5cmd uses with the default settings. There is no CPU limit by default,
+    because it would only slow the start of the pod."""
 
     @model_validator(mode="after")
     def _requests_within_limits(self) -> Self:
         for resource in ResourceList.model_fields:
             request, limit = getattr(self.requests, resource), getattr(self.limits, resource)
             if request and limit and parse_quantity(request) > parse_quantity(limit):
-                raise ValueError(f"requests.{resource} {request} is more than limits.{resource} {limit}")
+                raise ValueError(
+                    f"requests.{resource} {request} is more than limits.{resource} {limit}; lower the request"
+                )
         return self
 
 
 class FetchSettings(Group):
-    """The init container that downloads."""
+    """Settings of the init containers that download models."""
 
     image: str = Field(default="peakcom/s5cmd:v2.3.0", pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$")
-    """The stock image of s5cmd, pinned: a moving tag would change every pod of the cluster at a time nobody chose."""
+    """The official image of s5cmd. The tag is pinned, because a moving tag could change all pods at any time."""
     timeout: Seconds = 30 * 60
-    """How long a download may take, retries included (`30m`): a stalled one must end and say so."""
+    """The maximum duration of a download, retries included (`30m`), after which a stalled download fails."""
     num_workers: int = Field(default=32, ge=1, le=1024)
-    """Files at a time. s5cmd's own 256 was slower and took more memory on small nodes."""
+    """Files that are downloaded in parallel. s5cmd's default, 256, was slower and used more memory on small nodes."""
     concurrency: int = Field(default=16, ge=1, le=256)
-    """Parts at a time of one file. Models are few and large, so more than s5cmd's own 5."""
+    """Parts of one file that are downloaded in parallel. More than s5cmd's default, 5, because most models are
+    few large files."""
     size_headroom: int = Field(default=10, ge=0, le=1000)
-    """Percent by which a volume may be larger than its models, where the catalog knows their size: for what the
-    application writes beside them, and for a folder without a manifest that grows."""
+    """Percent that a volume's size limit exceeds the size of its models, if the catalog knows the size. Leaves space
+    for files that the application writes, and for models without a manifest that grow."""
     run_as_user: int = Field(default=65532, ge=1)
-    """The numeric user of the init container where the pod names none; the stock image would run as root."""
+    """The user ID of the init container, if the pod sets none. The image's default is root."""
     resources: FetchResources = FetchResources()
-    """Its resources; a pod's annotations override each."""
+    """Resources of the init container. A pod's annotations override them."""
     ca_bundle: str = Field(
         default="",
-        max_length=64 * 1024,  # Linux takes no variable of more than twice that
+        max_length=64 * 1024,  # half of the maximum size of an environment variable on Linux
         pattern=r"^(\s*|\s*(-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\s*)+)$",
     )
-    """Certificates (PEM) that it trusts besides the image's: for a private endpoint or a proxy that looks inside TLS.
-    They travel in the pod, so that no ConfigMap is needed in anyone's namespace."""
+    """CA certificates (PEM) to trust in addition to the image's, for a private endpoint or a proxy that intercepts TLS.
+    They are part of the pod, so namespaces need no ConfigMap."""
     env: tuple[Annotated[dict[str, Any], WithJsonSchema(_ENV)], ...] = ()
-    """More environment, as a container has it (`name` and `value`, or `valueFrom`): proxies, credentials of a store
-    that is not AWS."""
+    """Additional environment variables, as in a container: `name`, and `value` or `valueFrom`. For example, proxies, or
+    credentials of a store other than AWS."""
 
-    __hash__ = object.__hash__  # a process has one of it, and plans are cached by it
+    __hash__ = object.__hash__  # settings are created once, and are part of the key of cached plans
 
     @model_validator(mode="after")
     def _env_is_kubernetes(self) -> Self:
         for entry in self.env:
             name, rest = entry.get("name"), entry.keys() - {"name"}
             if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-                raise ValueError("env: each entry needs a name, such as HTTPS_PROXY")
+                raise ValueError(f"env: the name {name!r} is invalid; use letters, digits and _, such as HTTPS_PROXY")
             value, source = entry.get("value", ""), entry.get("valueFrom", {})
             if rest not in ({"value"}, {"valueFrom"}) or not isinstance(value, str) or not isinstance(source, dict):
-                raise ValueError(f"env: {name} needs a value (a string) or a valueFrom (a mapping), and nothing else")
+                raise ValueError(
+                    f"env: {name} is invalid; set either value (a string) or valueFrom (a mapping), and no other key"
+                )
         return self

@@ -1,7 +1,8 @@
-"""What the cluster would do with a manifest, without asking it: the same `inject` and `pin`, on what someone wrote.
+"""Previews of manifests: the decisions of `inject` and `pin` on a manifest's objects, without a cluster.
 
-`read` makes documents of a text, `preview` decides on each, `answer` and `manifests` show what comes of it. Deciding
-needs the catalog; all else needs time and memory in proportion to the text, and nothing more.
+`read` parses the text into documents, `preview` decides on one document, and `answer` and `manifests` render the
+outcomes. Only `preview` needs the catalog. The other functions are pure, and their time and memory are proportional to
+the size of the text, so a server can run them in a separate process.
 """
 
 from webhook.preview.answer import DocumentPreview, PodPreview, PreviewResponse, answer, manifests

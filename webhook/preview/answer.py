@@ -1,6 +1,7 @@
-"""The answer to a preview: the types behind its JSON, and how outcomes become one.
+"""The response to a preview: the types of its JSON, and their construction from outcomes.
 
-The types are plain dataclasses, which msgspec encodes and pydantic, for FastAPI, describes.
+The types are plain dataclasses, because both msgspec, which encodes them, and pydantic, which describes them in the
+OpenAPI document, support dataclasses.
 """
 
 from collections.abc import Sequence
@@ -21,11 +22,9 @@ from webhook.preview.text import ManifestText
 
 @dataclass(frozen=True, slots=True)
 class PodPreview:
-    """The pods of one template of a workload."""
+    """The preview of the pods that one pod template of a workload creates."""
 
-    path: Annotated[
-        str, Field(description="The place of the pod template in the document, as a JSON Pointer (RFC 6901).")
-    ]
+    path: Annotated[str, Field(description="The JSON Pointer (RFC 6901) of the pod template in the document.")]
     decision: Decision
     reason: Annotated[str, Field(description="The reason for the decision, as one constant word.")]
     message: Annotated[str, Field(description="Why the pods are refused; empty if they are admitted.")]
@@ -38,7 +37,7 @@ class PodPreview:
 
     @classmethod
     def of(cls, outcome: PodOutcome) -> "PodPreview":
-        """What is shown of an outcome."""
+        """Build the preview from the outcome. Raises InvalidManifest if the patch does not apply."""
         template, injection = outcome.template, outcome.injection
         return cls(
             template.path,
@@ -54,7 +53,7 @@ class PodPreview:
 
 @dataclass(frozen=True, slots=True)
 class DocumentPreview:
-    """What the cluster would do with one document."""
+    """The preview of one document."""
 
     apiVersion: str  # noqa: N815 - the field's name in the JSON
     kind: str
@@ -87,7 +86,7 @@ class DocumentPreview:
 
     @classmethod
     def of(cls, document: Document, outcome: Outcome, diff: str) -> "DocumentPreview":
-        """What is shown of an outcome."""
+        """Build the preview from the outcome. Raises InvalidManifest if the patch does not apply."""
         deciding = outcome.deciding
         return cls(
             document.group_version,
@@ -103,7 +102,7 @@ class DocumentPreview:
             outcome.patch,
             apply(document.value, outcome.patch),
             diff,
-            () if document.kind == "Pod" else tuple(PodPreview.of(each) for each in outcome.pods),
+            () if document.kind == "Pod" else tuple(PodPreview.of(pod) for pod in outcome.pods),
         )
 
 
@@ -115,12 +114,12 @@ class PreviewResponse:
 
     @property
     def diff(self) -> str:
-        """The diffs of all documents."""
+        """The unified diffs of all documents, one after the other."""
         return "".join(document.diff for document in self.documents)
 
 
 def answer(body: bytes, outcomes: Sequence[Outcome], limits: Limits) -> PreviewResponse:
-    """The preview of a manifest, of which each document has met its outcome."""
+    """The preview of a manifest. `outcomes` are in the order of the documents that `read` returns."""
     text, previews = ManifestText(body), list[DocumentPreview]()
     for document, outcome in zip(read(body, limits), outcomes, strict=True):
         diff = text.diff(document, outcome.patch, outcome.namespace)
@@ -128,12 +127,12 @@ def answer(body: bytes, outcomes: Sequence[Outcome], limits: Limits) -> PreviewR
     return PreviewResponse(tuple(previews))
 
 
-def manifests(body: bytes, given: PreviewResponse, limits: Limits) -> str:
-    """The manifest with everything applied, as YAML; what is to be said of a document stands before it, as comments."""
-    text, written = ManifestText(body), list[str]()
-    for document, preview in zip(read(body, limits), given.documents, strict=True):
+def manifests(body: bytes, response: PreviewResponse, limits: Limits) -> str:
+    """The manifest as YAML with all patches applied. Refusals and warnings precede their document as comments."""
+    text, patched = ManifestText(body), list[str]()
+    for document, preview in zip(read(body, limits), response.documents, strict=True):
         remarks = [f"refused: {preview.message}"] if preview.message else []
         remarks += [f"warning: {warning}" for warning in preview.warnings]
         comments = "".join(f"# {one_line(remark)}\n" for remark in remarks)
-        written.append(comments + text.patched(document, preview.patch))
-    return "---\n".join(written)
+        patched.append(comments + text.patched(document, preview.patch))
+    return "---\n".join(patched)

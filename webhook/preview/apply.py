@@ -1,4 +1,4 @@
-"""JSON Patches applied as the API server does."""
+"""Applies JSON Patches (RFC 6902), as the API server does."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,12 +13,15 @@ from webhook.preview.errors import InvalidManifest
 
 
 def apply(value: dict[str, Any], patch: Sequence[Operation]) -> dict[str, Any]:
-    """A JSON object with a JSON Patch applied; both stay as they are. Raises InvalidManifest where they do not fit."""
+    """Return the JSON object with the patch applied. Changes neither argument.
+
+    Raises InvalidManifest if the patch does not apply to the object.
+    """
     if not patch:
         return value
-    changed, operations = msgspec.json.decode(msgspec.json.encode((value, patch)))  # copies, the fastest way
+    changed, operations = msgspec.json.decode(msgspec.json.encode((value, patch)))  # the fastest deep copy
     try:
-        found: dict[str, Any] = jsonpatch.apply_patch(changed, operations, in_place=True)
+        patched: dict[str, Any] = jsonpatch.apply_patch(changed, operations, in_place=True)
     except (JsonPatchException, JsonPointerException, LookupError, AttributeError, TypeError, ValueError) as error:
-        raise InvalidManifest(f"a patch that is not for this object: {type(error).__name__}") from None
-    return found
+        raise InvalidManifest(f"the JSON Patch does not apply to this object: {type(error).__name__}") from None
+    return patched

@@ -1,4 +1,4 @@
-"""The bounds of the process in which a server has the text of manifests worked on."""
+"""Resource limits of the worker process in which a server parses and renders manifests."""
 
 import os
 import resource
@@ -9,14 +9,19 @@ from typing import Final, TypeVar
 _DATA_BYTES: Final = 128 * 1024 * 1024
 _NICENESS: Final = 10
 _IDLE_SECONDS: Final = 300
-_FAT_SECONDS: Final = 1
-_FAT_BYTES: Final = 64 * 1024 * 1024
-"""Resident, after which a new process is better: what a large manifest took is never given back in whole."""
+_IDLE_SECONDS_IF_LARGE: Final = 1
+_LARGE_BYTES: Final = 64 * 1024 * 1024
+"""The peak of resident memory above which the process ends soon after a call, because the allocator does not return all
+memory of a large manifest to the system."""
 T = TypeVar("T")
 
 
 def bounded(function: Callable[..., T], *arguments: object) -> T:
-    """Call a function in this process, which gives way to others, has little memory, and ends when it is idle."""
+    """Call a function in this worker process, and return its result.
+
+    Limits the process's memory, lowers its priority, and ends it when it stays idle. Exits with status 1 if the
+    function exceeds the memory limit.
+    """
     signal.alarm(0)
     if resource.getrlimit(resource.RLIMIT_DATA)[0] != _DATA_BYTES:
         resource.setrlimit(resource.RLIMIT_DATA, (_DATA_BYTES, _DATA_BYTES))
@@ -24,7 +29,9 @@ def bounded(function: Callable[..., T], *arguments: object) -> T:
     try:
         return function(*arguments)
     except MemoryError:
-        os._exit(1)  # what is left is of no use
+        os._exit(1)  # a process without free memory cannot serve the next call
     finally:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        signal.alarm(_FAT_SECONDS if peak > _FAT_BYTES else _IDLE_SECONDS)  # nobody handles it: it ends the process
+        signal.alarm(
+            _IDLE_SECONDS_IF_LARGE if peak > _LARGE_BYTES else _IDLE_SECONDS
+        )  # SIGALRM without a handler ends the process

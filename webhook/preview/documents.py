@@ -1,6 +1,7 @@
-"""From a manifest's text, YAML or JSON, to its documents: as the API server would read them, within bounds.
+"""Parses a manifest, YAML or JSON, into documents, as the API server would read them, within limits.
 
-Aliases are refused: a few lines of them make gigabytes, and a patch of one place would change every other.
+Aliases are rejected: a few lines of them can expand to gigabytes, and a patch of an aliased value would change every
+place that refers to it.
 """
 
 import json
@@ -17,31 +18,31 @@ from webhook.preview.errors import InvalidManifest, ManifestTooLarge
 from webhook.preview.scalars import TAG, Loader, key, line, scalar
 
 JSON = Any
-"""What JSON can hold."""
+"""A JSON value as Python objects."""
 _DEPTH: Final = 64
 _UNREADABLE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is read at most."""
+    """Upper limits of a preview. Exceeding one raises ManifestTooLarge."""
 
     size: int
-    """Bytes."""
+    """Bytes of the manifest."""
     documents: int
-    """Items of a List among them."""
+    """Objects in the manifest. Items of a List count individually."""
     models: int
-    """That pods ask for, all together: each becomes an init container with its script."""
+    """Models that all pods together request. Each adds an init container, script included, to the response."""
     nodes: int
-    """Mappings, lists and scalars, keys among them, of all documents together."""
+    """YAML nodes of all documents together: mappings, lists and scalars, keys included."""
     answer: int
-    """Bytes."""
+    """Bytes of the response."""
 
 
 SERVED: Final = Limits(512 * 1024, 500, 100, 50_000, 4 * 1024 * 1024)
-"""Many times what people write; what a webhook does for anyone who may create a pod."""
+"""The limits of a server: many times the size of typical manifests, and small enough for any user to request."""
 LOCAL: Final = Limits(64 * 1024 * 1024, 20_000, 100_000, 10_000_000, 1 << 40)
-"""For a program that its user runs: a whole release, CustomResourceDefinitions and all."""
+"""The limits of the command line: large enough for a whole release with CustomResourceDefinitions."""
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -49,48 +50,48 @@ class Document(msgspec.Struct, frozen=True):
 
     value: dict[str, JSON]
     source: int
-    """Which of the text's documents it comes from."""
+    """The index, from 0, of the YAML or JSON document that contains the object."""
     path: str = ""
-    """Where it stands in that one, as a JSON pointer: `/items/0` of a List, `/request/object` of a review."""
+    """Its JSON Pointer in that document: `/items/0` in a List, `/request/object` in an AdmissionReview."""
     review: dict[str, JSON] | None = None
-    """The request of the AdmissionReview that it comes from."""
+    """The `request` of the AdmissionReview that contains the object; None if it comes from elsewhere."""
 
     @property
     def kind(self) -> str:
-        """Its kind, empty where it has none."""
+        """The kind; empty if it is missing."""
         return _text(self.value.get("kind"))
 
     @property
     def group_version(self) -> str:
-        """Its apiVersion, such as `apps/v1`."""
+        """The apiVersion, such as `apps/v1`; empty if it is missing."""
         return _text(self.value.get("apiVersion"))
 
     @property
     def group(self) -> str:
-        """Its API group, empty for Kubernetes' core."""
+        """The API group; empty for the core group."""
         group, slash, _ = self.group_version.partition("/")
         return group if slash else ""
 
     @property
     def metadata(self) -> dict[str, JSON]:
-        """Its metadata, empty where it has none."""
+        """The metadata; empty if it is missing."""
         metadata = self.value.get("metadata")
         return metadata if isinstance(metadata, dict) else {}
 
     @property
     def name(self) -> str:
-        """Its name, or what that is generated from."""
+        """`metadata.name`, else `metadata.generateName`, else empty."""
         return _text(self.metadata.get("name")) or _text(self.metadata.get("generateName"))
 
     def namespace(self, default: str) -> str:
-        """The namespace that it is created in; `default` where it does not say."""
+        """The namespace of the AdmissionReview or the object, else `default`."""
         return _text((self.review or self.metadata).get("namespace")) or default
 
 
 def read(body: bytes, limits: Limits) -> list[Document]:
-    """The documents of a manifest, those of Lists and AdmissionReviews instead of them.
+    """The objects of a manifest in their order. Lists and AdmissionReviews are replaced by the objects in them.
 
-    Raises InvalidManifest, with the line, for what is no manifest; ManifestTooLarge for one that is too large.
+    Raises InvalidManifest, which names the line or the document, and ManifestTooLarge.
     """
     text = text_of(body, limits)
     values: Iterable[JSON] | None = json_values(text)
@@ -103,13 +104,11 @@ def read(body: bytes, limits: Limits) -> list[Document]:
         if value is None:
             continue
         if not isinstance(value, dict):
-            raise InvalidManifest(
-                f"document {index + 1} is no object: a manifest is a mapping with apiVersion and kind"
-            )
+            raise InvalidManifest(f"document {index + 1} is not an object; write a mapping with apiVersion and kind")
         for document in _objects(value, index, ""):
             if not document.kind or not document.group_version:
                 place = f"document {index + 1}{document.path.replace('/', ' ')}"
-                raise InvalidManifest(f"{place}: apiVersion or kind is missing; a manifest has both")
+                raise InvalidManifest(f"{place}: apiVersion or kind is missing; set both")
             documents.append(document)
             if len(documents) > limits.documents:
                 raise ManifestTooLarge(f"the manifest has more than {limits.documents} documents; preview a part of it")
@@ -119,21 +118,21 @@ def read(body: bytes, limits: Limits) -> list[Document]:
 
 
 def json_values(text: str) -> list[JSON] | None:
-    """The values of JSON texts, one after the other as kubectl takes them; None for what is none, or looks like it."""
-    values, place = list[JSON](), _after_space(text, 0)
+    """The values of a sequence of JSON texts, a form that kubectl accepts. None if the text is not JSON."""
+    values, position = list[JSON](), _after_space(text, 0)
     try:
-        while place < len(text):
-            value, place = _DECODER.raw_decode(text, place)
+        while position < len(text):
+            value, position = _DECODER.raw_decode(text, position)
             values.append(value)
-            place = _after_space(text, place)
+            position = _after_space(text, position)
     except (ValueError, RecursionError):
         return None
     return values
 
 
-def _after_space(text: str, place: int) -> int:
-    found = _SPACE.match(text, place)
-    return found.end() if found else place
+def _after_space(text: str, position: int) -> int:
+    match = _SPACE.match(text, position)
+    return match.end() if match else position
 
 
 def _finite(number: str) -> float:
@@ -148,16 +147,16 @@ _SPACE: Final = re.compile(r"\s*")
 
 
 def text_of(body: bytes, limits: Limits) -> str:
-    """A manifest as text. Raises InvalidManifest and ManifestTooLarge."""
+    """Decode a manifest. Raises InvalidManifest for text that YAML does not allow, and ManifestTooLarge."""
     if len(body) > limits.size:
         raise ManifestTooLarge(f"the manifest is larger than {limits.size} bytes; preview a part of it")
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidManifest(f"the manifest is not UTF-8 text: byte {error.start} can't be") from error
-    if found := _UNREADABLE.search(text):
-        line = text.count("\n", 0, found.start()) + 1
-        raise InvalidManifest(f"the manifest is not text: line {line} has the control character {found[0]!r}")
+        raise InvalidManifest(f"the manifest is not UTF-8: byte {error.start} is invalid; save it as UTF-8") from error
+    if match := _UNREADABLE.search(text):
+        line = text.count("\n", 0, match.start()) + 1
+        raise InvalidManifest(f"line {line} contains the control character {match[0]!r}; remove it")
     return text
 
 
@@ -179,7 +178,10 @@ def _check_tree(values: Iterable[JSON], limits: Limits) -> None:
 
 
 def _as_yaml(text: str, limits: Limits) -> Iterator[JSON]:
-    """Each document's value. Events first: they cost little, and nothing is built from what must not be."""
+    """The value of each document.
+
+    Checks the limits on the events of the parser, which need little memory, before it composes any node.
+    """
     depth = nodes = 0
     try:
         for event in yaml.parse(text, Loader):
@@ -191,12 +193,12 @@ def _as_yaml(text: str, limits: Limits) -> Iterator[JSON]:
                 raise InvalidManifest(f"line {line(event)}: nested deeper than {_DEPTH} levels")
             if isinstance(event, yaml.AliasEvent):
                 raise InvalidManifest(
-                    f"line {line(event)}: the alias *{event.anchor} is not expanded here; write it out"
+                    f"line {line(event)}: the alias *{event.anchor} is not supported; write out its value"
                 )
         for node in yaml.compose_all(text, Loader):
             yield value_of(node)
     except yaml.YAMLError as error:
-        raise InvalidManifest(f"not YAML: {_described(error)}") from error
+        raise InvalidManifest(f"invalid YAML: {_described(error)}") from error
 
 
 def _described(error: yaml.YAMLError) -> str:
@@ -206,44 +208,50 @@ def _described(error: yaml.YAMLError) -> str:
 
 
 def value_of(node: yaml.Node | None) -> JSON:
-    """What a node holds. Raises InvalidManifest, with the line, for what JSON has not."""
+    """The value of a YAML node. Raises InvalidManifest, with the line, for a value that JSON cannot represent."""
     if isinstance(node, yaml.MappingNode) and node.tag == f"{TAG}map":
-        found = dict[str, JSON]()
+        mapping = dict[str, JSON]()
         for name, value in node.value:
-            found[key(name, found)] = value_of(value)
-        return found
+            mapping[key(name, mapping)] = value_of(value)
+        return mapping
     if isinstance(node, yaml.SequenceNode) and node.tag == f"{TAG}seq":
         return [value_of(child) for child in node.value]
     if isinstance(node, yaml.ScalarNode):
         return scalar(node)
     if node is None:
         return None
-    raise InvalidManifest(f"line {line(node)}: {node.tag} is nothing that JSON has")
+    raise InvalidManifest(
+        f"line {line(node)}: JSON cannot represent {node.tag}; write text, a number, a boolean, a list or a mapping"
+    )
 
 
 def _objects(value: Mapping[str, JSON], source: int, path: str) -> Iterator[Document]:
-    """The object itself; of a List, its items; of an AdmissionReview, the object under review."""
+    """The object itself, the items of a List, or the object in an AdmissionReview."""
     request = value.get("request")
     if (items := _items(value, source)) is not None:
         for index, item in enumerate(items):
             yield from _objects(item, source, f"{path}/items/{index}")
     elif value.get("kind") == "AdmissionReview":
         if not isinstance(request, dict) or not isinstance(request.get("object"), dict):
-            raise InvalidManifest(f"document {source + 1}: an AdmissionReview of nothing: request.object is no object")
+            raise InvalidManifest(
+                f"document {source + 1}: the AdmissionReview has no request.object; add the reviewed object"
+            )
         yield Document(request["object"], source, f"{path}/request/object", request)
     else:
         yield Document(dict(value), source, path)
 
 
 def _items(value: Mapping[str, JSON], source: int) -> list[dict[str, JSON]] | None:
-    """The objects that are listed; None where this is no list of objects: some kinds have other items."""
+    """The items of a List. None for other kinds, of which some have a field `items` with another meaning."""
     kind, items = value.get("kind"), value.get("items")
     if not isinstance(kind, str) or not kind.endswith("List") or not isinstance(items, list):
         return None
-    odd = next((index for index, item in enumerate(items) if not isinstance(item, dict)), None)
-    if odd is not None and kind == "List":
-        raise InvalidManifest(f"document {source + 1}: items[{odd}] is no object")
-    return items if odd is None else None
+    invalid = next((index for index, item in enumerate(items) if not isinstance(item, dict)), None)
+    if invalid is not None and kind == "List":
+        raise InvalidManifest(
+            f"document {source + 1}: items[{invalid}] is not an object; write a mapping with apiVersion and kind"
+        )
+    return items if invalid is None else None
 
 
 def _text(value: JSON) -> str:

@@ -1,4 +1,6 @@
-"""YAML of JSON, that every reader reads alike: text that one of them would take for something else is quoted."""
+"""Writes JSON as YAML that YAML 1.1 and 1.2 readers parse alike: a string is quoted if any of them would parse it as
+another type.
+"""
 
 import re
 from collections.abc import Iterator
@@ -10,21 +12,22 @@ import yaml
 from webhook.preview.scalars import Loader
 
 _WIDTH: Final = 1 << 30
-"""Of a line: none is folded."""
+"""The maximum width of a line: so large that PyYAML folds no line."""
 _LONGEST_KEY: Final = 1000
-"""Signs, before the colon that makes it one; YAML's own limit is 1,024."""
+"""Characters of a simple key, below YAML's limit of 1,024. Longer keys are written in the explicit form `? key`."""
 _BREAK: Final = re.compile("[\n\x85\u2028\u2029]")
 _NOT_A_BLOCK: Final = re.compile("^[ \n]|[\x85\u2028\u2029]")
-"""Text that a block would need an indentation indicator for, or that has line breaks which only some readers know."""
+"""Text that a block scalar cannot hold without an indentation indicator, or with line breaks that only some readers
+recognize."""
 
 
 def dump(value: Any, *, indented: bool = False) -> str:
-    """JSON as YAML in lines. Lists in mappings may be indented."""
+    """A JSON value as YAML in block style. `indented` indents the lists in mappings by two spaces."""
     return "".join(f"{line}\n" for line in _lines(value, "  " if indented else ""))
 
 
 def _lines(value: Any, indent: str) -> Iterator[str]:
-    """The library's own way of writing collections takes minutes for what a large manifest may get."""
+    """The lines of a value. Collections are not written by PyYAML, which takes minutes for a large manifest."""
     if isinstance(value, dict) and value:
         for name, child in value.items():
             yield from _entry(_scalar(name, block=False), child, indent)
@@ -52,9 +55,9 @@ def _entry(name: str, value: Any, indent: str) -> Iterator[str]:
 
 
 class _Scalars(yaml.SafeDumper):
-    """Knows what any reader could take a text for."""
+    """Quotes strings that PyYAML or kubectl would parse as another type."""
 
-    yaml_implicit_resolvers = {  # noqa: RUF012 - the library's
+    yaml_implicit_resolvers = {  # noqa: RUF012 - declared by PyYAML
         first: [*yaml.SafeDumper.yaml_implicit_resolvers.get(first, ()), *Loader.yaml_implicit_resolvers.get(first, ())]
         for first in {*yaml.SafeDumper.yaml_implicit_resolvers, *Loader.yaml_implicit_resolvers}
     }
@@ -65,7 +68,7 @@ class _Scalars(yaml.SafeDumper):
 
 
 class _InLine(_Scalars):
-    """Writes every text in one line."""
+    """Writes every string on one line."""
 
     def write_text(self, text: str) -> yaml.ScalarNode:
         return self.represent_scalar("tag:yaml.org,2002:str", text, style='"' if _BREAK.search(text) else None)

@@ -1,7 +1,7 @@
-"""A JSON Patch as edits of the YAML that a document was written in: lines are put in, and all others stay.
+"""Converts a JSON Patch into line edits of a document's YAML, so that all other lines keep their comments and quotes.
 
-Patches only add, so nothing has to be written anew: no comment moves, no quote changes. What stands in flow style
-(`{a: 1}`) and gets more is the exception: it becomes lines.
+The webhook's patches only add values, so an edit inserts lines. The exception is a collection in flow style (`{a: 1}`)
+that a patch adds to: it is rewritten in block style.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ _STEP: Final = 2
 
 
 class Edit(NamedTuple):
-    """The lines from `start` up to `end`, counted from 0, give way to others."""
+    """Replaces the lines from `start` to before `end`, counted from 0, with `lines`."""
 
     start: int
     end: int
@@ -28,19 +28,19 @@ class Edit(NamedTuple):
 
 
 def edits(text: str, patch: Sequence[Operation]) -> list[Edit] | None:
-    """The edits that a patch comes to, in their order; None where all of the text would have to be written anew."""
+    """The edits that apply a patch to a document's text, in line order. None if the whole text has to be rewritten."""
     root = yaml.compose(text, Loader)
     if root is None:
         return None
     document = _Document(text, root)
-    operations = msgspec.json.decode(msgspec.json.encode(patch))  # of our own, for later ones may change earlier values
+    operations = msgspec.json.decode(msgspec.json.encode(patch))  # a copy: operations change the values of earlier ones
     value = jsonpatch.apply_patch(document.build(root), operations, in_place=True)
-    found = document.changes(value)
-    return None if found is None else sorted(found, key=lambda edit: edit[:2])
+    changes = document.changes(value)
+    return None if changes is None else sorted(changes, key=lambda edit: edit[:2])
 
 
 class _Document:
-    """A text, and which of its nodes each mapping and list of its value was read from."""
+    """The lines of a document, and the YAML node of each mapping and list that `build` has made."""
 
     def __init__(self, text: str, root: yaml.Node) -> None:
         self._lines = text.splitlines()
@@ -48,7 +48,7 @@ class _Document:
         self._indented = _is_indented(root)
 
     def build(self, node: yaml.Node) -> JSON:
-        """The value of a node, which `changes` may be asked about after it has got more."""
+        """The value of a node. After a patch has changed it in place, `changes` returns the edits."""
         if isinstance(node, yaml.ScalarNode):
             return scalar(node)
         value: JSON
@@ -60,24 +60,24 @@ class _Document:
         return value
 
     def changes(self, value: JSON) -> list[Edit] | None:
-        """The edits for what a mapping or list of the text has got; None where it has to be written anew."""
+        """The edits for the additions to a mapping or list from `build`. None if it has to be rewritten."""
         node = self._nodes[id(value)]
-        found = self._of_mapping(node, value) if isinstance(node, yaml.MappingNode) else self._of_list(node, value)
-        return None if found and getattr(node, "flow_style", False) else found
+        changes = self._of_mapping(node, value) if isinstance(node, yaml.MappingNode) else self._of_list(node, value)
+        return None if changes and getattr(node, "flow_style", False) else changes
 
     def _of_mapping(self, node: yaml.MappingNode, value: dict[str, JSON]) -> list[Edit] | None:
-        found, former = list[Edit](), {key(name, ()): (name, child) for name, child in node.value}
+        changes, former = list[Edit](), {key(name, ()): (name, child) for name, child in node.value}
         for name, child in value.items():
             if name in former:
-                found += self._of_entry(*former[name], child)
+                changes += self._of_entry(*former[name], child)
         if new := {name: child for name, child in value.items() if name not in former}:
             end = _end(node)
-            found.append(Edit(end, end, tuple(self._written(new, _column(node.value[0][0]) if node.value else 0))))
-        return found
+            changes.append(Edit(end, end, tuple(self._written(new, _column(node.value[0][0]) if node.value else 0))))
+        return changes
 
     def _of_entry(self, name: yaml.Node, node: yaml.Node, value: JSON) -> list[Edit]:
-        if self._is_same(node, value) and (found := self._of_same(node, value)) is not None:
-            return found
+        if self._is_same(node, value) and (changes := self._of_same(node, value)) is not None:
+            return changes
         start, end = node.start_mark, node.end_mark
         before, after = self._lines[start.line][: start.column].rstrip(), self._lines[end.line][end.column :].rstrip()
         if after and end.index > start.index:
@@ -89,32 +89,32 @@ class _Document:
             first, *rest = self._written(value, _column(name))
             first = f" {first.lstrip()}"
         line = before + first + after
-        if line == self._lines[start.line].rstrip():  # there was nothing: `volumes:`
+        if line == self._lines[start.line].rstrip():  # the value was empty, as in `volumes:`
             return [Edit(start.line + 1, start.line + 1, tuple(rest))]
         return [Edit(start.line, end.line + 1, (line, *rest))]
 
     def _of_list(self, node: yaml.Node, value: list[JSON]) -> list[Edit] | None:
-        found, place = list[Edit](), 0
+        changes, index = list[Edit](), 0
         for child in value:
-            if place < len(node.value) and self._is_same(node.value[place], child):
-                found += self._of_item(node.value[place], child)
-                place += 1
-            elif (line := self._line_before(node, place)) is not None:
-                found.append(Edit(line, line, tuple(self._written([child], _column(node)))))
+            if index < len(node.value) and self._is_same(node.value[index], child):
+                changes += self._of_item(node.value[index], child)
+                index += 1
+            elif (line := self._line_before(node, index)) is not None:
+                changes.append(Edit(line, line, tuple(self._written([child], _column(node)))))
             else:
                 return None
-        return found if place == len(node.value) else None
+        return changes if index == len(node.value) else None
 
     def _of_item(self, node: yaml.Node, value: JSON) -> list[Edit]:
-        if (found := self._of_same(node, value)) is not None:
-            return found
+        if (changes := self._of_same(node, value)) is not None:
+            return changes
         start, end = node.start_mark, node.end_mark
         first, *lines = self._written(value, start.column)
         before, after = self._lines[start.line][: start.column], self._lines[end.line][end.column :]
         return [Edit(start.line, end.line + 1, (before + first.lstrip() + after.rstrip(), *lines))]
 
     def _is_same(self, node: yaml.Node, value: JSON) -> bool:
-        """Whether a value is the one that was read from a node, be it that it has got more since."""
+        """Whether a value was built from a node. A patch may have added to it since."""
         if isinstance(node, yaml.ScalarNode):
             return not isinstance(value, dict | list) and bool(scalar(node) == value)
         return self._nodes.get(id(value)) is node
@@ -122,16 +122,16 @@ class _Document:
     def _of_same(self, node: yaml.Node, value: JSON) -> list[Edit] | None:
         return [] if isinstance(node, yaml.ScalarNode) else self.changes(value)
 
-    def _line_before(self, node: yaml.Node, place: int) -> int | None:
-        """Where a list goes on with something new before its item at `place`: above the comments on that."""
+    def _line_before(self, node: yaml.Node, index: int) -> int | None:
+        """The line at which to insert an item at `index`, above the comments of the next item. None if not possible."""
         if not node.value or self._lines[node.start_mark.line][: _column(node)].strip():
-            return None  # it begins in the midst of a line, as in `- - a`
-        if place == len(node.value):
+            return None  # the list starts in the middle of a line, as in `- - a`
+        if index == len(node.value):
             return _end(node)
-        line = node.value[place].start_mark.line if place else node.start_mark.line
-        first = _end(node.value[place - 1]) if place else 0
+        line = node.value[index].start_mark.line if index else node.start_mark.line
+        first = _end(node.value[index - 1]) if index else 0
         while line > first and not self._lines[line][: _column(node) + 1].strip():
-            line -= 1  # the dash may stand alone
+            line -= 1  # the dash may be alone on a line above its item
         while line > first and self._lines[line - 1].lstrip().startswith("#"):
             line -= 1
         return line
@@ -147,7 +147,7 @@ def _column(node: yaml.Node) -> int:
 
 
 def _end(node: yaml.Node) -> int:
-    """The line after a node's last one; comments that follow do not count."""
+    """The line after the last line of a node, comments after it excluded."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         return _end(last[1] if isinstance(node, yaml.MappingNode) else last)
@@ -158,7 +158,7 @@ def _end(node: yaml.Node) -> int:
 
 
 def _is_indented(node: yaml.Node) -> bool:
-    """Whether its author indents lists in mappings, by the first one that there is."""
+    """Whether the first list in a mapping is indented; False if there is none."""
     return next((item.start_mark.column > name.start_mark.column for name, item in _lists(node)), False)
 
 

@@ -1,4 +1,4 @@
-"""The forms that a preview is answered in, by media type."""
+"""The formats of a preview by their media types."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -11,16 +11,16 @@ from webhook.preview.errors import ManifestTooLarge
 from webhook.preview.outcome import Outcome
 
 FORMATS: Final[Mapping[str, Callable[[bytes, PreviewResponse, Limits], bytes]]] = {
-    "application/json": lambda _, given, __: msgspec.json.encode(given),
-    "application/yaml": lambda body, given, limits: manifests(body, given, limits).encode(),
-    "text/plain": lambda _, given, __: given.diff.encode(),
+    "application/json": lambda _, response, __: msgspec.json.encode(response),
+    "application/yaml": lambda body, response, limits: manifests(body, response, limits).encode(),
+    "text/plain": lambda _, response, __: response.diff.encode(),
 }
-"""The first one is for clients that take any."""
+"""Encoders that take the manifest, its preview and the limits. The first is the default of content negotiation."""
 
 
 def content(media: str, body: bytes, outcomes: Sequence[Outcome], limits: Limits) -> bytes:
-    """The preview of a manifest, of which each document has met its outcome, in a format. Raises ManifestTooLarge."""
-    found = FORMATS[media](body, answer(body, outcomes, limits), limits)
-    if len(found) > limits.answer:
-        raise ManifestTooLarge(f"the answer has more than {limits.answer} bytes; preview a part of the manifest")
-    return found
+    """The preview of a manifest, encoded in the format of a media type of FORMATS. Raises ManifestTooLarge."""
+    encoded = FORMATS[media](body, answer(body, outcomes, limits), limits)
+    if len(encoded) > limits.answer:
+        raise ManifestTooLarge(f"the preview is larger than {limits.answer} bytes; preview a part of the manifest")
+    return encoded

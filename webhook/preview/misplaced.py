@@ -1,4 +1,4 @@
-"""Annotations that ask for a model where no pod takes them from."""
+"""Warnings about annotations that request a model in a place that no pod inherits them from."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -13,22 +13,26 @@ from webhook.settings import Settings
 _OWN = "/metadata/annotations"
 
 
-def misplaced(document: Document, found: Sequence[Template], settings: Settings) -> Iterator[str]:
-    """A warning for each place in an object that asks for a model in vain. `found` are the pods that it makes."""
-    taken = {each.in_object_at(_OWN) for each in found}
-    is_asked = any(is_asking(each.annotations, settings) for each in found)
+def misplaced(document: Document, pods: Sequence[Template], settings: Settings) -> Iterator[str]:
+    """A warning for each mapping of annotations in an object that requests a model without effect.
+
+    `pods` are the object's pod templates.
+    """
+    effective = {template.in_object_at(_OWN) for template in pods}
+    pods_ask = any(is_asking(template.annotations, settings) for template in pods)
     for path, annotations in _annotations(document.value, ""):
-        if path in taken or not is_asking(annotations, settings) or (path == _OWN and is_asked):
+        if path in effective or not is_asking(annotations, settings) or (path == _OWN and pods_ask):
             continue
-        if path == _OWN and found:
-            yield from pinning.misplaced(document.kind, annotations, found[0].in_object_at(_OWN), settings)
+        if path == _OWN and pods:
+            yield from pinning.misplaced(document.kind, annotations, pods[0].in_object_at(_OWN), settings)
         else:
             where = f"on a {document.kind}" if path == _OWN else f"at {path.strip('/').replace('/', '.')}"
-            yield f"{settings.annotation_prefix}/model does nothing {where}: no pod template is known there"
+            problem = f"{settings.annotation_prefix}/model does nothing {where}"
+            yield f"{problem}: no pod template was found there; move it to one"
 
 
 def _annotations(value: object, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every mapping of annotations, with its place as a JSON pointer."""
+    """Every mapping named `annotations` in an object, with its JSON Pointer."""
     if isinstance(value, list):
         for index, item in enumerate(value):
             yield from _annotations(item, f"{path}/{index}")

@@ -1,4 +1,4 @@
-"""What the cluster would do with a document: `pin` for the workload itself, `inject` for each pod that it makes."""
+"""Decides on a document as admission does: `pin` for the workload itself, `inject` for the pods of each template."""
 
 from collections.abc import Iterable
 from itertools import chain
@@ -24,59 +24,59 @@ from webhook.settings import Settings
 
 
 class PodOutcome(msgspec.Struct, frozen=True):
-    """What happens to the pods of one template."""
+    """The decision on the pods of one template."""
 
     template: Template
     injection: AdmissionResult
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What happens to one document."""
+    """The decisions on one document."""
 
     namespace: str
     stored: AdmissionResult
-    """What is done to the object itself, as it is stored: of a workload, its pins."""
+    """The decision on the object itself, which pins the versions of a workload."""
     pods: tuple[PodOutcome, ...]
     misplaced: tuple[str, ...] = ()
-    """What its author should know of annotations that do nothing where they stand."""
+    """Warnings about annotations without effect, and about pod templates that cannot be decoded."""
 
     @property
     def deciding(self) -> AdmissionResult:
-        """The answer that tells of the whole: a refusal before an injection, that before one where nothing is done."""
-        answers = [*(each.injection for each in self.pods), self.stored]
+        """The most significant decision: a refusal, else an injection, else a pin, else one without changes."""
+        answers = [*(outcome.injection for outcome in self.pods), self.stored]
         order: tuple[Decision, ...] = ("refused", "injected", "pinned", "unchanged", "skipped")
         return min(answers, key=lambda answer: order.index(answer.decision))
 
     @property
     def message(self) -> str:
-        """Why pods of it are refused; empty where they are not."""
-        return "; ".join(_distinct(each.injection.message for each in self.pods if each.injection.message))
+        """Why pods are refused; empty if all are admitted."""
+        return "; ".join(_distinct(outcome.injection.message for outcome in self.pods if outcome.injection.message))
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """All that its author is told, each once."""
+        """All warnings without duplicates."""
         stored = self.stored.warnings
         if self.stored.reason == "WouldBeRefused" and self.message:
-            stored = stored[:-1]  # the last one foretells what `message` says
-        return _distinct(chain(stored, self.misplaced, *(each.injection.warnings for each in self.pods)))
+            stored = stored[:-1]  # the last warning predicts the refusal in `message`
+        return _distinct(chain(stored, self.misplaced, *(outcome.injection.warnings for outcome in self.pods)))
 
     @property
     def models(self) -> tuple[InjectedModel, ...]:
-        """The models of all its pods."""
-        return tuple(dict.fromkeys(chain.from_iterable(each.injection.models for each in self.pods)))
+        """The models of all pods without duplicates."""
+        return tuple(dict.fromkeys(chain.from_iterable(outcome.injection.models for outcome in self.pods)))
 
     @property
     def patch(self) -> tuple[Operation, ...]:
-        """All that is done, as operations on the document: to what is stored, and to the pods by their templates."""
-        pods = (each.template.in_object(each.injection.operations) for each in self.pods)
+        """The JSON Patch of the document: the pins, and the patches of its pods with paths in their templates."""
+        pods = (outcome.template.in_object(outcome.injection.operations) for outcome in self.pods)
         return (*self.stored.operations, *chain.from_iterable(pods))
 
 
 def preview(document: Document, namespace: str, settings: Settings, catalog: Catalog, limits: Limits) -> Outcome:
-    """The outcome of a document that is created in `namespace`, or changed as its review says.
+    """Decide on a document that is created in `namespace`, or changed by the request of its AdmissionReview.
 
-    Raises InvalidManifest where it lacks what its kind has to have, and LookupRequired where the catalog has to ask S3
-    first.
+    Raises InvalidManifest if the document does not fit its kind, ManifestTooLarge, and LookupRequired if the catalog
+    has to query S3 first.
     """
     try:
         return _preview(document, namespace, settings, catalog, limits)
@@ -92,50 +92,53 @@ def _preview(document: Document, namespace: str, settings: Settings, catalog: Ca
         return Outcome(namespace, AdmissionResult("skipped", "NotForUs"), ())
     change = request.decode_workload() if request and request.changes_a_workload else _change(document)
     stored = pin(change, namespace, settings, catalog) if change else AdmissionResult("skipped", "NoPods")
-    found = templates(msgspec.structs.replace(document, value=apply(document.value, stored.operations)))
+    pinned_templates = templates(msgspec.structs.replace(document, value=apply(document.value, stored.operations)))
     pods, warnings = list[PodOutcome](), list[str]()
-    for template in found:
+    for template in pinned_templates:
         try:
-            asked = pod.decode(_encoded(template.pod))
+            decoded = pod.decode(_encoded(template.pod))
         except InvalidObject as error:
             if _is_of_kubernetes(document):
                 raise
-            if is_asking(template.annotations, settings):  # else it only looks like a pod's
+            if is_asking(template.annotations, settings):  # otherwise it may not be a pod template at all
                 warnings.append(f"no model is injected: {template.path} is {error}")
             continue
-        pods.append(PodOutcome(template, inject(asked, namespace, settings, catalog)))
+        pods.append(PodOutcome(template, inject(decoded, namespace, settings, catalog)))
         _check_models(pods, limits)
     if document.kind != "Pod":
-        warnings += misplaced(document, found, settings)
+        warnings += misplaced(document, pinned_templates, settings)
     return Outcome(namespace, stored, tuple(pods), tuple(warnings))
 
 
 def makes_pods(document: Document) -> bool:
-    """Whether a document is more than its author's own words: what is said of it depends on models."""
+    """Whether a document creates pods, so that its preview reveals which models exist and needs authorization."""
     return bool(document.review) or document.kind == "Pod" or _is_workload(document) or bool(templates(document))
 
 
 def check_models(outcomes: Iterable[Outcome], limits: Limits) -> None:
-    """Raise ManifestTooLarge where pods get more models than is shown of."""
-    _check_models([each for outcome in outcomes for each in outcome.pods], limits)
+    """Raises ManifestTooLarge if the pods of all outcomes together get more models than the limit."""
+    _check_models([pod_outcome for outcome in outcomes for pod_outcome in outcome.pods], limits)
 
 
 def _check_models(pods: Iterable[PodOutcome], limits: Limits) -> None:
-    if sum(len(each.injection.models) for each in pods) > limits.models:
+    if sum(len(outcome.injection.models) for outcome in pods) > limits.models:
         raise ManifestTooLarge(f"the pods ask for more than {limits.models} models together; preview a part of them")
 
 
 def _is_of_kubernetes(document: Document) -> bool:
-    """Whether its kind is known, so that what looks like a pod template is one."""
+    """Whether the kind is one of Kubernetes, in which everything with the shape of a pod template is a pod template."""
     return document.group in ("", "apps", "batch")
 
 
 def _check_annotations(template: Template, settings: Settings, *, is_strict: bool) -> None:
-    """Name an annotation whose value was written without quotes: people do, and a decoder's path does not name it."""
+    """Raise InvalidManifest for an annotation whose value is not text, often because its quotes are missing.
+
+    The decoder would also reject it, but without the annotation's name.
+    """
     for name, value in template.annotations.items():
         if not isinstance(value, str) and (is_strict or name.startswith(f"{settings.annotation_prefix}/")):
             raise InvalidManifest(
-                f"{template.path}: the annotation {name} is no text: write it in quotes".removeprefix(": ")
+                f"{template.path}: the annotation {name} is not text; quote its value".removeprefix(": ")
             )
 
 
@@ -146,12 +149,16 @@ def _request(document: Document) -> review.AdmissionRequest | None:
     request = review.decode(msgspec.json.encode(whole))
     named = (request.kind.group, request.kind.version, request.kind.kind)
     if named != (document.group, document.group_version.rpartition("/")[2], document.kind):
-        raise InvalidManifest(f"the review is of {'/'.join(filter(None, named))}, and its object of another kind")
+        reviewed = "/".join(filter(None, named))
+        raise InvalidManifest(
+            f"the AdmissionReview's request.kind is {reviewed}, but its object is "
+            f"{document.group_version}/{document.kind}; correct one of them"
+        )
     return request
 
 
 def _makes_pods(request: review.AdmissionRequest) -> bool:
-    """Whether pods come of what is reviewed. Of workloads that the webhook is not asked about, too."""
+    """Whether the request may create pods. Includes workloads of kinds that the webhook is not registered for."""
     is_written = request.operation in ("CREATE", "UPDATE") and not request.sub_resource
     return request.creates_a_pod or (is_written and request.kind.kind != "Pod")
 
@@ -163,7 +170,7 @@ def _change(document: Document) -> workload.WorkloadChange | None:
 
 
 def _encoded(value: JSON) -> bytes:
-    """An object as the API server sends it on: without what its author has left empty."""
+    """An object as JSON in the form that the API server sends to webhooks: without null fields."""
     return msgspec.json.encode(_without_nulls(value))
 
 

@@ -1,7 +1,7 @@
-"""Scalars of YAML as kubectl reads them: YAML 1.1, with Go's numbers, and a date is text.
+"""Parses YAML scalars as kubectl does: by YAML 1.1, with Go's number syntax, and with dates as text.
 
-Every manifest goes through `sigs.k8s.io/yaml` on its way to a cluster; what that takes for text, and for what else, is
-what counts.
+kubectl parses every manifest with `sigs.k8s.io/yaml`. A preview has to give each scalar the same type, or it would
+differ from the object in the cluster.
 """
 
 import json
@@ -16,12 +16,12 @@ from webhook.preview.errors import InvalidManifest
 
 TAG: Final = "tag:yaml.org,2002:"
 _LONGEST_NUMBER: Final = 400
-"""Signs. The largest numbers there are need fewer."""
+"""Characters. The largest finite 64-bit float needs fewer; longer scalars are text."""
 _BOOLEANS: Final[Mapping[str, bool]] = {
-    each: value
+    spelling: value
     for value, words in ((True, ("y", "yes", "on", "true")), (False, ("n", "no", "off", "false")))
     for word in words
-    for each in (word, word.capitalize(), word.upper())
+    for spelling in (word, word.capitalize(), word.upper())
 }
 _NULL: Final = re.compile("^(?:~|null|Null|NULL|)$")
 _INTEGER: Final = re.compile("^[-+]?(?:0[xX][0-9a-fA-F_]+|0[oO]?[0-7_]+|0[bB][01_]+|[1-9][0-9_]*|0)$")
@@ -30,25 +30,28 @@ _NO_NUMBER: Final = re.compile(r"^(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
 
 
 class Loader(yaml.CSafeLoader):
-    """Reads nodes, whose tags are what kubectl takes them for."""
+    """Composes nodes whose tags are the types that kubectl gives them."""
 
-    yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - the library's
+    yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - declared by PyYAML
 
 
-_SIGNS: Final = "-+.0123456789"
+_NUMBER_START: Final = "-+.0123456789"
 for _kind, _pattern, _first in (
     ("bool", re.compile(f"^(?:{'|'.join(_BOOLEANS)})$"), "yYnNtTfFoO"),
     ("null", _NULL, ["~", "n", "N", ""]),
     ("merge", re.compile("^<<$"), "<"),
-    ("int", _INTEGER, _SIGNS),
-    ("float", _FLOAT, _SIGNS),
-    ("float", _NO_NUMBER, _SIGNS),
+    ("int", _INTEGER, _NUMBER_START),
+    ("float", _FLOAT, _NUMBER_START),
+    ("float", _NO_NUMBER, _NUMBER_START),
 ):
     Loader.add_implicit_resolver(f"{TAG}{_kind}", _pattern, list(_first))
 
 
 def scalar(node: yaml.ScalarNode) -> Any:
-    """What a scalar holds: text, a number, a boolean or None. Raises InvalidManifest for what JSON has not."""
+    """The value of a scalar: text, a number, a boolean or None.
+
+    Raises InvalidManifest, with the line, for a value that JSON cannot represent.
+    """
     kind, text = node.tag.removeprefix(TAG), node.value
     if kind in ("str", "merge", "timestamp"):
         return text
@@ -58,7 +61,7 @@ def scalar(node: yaml.ScalarNode) -> Any:
         return _BOOLEANS[text]
     if kind in ("int", "float") and (_INTEGER.match(text) or _FLOAT.match(text)):
         return _number(text)
-    raise InvalidManifest(f"line {line(node)}: {kind} {text[:80]!r} is nothing that JSON has")
+    raise InvalidManifest(f"line {line(node)}: JSON cannot represent {kind} {text[:80]!r}; quote it if it is text")
 
 
 def _number(text: str) -> int | float | str:
@@ -84,18 +87,18 @@ def _integer(plain: str) -> int:
 
 
 def key(node: yaml.Node, taken: Iterable[str]) -> str:
-    """The key of a mapping, which is text whatever it looks like. Raises InvalidManifest."""
+    """The key of a mapping as text. Raises InvalidManifest if it is not a scalar, or already in `taken`."""
     if not isinstance(node, yaml.ScalarNode) or node.tag == f"{TAG}null":
-        raise InvalidManifest(f"line {line(node)}: a key is text")
+        raise InvalidManifest(f"line {line(node)}: a key is not text; write text")
     if node.tag == f"{TAG}merge":
-        raise InvalidManifest(f"line {line(node)}: the merge key << is not expanded here; write it out")
+        raise InvalidManifest(f"line {line(node)}: the merge key << is not supported; write out its entries")
     value = scalar(node)
-    found = value if isinstance(value, str) else json.dumps(value)
-    if found in taken:
-        raise InvalidManifest(f"line {line(node)}: the key {found[:80]!r} stands there twice")
-    return found
+    name = value if isinstance(value, str) else json.dumps(value)
+    if name in taken:
+        raise InvalidManifest(f"line {line(node)}: the key {name[:80]!r} is a duplicate; remove one")
+    return name
 
 
 def line(part: yaml.Event | yaml.Node) -> int:
-    """Where something begins, counted from 1."""
+    """The line, from 1, in which an event or a node starts; 0 if PyYAML has not recorded it."""
     return part.start_mark.line + 1 if part.start_mark else 0

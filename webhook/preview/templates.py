@@ -1,8 +1,8 @@
-"""The pods that an object makes: where their templates stand in it, by their shape.
+"""Finds the pod templates in an object by their shape.
 
-A pod template is `metadata` and `spec` with `containers`, wherever it stands: in Kubernetes' own workloads, and in
-kinds that nobody has told this program of. Some kinds write a pod's spec right into their own; then the annotations
-stand beside the containers.
+A pod template is a mapping with `metadata` and a `spec` that has `containers`, at any path. This covers Kubernetes' own
+workloads and most custom resources. Some kinds inline the fields of a pod's spec in their own; then the annotations are
+next to the containers.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ from webhook.preview.documents import Document
 from webhook.preview.errors import ManifestTooLarge
 
 MOST_TEMPLATES: Final = 64
-"""Of one object. A Ray cluster has one for each group of workers."""
+"""Templates in one object. A RayCluster has one for each group of workers."""
 _VOLUMES: Final = "/spec/volumes"
 _METADATA: Final = ("annotations", "labels")
 _INFERENCE_SERVICE: Final = ("serving.kserve.io", "InferenceService")
@@ -27,32 +27,32 @@ _KSERVE_MODELS: Final = (
     "model",
     *("huggingface", "lightgbm", "onnx", "paddle", "pmml", "pytorch", "sklearn", "tensorflow", "triton", "xgboost"),
 )
-"""Fields of a predictor that KServe makes a container of, and merges with its runtime's."""
+"""Fields of a predictor that KServe converts to a container and merges with the container of the serving runtime."""
 _NOT_WITHIN: Final = frozenset({"containers", "initContainers", "volumes", "metadata", *_METADATA, *_KSERVE_MODELS})
-"""Fields of a pod's spec in another's that hold no further ones."""
+"""Fields next to an inlined pod spec that cannot contain further pod templates."""
 
 
 class Template(msgspec.Struct, frozen=True):
-    """One pod that an object makes."""
+    """One pod template of an object."""
 
     path: str
-    """The JSON pointer of its template in the object; empty for a Pod."""
+    """The JSON Pointer of the template in the object; empty for a Pod."""
     pod: dict[str, Any]
     """The pod, as a controller would create it."""
     places: tuple[tuple[str, str], ...]
-    """Where parts of the pod stand in the object: JSON pointers of both, the longer ones of the pod's first."""
+    """Pairs of JSON Pointers: a part of the pod, and the same part in the object. More specific pairs come first."""
     has_volumes: bool = True
-    """Whether the template has a list of volumes. A StatefulSet's pods have its claims all the same."""
+    """Whether the template has a list of volumes. `pod` may have volumes without it, from a StatefulSet's claims."""
 
     @property
     def annotations(self) -> Mapping[str, Any]:
-        """The pod's annotations, as they are written."""
+        """The pod's annotations, with values of any type; empty if there are none."""
         metadata = self.pod.get("metadata")
         annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
         return annotations if isinstance(annotations, dict) else {}
 
     def in_object(self, operations: tuple[Operation, ...]) -> tuple[Operation, ...]:
-        """Operations on the pod, as operations on the object that it comes from."""
+        """Operations on the pod as operations on the object."""
         has_volumes, moved = self.has_volumes, list[Operation]()
         for operation in operations:
             path = self.in_object_at(operation["path"])
@@ -64,19 +64,21 @@ class Template(msgspec.Struct, frozen=True):
         return tuple(moved)
 
     def in_object_at(self, path: str) -> str:
-        """Where in the object a place of the pod stands; JSON pointers both."""
-        pod, ours = next(place for place in self.places if path == place[0] or path.startswith(f"{place[0]}/"))
-        return ours + path.removeprefix(pod)
+        """The JSON Pointer in the object for a JSON Pointer in the pod."""
+        in_pod, in_object = next(pair for pair in self.places if path == pair[0] or path.startswith(f"{pair[0]}/"))
+        return in_object + path.removeprefix(in_pod)
 
 
 def templates(document: Document) -> list[Template]:
-    """The templates in a document, in its order. Raises ManifestTooLarge where there are more than MOST_TEMPLATES."""
+    """The pod templates in a document in their order. Raises ManifestTooLarge for more than MOST_TEMPLATES."""
     if document.kind == "Pod" and document.group_version == "v1":
         return [Template("", document.value, (("", ""),))]
-    found = list(islice(_within(document.value, "", document), MOST_TEMPLATES + 1))
-    if len(found) > MOST_TEMPLATES:
-        raise ManifestTooLarge(f"{document.kind} {document.name} has more than {MOST_TEMPLATES} pod templates")
-    return found
+    pod_templates = list(islice(_within(document.value, "", document), MOST_TEMPLATES + 1))
+    if len(pod_templates) > MOST_TEMPLATES:
+        raise ManifestTooLarge(
+            f"{document.kind} {document.name} has more than {MOST_TEMPLATES} pod templates; split it"
+        )
+    return pod_templates
 
 
 def _within(value: object, path: str, document: Document) -> Iterator[Template]:
@@ -103,27 +105,29 @@ def _template(path: str, metadata: dict[str, Any], spec: dict[str, Any], documen
     own = spec.get("volumes")
     volumes = [
         {"name": name, "persistentVolumeClaim": {"claimName": f"{name}-{document.name}-0"}} for name in claims
-    ] + [each for each in own or () if not isinstance(each, dict) or each.get("name") not in claims]
+    ] + [volume for volume in own or () if not isinstance(volume, dict) or volume.get("name") not in claims]
     pod = _pod(metadata, {**spec, "volumes": volumes}, document)
     return Template(path, pod, (("", path),), has_volumes=isinstance(own, list))
 
 
 def _claims(document: Document) -> list[str]:
-    """The names of a StatefulSet's claims: its controller gives each pod a volume of that name."""
+    """The names of a StatefulSet's claims. Its controller adds a volume with that name to each pod."""
     spec = document.value.get("spec")
     if (document.group, document.kind) != ("apps", "StatefulSet") or not isinstance(spec, dict):
         return []
-    found = [each.get("metadata") for each in spec.get("volumeClaimTemplates") or () if isinstance(each, dict)]
-    return [each["name"] for each in found if isinstance(each, dict) and isinstance(each.get("name"), str)]
+    claims = [claim.get("metadata") for claim in spec.get("volumeClaimTemplates") or () if isinstance(claim, dict)]
+    return [
+        metadata["name"] for metadata in claims if isinstance(metadata, dict) and isinstance(metadata.get("name"), str)
+    ]
 
 
 def hands_down(document: Document) -> bool:
-    """Whether an object's own annotations become its pods'."""
+    """Whether the controller of an object copies the object's annotations to its pods."""
     return (document.group, document.kind) == _INFERENCE_SERVICE
 
 
 def _inline(value: dict[str, Any], path: str, document: Document) -> Template | None:
-    """A pod's spec that stands in another's. None where there is none, or nobody knows its annotations' place."""
+    """The template of a pod spec inlined in `value`. None without one, or if the path of its annotations is unknown."""
     spec, places = _inline_spec(value, path, document)
     annotated, metadata = _inline_metadata(value, path, document)
     if spec is None or annotated is None:
@@ -137,7 +141,7 @@ def _inline(value: dict[str, Any], path: str, document: Document) -> Template | 
 def _inline_spec(
     value: dict[str, Any], path: str, document: Document
 ) -> tuple[dict[str, Any] | None, tuple[tuple[str, str], ...]]:
-    """The spec, and where its container stands if that is not among `containers`."""
+    """The pod spec, and the pair of JSON Pointers of its container if that is not in `containers`."""
     if _has_containers(value):
         return value, ()
     if _is_container(value.get("container")):  # a step of Argo Workflows
@@ -151,13 +155,13 @@ def _inline_spec(
 
 
 def _inline_metadata(value: dict[str, Any], path: str, document: Document) -> tuple[str | None, dict[str, Any]]:
-    """Where its annotations stand, and all there is of its metadata."""
+    """The JSON Pointer of the mapping that has the annotations, None if it is unknown; and the pod's metadata."""
     if path and isinstance(own := value.get("metadata"), dict):
         return f"{path}/metadata", own
-    beside = {name: value[name] for name in _METADATA if isinstance(value.get(name), dict)}
-    if "annotations" in beside or (document.group, document.kind) in _RUNTIMES:
-        return path, beside
-    return "/metadata" if hands_down(document) else None, beside
+    adjacent = {name: value[name] for name in _METADATA if isinstance(value.get(name), dict)}
+    if "annotations" in adjacent or (document.group, document.kind) in _RUNTIMES:
+        return path, adjacent
+    return "/metadata" if hands_down(document) else None, adjacent
 
 
 def _has_containers(spec: dict[str, Any]) -> bool:
@@ -166,7 +170,7 @@ def _has_containers(spec: dict[str, Any]) -> bool:
 
 
 def _is_container(value: object) -> bool:
-    """Whether this looks like one. Some kinds name their containers themselves."""
+    """Whether a value has the shape of a container. The name may be missing, because some controllers set it."""
     return (
         isinstance(value, dict)
         and isinstance(value.get("name"), str | None)

@@ -1,4 +1,4 @@
-"""A manifest as its author wrote it: patched with every comment, order and quote kept, and diffs of that."""
+"""Patches the text of a manifest and renders diffs, with the author's comments, order and quotes kept."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -18,19 +18,19 @@ from webhook.preview.scalars import Loader
 from webhook.preview.unified import edited, unified
 
 _MARK: Final = re.compile(r"---[ \t]*\r?\n")
-"""A line that has nothing of the document after it."""
+"""A document separator that is alone on its line."""
 _SHORT_SCRIPT: Final = f"(fetch.sh: {len(SCRIPT)} bytes, the same for every model)"
 
 
 class ManifestText:
-    """The text of a manifest that has been read."""
+    """The text of a manifest that `read` accepts. JSON is rendered as YAML."""
 
     def __init__(self, body: bytes) -> None:
         text = body.decode("utf-8-sig")
         self._sources = None if json_values(text) else _sources(text)
 
     def diff(self, document: Document, patch: Sequence[Operation], namespace: str) -> str:
-        """A unified diff of one of its documents, before and after; the script of init containers is cut short."""
+        """The unified diff of a document; empty without a patch. The script of the init containers is abbreviated."""
         if not patch:
             return ""
         written = self._written(document, [without_script(operation) for operation in patch])
@@ -38,7 +38,7 @@ class ManifestText:
         return "".join((f"--- a/{name}\n", f"+++ b/{name}\n", *written.hunks()))
 
     def patched(self, document: Document, patch: Sequence[Operation]) -> str:
-        """One of its documents as YAML, with a patch applied; as it was, where there is none."""
+        """A document as YAML with a patch applied. Without a patch, its text is unchanged."""
         if self._sources and not patch and not document.path:
             return self._sources[document.source].text
         return self._written(document, patch).text
@@ -47,50 +47,53 @@ class ManifestText:
         value = apply(document.value, patch)
         if self._sources and not document.path:
             source = self._sources[document.source]
-            found = edits(source.text, patch)
-            if found is not None and (written := _Written(source, found)).reads_as(value):
+            changes = edits(source.text, patch)
+            if changes is not None and (written := _Written(source, changes)).reads_as(value):
                 return written
-        text, after = dump(document.value), dump(value)  # as if its author had written lines
+        text, after = (
+            dump(document.value),
+            dump(value),
+        )  # the author's text cannot be edited, so both sides are rendered
         whole = Edit(0, len(text.splitlines()), tuple(after.splitlines()))
         return _Written(_Source(text, 1), edits(text, patch) or [whole])
 
 
 class _Source(NamedTuple):
-    """The text of one document, comments and all."""
+    """The text of one document with its comments."""
 
     text: str
     first: int
-    """The number of its first line in the manifest."""
+    """The number of its first line in the manifest, from 1."""
 
 
 class _Written(NamedTuple):
-    """A document's text, and its edits."""
+    """A document's text and the edits that patch it."""
 
     source: _Source
     edits: Sequence[Edit]
 
     @property
     def text(self) -> str:
-        """The text after them."""
+        """The text after the edits."""
         text = self.source.text
         return "".join(edited(text.splitlines(keepends=True), self.edits, "\r\n" if "\r\n" in text else "\n"))
 
     def reads_as(self, value: Any) -> bool:
-        """Whether the text is a value now: the last word on edits, whatever an author has thought of."""
+        """Whether the edited text parses as the value. This detects edits that fail on unusual YAML."""
         try:
             return bool(value_of(yaml.compose(self.text, Loader)) == value)
         except (yaml.YAMLError, InvalidManifest):
             return False
 
     def hunks(self) -> Iterator[str]:
-        """Of a unified diff, in the manifest's own lines."""
+        """The hunks of a unified diff, with the line numbers of the manifest."""
         return unified(self.source.text.splitlines(), self.edits, self.source.first)
 
 
 def _sources(text: str) -> list[_Source]:
     """The text of each document of a manifest, without the `---` between them."""
     _, *marks = [_start(event) for event in yaml.parse(text, Loader) if isinstance(event, yaml.DocumentStartEvent)]
-    starts = [0, *(found.end() if (found := _MARK.match(text, mark)) else mark for mark in marks)]
+    starts = [0, *(match.end() if (match := _MARK.match(text, mark)) else mark for mark in marks)]
     ends = [*marks, len(text)]
     sources, line, counted = list[_Source](), 1, 0
     for start, end in zip(starts, ends, strict=True):
@@ -108,7 +111,7 @@ def _ended(text: str) -> str:
 
 
 def without_script(value: Any) -> Any:
-    """JSON in which a line stands for the init containers' script."""
+    """A JSON value in which a short text replaces the script of the init containers."""
     if isinstance(value, dict):
         return {key: without_script(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

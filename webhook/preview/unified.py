@@ -1,4 +1,4 @@
-"""What edits make of a text: the text after them, and a unified diff."""
+"""Applies edits to a text, and renders them as a unified diff."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -10,42 +10,42 @@ _CONTEXT: Final = 3
 
 
 def edited(lines: Sequence[str], changes: Sequence[Edit], ending: str) -> Iterator[str]:
-    """A text's lines, each with its ending, after edits."""
-    place = 0
+    """The lines of a text after edits. `lines` have their line endings; added lines get `ending`."""
+    position = 0
     for change in changes:
-        yield from lines[place : change.start]
+        yield from lines[position : change.start]
         yield from (line + ending for line in change.lines)
-        place = change.end
-    yield from lines[place:]
+        position = change.end
+    yield from lines[position:]
 
 
 def unified(lines: Sequence[str], changes: Sequence[Edit], first: int) -> Iterator[str]:
-    """The hunks of a unified diff: of lines, the first of which is `first` in its file, and their edits."""
-    grown = 0
+    """The hunks of a unified diff. `first` is the number of `lines[0]` in its file."""
+    offset = 0
     for group in _groups(changes):
         start = max(group[0].start - _CONTEXT, 0)
         end = min(group[-1].end + _CONTEXT, len(lines))
-        more = sum(len(each.lines) - (each.end - each.start) for each in group)
+        growth = sum(len(change.lines) - (change.end - change.start) for change in group)
         before = _range(first + start, end - start)
-        after = _range(first + start + grown, end - start + more)
+        after = _range(first + start + offset, end - start + growth)
         yield f"@@ -{before} +{after} @@\n"
-        place = start
+        position = start
         for change in group:
-            yield from _marked(" ", lines[place : change.start])
+            yield from _marked(" ", lines[position : change.start])
             yield from _marked("-", lines[change.start : change.end])
             yield from _marked("+", change.lines)
-            place = change.end
-        yield from _marked(" ", lines[place:end])
-        grown += more
+            position = change.end
+        yield from _marked(" ", lines[position:end])
+        offset += growth
 
 
 def _groups(changes: Sequence[Edit]) -> list[list[Edit]]:
-    """Edits that are so near to each other that their hunks would touch."""
+    """Group edits whose context lines touch or overlap, because they share a hunk."""
     groups = [list(changes[:1])] if changes else []
-    for one, other in pairwise(changes):
-        if other.start - one.end > 2 * _CONTEXT:
+    for former, latter in pairwise(changes):
+        if latter.start - former.end > 2 * _CONTEXT:
             groups.append([])
-        groups[-1].append(other)
+        groups[-1].append(latter)
     return groups
 
 

@@ -1,6 +1,7 @@
-"""The strategies: how models get into pods, one module each.
+"""The registry of strategies, which are the ways to put models into pods. Each is one module of this package.
 
-To add one, write a module that defines `STRATEGY`, and list it below. The order is that of the documentation.
+To add a strategy, write a module that defines `STRATEGY`, and add its name to `_MODULES`. The documentation lists the
+strategies in the same order.
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ def _load(module: str) -> Strategy:
 
 
 STRATEGIES: Final[Mapping[str, Strategy]] = {strategy.name: strategy for strategy in map(_load, _MODULES)}
-"""Every strategy by its name."""
+"""All strategies by name."""
 
 
 def _annotations() -> tuple[Annotation, ...]:
@@ -36,11 +37,11 @@ def _annotations() -> tuple[Annotation, ...]:
 
 
 ANNOTATIONS: Final = _annotations()
-"""The annotations of all strategies, each once."""
+"""The annotations of all strategies without duplicates."""
 
 
 def parse_strategies(text: str) -> tuple[str, ...]:
-    """The names of strategies in a list with commas between, each once. Raises ValueError for an unknown name."""
+    """Parse a comma-separated list of strategies, and drop duplicates. Raises ValueError for an unknown name."""
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     if not all(name in STRATEGIES for name in names):
         raise ValueError(text)

@@ -15,10 +15,10 @@ from webhook.model.refusals import InvalidAnnotation
 from webhook.strategies.strategy import Delivery, Location, Plan, Strategy, Target
 
 VOLUMES: Final[dict[Medium, str]] = {"disk": "model-artifacts", "memory": "model-artifacts-memory"}
-"""The names of the emptyDirs that are added."""
+"""The name of the emptyDir volume for each medium."""
 
 _BLOCK: Final = 4096
-"""Bytes by which a file takes more of a disk, at most, than its length."""
+"""Bytes in a block of the file system, the most that a file takes on disk beyond its length."""
 _MEBIBYTE: Final = 1 << 20
 
 
@@ -29,9 +29,9 @@ def plan(deliveries: Sequence[Delivery[FetchOptions]], target: Target, settings:
     for delivery in deliveries:
         volume = delivery.options.volume
         if volume is not None and volume not in present:
-            named = f"one of the pod's volumes: {', '.join(present)}"
+            allowed = f"one of the pod's volumes: {', '.join(present)}"
             raise InvalidAnnotation(
-                delivery.request.where("volume"), volume, named if present else "the name of a volume that the pod has"
+                delivery.request.where("volume"), volume, allowed if present else "the name of a volume of the pod"
             )
     headroom = PodHeadroom.of(pod, in_memory=any(delivery.options.medium == "memory" for delivery in deliveries))
     user = (pod.spec.security_context and pod.spec.security_context.run_as_user) or settings.run_as_user
@@ -85,11 +85,11 @@ def _init_container(
 
 def _warnings(sizes: dict[str, Decimal | None], headroom: PodHeadroom) -> Iterable[str]:
     if VOLUMES["memory"] in sizes and sizes[VOLUMES["memory"]] is None:
-        yield "medium memory without size-limit: the download has no memory limit"
+        yield "the model is downloaded to memory without a limit, because its size is unknown; set size-limit"
     if headroom.storage_limit is not None and VOLUMES["disk"] in sizes and sizes[VOLUMES["disk"]] is None:
         yield (
-            f"the containers limit ephemeral-storage to {format_bytes(headroom.storage_limit)} together, and the model "
-            "counts; set size-limit, by which that limit is raised"
+            f"the model counts towards the containers' ephemeral-storage limit of "
+            f"{format_bytes(headroom.storage_limit)} in total; set size-limit, which raises that limit"
         )
 
 
@@ -98,7 +98,7 @@ def _volume(options: FetchOptions) -> str:
 
 
 def _total_size(deliveries: Iterable[Delivery[FetchOptions]], medium: Medium, headroom: int) -> Decimal | None:
-    """The bytes that one of the added emptyDirs has to hold. None where the size of a model is not known."""
+    """The bytes of all models that the emptyDir of a medium holds. None if the size of a model is unknown."""
     sizes = [
         _size(delivery, headroom)
         for delivery in deliveries
@@ -108,14 +108,17 @@ def _total_size(deliveries: Iterable[Delivery[FetchOptions]], medium: Medium, he
 
 
 def _size(delivery: Delivery[FetchOptions], headroom: int) -> Decimal | None:
-    """The bytes that one model may take: by its annotation, else by the catalog, with some percent of headroom."""
+    """The bytes that one model may take: the annotation `size-limit`, else the size in the catalog plus headroom.
+
+    `headroom` is in percent. None if neither is known. Raises InvalidAnnotation if the annotation is below the size.
+    """
     artifact, limit = delivery.artifact, delivery.options.size_limit
     if artifact.object_bytes is None:
         return limit
     if limit is None:
         blocks = _BLOCK * (artifact.objects or artifact.files or 0)
-        whole = (artifact.object_bytes + blocks) * (100 + headroom) // 100
-        return Decimal(-(-whole // _MEBIBYTE) * _MEBIBYTE)
+        total = (artifact.object_bytes + blocks) * (100 + headroom) // 100
+        return Decimal(-(-total // _MEBIBYTE) * _MEBIBYTE)
     if limit < artifact.object_bytes:
         allowed = f"at least {format_bytes(Decimal(artifact.object_bytes))}, the size of {artifact.folder}"
         raise InvalidAnnotation(delivery.request.where("size-limit"), format_bytes(limit), allowed)

@@ -1,7 +1,7 @@
-"""The contract of a strategy: what it declares, what it gets, and what it plans.
+"""The contract of a strategy: its declaration, its input and its output.
 
-A strategy is one module of this package that defines `STRATEGY`, and its name in the list of `webhook.strategies`. Its
-annotations, settings, documentation, chart schema and guard follow from what it declares here.
+A strategy is a module of this package that defines `STRATEGY`, and is listed in `webhook.strategies`. Its annotations,
+settings, documentation, chart schema and guard are derived from the declaration.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,17 +18,17 @@ from webhook.model.artifact import Artifact
 from webhook.model.refusals import Refusal
 from webhook.model.request import ModelRequest
 
-O = TypeVar("O")  # noqa: E741 - the options of a strategy
+O = TypeVar("O")  # noqa: E741 - O stands for options
 
 
 class StrategyUnavailable(Refusal):
-    """No strategy that the pod asks for can deliver the model now."""
+    """None of the strategies that the pod lists is available for the model."""
 
     reason = "StrategyUnavailable"
 
 
 class NoOptions(msgspec.Struct, frozen=True):
-    """The options of a strategy without annotations of its own."""
+    """The options of a strategy that declares no annotations."""
 
 
 class Delivery(msgspec.Struct, Generic[O], frozen=True):
@@ -37,9 +37,9 @@ class Delivery(msgspec.Struct, Generic[O], frozen=True):
     request: ModelRequest
     artifact: Artifact
     slug: str
-    """The model's name within the pod: a DNS label of at most 57 characters."""
+    """The model's unique name in the pod: a DNS label of at most 57 characters."""
     options: O
-    """The values of the strategy's own annotations."""
+    """The values of the strategy's annotations."""
 
 
 class Target(NamedTuple):
@@ -50,14 +50,14 @@ class Target(NamedTuple):
 
 
 class Location(msgspec.Struct, frozen=True):
-    """Where a delivered model's files are."""
+    """The location of a delivered model's files in the pod's volumes."""
 
     volume: str
     """The name of the pod's volume."""
     sub_path: str = ""
     """The model's folder in the volume, relative to its root. Empty: the volume's root is the model's folder."""
     is_exclusive: bool = False
-    """Whether the volume holds nothing but delivered models, so that it may be mounted whole."""
+    """Whether the volume contains only delivered models, so that the whole volume may be mounted."""
     is_writable: bool = False
     """Whether containers can write to the files."""
 
@@ -65,18 +65,19 @@ class Location(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True):
     """What a pod needs for the models that one strategy delivers.
 
-    Mounts, environment variables and the annotation `injected` follow from the locations. Everything that the pod has
-    already is left out of the patch, so a plan describes the whole.
+    Mounts, environment variables and the annotation `injected` are derived from the locations. A plan is complete: the
+    patch omits what the pod already has.
     """
 
     locations: tuple[Location, ...]
     """The location of each model, in the order of the deliveries."""
     volumes: tuple[JSON, ...] = ()
-    """core/v1 Volume."""
+    """Objects of the type core/v1 Volume."""
     init_containers: tuple[JSON, ...] = ()
-    """core/v1 Container, native sidecars among them."""
+    """Objects of the type core/v1 Container. May include native sidecars."""
     node_selector: Mapping[str, str] = {}
     tolerations: tuple[JSON, ...] = ()
+    """Objects of the type core/v1 Toleration."""
     image_pull_secrets: tuple[str, ...] = ()
     """Names of Secrets."""
     scheduling_gates: tuple[str, ...] = ()
@@ -97,7 +98,7 @@ def no_credentials(settings: Any) -> bool:  # noqa: ARG001
 
 @dataclass(frozen=True, kw_only=True)
 class Strategy:
-    """A way for models to get into a pod."""
+    """The declaration of a strategy."""
 
     name: str
     """The value of the annotation `strategy`."""
@@ -106,11 +107,11 @@ class Strategy:
     plan: Callable[[Sequence[Delivery[Any]], Target, Any], Plan]
     """All that a pod needs for these deliveries, by the strategy's settings. Pure. Raises Refusal."""
     annotations: tuple[Annotation, ...] = ()
-    """Annotations of its own. Strategies may share a declaration."""
+    """The annotations that the strategy reads. Several strategies may share a declaration."""
     options: type[msgspec.Struct] = NoOptions
-    """A frozen Struct with a field for each of its annotations, `size_limit` for `size-limit`."""
+    """A frozen Struct with a field for each annotation, such as `size_limit` for `size-limit`."""
     settings: type[Group] = Group
-    """The group of its settings, which stands at `settings_path`."""
+    """The type of the settings at `settings_path`."""
     settings_path: str = ""
     """Where its settings stand; `strategies.<name>` where this is empty."""
     availability: Callable[[Delivery[Any], Target, Any], str | None] = always_available
@@ -119,10 +120,10 @@ class Strategy:
     """Whether the pod's service account needs access to the source, by the strategy's settings. Only then does the
     default service account apply."""
     volume_types: tuple[str, ...] = ()
-    """The types of volumes that show that it has delivered, such as `persistentVolumeClaim`: one of them has to be in
-    the pod. Empty: it delivers by init containers that run fetch.sh."""
+    """The volume types that prove a delivery, such as `persistentVolumeClaim`: the chart's guard expects one of them in
+    the pod. Empty: the guard expects init containers that run fetch.sh."""
 
     @property
     def path(self) -> str:
-        """The path of its settings."""
+        """The path of the settings."""
         return self.settings_path or f"strategies.{self.name}"

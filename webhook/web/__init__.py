@@ -1,1 +1,1 @@
-"""The preview for people and programs: POST /preview, the page, access control and API documentation."""
+"""The preview over HTTP: POST /preview, the web page, access control and API documentation."""

@@ -1,4 +1,4 @@
-"""Who may preview what: the cluster's own answer, by TokenReview and SubjectAccessReview."""
+"""Authentication and authorization of previews, by TokenReview and SubjectAccessReview."""
 
 import asyncio
 import base64
@@ -23,34 +23,34 @@ from webhook.preview.access import AUDIENCE, is_loopback
 from webhook.preview.errors import ManifestTooLarge
 from webhook.settings import Settings
 
-_REMEMBERED_SECONDS: Final = 10
-_MOST_REMEMBERED: Final = 1000
+_CACHE_SECONDS: Final = 10
+_CACHE_SIZE: Final = 1000
 _THREADS: Final = 4
-_MOST_WAITING: Final = 32
-_LONGEST_TOKEN: Final = 16 * 1024
-_MOST_NAMESPACES: Final = 50
+_MAX_WAITING: Final = 32
+_MAX_TOKEN_LENGTH: Final = 16 * 1024
+_MAX_NAMESPACES: Final = 50
 _CHECKING_SECONDS: Final = 10
 T = TypeVar("T")
 
 
 class NotAuthenticated(RequestError):
-    """The request does not say who sent it."""
+    """The request has no valid token."""
 
     status = 401
 
 
 class NotAllowed(RequestError):
-    """The sender has no right to the answer."""
+    """The user lacks the permissions that the preview requires."""
 
     status = 403
 
 
 class Unavailable(Busy):
-    """A service that the answer depends on does not respond."""
+    """The API server or S3 does not respond."""
 
 
 class User(msgspec.Struct, frozen=True):
-    """Who has sent a request, as a TokenReview tells it."""
+    """The user of a token, as in the status of a TokenReview."""
 
     username: str = ""
     uid: str = ""
@@ -59,61 +59,70 @@ class User(msgspec.Struct, frozen=True):
 
 
 class Access(Protocol):
-    """Decides on requests before anything is told."""
+    """Authenticates and authorizes requests before a preview reveals anything."""
 
     async def user(self, authorization: str | None, client: str) -> User:
-        """Who has sent the request. Raises NotAuthenticated, TooMany, and Unavailable."""
+        """The user of an Authorization header. `client` is the client's IP address, to which rate limits apply.
+
+        Raises NotAuthenticated, TooManyRequests, Busy and Unavailable.
+        """
 
     async def check(self, user: User, namespaces: Collection[str]) -> None:
-        """Raise NotAllowed where the user may not create pods in one of these namespaces, ManifestTooLarge, and
-        Unavailable."""
+        """Check that the user may create pods in each namespace.
+
+        Raises NotAllowed if not, ManifestTooLarge for too many namespaces, Busy and Unavailable.
+        """
 
 
 class OpenAccess:
-    """Lets everyone in."""
+    """Allows every request."""
 
-    async def user(self, authorization: str | None, client: str) -> User:  # noqa: ARG002 - it is for anyone
-        """Nobody in particular."""
+    async def user(self, authorization: str | None, client: str) -> User:  # noqa: ARG002 - all requests get the same user
+        """The same user for every request."""
         return User("anyone")
 
     async def check(self, user: User, namespaces: Collection[str]) -> None:
-        """All namespaces."""
+        """Allow all namespaces."""
 
 
 class ClusterAccess:
-    """Asks the API server, and remembers its answers for some seconds."""
+    """Asks the API server, and caches its answers for some seconds."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_THREADS, "access")
         self._waiting = 0
         self._api: KubernetesClient | None = None
-        self._users: TTLCache[str, User | None] = TTLCache(_MOST_REMEMBERED, _REMEMBERED_SECONDS)
-        self._rights: TTLCache[str, bool] = TTLCache(_MOST_REMEMBERED, _REMEMBERED_SECONDS)
+        self._users: TTLCache[str, User | None] = TTLCache(_CACHE_SIZE, _CACHE_SECONDS)
+        self._rights: TTLCache[str, bool] = TTLCache(_CACHE_SIZE, _CACHE_SECONDS)
         self._guesses = RateLimiter(per_second=2, burst=20)
 
     async def user(self, authorization: str | None, client: str) -> User:
-        """The owner of a bearer token, which is kept nowhere but as its hash."""
+        """The user of a bearer token. The cache stores only the hash of the token."""
         scheme, _, token = (authorization or "").partition(" ")
         token = token.strip()
-        if scheme.lower() != "bearer" or not token or len(token) > _LONGEST_TOKEN or not token.isascii():
-            raise NotAuthenticated("a bearer token is needed, such as `kubectl create token ACCOUNT` makes")
+        if scheme.lower() != "bearer" or not token or len(token) > _MAX_TOKEN_LENGTH or not token.isascii():
+            raise NotAuthenticated(
+                "the request has no valid bearer token; create one with `kubectl create token ACCOUNT`"
+            )
         key = hashlib.sha256(token.encode()).hexdigest()
         try:
             user = self._users[key]
         except KeyError:
-            self._guesses.check(client)  # each one costs the API server a request
+            self._guesses.check(client)  # each unknown token costs the API server a request
             self._users[key] = user = await self._ask(partial(_review_token, token))
             if user is None:
                 self._guesses.take(client)
         if user is None:
-            raise NotAuthenticated("the cluster does not know this token, or no longer")
+            raise NotAuthenticated(
+                "the cluster does not accept this token; create a new one with `kubectl create token ACCOUNT`"
+            )
         return user
 
     async def check(self, user: User, namespaces: Collection[str]) -> None:
-        """Whether the user may create pods there."""
-        if len(namespaces) > _MOST_NAMESPACES:
+        """Check each namespace with a SubjectAccessReview."""
+        if len(namespaces) > _MAX_NAMESPACES:
             raise ManifestTooLarge(
-                f"the manifest has pods in more than {_MOST_NAMESPACES} namespaces; preview a part of it"
+                f"the manifest has pods in more than {_MAX_NAMESPACES} namespaces; preview a part of it"
             )
         try:
             async with asyncio.timeout(_CHECKING_SECONDS):
@@ -121,7 +130,7 @@ class ClusterAccess:
                     if not await self._may_create(user, namespace):
                         raise NotAllowed(f"{user.username} may not create pods in {namespace}")
         except TimeoutError:
-            raise Unavailable("the API server does not answer in time; try again") from None
+            raise Unavailable("the API server does not respond in time; try again") from None
 
     async def _may_create(self, user: User, namespace: str) -> bool:
         key = hashlib.sha256(msgspec.json.encode((user, namespace))).hexdigest()
@@ -132,13 +141,13 @@ class ClusterAccess:
             return allowed
 
     async def _ask(self, question: Callable[[KubernetesClient], T]) -> T:
-        if self._waiting >= _MOST_WAITING:
-            raise Busy("too many questions to the API server are on their way; try again")
+        if self._waiting >= _MAX_WAITING:
+            raise Busy("too many requests to the API server are pending; try again")
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._asked, question)
         except ClusterError as error:
-            raise Unavailable(f"the API server can't be asked who you are: {error}") from error
+            raise Unavailable(f"the API server cannot check your access: {error}") from error
         finally:
             self._waiting -= 1
 
@@ -149,13 +158,16 @@ class ClusterAccess:
 
 
 def access_for(settings: Settings) -> Access:
-    """What the setting preview.auth asks for."""
+    """The access control that the setting preview.auth selects."""
     return OpenAccess() if settings.preview.auth == "none" else ClusterAccess()
 
 
 def local_only(app: ASGIApp) -> ASGIApp:
-    """The application, for who asks for it as this machine, and from a page of it: a name of elsewhere that leads here
-    is how others would get in (DNS rebinding), and so is a request of their page's."""
+    """Wrap an application so that it rejects requests whose Host or Origin is not a loopback address.
+
+    A check of the client's address would not suffice: a page of another site reaches the server through the user's own
+    browser, directly or under a host name that resolves to 127.0.0.1 (DNS rebinding).
+    """
 
     async def checked(scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
@@ -163,7 +175,9 @@ def local_only(app: ASGIApp) -> ASGIApp:
         if all(is_loopback(re.sub(r":\d+$", "", name)) for name in names):
             await app(scope, receive, send)
         else:
-            content = msgspec.json.encode({"error": "ask for localhost or 127.0.0.1: this is for this machine alone"})
+            content = msgspec.json.encode(
+                {"error": "this server accepts only requests to localhost; use http://localhost or http://127.0.0.1"}
+            )
             await Response(content, 403, media_type="application/json")(scope, receive, send)
 
     return checked
@@ -177,11 +191,11 @@ def _review_token(token: str, api: KubernetesClient) -> User | None:
     try:
         return msgspec.convert(answer.get("user") or {}, User)
     except msgspec.ValidationError as error:
-        raise ClusterError(f"a TokenReview tells of no user: {error}") from error
+        raise ClusterError(f"the status of the TokenReview has an invalid user: {error}") from error
 
 
 def _audiences(token: str) -> tuple[str, ...]:
-    """What a token says that it is for. It proves nothing, but tells what to have the API server check."""
+    """The audiences that a JWT claims. The claim is not verified; the API server checks it in the TokenReview."""
     try:
         payload = token.split(".")[1]
         claimed = msgspec.json.decode(base64.urlsafe_b64decode(f"{payload}=="))["aud"]
@@ -204,7 +218,7 @@ def _may_create(user: User, namespace: str, api: KubernetesClient) -> bool:
 
 
 def _create(api: KubernetesClient, group: str, kind: str, spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The status of a review that the API server has answered."""
+    """Create a TokenReview or SubjectAccessReview, and return its status. Raises ClusterError."""
     body = {"apiVersion": f"{group}/v1", "kind": kind, "spec": spec}
     reply = api.request("POST", f"/apis/{group}/v1/{kind.lower()}s", RequestBody("application/json", body))
     status = reply.json().get("status")

@@ -1,4 +1,4 @@
-"""How a preview's request ends: one response, sent within bounds, counted and logged without any of the manifest."""
+"""Sends the response to a preview within limits, counts it, and logs it without content of the manifest."""
 
 import asyncio
 import logging
@@ -33,34 +33,34 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ErrorResponse:
-    """Any answer but 200."""
+    """The body of every response with a status other than 200."""
 
     error: Annotated[str, Field(description="What happened, and what to do.")]
 
 
 def log_field(request: Request, name: str, value: object) -> None:
-    """Add a field to the request's line in the log."""
+    """Add a field to the log line of the request."""
     request.scope.setdefault(FIELDS, {})[name] = value
 
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """Makes a response of whatever a handler returns or raises."""
+    """Converts what a handler returns or raises to a response."""
 
     metrics: Metrics
     outgoing: ResponseSender = field(default_factory=ResponseSender)
 
     async def answer(self, handler: Handler, request: Request) -> Response:
-        """The response to a request; one that sends nothing, if the client has gone."""
+        """The response to a request. It sends nothing if the client has disconnected."""
         started = perf_counter()
         try:
             response = await self._response(handler, request)
         except ClientGone:
             return _NoResponse()
         if not self.outgoing.has_room(bytes(response.body)):
-            response = _failure(Busy("too many answers are on their way; try again"))
+            response = _failure(Busy("too many responses are being sent; try again"))
         response.headers.update(_HEADERS)
-        if response.status_code not in (200, 400):  # the rest of a body may still be on its way
+        if response.status_code not in (200, 400):  # the client may still be sending the body
             response.headers["Connection"] = "close"
         self.metrics.previews.labels(response.status_code).inc()
         return _BoundedResponse(response, self.outgoing, started)
@@ -72,24 +72,24 @@ class Answering:
             return _failure(error)
         except RequestValidationError as error:
             return _failure(_invalid(error))
-        except asyncio.CancelledError:  # the server stops
+        except asyncio.CancelledError:  # the server is stopping
             return _failure(Busy("the webhook is stopping; try again"))
-        except Exception as error:  # noqa: BLE001 - every request gets an answer
+        except Exception as error:  # noqa: BLE001 - every request gets a response
             self.metrics.errors.inc()
-            # The frames alone: the error's message may quote the manifest.
+            # Only the frames, because the error's message may quote the manifest.
             _log.error("unexpected error", extra={FIELDS: {"exception": frames(error)}})
-            return _error(500, "unexpected error; the webhook's log tells where")
+            return _error(500, "unexpected error; see the webhook's log")
 
 
 class _BoundedResponse(Response):
-    """A response that ResponseSender sends, and that is logged when it is out."""
+    """A response that is sent by a ResponseSender, and logged after it is sent."""
 
     def __init__(self, response: Response, outgoing: ResponseSender, started: float) -> None:
         super().__init__(response.body, response.status_code, dict(response.headers))
         self._outgoing, self._started = outgoing, started
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
-        """Send it."""
+        """Send the response, and write its log line."""
         headers = {name: value for name, value in self.headers.items() if name != "content-length"}
         await self._outgoing.send(send, self.status_code, headers, bytes(self.body))
         milliseconds = round((perf_counter() - self._started) * 1000, 3)
@@ -97,7 +97,7 @@ class _BoundedResponse(Response):
 
 
 class _NoResponse(Response):
-    """The response to a client that has gone."""
+    """The response to a client that has disconnected."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send nothing."""
@@ -119,7 +119,7 @@ def _status(error: RequestError | ManifestError) -> int:
 
 
 def _invalid(error: RequestValidationError) -> RequestError:
-    """The first invalid parameter, by its name, and the message of its validator."""
+    """An error with the name of the first invalid parameter and the message of its validator."""
     first = error.errors()[0]
     return RequestError(f"{first['loc'][-1]}: {first['msg'].removeprefix('Value error, ')}")
 

@@ -21,10 +21,10 @@ from webhook.web.preview import PreviewService
 
 
 def web_application(settings: Settings, live: LiveCatalog, metrics: Metrics, access: Access) -> FastAPI:
-    """The application. It works under any path prefix, as all its links are relative."""
+    """Create the application. It works under any path prefix, because all its links are relative."""
     app = FastAPI(
         title="model-injector",
-        description="[The page](./) shows previews in a browser.",
+        description="[The web page](./) shows previews in a browser.",
         version=__version__,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         servers=[{"url": "./"}],
@@ -40,7 +40,9 @@ def web_application(settings: Settings, live: LiveCatalog, metrics: Metrics, acc
     def document() -> bytes:
         return msgspec.json.encode(openapi(app, settings))
 
-    def respond(_: Request) -> Response:  # in a thread, as the first one takes some hundredths of a second
+    def respond(
+        _: Request,
+    ) -> Response:  # not async, so that it runs in a thread: the first call takes tens of milliseconds
         return Response(document(), headers=dict(HEADERS), media_type="application/json")
 
     app.router.routes.append(Route("/openapi.json", respond))

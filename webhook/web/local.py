@@ -1,4 +1,4 @@
-"""The preview page on this machine alone: with a configuration of one's own, or relayed from a webhook elsewhere."""
+"""Serves the preview page on localhost: with local settings, or as a relay to a remote webhook."""
 
 import asyncio
 import re
@@ -28,11 +28,11 @@ from webhook.web.access import OpenAccess, local_only
 from webhook.web.application import web_application
 
 Ask: TypeAlias = Callable[[str, str, bytes, Mapping[str, str]], tuple[int, Mapping[str, str], bytes]]
-"""A blocking request: method, path with query, body and headers, to status, headers and content."""
+"""A blocking HTTP request: takes method, path with query, body and headers; returns status, headers and content."""
 _HOST: Final = "127.0.0.1"
 _PATH: Final = re.compile(r"(\w[\w-]*/)*(\w[\w.-]*)?", re.ASCII)
-_ASKED: Final = ("Authorization", "Accept", "Content-Type", TOKEN_HEADER)
-_ANSWERED: Final = (
+_REQUEST_HEADERS: Final = ("Authorization", "Accept", "Content-Type", TOKEN_HEADER)
+_RESPONSE_HEADERS: Final = (
     "Cache-Control",
     "Content-Security-Policy",
     "Content-Type",
@@ -47,24 +47,27 @@ _ANSWERED: Final = (
 
 
 def serve_page(settings: Settings, opened: Callable[[str], None]) -> None:
-    """Serve the page until interrupted, deciding with these settings. `opened` is told its URL."""
+    """Serve the page with local settings until interrupted. Calls `opened` with the URL of the page."""
     metrics, health = Metrics(), Health()
     live = live_catalog(settings, metrics, health)
     app = web_application(settings, live, metrics, OpenAccess())
 
     async def serve() -> None:
-        keeping = asyncio.create_task(live.refresh(settings.catalog.refresh_seconds))
-        while health.catalog:  # what has not been read yet would be refused
+        refreshing = asyncio.create_task(live.refresh(settings.catalog.refresh_seconds))
+        while health.catalog:  # until the first refresh, existing models would be refused as unknown
             await asyncio.sleep(0.05)
         await _serve(app, opened)
-        keeping.cancel()
+        refreshing.cancel()
 
     uvloop.run(serve())
     live.close()
 
 
 def relay_page(ask: Ask, opened: Callable[[str], None]) -> None:
-    """Serve the page of a webhook elsewhere, which decides, until interrupted."""
+    """Serve the page of a remote webhook until interrupted.
+
+    `ask` sends each request to the webhook. Calls `opened` with the URL of the page.
+    """
     bodies = BodyReader(SERVED.size)
 
     async def relay(request: Request) -> Response:
@@ -72,21 +75,21 @@ def relay_page(ask: Ask, opened: Callable[[str], None]) -> None:
         if not _PATH.fullmatch(path):
             return Response(status_code=404)
         query = f"?{request.url.query}" if request.url.query else ""
-        headers = {name: request.headers[name] for name in _ASKED if name in request.headers}
+        headers = {name: request.headers[name] for name in _REQUEST_HEADERS if name in request.headers}
         try:
             body = await bodies.read(request.scope, request.receive)
-            status, answered, content = await asyncio.to_thread(ask, request.method, f"/{path}{query}", body, headers)
+            status, received, content = await asyncio.to_thread(ask, request.method, f"/{path}{query}", body, headers)
         except InjectorError as error:
             status = error.status if isinstance(error, RequestError) else 502
             return Response(msgspec.json.encode({"error": str(error)}), status, media_type="application/json")
-        return Response(content, status, {name: answered[name] for name in _ANSWERED if name in answered})
+        return Response(content, status, {name: received[name] for name in _RESPONSE_HEADERS if name in received})
 
     app = Starlette(routes=[Route("/preview", relay, methods=["POST"]), Route("/{path:path}", relay, methods=["GET"])])
     uvloop.run(_serve(app, opened))
 
 
 async def _serve(app: ASGIApp, opened: Callable[[str], None]) -> None:
-    """For who is told the address alone: others on this machine shall not ask in this user's name."""
+    """Serve on a free port under a random path, which keeps other users of this machine from using the credentials."""
     listening, secret = listen(_HOST, 0), secrets.token_urlsafe(16)
     opened(f"http://{_HOST}:{listening.getsockname()[1]}/{secret}/")
     await server(local_only(Starlette(routes=[Mount(f"/{secret}", app)]))).serve([listening])

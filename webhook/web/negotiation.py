@@ -1,4 +1,4 @@
-"""Content negotiation: the format of a preview that an Accept header asks for."""
+"""Content negotiation: the format of a preview by the Accept header."""
 
 from collections.abc import Sequence
 from typing import Annotated, Final
@@ -17,7 +17,7 @@ _SYNONYMS: Final = {
 
 
 class NotAcceptable(RequestError):
-    """The client accepts none of the formats."""
+    """The client does not accept any format of FORMATS."""
 
     status = 406
 
@@ -25,17 +25,19 @@ class NotAcceptable(RequestError):
 async def media_type(accept: Annotated[str, Header(include_in_schema=False)] = "*/*") -> str:
     """The media type of FORMATS with the highest weight in an Accept header. Raises NotAcceptable.
 
-    A dependency of FastAPI, which runs those that are not coroutines in threads.
+    A coroutine, because FastAPI runs other dependencies in threads.
     """
     weights = dict[str, float]()
     for entry in accept.split(","):
         media, *parameters = (part.strip().lower() for part in entry.split(";"))
         weights[_SYNONYMS.get(media, media)] = _weight(parameters)
     ranges = {media: (media, f"{media.partition('/')[0]}/*", "*/*") for media in FORMATS}
-    liked = {media: next((weights[each] for each in names if each in weights), 0.0) for media, names in ranges.items()}
-    best = max(liked, key=lambda media: liked[media])
-    if not liked[best]:
-        raise NotAcceptable(f"there is {', '.join(FORMATS)}")
+    preferences = {
+        media: next((weights[name] for name in names if name in weights), 0.0) for media, names in ranges.items()
+    }
+    best = max(preferences, key=lambda media: preferences[media])
+    if not preferences[best]:
+        raise NotAcceptable(f"Accept allows no available format; use one of {', '.join(FORMATS)}")
     return best
 
 

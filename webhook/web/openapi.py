@@ -1,4 +1,4 @@
-"""The OpenAPI document: FastAPI's, with examples that have this installation's annotations."""
+"""The OpenAPI document: FastAPI's, with examples that use the annotation prefix of this installation."""
 
 from typing import Any, Final
 
@@ -16,10 +16,10 @@ _POD_SPEC: Final = {"containers": [{"name": "app", "image": "registry.example.co
 
 
 def openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
-    """The document of an application with POST /preview, with an example of each media type.
+    """The OpenAPI document of an application that has POST /preview, with an example for each media type.
 
-    FastAPI would leave null out of the examples. It also lists the status 422 for invalid parameters, and has no option
-    against that; here they get 400.
+    The examples are added here because FastAPI drops null values from examples. Status 422 is removed because FastAPI
+    always lists it for invalid parameters, to which this application responds with 400.
     """
     document = app.openapi()
     operation = document["paths"]["/preview"]["post"]
@@ -38,7 +38,7 @@ def openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
 
 
 def _manifests(settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A Pod and a Deployment that ask for a model."""
+    """A Pod and a Deployment that request a model."""
     annotations = {f"{settings.annotation_prefix}/{name}": text for name, text in _ANNOTATIONS.items()}
     pod = {
         "apiVersion": "v1",
@@ -60,7 +60,7 @@ def _manifests(settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _preview(manifest: dict[str, Any], settings: Settings) -> PreviewResponse:
-    """The preview of a manifest, as an installation without a catalog answers it."""
+    """The preview of a manifest by an installation without a catalog."""
     body = dump(manifest).encode()
     outcomes = [preview(document, "apps", settings, ExactCatalog(settings), SERVED) for document in read(body, SERVED)]
     return answer(body, outcomes, SERVED)

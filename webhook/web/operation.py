@@ -1,4 +1,4 @@
-"""POST /preview as a FastAPI path operation: its parameters, access and answers, and their descriptions for OpenAPI."""
+"""POST /preview as a FastAPI path operation: parameters, access, responses, and their descriptions for OpenAPI."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -11,6 +11,7 @@ from pydantic import AfterValidator
 from starlette.requests import Request
 from starlette.responses import Response
 
+from webhook.errors import shown
 from webhook.fields.parsers import LABEL, LABEL_LENGTH, label
 from webhook.preview import SERVED, PreviewResponse
 from webhook.preview.access import AUDIENCE, TOKEN_HEADER
@@ -20,14 +21,14 @@ from webhook.web.negotiation import media_type
 from webhook.web.preview import PreviewService
 
 _DESCRIPTION: Final = (
-    "Takes objects of any kind, Lists and AdmissionReviews, in YAML or JSON, in one document or several. Decides on "
-    "each as admission does, and changes nothing. The manifest is not stored."
+    "Accepts objects of any kind, Lists and AdmissionReviews, as one or several YAML or JSON documents. Decides on "
+    "each object as admission does, without any change in the cluster. The manifest is not stored."
 )
 _ERRORS: Final = {
     400: "The manifest or a parameter is invalid; the message names the line.",
-    401: "The token is missing, or the cluster does not know it.",
+    401: "The token is missing, or the cluster does not accept it.",
     403: "The token's user may not create pods in a namespace of the manifest.",
-    406: "Accept names none of the formats.",
+    406: "Accept allows no available format.",
     413: (
         f"The manifest exceeds a limit: {SERVED.size} bytes, {SERVED.documents} documents, {SERVED.models} models, "
         f"{SERVED.nodes} nodes."
@@ -49,7 +50,7 @@ _MANIFEST: Final = {
 }
 _REQUEST_BODY: Final = {
     "required": True,
-    "description": "The manifest. YAML and JSON are told apart by the content, not by the media type.",
+    "description": "The manifest. Its format, YAML or JSON, is detected from the content, not from the media type.",
     "content": {media: {"schema": _MANIFEST} for media in ("application/yaml", "application/json")},
 }
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
@@ -58,7 +59,7 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 }
 _BEARER: Final = HTTPBearer(
     scheme_name="bearer",
-    description=f"A token of the cluster: `kubectl create token ACCOUNT --audience {AUDIENCE}`.",
+    description=f"A token that the cluster accepts: `kubectl create token ACCOUNT --audience {AUDIENCE}`.",
     auto_error=False,
 )
 _BEHIND_PROXY: Final = APIKeyHeader(
@@ -73,13 +74,13 @@ def _dns_label(text: str) -> str:
     try:
         return label(text)
     except ValueError:
-        raise ValueError("a DNS label, such as default") from None
+        raise ValueError(f"{shown(text)} is not a DNS label; use a name such as default") from None
 
 
 Namespace = Annotated[
     str,
     Query(
-        description="The namespace of documents that name none.",
+        description="The namespace of documents without metadata.namespace.",
         examples=["apps"],
         json_schema_extra={"pattern": f"^{LABEL}$", "maxLength": LABEL_LENGTH},
     ),
@@ -88,8 +89,10 @@ Namespace = Annotated[
 
 
 def preview_router(service: PreviewService, answering: Answering) -> APIRouter:
-    """The path operation. It takes the request itself and returns a response itself: FastAPI would buffer a body of any
-    size, and build the answer in this process.
+    """The router with the path operation.
+
+    The operation reads the body and builds the response without FastAPI, which would buffer a body of any size, and
+    encode the response in this process.
     """
 
     class PreviewRoute(APIRoute):
@@ -122,7 +125,7 @@ def preview_router(service: PreviewService, answering: Answering) -> APIRouter:
 
 
 def _authentication(service: PreviewService) -> Callable[..., Awaitable[User]]:
-    """The dependency that finds the user. OpenAPI lists security schemes only if a token is needed."""
+    """The dependency that returns the user. OpenAPI lists the security schemes only if a token is required."""
 
     async def anyone(request: Request) -> User:
         return await service.user(request, None)

@@ -1,7 +1,7 @@
-"""GET / and GET /docs: the page that shows previews, the page that describes their API, and the files of both.
+"""GET / and GET /docs: the preview page, the page of the API documentation, and the files of both.
 
-The files are the same for everyone: manifests go to /preview alone. Those of the project are read once, at the start.
-No path is looked up in a folder, as each file has a route of its own.
+The files do not depend on the user, so they need no access control. The project's own files are read once, at the
+start. Each file has its own route, so that no request can name a path in a folder.
 """
 
 import html
@@ -34,7 +34,7 @@ _POLICY: Final = {
     "frame-ancestors": "'none'",
     "require-trusted-types-for": "'script'",
 }
-_NOT_PERMITTED: Final = (
+_DENIED_FEATURES: Final = (
     "accelerometer",
     "camera",
     "clipboard-read",
@@ -56,25 +56,25 @@ _NOT_PERMITTED: Final = (
 
 
 _DOCS_POLICY: Final = {
-    # Swagger UI makes markup of text that it has sanitized, writes styles into elements, and has images in its style
-    # sheet. Scripts are files of this server here as well.
+    # Swagger UI assigns sanitized HTML to elements, sets inline styles, and has data: images in its style sheet.
+    # Scripts are restricted to files of this server, as on the other page.
     **{directive: source for directive, source in _POLICY.items() if directive != "require-trusted-types-for"},
     "style-src": "'self' 'unsafe-inline'",
     "img-src": "'self' data:",
 }
 
 
-def _written(policy: Mapping[str, str]) -> str:
+def _header_value(policy: Mapping[str, str]) -> str:
     return "; ".join(f"{directive} {source}" for directive, source in policy.items())
 
 
 HEADERS: Final[Mapping[str, str]] = {
-    "Cache-Control": "no-cache",  # after an upgrade, no old module shall meet a new one
-    "Content-Security-Policy": _written(_POLICY),
+    "Cache-Control": "no-cache",  # after an upgrade, a cached module must not be combined with a new one
+    "Content-Security-Policy": _header_value(_POLICY),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # Writing the clipboard, which "Copy link" does, is the one thing that stays as browsers have it.
-    "Permissions-Policy": ", ".join(f"{name}=()" for name in _NOT_PERMITTED),
+    # clipboard-write keeps its default, because "Copy link" uses it.
+    "Permissions-Policy": ", ".join(f"{name}=()" for name in _DENIED_FEATURES),
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
@@ -83,18 +83,18 @@ _MEDIA_TYPES: Final = {
     "html": "text/html",
     "js": "text/javascript",
     "svg": "image/svg+xml",
-    "yaml": "text/plain",  # browsers show that, and save others
+    "yaml": "text/plain",  # browsers display text/plain, and download other types
 }
 _INDEX: Final = "index.html"
 _DOCS: Final = "docs.html"
-_DOCS_HEADERS: Final = {**HEADERS, "Content-Security-Policy": _written(_DOCS_POLICY)}
+_DOCS_HEADERS: Final = {**HEADERS, "Content-Security-Policy": _header_value(_DOCS_POLICY)}
 _PAGES: Final = {_INDEX: ("/", HEADERS), _DOCS: ("/docs", _DOCS_HEADERS)}
 _SWAGGER_UI: Final = ("swagger-ui.css", "swagger-ui-bundle.js")
 _DEFAULT_PREFIX: Final[str] = Settings.model_fields["annotation_prefix"].default
 
 
 def page_routes(settings: Settings) -> list[Route]:
-    """A route for each page, and one for each of their files, for GET and HEAD."""
+    """A route for GET and HEAD of each page and each file."""
     return [
         *(_route(name, text) for name, text in assets(settings).items()),
         *(_swagger_ui_route(name) for name in _SWAGGER_UI),
@@ -102,41 +102,41 @@ def page_routes(settings: Settings) -> list[Route]:
 
 
 def assets(settings: Settings) -> dict[str, str]:
-    """The page's files, by their paths relative to it, as an installation with these settings has them."""
-    found = dict(sorted(_read(files("webhook.web") / "static", "").items()))
-    found[_INDEX] = Template(found[_INDEX]).substitute(
+    """The content of the pages' files by relative path, with values of these settings filled in."""
+    contents = dict(sorted(_read(files("webhook.web") / "static", "").items()))
+    contents[_INDEX] = Template(contents[_INDEX]).substitute(
         annotations="\n".join(_entry(annotation, settings.annotation_prefix) for annotation in ANNOTATIONS),
         audience=html.escape(AUDIENCE),
         most_bytes=SERVED.size,
         prefix=html.escape(settings.annotation_prefix),
         written=html.escape(" ".join(WRITTEN)),
     )
-    examples = {name: text for name, text in found.items() if name.startswith("examples/")}
+    examples = {name: text for name, text in contents.items() if name.startswith("examples/")}
     prefixed = {
         name: text.replace(f"{_DEFAULT_PREFIX}/", f"{settings.annotation_prefix}/") for name, text in examples.items()
     }
-    return {**found, **prefixed}
+    return {**contents, **prefixed}
 
 
 def _read(folder: Traversable, path: str) -> dict[str, str]:
-    found = dict[str, str]()
+    contents = dict[str, str]()
     for item in folder.iterdir():
         if item.is_dir():
-            found |= _read(item, f"{path}{item.name}/")
+            contents |= _read(item, f"{path}{item.name}/")
         else:
-            found[f"{path}{item.name}"] = item.read_text("utf-8")
-    return found
+            contents[f"{path}{item.name}"] = item.read_text("utf-8")
+    return contents
 
 
 def _route(name: str, text: str) -> Route:
-    """A response that is sent again and again; Starlette's are ASGI applications."""
+    """A route that always sends the same response object, which is possible because it is an ASGI application."""
     path, headers = _PAGES.get(name, (f"/{name}", HEADERS))
     response = Response(text, headers=dict(headers), media_type=_media_type(name))
     return Route(path, response, methods=["GET"])
 
 
 def _swagger_ui_route(name: str) -> Route:
-    """A file of Swagger UI. It stays on disk: two megabytes that few people ask for."""
+    """A route for a file of Swagger UI, read at each request: two megabytes are not worth keeping in memory."""
     path = str(files(fastapi_swagger) / "resources" / name)
 
     async def respond(_: Request) -> Response:
@@ -150,19 +150,19 @@ def _media_type(name: str) -> str:
 
 
 def _entry(annotation: Annotation, prefix: str) -> str:
-    """What the page's list tells of an annotation."""
-    otherwise = annotation.default_in_words
-    default = f"<dd><b>Otherwise</b> {_marked(otherwise)}</dd>" if otherwise else ""
+    """The HTML entry of an annotation in the page's list."""
+    default_text = annotation.default_in_words
+    default = f"<dd><b>Default</b> {_as_html(default_text)}</dd>" if default_text else ""
     name = html.escape(annotation.name)
     return (
         f'<div class="entry" id="annotation-{name}">'
         f'<dt><code><span class="prefix">{html.escape(prefix)}/</span><wbr>{name}</code></dt>'
-        f"<dd>{_marked(annotation.meaning)}</dd>"
-        f"<dd><b>Write</b> {_marked(annotation.allowed)}</dd>"
+        f"<dd>{_as_html(annotation.meaning)}</dd>"
+        f"<dd><b>Value</b> {_as_html(annotation.allowed)}</dd>"
         f"{default}</div>"
     )
 
 
-def _marked(text: str) -> str:
-    """A text of ours as HTML, in which backticks mark code."""
+def _as_html(text: str) -> str:
+    """Escape a text for HTML, and convert its backticks to code elements."""
     return re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(text))

@@ -1,6 +1,6 @@
-"""Previews over HTTP: a manifest's text is read and written in a process of its own, and decided on here.
+"""Previews for HTTP requests. A worker process parses and renders manifests; this process decides.
 
-The decisions need the catalog, which lives in this process.
+The decisions are made here because they need the catalog, which is in the memory of this process.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _DECIDING_SECONDS: Final = 15
 
 @dataclass(frozen=True, slots=True)
 class PreviewService:
-    """Previews manifests for users, each within its rights and its share of the server."""
+    """Previews manifests within the permissions of the user and within limits for each user."""
 
     settings: Settings
     live: LiveCatalog
@@ -46,20 +46,23 @@ class PreviewService:
         return user
 
     async def preview(self, request: Request, user: User, namespace: str, media: str) -> bytes:
-        """The preview of a request's body, in the format of a media type.
+        """The preview of the manifest in the request's body, encoded in the format of a media type.
 
-        Raises ClientGone, ManifestError, and the subclasses of RequestError for limits and rights.
+        `namespace` applies to documents without one. Raises ClientGone, ManifestError, and the subclasses of
+        RequestError for limits and permissions.
         """
         body = await self.bodies.read(request.scope, request.receive)
         return await while_connected(request.receive, self._preview(request, body, user, namespace, media))
 
     async def _preview(self, request: Request, body: bytes, user: User, namespace: str, media: str) -> bytes:
-        async with self.turns.take(user.username):  # a parsed manifest takes many times the memory of its text
+        async with self.turns.take(
+            user.username
+        ):  # bounds the memory: a parsed manifest is many times larger than its text
             documents = await self.worker.run(read, body, SERVED)
             log_field(request, "documents", len(documents))
             namespaces = [document.namespace(namespace) for document in documents]
-            placed = zip(namespaces, documents, strict=True)
-            await self.access.check(user, {place for place, document in placed if makes_pods(document)})
+            pairs = zip(namespaces, documents, strict=True)
+            await self.access.check(user, {name for name, document in pairs if makes_pods(document)})
             outcomes = await self._outcomes(documents, namespaces)
             return await self.worker.run(content, media, body, outcomes, SERVED)
 
@@ -71,7 +74,7 @@ class PreviewService:
                     decide = partial(preview, document, namespace, self.settings, limits=SERVED)
                     outcomes.append(await settle(decide, self.live))
                     check_models(outcomes, SERVED)
-                    await asyncio.sleep(0)  # admission requests go first
+                    await asyncio.sleep(0)  # lets admission requests run first
         except TimeoutError:
-            raise Unavailable("S3 does not answer in time; try again, or preview a part of the manifest") from None
+            raise Unavailable("S3 does not respond in time; try again, or preview a part of the manifest") from None
         return outcomes

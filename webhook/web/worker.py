@@ -1,7 +1,7 @@
-"""Where the text of manifests is worked on: a process of its own, that gives way to admission and can be ended.
+"""The worker process that parses and renders manifests, at a lower priority than admission.
 
-Reading and writing YAML takes many times longer than a decision, and pods would wait for it. It begins with the first
-preview, and ends when none has come for some minutes.
+Parsing and rendering YAML takes many times longer than a decision, and would delay admission requests in the same
+process. The worker starts with the first preview, and ends after some minutes without one. A timeout kills it.
 """
 
 from collections.abc import Callable
@@ -17,15 +17,17 @@ T = TypeVar("T")
 
 
 class Worker:
-    """One process, which does one thing at a time."""
+    """One worker process, which runs one call at a time."""
 
     def __init__(self) -> None:
         self._turns, self._process = CapacityLimiter(1), CapacityLimiter(1)
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
-        """Call a function there, within bounds of time and memory. Raises ManifestTooLarge, and what it raises.
+        """Call a function in the worker, and return its result. The function and its arguments are pickled.
 
-        Where the process breaks, a new one tries once more: it may have been at its end, or full of what came before.
+        Raises ManifestTooLarge if the call exceeds the limits of time or memory, and the exceptions of the function. If
+        the process ends during the call, the call is repeated once in a new process, because the old one may have been
+        idle for too long, or have used up its memory in earlier calls.
         """
         async with self._turns:
             try:

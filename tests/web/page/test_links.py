@@ -26,7 +26,7 @@ def test_a_link_shows_the_same_in_another_browser(visit: Visiting) -> None:
     ours.paste(manifest)
     expect(ours.status).to_have_text("Deployment theirs/my-inference-app: injected.")
     ours.page.get_by_role("button", name="Copy link").click()
-    expect(ours.status).to_have_text("The link is copied. It carries the manifest, and no token.")
+    expect(ours.status).to_have_text("The link is copied. It contains the manifest, but no token.")
     link = ours.evaluate("() => window.copied")
     assert link.startswith(f"{ours.url}/#m=")
 
@@ -49,7 +49,7 @@ def test_where_the_clipboard_is_closed_the_link_stands_in_a_field(visit: Visitin
     view = visit().open().choose("deployment")
     view.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); }")
     view.page.get_by_role("button", name="Copy link").click()
-    field = view.page.get_by_label("The link, for this browser does not let it be copied")
+    field = view.page.get_by_label("The link; copy it from here")
     expect(field).to_be_focused()
     assert field.input_value().startswith(f"{view.url}/#m=")
 
@@ -57,10 +57,13 @@ def test_where_the_clipboard_is_closed_the_link_stands_in_a_field(visit: Visitin
 @pytest.mark.parametrize(
     ("fragment", "told"),
     [
-        (f"m={packed(bytes(64 * 1024 * 1024))}", f"No preview: the link's manifest has more than {SERVED.size} bytes."),
-        (f"m={packed(DEPLOYMENT.encode())[:40]}", "No preview: the link is broken: it was cut short"),
-        ("m=%%%", "No preview: the link is broken: it was cut short"),
-        (f"m={packed(b'kind: ' + bytes([255]))}", "No preview: the link is broken: it carries no text."),
+        (
+            f"m={packed(bytes(64 * 1024 * 1024))}",
+            f"No preview: the link's manifest is larger than {SERVED.size} bytes.",
+        ),
+        (f"m={packed(DEPLOYMENT.encode())[:40]}", "No preview: the link is broken: it is truncated"),
+        ("m=%%%", "No preview: the link is broken: it is truncated"),
+        (f"m={packed(b'kind: ' + bytes([255]))}", "No preview: the link is broken: its manifest is not UTF-8."),
     ],
 )
 def test_a_broken_link_and_one_that_would_fill_the_memory_are_told(visit: Visiting, fragment: str, told: str) -> None:

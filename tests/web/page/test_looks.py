@@ -119,7 +119,7 @@ def test_everything_can_be_done_with_the_keyboard(visit: Visiting) -> None:
     view = visit().open()
     keys = view.page.keyboard
     keys.press("Tab")
-    expect(view.page.get_by_role("link", name="To the result")).to_be_in_viewport()
+    expect(view.page.get_by_role("link", name="Skip to the result")).to_be_in_viewport()
     for name in ("example", "file", "manifest"):
         keys.press("Tab")
         assert view.evaluate("() => document.activeElement.id") == name

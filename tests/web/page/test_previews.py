@@ -145,7 +145,7 @@ def test_the_picture_has_init_containers_in_order_and_tells_the_same_as_text(vis
         ]
     )
     expect(picture.locator(".link.flow")).to_have_count(4)
-    view.page.get_by_text("The same as text").click()
+    view.page.get_by_text("Description as text").click()
     steps = view.page.locator(".told ol > li")
     expect(steps).to_have_count(3)
     expect(steps.first).to_contain_text("fetch-my-org-encoder: added")
@@ -161,7 +161,7 @@ def test_a_native_sidecar_and_every_kind_of_volume_are_named_in_the_picture(visi
         + "      volumes: [{name: cache, emptyDir: {medium: Memory, sizeLimit: 1Gi}}]\n"
     )
     picture = view.page.get_by_role("img")
-    expect(picture).to_contain_text("sidecar, stays")
+    expect(picture).to_contain_text("sidecar")
     expect(picture).to_contain_text("emptyDir, memory, up to 1Gi")
 
 
@@ -170,7 +170,7 @@ def test_a_pod_of_too_many_parts_has_no_picture_and_stays_readable(visit: Visiti
     view = visit().open()
     view.paste(f"{DEPLOYMENT}          volumeMounts:\n{mounts}")
     expect(view.status).to_have_text("Deployment apps/my-inference-app: injected.")
-    expect(view.page.get_by_text("Too many parts for a picture")).to_be_visible()
+    expect(view.page.get_by_text("too many parts for a picture")).to_be_visible()
     expect(view.page.get_by_role("img")).to_have_count(0)
 
 
@@ -305,5 +305,5 @@ def test_nothing_is_stored(visit: Visiting) -> None:
 
 def test_without_scripts_the_annotations_are_there_and_a_word_about_it(visit: Visiting) -> None:
     view = visit(java_script_enabled=False).open()
-    assert "Previews on this page need JavaScript" in view.page.locator("noscript").inner_text()
+    assert "This page needs JavaScript" in view.page.locator("noscript").inner_text()
     expect(view.page.locator(".entry", has_text="model-injector.io/version")).to_be_visible()

@@ -28,8 +28,8 @@ def answer(view: Visit, status: int, error: str, **headers: str) -> None:
         (413, "the manifest is larger than 1 bytes", {}, "No preview: the manifest is larger than 1 bytes"),
         (429, "", {"Retry-After": "7"}, "No preview: too many requests; try again in 7 s"),
         (503, "S3 does not answer in time", {}, "No preview: S3 does not answer in time"),
-        (502, "", {}, "No preview: the answer is HTTP 502"),
-        (200, "no documents", {}, "No preview: the answer is no preview; is there a proxy in between?"),
+        (502, "", {}, "No preview: the webhook responded with HTTP 502"),
+        (200, "no documents", {}, "No preview: the response is not a preview; check whether a proxy replaced it"),
     ],
 )
 def test_why_there_is_no_preview_is_said(
@@ -45,14 +45,14 @@ def test_why_there_is_no_preview_is_said(
 
 def test_the_servers_own_words_about_a_broken_manifest_are_shown(visit: Visiting) -> None:
     view = visit().open().paste("kind: [")
-    expect(view.status).to_have_text("No preview: not YAML: line 2: did not find expected node content")
+    expect(view.status).to_have_text("No preview: invalid YAML: line 2: did not find expected node content")
 
 
 def test_a_server_that_is_gone_is_told(visit: Visiting) -> None:
     view = visit().open()
     view.page.route("**/preview?*", lambda route: route.abort())
     view.paste(DEPLOYMENT)
-    expect(view.status).to_contain_text("No preview: the webhook can't be reached")
+    expect(view.status).to_contain_text("No preview: the webhook cannot be reached")
     assert [problem for problem in view.problems if "ERR_FAILED" not in problem] == []
     view.problems.clear()
 
@@ -63,7 +63,7 @@ def test_a_manifest_that_is_too_large_is_told_without_asking(visit: Visiting) ->
     view.page.on("request", lambda request: asked.append(request.method))
     view.paste("# " + "é" * (SERVED.size // 2))
     expect(view.status).to_have_text(
-        f"No preview: the manifest has {SERVED.size + 2} bytes; {SERVED.size} are the most that is previewed"
+        f"No preview: the manifest has {SERVED.size + 2} bytes; preview a part of at most {SERVED.size} bytes"
     )
     assert "POST" not in asked
 
@@ -119,7 +119,7 @@ def test_where_a_token_is_needed_it_is_asked_for_and_kept_in_memory_alone(visit:
     assert TOKEN not in view.page.content()
     assert view.evaluate("() => [...document.querySelectorAll('input')].map(input => input.value)").count(TOKEN) == 0
 
-    view.page.get_by_role("button", name="Forget it").click()
+    view.page.get_by_role("button", name="Forget token").click()
     expect(view.status).to_have_text("The token is forgotten.")
     expect(field).to_be_focused()
     view.paste(DEPLOYMENT)

@@ -99,8 +99,8 @@ def test_the_page_lists_every_annotation_with_its_help() -> None:
     version = dict(entries)["version"]
     assert '<span class="prefix">model-injector.io/</span><wbr>version' in version
     assert "exact (<code>1.2.3</code>)" in version
-    assert "<b>Write</b> a version such as 1.2.3" in version
-    assert "<b>Otherwise</b> the setting defaults.version, else refused" in version
+    assert "<b>Value</b> a version such as 1.2.3" in version
+    assert "<b>Default</b> the setting defaults.version, else refused" in version
     assert "<code>&lt;model&gt;-&lt;version&gt;/</code>" in dict(entries)["mount-path"]
 
 

@@ -1,4 +1,4 @@
-/** A unified diff as a table, in one column or in two. */
+/** Renders a unified diff as a table, unified or side by side. */
 
 import { element, scrolling } from "./elements.js";
 
@@ -8,7 +8,7 @@ const NAMES = { "+": "added", "-": "removed", " ": "kept" };
 let isSplit = false;
 let count = 0;
 
-/** The diff, and the switch between its two forms. What is chosen holds for later diffs as well. */
+/** Returns {form, box}: the switch between the two views, and the diff. Later diffs start in the view chosen last. */
 export function diffView(text, label) {
   const hunks = read(text);
   const box = scrolling(label, table(hunks));
@@ -20,7 +20,7 @@ export function diffView(text, label) {
   const form = element(
     "fieldset",
     { class: "switch" },
-    element("legend", { class: "hidden" }, "Form of the diff"),
+    element("legend", { class: "hidden" }, "View of the diff"),
     choice(name, "Unified", !isSplit, () => choose(false)),
     choice(name, "Side by side", isSplit, () => choose(true)),
   );
@@ -33,15 +33,15 @@ function choice(name, text, isChosen, choose) {
   return element("label", {}, input, element("span", {}, text));
 }
 
-/** Hunks of lines: {sign, text, before, after}, the last two being numbers of lines, null where there is none. */
+/** Parses a unified diff. A hunk is a list of {sign, text, before, after}, the latter two line numbers or null. */
 export function read(text) {
   const hunks = [];
   let before = 0;
   let after = 0;
   for (const line of text.split("\n")) {
-    const found = HUNK.exec(line);
-    if (found) {
-      [before, after] = [Number(found[1]), Number(found[2])];
+    const header = HUNK.exec(line);
+    if (header) {
+      [before, after] = [Number(header[1]), Number(header[2])];
       hunks.push([]);
     } else if (hunks.length && line[0] in NAMES) {
       const sign = line[0];
@@ -73,7 +73,7 @@ function lines(hunk) {
   );
 }
 
-/** What is removed beside what is added in its place. */
+/** The rows of the side-by-side view: removed lines next to the added lines that follow them. */
 function pairs(hunk) {
   const rows = [];
   let removed = [];

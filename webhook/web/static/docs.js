@@ -7,5 +7,5 @@ SwaggerUIBundle({
   url: "./openapi.json",
   dom_id: "#api",
   deepLinking: true,
-  validatorUrl: null, // the validator is a service on the internet
+  validatorUrl: null, // the default validator is an external service
 });

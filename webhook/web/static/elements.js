@@ -1,16 +1,15 @@
 /**
- * Elements. Texts of a manifest go in as text nodes and as values of attributes that are named here, so that none of
- * them can become markup.
+ * Creates elements. Text becomes text nodes and attribute values, never HTML, so that a manifest cannot inject markup.
  */
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** An HTML element. Attributes that are false, null or undefined are left out, and so are such children. */
+/** Creates an HTML element. Attributes and children that are false, null or undefined are left out. */
 export function element(name, attributes = {}, ...children) {
   return filled(document.createElement(name), attributes, children);
 }
 
-/** An SVG element, likewise. */
+/** Creates an SVG element, with the same rules as `element`. */
 export function drawn(name, attributes = {}, ...children) {
   return filled(document.createElementNS(SVG, name), attributes, children);
 }
@@ -25,12 +24,12 @@ function filled(node, attributes, children) {
   return node;
 }
 
-/** A box that scrolls by itself, also with the keyboard. */
+/** Creates a box with its own scroll bars, which the keyboard can focus and scroll. */
 export function scrolling(label, ...children) {
   return element("div", { class: "scrolling", role: "group", "aria-label": label, tabindex: "0" }, ...children);
 }
 
-/** A `details` whose content is made when it is opened: it may be long, and most are never looked at. */
+/** Creates a `details` element. Calls `content` when it is first opened, because long content is rarely opened. */
 export function folded(summary, content) {
   const details = element("details", {}, element("summary", {}, summary));
   details.addEventListener("toggle", () => details.append(content()), { once: true });

@@ -1,10 +1,10 @@
-/** The models of a document as a table. */
+/** Renders the models of a document as a table. */
 
 import { element, scrolling } from "./elements.js";
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
-/** What has been asked for, what it is, and where it comes from. */
+/** The table of `records`, the `models` of a preview. */
 export function models(records) {
   const heads = ["Model", "Version", "Size", "Files", "From"].map((name) => element("th", { scope: "col" }, name));
   const rows = records.map((record) =>
@@ -34,7 +34,7 @@ function size(bytes) {
   return element("span", { title: exact }, human(bytes), element("span", { class: "hidden" }, `, ${exact}`));
 }
 
-/** Bytes in the largest unit that leaves a number of at least 1, with three digits or so. */
+/** Formats bytes in the largest unit in which the amount is at least 1. Amounts below 100 have one decimal. */
 export function human(bytes) {
   const power = Math.min(Math.max(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), 0), UNITS.length - 1);
   const amount = bytes / 1024 ** power;

@@ -1,4 +1,4 @@
-/** The page itself: what people type, drop and choose, and where the answers go. Nothing is stored anywhere. */
+/** The page's inputs and state: what users type, drop and choose, and where results are shown. Stores nothing. */
 
 import { NoPreview, hasToken, preview, useToken } from "./request.js";
 import { results, summary } from "./results.js";
@@ -6,7 +6,7 @@ import { fromFragment, toFragment } from "./share.js";
 
 const { prefix, written, mostBytes } = document.body.dataset;
 const names = { prefix: `${prefix}/`, written: written.split(" ") };
-const most = Number(mostBytes);
+const maxBytes = Number(mostBytes);
 const [editor, manifest, namespace, example, file, link, credentials, token, status, documents] = [
   "editor",
   "manifest",
@@ -32,12 +32,12 @@ async function show() {
     tell("Paste a manifest, drop a file, or choose an example.");
     return;
   }
-  tell("Asking …", "busy");
+  tell("Loading the preview …", "busy");
   try {
-    const answer = await preview(manifest.value, namespace.value.trim() || "default", most);
+    const answer = await preview(manifest.value, namespace.value.trim() || "default", maxBytes);
     if (answer) {
       documents.replaceChildren(...results(answer, names));
-      tell(summary(answer), answer.some((each) => !each.allowed) ? "problem" : "good");
+      tell(summary(answer), answer.some(({ allowed }) => !allowed) ? "problem" : "good");
       bringIntoView();
     }
   } catch (error) {
@@ -55,7 +55,7 @@ async function show() {
   }
 }
 
-/** On narrow screens the result stands below all that has been typed. */
+/** Scrolls to the result if it is out of view. On narrow screens it is below the editor. */
 function bringIntoView() {
   const { top } = status.getBoundingClientRect();
   if (top < 0 || top > window.innerHeight - 80) {
@@ -63,10 +63,10 @@ function bringIntoView() {
   }
 }
 
-function fill(text, place) {
+function fill(text, defaultNamespace) {
   manifest.value = text;
-  if (place) {
-    namespace.value = place;
+  if (defaultNamespace) {
+    namespace.value = defaultNamespace;
   }
   manifest.scrollTo(0, 0);
   show();
@@ -74,11 +74,11 @@ function fill(text, place) {
 
 async function open(files) {
   const chosen = [...files];
-  if (chosen.reduce((sum, each) => sum + each.size, 0) > most) {
-    tell(`No preview: that is more than ${most} bytes.`, "problem");
+  if (chosen.reduce((sum, item) => sum + item.size, 0) > maxBytes) {
+    tell(`No preview: the files are larger than ${maxBytes} bytes; open fewer.`, "problem");
   } else if (chosen.length) {
     example.value = "";
-    fill((await Promise.all(chosen.map((each) => each.text()))).join("\n---\n"));
+    fill((await Promise.all(chosen.map((item) => item.text()))).join("\n---\n"));
   }
 }
 
@@ -87,11 +87,11 @@ async function openLink() {
     return;
   }
   try {
-    const found = await fromFragment(location.hash, most);
-    if (found) {
+    const shared = await fromFragment(location.hash, maxBytes);
+    if (shared) {
       opened = location.hash;
       example.value = "";
-      fill(found.manifest, found.namespace);
+      fill(shared.manifest, shared.namespace);
     }
   } catch (error) {
     tell(`No preview: ${error.message}.`, "problem");
@@ -113,7 +113,7 @@ async function openExample() {
       fill(text);
     }
   } catch (error) {
-    tell(`The example can't be read: ${error.message}.`, "problem");
+    tell(`The example cannot be loaded: ${error.message}.`, "problem");
   }
 }
 
@@ -122,17 +122,17 @@ async function share() {
   try {
     await navigator.clipboard.writeText(url);
     link.hidden = true;
-    tell("The link is copied. It carries the manifest, and no token.", "good");
+    tell("The link is copied. It contains the manifest, but no token.", "good");
   } catch {
-    link.hidden = false; // the clipboard is not for this page, as it is for none without TLS
+    link.hidden = false; // browsers deny the clipboard to pages without TLS
     const field = link.querySelector("input");
     field.value = url;
     field.select();
-    tell("The link stands below the buttons. It carries the manifest, and no token.");
+    tell("The link is below the buttons. It contains the manifest, but no token.");
   }
 }
 
-function held() {
+function showTokenState() {
   document.getElementById("ask").hidden = hasToken();
   document.getElementById("held").hidden = !hasToken();
 }
@@ -140,7 +140,7 @@ function held() {
 function forget() {
   useToken(null);
   token.value = "";
-  held();
+  showTokenState();
 }
 
 editor.addEventListener("submit", (event) => {
@@ -151,7 +151,7 @@ credentials.addEventListener("submit", (event) => {
   event.preventDefault();
   useToken(token.value.trim());
   token.value = "";
-  held();
+  showTokenState();
   document.getElementById("forget").focus();
   show();
 });
@@ -167,7 +167,7 @@ manifest.addEventListener("input", () => {
 });
 file.addEventListener("change", async () => {
   await open(file.files);
-  file.value = ""; // the same file may be chosen again, once it has been changed
+  file.value = ""; // otherwise, choosing the same file again would not fire `change`
 });
 document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !credentials.contains(event.target)) {
@@ -175,7 +175,7 @@ document.addEventListener("keydown", (event) => {
     editor.requestSubmit();
   }
 });
-// Anywhere on the page: a file that misses its target would replace the page otherwise.
+// On the whole document, because the browser opens a file that is dropped outside of a drop target.
 for (const kind of ["dragover", "dragleave", "drop"]) {
   document.addEventListener(kind, (event) => {
     if (event.dataTransfer?.types.includes("Files")) {

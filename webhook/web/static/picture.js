@@ -1,30 +1,30 @@
 /**
- * A picture of a pod: its init containers in their order, what they leave in the volumes, and the containers that find
- * it there. The volumes stand in between, so that lines cross no boxes.
+ * Draws a pod as SVG in three lanes: init containers in their order, volumes, and containers. Lines show the mounts.
+ * The volumes are in the middle lane, so that no line crosses a box.
  */
 
 import { drawn, element, scrolling } from "./elements.js";
 
-const WIDTH = 220; // of a box, in the units of CSS pixels, as everything here
+const WIDTH = 220; // of a box; all lengths are in CSS pixels
 const GAP = 28;
-const EDGE = 2; // for the strokes of the outermost boxes
+const EDGE = 2; // room for the strokes of the outermost boxes
 const LABEL = 22;
-const LANE = 38; // between lanes, for the lines
-const TOP = 50; // of a box: name and image, or kind
-const MOUNT = 36;
-const TITLE = 60; // of the upper edge of a lane's first box, below the lane's title
-const TAGS = 56; // of the upper edge of a box, for its tags
-const SIGN = 7.3; // the width of a sign, at most, of the font that names have
-const SMALL_SIGN = 6.7; // and of the smaller one
+const LANE = 38; // between lanes, room for the lines
+const TOP = 50; // of a box, height of its name and its image or kind
+const MOUNT = 36; // height of a mount in a box
+const TITLE = 60; // width of the upper edge of a box that a lane's title may cover
+const TAGS = 56; // width of the upper edge of a box that its tags may cover
+const CHARACTER = 7.3; // maximum width of a character in the font of names
+const SMALL_CHARACTER = 6.7; // maximum width of a character in the smaller font
 
-/** Boxes and mounts in a picture, at most: more are no help to anyone, and take a browser long. */
+/** Maximum number of boxes and mounts in a picture. More would be unreadable and slow to draw. */
 const MOST = 200;
 
-/** The picture, and the same as text. */
+/** Returns the picture of a pod from `readPod`, and its description as text. */
 export function picture(pod) {
   const { init, volumes, containers } = pod;
   const counts = `init containers: ${init.length}, volumes: ${volumes.length}, containers: ${containers.length}`;
-  const label = `Picture of the pod; ${counts}. The same stands below as text.`;
+  const label = `Picture of the pod; ${counts}. A description as text follows.`;
   const caption = element(
     "figcaption",
     {},
@@ -33,17 +33,17 @@ export function picture(pod) {
   );
   return [
     element("figure", { class: "pod" }, caption, isLarge(pod) ? large() : pictured(pod, label)),
-    element("details", {}, element("summary", {}, "The same as text"), described(pod)),
+    element("details", {}, element("summary", {}, "Description as text"), described(pod)),
   ];
 }
 
 function isLarge({ init, volumes, containers }) {
   const all = [...init, ...containers];
-  return all.length + volumes.length + all.reduce((sum, one) => sum + one.mounts.length, 0) > MOST;
+  return all.length + volumes.length + all.reduce((sum, container) => sum + container.mounts.length, 0) > MOST;
 }
 
 function large() {
-  return element("p", { class: "told" }, "Too many parts for a picture; they stand below as text.");
+  return element("p", { class: "told" }, "The pod has too many parts for a picture; see the description below.");
 }
 
 function pictured(pod, label) {
@@ -51,11 +51,11 @@ function pictured(pod, label) {
 }
 
 function drawing(pod, label) {
-  const init = pod.init.map((one, index) => containerBox(one, index + 1));
+  const init = pod.init.map((container, index) => containerBox(container, index + 1));
   const lanes = [
-    { title: "Init containers, one after the other", boxes: init },
+    { title: "Init containers, in sequence", boxes: init },
     { title: "Volumes", boxes: byFirstUse(pod).map(volumeBox) },
-    { title: "Containers", boxes: pod.containers.map((one) => containerBox(one, null)) },
+    { title: "Containers", boxes: pod.containers.map((container) => containerBox(container, null)) },
   ].filter((lane) => lane.boxes.length);
   const width = Math.max(WIDTH, ...lanes.map((lane) => lane.boxes.length * (WIDTH + GAP) - GAP)) + 2 * EDGE;
   const height = laid(lanes);
@@ -71,7 +71,7 @@ function drawing(pod, label) {
   );
 }
 
-/** Gives each lane and box its place; comes to the height of it all. */
+/** Sets the position of each lane and box. Returns the height of the picture. */
 function laid(lanes) {
   let top = EDGE;
   for (const lane of lanes) {
@@ -82,24 +82,26 @@ function laid(lanes) {
   return Math.max(top - LANE + EDGE, 0);
 }
 
-/** The volumes in the order in which they are first mounted, so that few lines cross. */
+/** The volumes in the order of their first mounts, so that few lines cross. */
 function byFirstUse({ init, containers, volumes }) {
-  const names = [...init, ...containers].flatMap((one) => one.mounts.map((mount) => mount.volume));
-  const place = ({ name }) => (names.includes(name) ? names.indexOf(name) : names.length);
-  return [...volumes].sort((one, other) => place(one) - place(other));
+  const names = [...init, ...containers].flatMap((container) => container.mounts.map((mount) => mount.volume));
+  const position = ({ name }) => (names.includes(name) ? names.indexOf(name) : names.length);
+  return [...volumes].sort((former, latter) => position(former) - position(latter));
 }
 
-function containerBox(one, number) {
-  const tags = [one.isAdded && "added", one.isSidecar && "sidecar, stays"].filter(Boolean);
-  const height = TOP + one.mounts.length * MOUNT + (one.mounts.length ? 3 : 0);
-  return { ...one, number, tags, sub: tail(one.image), full: one.image, height };
+function containerBox(container, number) {
+  const { image, mounts, isAdded, isSidecar } = container;
+  const tags = [isAdded && "added", isSidecar && "sidecar"].filter(Boolean);
+  const height = TOP + mounts.length * MOUNT + (mounts.length ? 3 : 0);
+  return { ...container, number, tags, sub: tail(image), full: image, height };
 }
 
-function volumeBox(one) {
-  return { ...one, tags: one.isAdded ? ["added"] : [], sub: one.kind, full: one.kind, height: TOP };
+function volumeBox(volume) {
+  const { kind, isAdded } = volume;
+  return { ...volume, tags: isAdded ? ["added"] : [], sub: kind, full: kind, height: TOP };
 }
 
-/** Of an image, what differs from others: its name and tag, without the registry. */
+/** The name and the tag of an image, without its registry and path. */
 function tail(image) {
   return image.slice(image.lastIndexOf("/") + 1);
 }
@@ -124,9 +126,10 @@ function boxed(box) {
 
 function mounted(mount, y) {
   const room = WIDTH - 24;
-  const signs = Math.floor(room / SIGN);
+  const characters = Math.floor(room / CHARACTER);
   const words = `${mount.volume}${mount.isReadOnly ? ", read-only" : ""}`;
-  const path = mount.path.length > signs ? `…${mount.path.slice(1 - signs)}` : mount.path; // its end says most
+  const isLong = mount.path.length > characters;
+  const path = isLong ? `…${mount.path.slice(1 - characters)}` : mount.path; // the end says most
   return [
     drawn("line", { class: "rule", x1: 0, x2: WIDTH, y1: y, y2: y }),
     drawn("text", { class: "path", x: 14, y: y + 15 }, drawn("title", {}, mount.path), path),
@@ -134,7 +137,7 @@ function mounted(mount, y) {
   ];
 }
 
-/** Words on the upper edge of a box. */
+/** The tags on the upper edge of a box. */
 function tagged(box) {
   let end = box.x + WIDTH - 8;
   return box.tags.map((tag) => {
@@ -149,10 +152,10 @@ function tagged(box) {
   });
 }
 
-/** A text of a class, cut to a width; whole where a pointer rests on it. */
+/** A text, truncated to the width `room`. Its tooltip has the full text. */
 function named(kind, text, full, x, y, room) {
-  const signs = Math.floor(room / (kind === "small" ? SMALL_SIGN : SIGN));
-  const shown = text.length > signs ? `${text.slice(0, signs - 1)}…` : text;
+  const characters = Math.floor(room / (kind === "small" ? SMALL_CHARACTER : CHARACTER));
+  const shown = text.length > characters ? `${text.slice(0, characters - 1)}…` : text;
   return drawn("text", { class: kind, x, y }, drawn("title", {}, full), shown);
 }
 
@@ -164,7 +167,7 @@ function sequence(boxes) {
   });
 }
 
-/** From each container to the volumes that it mounts: init containers above them, the others below. */
+/** The lines from each container to its volumes. Init containers are above the volumes, other containers below. */
 function lines(boxes) {
   const volumes = new Map(boxes.filter((box) => !box.mounts).map((box) => [box.name, box]));
   const links = boxes.flatMap((box) => {
@@ -173,16 +176,18 @@ function lines(boxes) {
   });
   const above = links.filter(({ box }) => box.number);
   const below = links.filter(({ box }) => !box.number);
-  const place = (all, own, other) => {
-    for (const link of all) {
-      const siblings = all.filter((each) => each[own] === link[own]).sort((one, two) => one[other].x - two[other].x);
+  const spread = (lane, own, other) => {
+    for (const link of lane) {
+      const siblings = lane
+        .filter((sibling) => sibling[own] === link[own])
+        .sort((former, latter) => former[other].x - latter[other].x);
       const [from, room] = siblings.length > 1 ? [TITLE, WIDTH - TITLE - TAGS] : [0, WIDTH];
       link[`${own}X`] = link[own].x + from + (room * (siblings.indexOf(link) + 1)) / (siblings.length + 1);
     }
   };
-  for (const all of [above, below]) {
-    place(all, "box", "volume");
-    place(all, "volume", "box");
+  for (const lane of [above, below]) {
+    spread(lane, "box", "volume");
+    spread(lane, "volume", "box");
   }
   return links.map((link) => line(link, Boolean(link.box.number)));
 }
@@ -218,13 +223,13 @@ function described(pod) {
   );
 }
 
-function item(one) {
-  const remarks = [one.isAdded && "added", one.isSidecar && "a sidecar that goes on running", one.kind, one.image];
+function item(part) {
+  const remarks = [part.isAdded && "added", part.isSidecar && "a sidecar that keeps running", part.kind, part.image];
   const words = remarks.filter(Boolean).join(", ");
-  const mounts = (one.mounts ?? []).map((mount) => {
+  const mounts = (part.mounts ?? []).map((mount) => {
     const source = ` from the volume ${mount.volume}${mount.isReadOnly ? ", read-only" : ""}`;
     return element("li", {}, element("code", {}, mount.path), source);
   });
   const list = mounts.length > 0 && element("ul", {}, mounts);
-  return element("li", {}, element("code", {}, one.name), words && `: ${words}`, list);
+  return element("li", {}, element("code", {}, part.name), words && `: ${words}`, list);
 }

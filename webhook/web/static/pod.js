@@ -1,16 +1,16 @@
-/** What of a pod's manifest is shown in its picture. A manifest is its author's: nothing in it is taken for granted. */
+/** Reads the parts of a pod's manifest that its picture shows. Values of a wrong type in the manifest are ignored. */
 
 /**
- * {name, account, init, containers, volumes}. A container is {name, image, mounts, isAdded, isSidecar}; a mount
- * {volume, path, isReadOnly}; a volume {name, kind, isAdded}. `patch` tells what has been added.
+ * Returns {name, account, init, containers, volumes}. A container is {name, image, mounts, isAdded, isSidecar}, a mount
+ * {volume, path, isReadOnly}, and a volume {name, kind, isAdded}. `isAdded` is true for what `patch` adds.
  */
 export function readPod(manifest, patch) {
   const spec = mapping(manifest?.spec);
   const metadata = mapping(manifest?.metadata);
-  const init = list(spec.initContainers).map((one) => container(one, namesIn(patch, "/spec/initContainers")));
-  const containers = list(spec.containers).map((one) => container(one, new Set()));
+  const init = list(spec.initContainers).map((item) => container(item, namesIn(patch, "/spec/initContainers")));
+  const containers = list(spec.containers).map((item) => container(item, new Set()));
   const added = namesIn(patch, "/spec/volumes");
-  const volumes = list(spec.volumes).map((one) => volume(one, added));
+  const volumes = list(spec.volumes).map((item) => volume(item, added));
   return {
     name: text(metadata.name) || (metadata.generateName ? `${text(metadata.generateName)}…` : ""),
     account: text(spec.serviceAccountName) || text(spec.serviceAccount),
@@ -20,26 +20,26 @@ export function readPod(manifest, patch) {
   };
 }
 
-function container(given, added) {
-  const one = mapping(given);
+function container(value, added) {
+  const fields = mapping(value);
   return {
-    name: text(one.name),
-    image: text(one.image),
-    mounts: list(one.volumeMounts).map(mount),
-    isAdded: added.has(one.name),
-    isSidecar: one.restartPolicy === "Always",
+    name: text(fields.name),
+    image: text(fields.image),
+    mounts: list(fields.volumeMounts).map(mount),
+    isAdded: added.has(fields.name),
+    isSidecar: fields.restartPolicy === "Always",
   };
 }
 
-function mount(given) {
-  const one = mapping(given);
-  return { volume: text(one.name), path: text(one.mountPath), isReadOnly: one.readOnly === true };
+function mount(value) {
+  const fields = mapping(value);
+  return { volume: text(fields.name), path: text(fields.mountPath), isReadOnly: fields.readOnly === true };
 }
 
-function volume(given, added) {
-  const one = mapping(given);
-  const type = Object.keys(one).find((key) => key !== "name") ?? "emptyDir";
-  return { name: text(one.name), kind: kindOf(type, mapping(one[type])), isAdded: added.has(one.name) };
+function volume(value, added) {
+  const fields = mapping(value);
+  const type = Object.keys(fields).find((key) => key !== "name") ?? "emptyDir";
+  return { name: text(fields.name), kind: kindOf(type, mapping(fields[type])), isAdded: added.has(fields.name) };
 }
 
 function kindOf(type, source) {
@@ -51,18 +51,19 @@ function kindOf(type, source) {
     hostPath: ["hostPath", source.path],
     csi: ["CSI", source.driver],
     image: ["image", source.reference],
-    ephemeral: ["claim of its own"],
+    ephemeral: ["ephemeral claim"],
   };
   const [first, ...rest] = (Object.hasOwn(words, type) ? words[type] : [type]).filter(Boolean);
-  const joint = type === "emptyDir" ? ", " : " ";
-  return [first, ...rest.map(text)].join(joint);
+  const separator = type === "emptyDir" ? ", " : " ";
+  return [first, ...rest.map(text)].join(separator);
 }
 
-/** What is mounted and not in the template: a StatefulSet's claims, and what others will add. */
+/** Volumes that are mounted but not in the manifest, such as those that other controllers or webhooks add. */
 function undeclared(containers, volumes) {
-  const known = new Set(volumes.map((one) => one.name));
-  const names = containers.flatMap((one) => one.mounts.map((each) => each.volume)).filter((name) => !known.has(name));
-  return [...new Set(names)].map((name) => ({ name, kind: "from outside of the template", isAdded: false }));
+  const known = new Set(volumes.map(({ name }) => name));
+  const mounted = containers.flatMap(({ mounts }) => mounts.map((item) => item.volume));
+  const names = mounted.filter((name) => !known.has(name));
+  return [...new Set(names)].map((name) => ({ name, kind: "not in the template", isAdded: false }));
 }
 
 function namesIn(patch, path) {

@@ -1,39 +1,39 @@
-/** Which annotation a message or a warning speaks of. */
+/** Assigns messages and warnings to the annotations that they are about. */
 
 const PART_OF_A_NAME = /[A-Za-z0-9_-]/;
 
-/** The annotations of an object under the prefix that its author wrote: [[full name, value]]. */
+/** The annotations under the prefix, without those that the webhook writes: [[full name, value]]. */
 export function annotationsOf(manifest, prefix, written) {
-  const given = manifest?.metadata?.annotations ?? {};
-  const ours = new Set(written.map((name) => prefix + name));
-  return Object.entries(given).filter(([name]) => name.startsWith(prefix) && !ours.has(name));
+  const annotations = manifest?.metadata?.annotations ?? {};
+  const byWebhook = new Set(written.map((name) => prefix + name));
+  return Object.entries(annotations).filter(([name]) => name.startsWith(prefix) && !byWebhook.has(name));
 }
 
 /**
- * The full names, out of `names`, of the annotations that a remark is about: the one that it names first, and those
- * that it lists with it. What it names later is what to write instead.
+ * The full names in `names` of the annotations that a remark is about: the first that it mentions, and those in the
+ * same comma-separated list. Names that it mentions later are suggestions.
  */
 export function subjects(remark, names) {
   const first = nextOf(remark, names, 0);
   if (!first) {
     return [];
   }
-  const found = [first.name];
+  const subjectNames = [first.name];
   let end = first.end;
   while (remark.startsWith(", ", end)) {
     const next = nextOf(remark, names, end + 2);
     if (next?.start !== end + 2) {
       break;
     }
-    found.push(next.name);
+    subjectNames.push(next.name);
     end = next.end;
   }
-  return found;
+  return subjectNames;
 }
 
 /**
- * The last parts of the names of annotations that a remark may be about, the likeliest first, where it names none: what
- * is said of a model quotes the model's name, and what is said of its version both.
+ * The names without prefix of the annotations that a remark without names may be about, the most likely first. A remark
+ * about a model quotes the value of `model`; a remark about a version quotes the values of both.
  */
 export function quoted(remark, annotations) {
   const isQuoted = (part) => annotations.some(([name, value]) => name.endsWith(`/${part}`) && hasWord(remark, value));
@@ -41,15 +41,15 @@ export function quoted(remark, annotations) {
 }
 
 function hasWord(text, word) {
-  const isApart = (sign) => !PART_OF_A_NAME.test(sign ?? "");
+  const isBoundary = (character) => !PART_OF_A_NAME.test(character ?? "");
   let start = word ? text.indexOf(word) : -1;
-  while (start >= 0 && !(isApart(text[start - 1]) && isApart(text[start + word.length]))) {
+  while (start >= 0 && !(isBoundary(text[start - 1]) && isBoundary(text[start + word.length]))) {
     start = text.indexOf(word, start + 1);
   }
   return start >= 0;
 }
 
-/** The first name after `from`; of several that begin there, the longest. */
+/** The first name in `remark` at or after `from`, the longest if several start at the same index; else null. */
 function nextOf(remark, names, from) {
   let best = null;
   for (const name of names) {
@@ -66,9 +66,10 @@ function nextOf(remark, names, from) {
 }
 
 /**
- * Remarks by the place and annotation that they are about. `places` are lists of [name, value]; each remark is
- * {text, kind, at, about}, with the index of the place that it is known to be of, and the last parts of the names that it
- * may be about where it names none. What is about no annotation comes first.
+ * Groups remarks by place and annotation. `places` is a list of places, each a list of [name, value]. A remark is
+ * {text, kind, at, about}: `at` is the index of its place, and `about` has the names without prefix of the annotations
+ * that it may be about if its text names none. Returns {general, beside}: the remarks about no annotation without
+ * duplicates, and for each place a map from annotation names to remarks.
  */
 export function placed(remarks, places) {
   const general = [];
@@ -78,13 +79,13 @@ export function placed(remarks, places) {
     const names = order.map((at) => subjects(remark.text, places[at].map(([name]) => name)));
     const meant = remark.about.map((part) => places[remark.at].find(([name]) => name.endsWith(`/${part}`)));
     names[0] = names[0].length ? names[0] : meant.filter(Boolean).slice(0, 1).map(([name]) => name);
-    const found = names.findIndex((each) => each.length);
-    if (found < 0 && !general.some(({ text }) => text === remark.text)) {
+    const index = names.findIndex((subjectNames) => subjectNames.length);
+    if (index < 0 && !general.some(({ text }) => text === remark.text)) {
       general.push(remark);
     }
-    for (const name of names[found] ?? []) {
-      const there = beside[order[found]];
-      there.set(name, [...(there.get(name) ?? []), remark]);
+    for (const name of names[index] ?? []) {
+      const byName = beside[order[index]];
+      byName.set(name, [...(byName.get(name) ?? []), remark]);
     }
   }
   return { general, beside };

@@ -1,20 +1,21 @@
-/** POST ./preview: one request at a time, and the token that it may need, which stands in a variable here alone. */
+/** Sends POST ./preview, one request at a time. The token is kept only in a variable of this module. */
 
-/** Under a path, there is a proxy in between, and the API server's own takes `Authorization` for itself. */
+/** Used if the page has a path prefix: it is then behind a proxy, and the API server's consumes `Authorization`. */
 const PROXIED_TOKEN_HEADER = "X-Model-Injector-Token";
 
-const WITHOUT_WORDS = {
+/** Messages for responses without an error message, such as those of a proxy. */
+const DEFAULT_MESSAGES = {
   401: "a token is needed",
-  403: "this token's account may not do that",
+  403: "the token's account lacks the permission to create pods",
   413: "the manifest is too large",
   429: "too many requests",
-  503: "the webhook can't answer at present",
+  503: "the webhook is unavailable; try again",
 };
 
 let token = null;
-let underway = null;
+let pending = null;
 
-/** Why there is no preview, in words for its reader. `status` is HTTP's; 0 where nothing has been answered. */
+/** A failed preview. The message is shown to the user. `status` is the HTTP status, or 0 without a response. */
 export class NoPreview extends Error {
   constructor(status, text) {
     super(text);
@@ -22,27 +23,27 @@ export class NoPreview extends Error {
   }
 }
 
-/** Use this token from now on; null forgets it. */
-export function useToken(given) {
-  token = given;
+/** Sets the token of later requests; null removes it. */
+export function useToken(value) {
+  token = value;
 }
 
-/** Whether a token is in use. */
+/** Whether a token is set. */
 export function hasToken() {
   return token !== null;
 }
 
 /**
- * The previews of a manifest's documents. A request that is still under way is given up, and its promise comes to null.
- * Throws NoPreview.
+ * Returns the previews of a manifest's documents. Aborts a pending request, whose promise then resolves to null. Throws
+ * NoPreview.
  */
 export async function preview(manifest, namespace, mostBytes) {
-  underway?.abort();
-  const own = (underway = new AbortController());
+  pending?.abort();
+  const own = (pending = new AbortController());
   try {
     const body = new TextEncoder().encode(manifest);
     if (body.length > mostBytes) {
-      throw new NoPreview(413, `the manifest has ${body.length} bytes; ${mostBytes} are the most that is previewed`);
+      throw new NoPreview(413, `the manifest has ${body.length} bytes; preview a part of at most ${mostBytes} bytes`);
     }
     const answer = await ask(body, namespace, own.signal);
     return own.signal.aborted ? null : answer;
@@ -52,8 +53,8 @@ export async function preview(manifest, namespace, mostBytes) {
     }
     throw error;
   } finally {
-    if (underway === own) {
-      underway = null;
+    if (pending === own) {
+      pending = null;
     }
   }
 }
@@ -67,23 +68,23 @@ async function ask(body, namespace, signal) {
   }
   const url = `./preview?${new URLSearchParams({ namespace })}`;
   const options = { method: "POST", headers, body, signal, cache: "no-store", credentials: "same-origin" };
-  const [response, text] = await reached(url, options);
+  const [response, text] = await send(url, options);
   const content = parsed(text);
   if (!response.ok) {
-    throw new NoPreview(response.status, told(response, content));
+    throw new NoPreview(response.status, errorMessage(response, content));
   }
   if (!Array.isArray(content?.documents)) {
-    throw new NoPreview(response.status, "the answer is no preview; is there a proxy in between?");
+    throw new NoPreview(response.status, "the response is not a preview; check whether a proxy replaced it");
   }
   return content.documents;
 }
 
-async function reached(url, options) {
+async function send(url, options) {
   try {
     const response = await fetch(url, options);
     return [response, await response.text()];
   } catch (error) {
-    throw new NoPreview(0, `the webhook can't be reached: ${error.message}`);
+    throw new NoPreview(0, `the webhook cannot be reached: ${error.message}`);
   }
 }
 
@@ -95,11 +96,11 @@ function parsed(text) {
   }
 }
 
-function told(response, content) {
+function errorMessage(response, content) {
   if (typeof content?.error === "string") {
     return content.error;
   }
   const seconds = response.headers.get("Retry-After");
-  const words = WITHOUT_WORDS[response.status] ?? `the answer is HTTP ${response.status}`;
-  return seconds ? `${words}; try again in ${seconds} s` : words;
+  const message = DEFAULT_MESSAGES[response.status] ?? `the webhook responded with HTTP ${response.status}`;
+  return seconds ? `${message}; try again in ${seconds} s` : message;
 }

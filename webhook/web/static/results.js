@@ -1,4 +1,4 @@
-/** What a preview has come to: a section for each document. */
+/** Renders a preview: a section for preview document. */
 
 import { diffView } from "./diff.js";
 import { element, folded, scrolling } from "./elements.js";
@@ -15,7 +15,7 @@ const WORDS = {
   refused: "Refused",
 };
 
-/** Of a refusal that names no annotation: the last parts of the names that it is about, the likeliest first. */
+/** The names without prefix of the annotations that a refusal may be about, by its reason; the most likely first. */
 const OF_A_VERSION = ["version", "models", "model"];
 const OF_A_MODEL = ["model", "models"];
 const ABOUT = {
@@ -28,7 +28,7 @@ const ABOUT = {
   NoAccess: OF_A_VERSION,
 };
 
-/** One sentence about all documents. */
+/** Summarizes the decisions on all documents in one sentence. */
 export function summary(documents) {
   if (documents.length === 1) {
     return `${title(documents[0])}: ${word(documents[0].decision).toLowerCase()}.`;
@@ -45,19 +45,21 @@ function word(decision) {
   return WORDS[decision] ?? decision;
 }
 
-/** The sections, with a list of links before them where there are several. `names` has the annotations' prefix. */
+/** The sections, after a list of links if there are several. `names` is {prefix, written}, for `annotationsOf`. */
 export function results(documents, names) {
-  const sections = documents.map((each, index) => (isQuiet(each) ? line(each, index) : section(each, index, names)));
+  const sections = documents.map((preview, index) =>
+    isQuiet(preview) ? line(preview, index) : section(preview, index, names),
+  );
   return documents.length > 1 ? [contents(documents), ...sections] : sections;
 }
 
-function isQuiet({ decision, warnings, message, models: found }) {
-  return decision === "skipped" && !warnings.length && !message && !found.length;
+function isQuiet({ decision, warnings, message, models: injected }) {
+  return decision === "skipped" && !warnings.length && !message && !injected.length;
 }
 
 function contents(documents) {
-  const items = documents.map((each, index) =>
-    element("li", {}, element("a", { href: `#document-${index + 1}` }, title(each)), " ", badge(each.decision)),
+  const items = documents.map((preview, index) =>
+    element("li", {}, element("a", { href: `#document-${index + 1}` }, title(preview)), " ", badge(preview.decision)),
   );
   return element("nav", { class: "card", "aria-label": "Documents" }, element("ol", { class: "contents" }, items));
 }
@@ -70,45 +72,50 @@ function badge(decision) {
   return element("span", { class: `badge ${decision in WORDS ? decision : ""}` }, word(decision));
 }
 
-function line(each, index) {
+function line(preview, index) {
   return element(
     "p",
     { class: "card quiet", id: `document-${index + 1}`, tabindex: "-1" },
-    element("span", {}, title(each)),
-    badge(each.decision),
-    reason(each),
+    element("span", {}, title(preview)),
+    badge(preview.decision),
+    reason(preview),
   );
 }
 
-function reason(each) {
-  const isTold = each.reason.toLowerCase() === each.decision;
-  return !isTold && element("code", { class: "reason" }, each.reason);
+function reason(preview) {
+  const isRedundant = preview.reason.toLowerCase() === preview.decision;
+  return !isRedundant && element("code", { class: "reason" }, preview.reason);
 }
 
-function section(each, index, names) {
-  const heading = element("h3", { id: `document-${index + 1}`, tabindex: "-1" }, title(each));
-  const isPod = each.kind === "Pod"; // then the document is what it makes
-  const pods = isPod ? [{ ...each, path: null, where: "Annotations" }] : each.pods.map((pod) => podOf(each, pod));
-  const { manifest, warnings } = each;
+function section(preview, index, names) {
+  const heading = element("h3", { id: `document-${index + 1}`, tabindex: "-1" }, title(preview));
+  const isPod = preview.kind === "Pod"; // then the document itself is the pod
+  const pods = isPod
+    ? [{ ...preview, path: null, where: "Annotations" }]
+    : preview.pods.map((pod) => podOf(preview, pod));
+  const { manifest, warnings } = preview;
   const whole = { manifest, warnings, where: "Annotations on the object itself", isWhole: true };
   const places = isPod ? pods : [...pods, whole];
-  const given = places.map((place) => annotationsOf(place.manifest, names.prefix, names.written));
-  const { general, beside } = placed(remarksOf(places, given), given);
+  const annotationsByPlace = places.map((place) => annotationsOf(place.manifest, names.prefix, names.written));
+  const { general, beside } = placed(remarksOf(places, annotationsByPlace), annotationsByPlace);
   return element(
     "article",
     { class: "card document", "aria-labelledby": heading.id },
-    element("header", {}, heading, badge(each.decision), reason(each)),
+    element("header", {}, heading, badge(preview.decision), reason(preview)),
     general.map(remark),
-    places.map(({ where }, at) => annotations(where, given[at], beside[at])),
-    each.models.length > 0 && [element("h4", {}, each.models.length > 1 ? "Models" : "Model"), models(each.models)],
+    places.map(({ where }, at) => annotations(where, annotationsByPlace[at], beside[at])),
+    preview.models.length > 0 && [
+      element("h4", {}, preview.models.length > 1 ? "Models" : "Model"),
+      models(preview.models),
+    ],
     pods.filter((pod) => pod.decision !== "refused").map(pictured),
-    each.diff && changes(each),
-    raw("JSON Patch", each.patch),
+    preview.diff && changes(preview),
+    raw("JSON Patch", preview.patch),
     pods.map((pod) => raw(`Pod${named(pod)}, as it ${pod.decision === "refused" ? "is" : "will be"}`, pod.manifest)),
   );
 }
 
-/** A pod of a workload; where there are several, they are told apart by their templates' paths. */
+/** A pod of a workload for the page. Several pods are distinguished by the paths of their templates. */
 function podOf({ pods }, pod) {
   const path = pods.length > 1 ? pod.path : null;
   return { ...pod, path, where: `Annotations ${path ? `of ${path}` : "of its pods"}` };
@@ -118,16 +125,17 @@ function named({ path }) {
   return path ? ` of ${path}` : "";
 }
 
-/** What is said of each place, refusals first. The document repeats what is said of its pods; that is left out. */
-function remarksOf(places, given) {
-  const said = new Set();
+/** The remarks of all places, refusals first. Warnings of the document that repeat those of its pods are left out. */
+function remarksOf(places, annotationsByPlace) {
+  const seen = new Set();
   const remarks = places.flatMap(({ isWhole, message, reason, warnings }, at) => {
-    const fresh = isWhole ? warnings.filter((text) => !said.has(text)) : warnings;
-    warnings.forEach((text) => said.add(text));
+    const fresh = isWhole ? warnings.filter((text) => !seen.has(text)) : warnings;
+    warnings.forEach((text) => seen.add(text));
     const refusal = { text: message, kind: "refusal", at, about: ABOUT[reason] ?? [] };
-    return [message && refusal, ...fresh.map((text) => ({ text, kind: "warning", at, about: quoted(text, given[at]) }))];
+    const warningOf = (text) => ({ text, kind: "warning", at, about: quoted(text, annotationsByPlace[at]) });
+    return [message && refusal, ...fresh.map(warningOf)];
   });
-  return remarks.filter(Boolean).sort((one, other) => (other.kind === "refusal") - (one.kind === "refusal"));
+  return remarks.filter(Boolean).sort((former, latter) => (latter.kind === "refusal") - (former.kind === "refusal"));
 }
 
 function remark({ text, kind }) {
@@ -135,12 +143,12 @@ function remark({ text, kind }) {
   return element("p", { class: `remark ${kind}` }, element("b", {}, word), " ", text);
 }
 
-function annotations(where, given, beside) {
-  if (!given.length) {
+function annotations(where, entries, beside) {
+  if (!entries.length) {
     return null;
   }
-  const rows = given.map(([name, value]) => [
-    element("dt", {}, helped(name)),
+  const rows = entries.map(([name, value]) => [
+    element("dt", {}, linked(name)),
     element(
       "dd",
       {},
@@ -151,8 +159,8 @@ function annotations(where, given, beside) {
   return [element("h4", {}, where), element("dl", { class: "given" }, rows)];
 }
 
-/** An annotation's name, with a link to what the list tells of it. */
-function helped(name) {
+/** An annotation's name, linked to its entry in the list of annotations. */
+function linked(name) {
   const id = `annotation-${name.slice(name.indexOf("/") + 1)}`;
   const code = element("code", {}, name);
   return document.getElementById(id) ? element("a", { href: `#${id}` }, code) : code;
@@ -162,8 +170,8 @@ function pictured(pod) {
   return [element("h4", {}, `The pod${named(pod)}`), picture(readPod(pod.manifest, pod.patch))];
 }
 
-function changes(each) {
-  const { form, box } = diffView(each.diff, `Changes of ${title(each)}`);
+function changes(preview) {
+  const { form, box } = diffView(preview.diff, `Changes of ${title(preview)}`);
   return [element("div", { class: "between" }, element("h4", {}, "Changes"), form), box];
 }
 

@@ -1,9 +1,9 @@
 /**
- * Links that carry a manifest in their fragment, which browsers send to no server: `#m=` and the manifest's UTF-8,
- * deflated, as base64url; `&n=` and a namespace.
+ * Links with a manifest in their fragment, which browsers never send to a server: `#m=` with the manifest as UTF-8,
+ * deflated, in base64url, and `&n=` with the namespace.
  */
 
-/** The fragment for a manifest, with its `#`. */
+/** Returns the fragment for a manifest, including `#`. */
 export async function toFragment(manifest, namespace) {
   const stream = new Blob([manifest]).stream().pipeThrough(new CompressionStream("deflate-raw"));
   const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
@@ -11,8 +11,8 @@ export async function toFragment(manifest, namespace) {
 }
 
 /**
- * The manifest and the namespace of a fragment; null where it carries none. Throws an Error in words where it is
- * broken, or would become more than `mostBytes`: a short one can become gigabytes.
+ * Returns {manifest, namespace}, or null if the fragment has no manifest. Throws an Error with a message for the user
+ * if the fragment is broken, or inflates to more than `mostBytes`: a short fragment can inflate to gigabytes.
  */
 export async function fromFragment(fragment, mostBytes) {
   const fields = new URLSearchParams(fragment.replace(/^#/, ""));
@@ -22,12 +22,12 @@ export async function fromFragment(fragment, mostBytes) {
   }
   const bytes = await unpacked(packed, mostBytes);
   if (bytes === null) {
-    throw new Error(`the link's manifest has more than ${mostBytes} bytes`);
+    throw new Error(`the link's manifest is larger than ${mostBytes} bytes`);
   }
   try {
     return { manifest: new TextDecoder("utf-8", { fatal: true }).decode(bytes), namespace: fields.get("n") };
   } catch {
-    throw new Error("the link is broken: it carries no text");
+    throw new Error("the link is broken: its manifest is not UTF-8");
   }
 }
 
@@ -50,19 +50,19 @@ async function unpacked(packed, mostBytes) {
       chunks.push(value);
     }
   } catch {
-    throw new Error("the link is broken: it was cut short, or changed on its way");
+    throw new Error("the link is broken: it is truncated or was changed; copy it again");
   }
 }
 
 function base64(bytes) {
-  const piece = 0x8000; // functions take a bounded number of arguments
+  const chunk = 0x8000; // the number of arguments of a call is limited
   let text = "";
-  for (let start = 0; start < bytes.length; start += piece) {
-    text += String.fromCharCode(...bytes.subarray(start, start + piece));
+  for (let start = 0; start < bytes.length; start += chunk) {
+    text += String.fromCharCode(...bytes.subarray(start, start + chunk));
   }
   return btoa(text).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
 }
 
 function fromBase64(text) {
-  return Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (sign) => sign.charCodeAt(0));
+  return Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (character) => character.charCodeAt(0));
 }
