@@ -36,6 +36,7 @@ def test_it_has_both_packages_whole_and_nothing_else(wheel: Path) -> None:
     assert names >= {"certs/py.typed", "webhook/py.typed", "webhook/fetching/fetch.sh", "webhook/fetching/errors.toml"}
 
 
+@pytest.mark.timeout(400)  # it installs them
 def test_with_the_locked_packages_it_serves_from_anywhere(wheel: Path, tmp_path: Path) -> None:
     environment, elsewhere = tmp_path / "environment", tmp_path / "elsewhere"
     elsewhere.mkdir()

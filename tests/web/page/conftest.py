@@ -23,7 +23,7 @@ SIZES = {
 Visiting = Callable[..., Visit]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def webhook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
     with moto_s3.serve() as url:
         bucket = moto_s3.make_bucket(url, "my-ml-bucket")
@@ -46,6 +46,7 @@ def webhook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
+    """Not for longer than these tests: Playwright keeps an event loop, and others could start none beside it."""
     with sync_playwright() as playwright:
         browser = launch(playwright)
         yield browser
