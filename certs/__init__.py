@@ -1,10 +1,10 @@
-"""Certificates that make an API server trust the webhook."""
+"""Certificates that make the API server trust the webhook: a CA, serving certificates, rotation, and the caBundle."""
 
 from certs.authority import Authority, ServingCertificate
 from certs.cluster import ClusterObjects
 from certs.errors import CertificateError
 from certs.source import AutoSource, CertificateSource, CertificateState, FileSource
-from certs.trust import fault, load_into, out_of_time, parse_bundle
+from certs.trust import load_into, parse_bundle, validity_error, verification_error
 
 __all__ = [
     "Authority",
@@ -15,8 +15,8 @@ __all__ = [
     "ClusterObjects",
     "FileSource",
     "ServingCertificate",
-    "fault",
     "load_into",
-    "out_of_time",
     "parse_bundle",
+    "validity_error",
+    "verification_error",
 ]

@@ -1,7 +1,7 @@
-"""A certificate authority in memory, and the leaves that it signs.
+"""A certificate authority (CA) in memory, and the serving certificates that it signs.
 
-Keys are ECDSA P-256: small, fast in handshakes, and taken by every API server that Kubernetes still supports. A leaf
-names hosts in subjectAltName alone, for Go has ignored common names since 1.15.
+Keys are ECDSA P-256: small, fast in handshakes, and accepted by every supported API server. A serving certificate names
+its hosts in subjectAltName only, because Go has ignored common names since 1.15.
 """
 
 import ipaddress
@@ -25,12 +25,12 @@ UNREADABLE: Final = (
     x509.ExtensionNotFound,
     x509.InvalidVersion,
 )
-"""What the library raises, sooner or later, for a certificate or a key that someone has spoiled."""
-_BACKDATED: Final = timedelta(minutes=5)  # for clocks that are behind ours
+"""What `cryptography` raises for an invalid certificate or key, some of it only when a field is read."""
+_BACKDATED: Final = timedelta(minutes=5)  # tolerates clients whose clocks are slow
 
 
 def renewal_time(certificate: x509.Certificate) -> datetime:
-    """When a certificate of ours has two thirds of its life behind it."""
+    """When a certificate that this module issued is to be renewed: after two thirds of its lifetime."""
     issued, end = certificate.not_valid_before_utc + _BACKDATED, certificate.not_valid_after_utc
     return issued + (end - issued) * 2 / 3
 
@@ -45,14 +45,14 @@ class ServingCertificate:
 
 @dataclass(frozen=True)
 class Authority:
-    """A certificate authority. `certificate` (PEM) is what a webhook configuration has as its caBundle."""
+    """A certificate authority. `certificate` (PEM) belongs into the caBundle of a webhook configuration."""
 
     certificate: bytes
     key: bytes = field(repr=False)
 
     @classmethod
     def create(cls, lifetime: timedelta = timedelta(days=365), now: datetime | None = None) -> Self:
-        """A new authority, self-signed, from `now` on (with a zone; the present without it)."""
+        """A new self-signed authority, valid from `now` (timezone-aware; default: the current time)."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "model-injector CA")])
         now = now or datetime.now(UTC)
@@ -66,7 +66,10 @@ class Authority:
 
     @classmethod
     def load(cls, certificate: bytes, key: bytes) -> Self:
-        """An authority from its PEM. Raises ValueError for what is none of ours, never with the key in the message."""
+        """Parse an authority (PEM). Raises ValueError if it is not a self-signed CA with its own EC key.
+
+        The message never contains the key.
+        """
         try:
             parsed = x509.load_pem_x509_certificate(certificate)
             parsed.verify_directly_issued_by(parsed)
@@ -74,26 +77,23 @@ class Authority:
             private = serialization.load_pem_private_key(key, password=None)
             fits = isinstance(private, ec.EllipticCurvePrivateKey) and private.public_key() == parsed.public_key()
         except UNREADABLE:
-            raise ValueError("no certificate and key of an authority") from None
+            raise ValueError("the certificate or the key of the authority is invalid") from None
         if not (signs and fits):
-            raise ValueError("no authority, or the key of another")
+            raise ValueError("the certificate is not an authority's, or the key does not belong to it")
         return cls(certificate, key)
 
     @property
     def parsed(self) -> x509.Certificate:
-        """The certificate, parsed."""
+        """`certificate` as an object."""
         return x509.load_pem_x509_certificate(self.certificate)
 
     def issue(
         self, hosts: Sequence[str], lifetime: timedelta = timedelta(days=90), now: datetime | None = None
     ) -> ServingCertificate:
-        """A leaf for a server that clients know by any of `hosts`, DNS names or IP addresses.
-
-        It ends with its authority at the latest.
-        """
+        """A serving certificate for `hosts` (DNS names or IP addresses). It expires no later than the authority."""
         issuer = self.parsed
         authority_key = serialization.load_pem_private_key(self.key, password=None)
-        assert isinstance(authority_key, ec.EllipticCurvePrivateKey)  # noqa: S101 - as `load` has seen
+        assert isinstance(authority_key, ec.EllipticCurvePrivateKey)  # noqa: S101 - `load` has checked it
         key = ec.generate_private_key(ec.SECP256R1())
         now = now or datetime.now(UTC)
         end = min(now + lifetime, issuer.not_valid_after_utc)

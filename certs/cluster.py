@@ -1,7 +1,7 @@
-"""The cluster's side: the Secret that holds the authorities, the caBundles that API servers read, and their clock.
+"""The Secret that holds the authorities, the caBundles of the webhook configuration, and the API server's clock.
 
-It needs `get`, `patch` and `create` on one Secret, and `get` and `patch` on one MutatingWebhookConfiguration, by name.
-That a name is enough for `create` is due to server-side apply: there it is known when the request is authorized.
+Needs `get`, `patch` and `create` on one Secret, and `get` and `patch` on one MutatingWebhookConfiguration, by name. A
+Role can restrict `create` to that name because server-side apply creates the Secret, and its URL contains the name.
 """
 
 import contextlib
@@ -20,25 +20,25 @@ from certs.errors import ObjectChanged, ObjectNotFound
 from webhook.kubernetes.client import KubernetesClient, RequestBody
 
 _MANAGER: Final = "model-injector"
-_ANSWERS: Final = {
-    HTTPStatus.NOT_FOUND: (ObjectNotFound, "it does not exist"),
-    HTTPStatus.CONFLICT: (ObjectChanged, "someone else has changed it"),
+_ERRORS: Final = {
+    HTTPStatus.NOT_FOUND: (ObjectNotFound, "the object does not exist"),
+    HTTPStatus.CONFLICT: (ObjectChanged, "the object changed since it was read"),
 }
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """An object's content as it was read: a Secret's data, or each entry's caBundle by the entry's name."""
+    """An object as it was read: a Secret's data, or the caBundle of each webhook by the webhook's name."""
 
     content: Mapping[str, bytes]
     version: str
-    """The resourceVersion: a change of what has been changed since is a Conflict."""
+    """The resourceVersion. A write that carries it fails with ObjectChanged if the object changed in between."""
 
 
 class ClusterObjects:
-    """Two objects of a cluster, by name. Raises ClusterError where the cluster does not answer as it should.
+    """Reads and writes the Secret and the MutatingWebhookConfiguration. All methods that do so raise ClusterError.
 
-    What the API server says of a Secret is in no message.
+    Messages never contain the API server's response, because that may quote the Secret.
     """
 
     def __init__(self, webhook_configuration: str, namespace: str = "", secret: str = "") -> None:
@@ -50,55 +50,55 @@ class ClusterObjects:
         self._clock = (datetime.now(UTC), monotonic())
 
     def now(self) -> datetime:
-        """The API server's time: it is the API server that compares our certificates with the time."""
-        time, since = self._clock
-        return time + timedelta(seconds=monotonic() - since)
+        """The API server's time, from its last `Date` header: the API server decides whether a certificate is valid."""
+        time, read_at = self._clock
+        return time + timedelta(seconds=monotonic() - read_at)
 
     def read_secret(self) -> Snapshot:
         """The Secret's data. Raises ObjectNotFound."""
-        found = self._call("GET", self._secret)
+        secret = self._call("GET", self._secret)
         data = {}
-        for key, value in (found.get("data") or {}).items():
-            with contextlib.suppress(NotBase64, TypeError):  # spoiled is as good as missing
+        for key, value in (secret.get("data") or {}).items():
+            with contextlib.suppress(NotBase64, TypeError):  # an invalid value counts as missing
                 data[key] = b64decode(value)
-        return Snapshot(data, found["metadata"]["resourceVersion"])
+        return Snapshot(data, secret["metadata"]["resourceVersion"])
 
     def create_secret(self) -> None:
-        """An empty Secret, whether there is one or not: replicas that start at once do each other no harm."""
+        """Create the Secret, empty, unless it exists. Safe when several replicas start at the same time."""
         name = self._secret.rpartition("/")[2]
         body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": "Opaque"}
         self._call("PATCH", self._secret, "apply-patch+yaml", json.dumps(body))  # JSON is YAML, too
 
     def write_secret(self, read: Snapshot, data: Mapping[str, bytes]) -> None:
-        """Put `data` into the Secret, and nothing else. Raises ObjectChanged where it is not as it was `read`."""
+        """Replace the Secret's data. Raises ObjectChanged if the Secret changed since it was `read`."""
         removed = dict.fromkeys(read.content.keys() - data.keys())
         encoded = {key: b64encode(value).decode() for key, value in data.items()}
         body = {"metadata": {"resourceVersion": read.version}, "data": {**removed, **encoded}}
         self._call("PATCH", self._secret, "merge-patch+json", body)
 
     def read_bundles(self) -> Snapshot:
-        """The caBundle of each entry of the webhook configuration, empty where there is none. Raises ObjectNotFound."""
-        found = self._call("GET", self._configuration)
-        entries = found.get("webhooks") or ()
-        bundles = {entry["name"]: b64decode(entry["clientConfig"].get("caBundle") or "") for entry in entries}
-        return Snapshot(bundles, found["metadata"]["resourceVersion"])
+        """The caBundle (PEM) of each webhook of the configuration, b"" if it has none. Raises ObjectNotFound."""
+        configuration = self._call("GET", self._configuration)
+        webhooks = configuration.get("webhooks") or ()
+        bundles = {webhook["name"]: b64decode(webhook["clientConfig"].get("caBundle") or "") for webhook in webhooks}
+        return Snapshot(bundles, configuration["metadata"]["resourceVersion"])
 
     def write_bundles(self, read: Snapshot, bundle: bytes) -> None:
-        """Give each entry this caBundle. Raises ObjectChanged where the entries are not as they were `read`."""
+        """Set the caBundle of every webhook. Raises ObjectChanged if the configuration changed since it was `read`."""
         encoded = b64encode(bundle).decode()
-        entries = [{"name": name, "clientConfig": {"caBundle": encoded}} for name in read.content]
-        body = {"metadata": {"resourceVersion": read.version}, "webhooks": entries}
+        webhooks = [{"name": name, "clientConfig": {"caBundle": encoded}} for name in read.content]
+        body = {"metadata": {"resourceVersion": read.version}, "webhooks": webhooks}
         self._call("PATCH", self._configuration, "strategic-merge-patch+json", body)
 
     def _call(self, method: str, path: str, kind: str = "json", body: object = None) -> dict[str, Any]:
-        """One request; `kind` is the body's media type, after `application/`."""
+        """Send a request; the body's media type is `application/KIND`. Returns the object in the response."""
         sent = monotonic()
         query = [("fieldManager", _MANAGER)] if body else []
         sent_body = RequestBody(f"application/{kind}", body) if body else None
         reply = self._api.request(method, path, sent_body, query=query)
-        with contextlib.suppress(LookupError, TypeError, ValueError):  # a proxy without a clock: the one before goes on
+        with contextlib.suppress(LookupError, TypeError, ValueError):  # without a `Date`, the previous clock stays
             self._clock = (parsedate_to_datetime(reply.headers["Date"]).astimezone(UTC), sent)
-        if reply.status in _ANSWERS:
-            kind_of_error, meaning = _ANSWERS[HTTPStatus(reply.status)]
-            raise kind_of_error(f"{reply.what}: {meaning}")
+        if reply.status in _ERRORS:
+            error, meaning = _ERRORS[HTTPStatus(reply.status)]
+            raise error(f"{reply.what}: {meaning}")
         return reply.json()

@@ -1,14 +1,14 @@
-"""What can go wrong with certificates while everything else works."""
+"""Errors of certificates and of the objects that hold them. The webhook keeps serving when they occur."""
 
 from webhook.kubernetes.client import ClusterError
 
 
 class CertificateError(Exception):
-    """No usable certificate now. The previous one stays in use; a later attempt may succeed."""
+    """The certificate cannot be read. The previous one stays in use; a later attempt may succeed."""
 
 
 class ObjectChanged(ClusterError):
-    """A guarded write failed: the object changed since it was read."""
+    """A write with a resourceVersion failed: the object changed since it was read."""
 
 
 class ObjectNotFound(ClusterError):

@@ -1,12 +1,11 @@
-"""What the Secret holds, and what it should hold next: all of the rotation, without a clock and without a cluster.
+"""The rotation of authorities as a pure function: from what the Secret holds to what it should hold next.
 
-There is no leader. Each replica reads the Secret, works out its successor, and writes that with the resourceVersion
-that it has read; who comes second reads again. Two rules keep every replica trusted at each moment:
+There is no leader. Each replica reads the Secret, computes the next state, and writes it with the resourceVersion that
+it read; a replica whose write conflicts starts again. Two rules keep every replica trusted at all times:
 
-- What stands as the signing authority may sign at once. A new one stands as the upcoming one first, in the bundle
-  beside the old, until the API servers have had the time to see it there. Only where nobody trusts anything yet, at the
-  first start, does a new one sign at once.
-- An authority leaves the bundle when it expires, not when it is replaced.
+- A new authority is first `upcoming`: it is in the caBundle, and does not sign until every API server has had time to
+  read that. At the first start nothing is trusted yet, so a new authority signs immediately.
+- An authority leaves the caBundle when it expires, not when it is replaced.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,12 +19,12 @@ from certs.authority import Authority, renewal_time
 from certs.trust import is_valid, parse_bundle, to_bundle
 
 _MOST_TRUSTED: Final = 6
-"""Certificates in the bundle at most, however often someone deletes the Secret."""
+"""The maximum number of certificates in the caBundle. Each deletion of the Secret adds one."""
 
 
 @dataclass(frozen=True)
 class Authorities:
-    """What the Secret holds. `trusted` is the caBundle of every entry, the two others among it."""
+    """The content of the Secret. `trusted` is the caBundle; it includes the certificates of the two authorities."""
 
     signing: Authority | None = None
     upcoming: Authority | None = None
@@ -33,7 +32,7 @@ class Authorities:
 
     @classmethod
     def parse(cls, data: Mapping[str, bytes]) -> Self:
-        """From a Secret's data; what is spoiled counts as missing."""
+        """Read a Secret's data. Invalid values count as missing."""
         return cls(
             _authority(data, "tls.crt", "tls.key"),
             _authority(data, "upcoming.crt", "upcoming.key"),
@@ -41,7 +40,7 @@ class Authorities:
         )
 
     def data(self) -> dict[str, bytes]:
-        """As a Secret's data."""
+        """The Secret's data: `ca.crt`, `tls.crt`, `tls.key`, `upcoming.crt`, `upcoming.key`."""
         data = {"ca.crt": self.bundle}
         if self.signing:
             data |= {"tls.crt": self.signing.certificate, "tls.key": self.signing.key}
@@ -50,17 +49,18 @@ class Authorities:
         return data
 
     def summary(self) -> dict[str, str | int | None]:
-        """For a log: serial numbers, and how many certificates are trusted."""
-        serials = (f"{each.parsed.serial_number:x}" if each else None for each in (self.signing, self.upcoming))
+        """Log fields: the serial numbers, and the number of trusted certificates."""
+        authorities = (self.signing, self.upcoming)
+        serials = (f"{authority.parsed.serial_number:x}" if authority else None for authority in authorities)
         return dict(zip(("signing", "upcoming"), serials, strict=True)) | {"trusted": len(self.trusted)}
 
     @property
     def bundle(self) -> bytes:
-        """What every entry should have as its caBundle (PEM)."""
+        """The caBundle (PEM) that every webhook of the configuration should have."""
         return to_bundle(self.trusted)
 
 
-def successor(  # noqa: PLR0913 - pure, so it has to be told everything
+def successor(  # noqa: PLR0913 - a pure function takes all of its inputs
     held: Authorities,
     published: tuple[x509.Certificate, ...],
     now: datetime,
@@ -69,11 +69,11 @@ def successor(  # noqa: PLR0913 - pure, so it has to be told everything
     create: Callable[[], Authority],
     issuer: x509.Certificate | None = None,
 ) -> Authorities:
-    """What the Secret should hold, equal to `held` where that is right already.
+    """What the Secret should hold. Equal to `held` when nothing has to change.
 
-    `published` is what the entries have as caBundles now; `is_settled` tells that the upcoming authority has been in
-    all of them for long enough. `create` makes an authority. `issuer` is whose certificate this replica serves with: it
-    is the last one to go where there are too many.
+    `published` holds the certificates of the current caBundles. `is_settled` says that the upcoming authority has been
+    in all caBundles for the overlap period. `create` makes a new authority. `issuer` signed the certificate that this
+    replica serves; it is the last certificate to be dropped when there are too many.
     """
     signing = held.signing if held.signing and is_valid(held.signing.parsed, now) else None
     upcoming = held.upcoming if held.upcoming and is_valid(held.upcoming.parsed, now) else None
@@ -82,19 +82,19 @@ def successor(  # noqa: PLR0913 - pure, so it has to be told everything
     starts_anew = signing is None and not any(is_valid(certificate, now) for certificate in published)
     if upcoming and (starts_anew or (is_settled and upcoming == held.upcoming)):
         signing, upcoming = upcoming, None
-    ours = [authority.parsed for authority in (signing, upcoming) if authority]
-    if starts_anew:  # nobody trusts the old ones any more: that may be what someone wanted
-        return Authorities(signing, upcoming, tuple(ours))
-    # A Secret that is new, or spoiled, does not tell from whom the replicas have their leaves: the entries do.
+    current = [authority.parsed for authority in (signing, upcoming) if authority]
+    if starts_anew:  # old certificates are dropped: an operator may have removed them from the caBundles on purpose
+        return Authorities(signing, upcoming, tuple(current))
+    # A new or invalid Secret does not say which authorities signed the certificates in use; the caBundles do.
     is_whole = held.signing is not None and held.signing.parsed in held.trusted
     others = [
         certificate
         for certificate in dict.fromkeys((*held.trusted, *(() if is_whole else published)))
-        if certificate not in ours and now < certificate.not_valid_after_utc
+        if certificate not in current and now < certificate.not_valid_after_utc
     ]
-    others.sort(key=lambda certificate: certificate == issuer)  # stable: the oldest first, then the issuer
-    kept = others[-(_MOST_TRUSTED - len(ours)) :]
-    return Authorities(signing, upcoming, (*kept, *ours))
+    others.sort(key=lambda certificate: certificate == issuer)  # stable: the oldest first, the issuer last
+    kept = others[-(_MOST_TRUSTED - len(current)) :]
+    return Authorities(signing, upcoming, (*kept, *current))
 
 
 def _authority(data: Mapping[str, bytes], certificate: str, key: str) -> Authority | None:

@@ -1,6 +1,6 @@
-"""Where the webhook's certificate comes from: files that someone else renews, or authorities that replicas share.
+"""Where the serving certificate comes from: mounted files (FileSource), or shared authorities in a Secret (AutoSource).
 
-Both block while they look, and are used by one thread at a time.
+`refresh` blocks on I/O. A source is not thread-safe.
 """
 
 import logging
@@ -21,36 +21,35 @@ from certs.trust import is_valid, parse_bundle
 from webhook.kubernetes.client import ClusterError
 
 _log = logging.getLogger(__name__)
-_TRIES: Final = 5
-"""How often a pass begins anew when other replicas were faster."""
+_ATTEMPTS: Final = 5
+"""How often one refresh starts again after another replica changed the objects."""
 
 
 @dataclass(frozen=True)
 class CertificateState:
-    """What is known after a look: what to serve with, and what the entries of the configuration have as caBundle.
-
-    Each is the newest that could be had, and `problem` tells what could not. No bundles at all: nobody compares.
-    """
+    """The result of a refresh. After a failure, `leaf` and `bundles` are those of the previous one."""
 
     leaf: ServingCertificate | None
     bundles: tuple[bytes, ...] | None
+    """The caBundle (PEM) of each webhook of the configuration. None when bundles are not compared with the leaf."""
     problem: str | None
+    """Why the refresh failed."""
 
 
 class CertificateSource(Protocol):
-    """Where the certificate comes from."""
+    """Where the serving certificate comes from."""
 
-    def look(self) -> CertificateState:
-        """One pass."""
+    def refresh(self) -> CertificateState:
+        """Read the certificate and the caBundles, and renew what is due."""
 
     def now(self) -> datetime:
-        """The time by the clock that counts."""
+        """The time by which certificates are valid: the API server's where it is known."""
 
 
 class FileSource:
-    """A certificate chain and its key (PEM), as a mounted Secret has them; `cluster` where bundles are to be compared.
+    """A certificate chain and its key (PEM) in files, such as a mounted Secret. With `cluster`, caBundles are read too.
 
-    The files are read again at each look, for a mounted Secret gives no reliable file events.
+    The files are read again at each refresh, because a mounted Secret gives no reliable file events.
     """
 
     def __init__(self, certificate: Path, key: Path, cluster: ClusterObjects | None = None) -> None:
@@ -58,8 +57,8 @@ class FileSource:
         self._leaf: ServingCertificate | None = None
         self._bundles: tuple[bytes, ...] | None = () if cluster else None
 
-    def look(self) -> CertificateState:
-        """Read the files, and the bundles."""
+    def refresh(self) -> CertificateState:
+        """Read the files and the caBundles."""
         problems = []
         try:
             self._leaf = self.read()
@@ -73,7 +72,7 @@ class FileSource:
         return CertificateState(self._leaf, self._bundles, "; ".join(problems) or None)
 
     def read(self) -> ServingCertificate:
-        """The files alone. Raises CertificateError where they can't be read, or hold no certificate."""
+        """Read the files. Raises CertificateError if they cannot be read or hold no certificate."""
         try:
             leaf = ServingCertificate(self._certificate.read_bytes(), self._key.read_bytes())
             x509.load_pem_x509_certificate(leaf.certificate)
@@ -87,10 +86,10 @@ class FileSource:
 
 
 class AutoSource:
-    """A leaf of this replica's own, from authorities in a Secret that all replicas keep: see rotation.py.
+    """A serving certificate for this replica, signed by an authority in a Secret that all replicas share: rotation.py.
 
-    Each look reads, brings the Secret and the caBundles to what they should be, and only then issues a leaf, so that
-    nothing is ever signed that API servers could not know.
+    A refresh first updates the Secret and the caBundles and then issues the certificate, so that API servers always
+    trust its issuer.
     """
 
     def __init__(
@@ -104,8 +103,8 @@ class AutoSource:
     ) -> None:
         self._cluster, self._hosts = cluster, hosts
         self._ca_lifetime, self._leaf_lifetime, self._overlap = ca_lifetime, leaf_lifetime, overlap
-        self._seen: tuple[Authority, float] | None = None
-        """The upcoming authority that all entries have had since this (monotonic) time."""
+        self._published: tuple[Authority, float] | None = None
+        """The upcoming authority, and since when (monotonic seconds) it has been in all caBundles."""
         self._leaf: ServingCertificate | None = None
         self._issuer: Authority | None = None
         self._bundles: tuple[bytes, ...] = ()
@@ -114,12 +113,12 @@ class AutoSource:
         """The API server's time."""
         return self._cluster.now()
 
-    def look(self) -> CertificateState:
-        """Keep the Secret and the caBundles, and renew the leaf where it is time."""
-        problem: str | None = "the Secret or the caBundles were changed by others, again and again"
-        for _ in range(_TRIES):
+    def refresh(self) -> CertificateState:
+        """Update the Secret and the caBundles, and renew the serving certificate if it is due."""
+        problem: str | None = f"the Secret or the caBundles changed during each of {_ATTEMPTS} attempts to update them"
+        for _ in range(_ATTEMPTS):
             try:
-                problem = self._renew(self._keep().signing)
+                problem = self._renew(self._update_cluster().signing)
                 break
             except ObjectChanged:
                 continue
@@ -128,10 +127,10 @@ class AutoSource:
                 break
         return CertificateState(self._leaf, self._bundles, problem)
 
-    def _keep(self) -> Authorities:
-        # In this order: others write the Secret first, so what the entries have is never newer than our Secret.
-        entries = _bundles(self._cluster)
-        self._bundles = tuple(entries.content.values())
+    def _update_cluster(self) -> Authorities:
+        # Replicas write the Secret before the caBundles. Read in reverse, so that the caBundles are never newer.
+        configuration = _bundles(self._cluster)
+        self._bundles = tuple(configuration.content.values())
         secret = self._secret()
         published = [parse_bundle(bundle) for bundle in self._bundles]
         held = Authorities.parse(secret.content)
@@ -147,7 +146,7 @@ class AutoSource:
             self._cluster.write_secret(secret, wanted.data())
             _log.info("authorities changed", extra={"fields": wanted.summary()})
         if any(bundle != wanted.trusted for bundle in published):
-            self._cluster.write_bundles(entries, wanted.bundle)
+            self._cluster.write_bundles(configuration, wanted.bundle)
             self._bundles = (wanted.bundle,) * len(published)
             _log.info("caBundle written", extra={"fields": wanted.summary()})
         return wanted
@@ -161,16 +160,16 @@ class AutoSource:
 
     def _is_settled(self, upcoming: Authority | None, published: Sequence[Sequence[x509.Certificate]]) -> bool:
         if upcoming is None or any(upcoming.parsed not in bundle for bundle in published):
-            self._seen = None
+            self._published = None
             return False
-        if self._seen is None or self._seen[0] != upcoming:
-            self._seen = (upcoming, monotonic())
-        return monotonic() - self._seen[1] >= self._overlap.total_seconds()
+        if self._published is None or self._published[0] != upcoming:
+            self._published = (upcoming, monotonic())
+        return monotonic() - self._published[1] >= self._overlap.total_seconds()
 
     def _renew(self, signing: Authority | None) -> str | None:
-        """A new leaf, where it is time for one; gives why there is none at all."""
+        """Issue a certificate if one is due. Returns why there is no certificate at all."""
         if signing is None:
-            return None if self._leaf else "a new authority may not sign yet: API servers have to see it first"
+            return None if self._leaf else "the new authority does not sign yet: API servers have to read it first"
         now = self.now()
         if self._leaf and self._issuer == signing:
             certificate = x509.load_pem_x509_certificate(self._leaf.certificate)

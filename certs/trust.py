@@ -1,4 +1,4 @@
-"""What a client trusts: bundles of certificates, and whether they make it take a leaf."""
+"""caBundles, and whether a client that trusts one accepts a serving certificate."""
 
 import contextlib
 import os
@@ -16,51 +16,51 @@ from certs.authority import UNREADABLE, ServingCertificate
 
 _BLOCK: Final = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----", re.ASCII)
 _NO_CHECK_TIME: Final = 0x200000
-"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME: the time that counts is the cluster's, not this machine's."""
+"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME: validity is checked by the cluster's clock, not by this machine's."""
 
 
 def parse_bundle(pem: bytes) -> tuple[x509.Certificate, ...]:
-    """The certificates of a bundle (PEM), each once; what no client could read is left out."""
-    found: dict[x509.Certificate, None] = {}
+    """The certificates of a bundle (PEM), without duplicates and without those that clients reject."""
+    certificates: dict[x509.Certificate, None] = {}
     reader = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     for block in _BLOCK.findall(pem):
         with contextlib.suppress(*UNREADABLE, ssl.SSLError):
             certificate = x509.load_pem_x509_certificate(block)
-            _ = certificate.public_key()  # read only now, as extensions are
-            if any(each.critical and isinstance(each.value, UnrecognizedExtension) for each in certificate.extensions):
-                continue  # which no client takes
+            _ = certificate.public_key()  # the key and the extensions are parsed on access
+            if any(
+                extension.critical and isinstance(extension.value, UnrecognizedExtension)
+                for extension in certificate.extensions
+            ):
+                continue
             reader.load_verify_locations(cadata=block.decode())
-            found[certificate] = None
-    return tuple(found)
+            certificates[certificate] = None
+    return tuple(certificates)
 
 
 def to_bundle(certificates: Iterable[x509.Certificate]) -> bytes:
-    """Certificates as a bundle (PEM)."""
+    """A bundle (PEM)."""
     return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in certificates)
 
 
 def is_valid(certificate: x509.Certificate, now: datetime) -> bool:
-    """Whether a certificate's time has come, and is not over."""
+    """Whether `now` is in the certificate's validity period."""
     return certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc
 
 
 def load_into(context: ssl.SSLContext, leaf: ServingCertificate) -> None:
-    """Make a server's context use a leaf: the two at once, through a file in memory that nobody else can open.
+    """Make a server's context use a certificate and its key.
 
-    Raises ssl.SSLError or OSError where they can't be used; the context then keeps its old ones.
+    Raises ssl.SSLError or OSError if they cannot be used; the context then keeps the previous ones.
     """
     with in_memory(leaf) as path:
-        # First where it does no harm: a context that fails half-way keeps the certificate, and not the key.
-        for each in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), context):
-            each.load_cert_chain(path, password=str)  # an empty one: never a prompt
+        # A failed load can leave a context with the new certificate and the old key, so try a throw-away context first.
+        for target in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), context):
+            target.load_cert_chain(path, password=str)  # an empty password: OpenSSL never prompts for one
 
 
 @contextlib.contextmanager
 def in_memory(leaf: ServingCertificate) -> Iterator[str]:
-    """The path of a file with a leaf's certificate and key, for as long as the context lasts.
-
-    It is in memory alone, its mode is 0600, and it has no name in any folder.
-    """
+    """The path of a file in memory (mode 0600) with the certificate and the key, because `ssl` reads only files."""
     descriptor = os.memfd_create("model-injector-leaf")
     try:
         os.fchmod(descriptor, 0o600)
@@ -71,24 +71,24 @@ def in_memory(leaf: ServingCertificate) -> Iterator[str]:
         os.close(descriptor)
 
 
-def out_of_time(leaf: ServingCertificate, now: datetime) -> str | None:
-    """Why a leaf is not valid now; None where it is."""
+def validity_error(leaf: ServingCertificate, now: datetime) -> str | None:
+    """Why `now` is outside the certificate's validity period; None if it is inside."""
     certificate = x509.load_pem_x509_certificate(leaf.certificate)
     if now < certificate.not_valid_before_utc:
         return f"the certificate is valid only from {certificate.not_valid_before_utc:%Y-%m-%d %H:%M:%SZ}"
     if now >= certificate.not_valid_after_utc:
-        return f"the certificate has expired at {certificate.not_valid_after_utc:%Y-%m-%d %H:%M:%SZ}"
+        return f"the certificate expired at {certificate.not_valid_after_utc:%Y-%m-%d %H:%M:%SZ}"
     return None
 
 
-def fault(leaf: ServingCertificate, bundle: bytes, host: str, now: datetime) -> str | None:
-    """Why a client that trusts `bundle` (PEM) and knows the server as `host` does not take `leaf`; None where it does.
+def verification_error(leaf: ServingCertificate, bundle: bytes, host: str, now: datetime) -> str | None:
+    """Why a client that trusts `bundle` (PEM) and connects to `host` rejects the certificate; None if it accepts it.
 
-    Both ends of a handshake, in memory: the answer is TLS' own.
+    The check is a real TLS handshake in memory.
     """
-    if untimely := out_of_time(leaf, now):
-        return untimely
-    trusted = [each for each in parse_bundle(bundle) if is_valid(each, now)]
+    if problem := validity_error(leaf, now):
+        return problem
+    trusted = [certificate for certificate in parse_bundle(bundle) if is_valid(certificate, now)]
     if not trusted:
         return "the caBundle has no valid certificate"
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -101,7 +101,7 @@ def fault(leaf: ServingCertificate, bundle: bytes, host: str, now: datetime) -> 
     except ssl.SSLCertVerificationError as error:
         return f"the caBundle does not verify the certificate for {host}: {error.verify_message}"
     except (OSError, ValueError) as error:
-        return f"no handshake with the certificate for {host}: {error}"
+        return f"the TLS handshake with the certificate for {host} fails: {error}"
     return None
 
 
@@ -111,7 +111,7 @@ def _shake_hands(client: ssl.SSLContext, server: ssl.SSLContext, host: str) -> N
         client.wrap_bio(to_client, to_server, server_hostname=host),
         server.wrap_bio(to_server, to_client, server_side=True),
     ]
-    for _ in range(4):  # flights of a handshake, at most
+    for _ in range(4):  # a handshake has at most four flights
         waiting = []
         for end in ends:
             try:
@@ -120,4 +120,4 @@ def _shake_hands(client: ssl.SSLContext, server: ssl.SSLContext, host: str) -> N
                 waiting.append(end)
         ends = waiting
     if ends:
-        raise ssl.SSLError("the handshake has no end")
+        raise ssl.SSLError("the handshake did not finish")

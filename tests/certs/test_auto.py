@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from certs import Authority, AutoSource, ServingCertificate, fault, parse_bundle
+from certs import Authority, AutoSource, ServingCertificate, parse_bundle, verification_error
 from certs.cluster import ClusterObjects, Snapshot
 from certs.errors import ObjectChanged, ObjectNotFound
 from certs.rotation import Authorities
@@ -87,11 +87,11 @@ def replica(cluster: ClusterObjects) -> AutoSource:
     return AutoSource(cluster, [HOST], ca_lifetime=90 * days, leaf_lifetime=7 * days, overlap=timedelta(seconds=60))
 
 
-def look(auto: AutoSource) -> ServingCertificate:
-    standing = auto.look()
-    assert standing.problem is None
-    assert standing.leaf
-    return standing.leaf
+def refresh(auto: AutoSource) -> ServingCertificate:
+    state = auto.refresh()
+    assert state.problem is None
+    assert state.leaf
+    return state.leaf
 
 
 def issuer(leaf: ServingCertificate, *authorities: Authority | None) -> int:
@@ -115,40 +115,40 @@ def test_a_new_authority_signs_only_after_every_entry_has_had_it_for_the_overlap
     cluster: FakeCluster, monotonic: list[float]
 ) -> None:
     auto = replica(cluster)
-    look(auto)
+    refresh(auto)
     old = cluster.held.signing
     due(cluster)
-    look(auto)
+    refresh(auto)
     new = cluster.held.upcoming
     assert new
-    assert issuer(look(auto), old, new) == 0
+    assert issuer(refresh(auto), old, new) == 0
     monotonic[0] += 59
-    assert issuer(look(auto), old, new) == 0
+    assert issuer(refresh(auto), old, new) == 0
     right = cluster.bundles["others"]
     cluster.bundles["others"] = old.certificate if old else b""  # one of two is set back: the wait begins again
     monotonic[0] += 2
-    assert issuer(look(auto), old, new) == 0
+    assert issuer(refresh(auto), old, new) == 0
     assert cluster.bundles["others"] == right
-    look(auto)
+    refresh(auto)
     monotonic[0] += 59
-    assert issuer(look(auto), old, new) == 0
+    assert issuer(refresh(auto), old, new) == 0
     monotonic[0] += 2
-    assert issuer(look(auto), old, new) == 1
+    assert issuer(refresh(auto), old, new) == 1
     assert cluster.held.signing == new
     assert set(cluster.secret or ()) == {"ca.crt", "tls.crt", "tls.key"}
 
 
 def test_in_between_nothing_is_written(cluster: FakeCluster, monotonic: list[float]) -> None:
     auto = replica(cluster)
-    look(auto)
+    refresh(auto)
     due(cluster)
-    look(auto)
-    look(auto)
+    refresh(auto)
+    refresh(auto)
     monotonic[0] += 61
-    look(auto)
+    refresh(auto)
     for _ in range(3):
         cluster.calls.clear()
-        look(auto)
+        refresh(auto)
         assert cluster.calls == ["read_bundles", "read_secret"]
 
 
@@ -157,7 +157,7 @@ def test_a_replica_with_an_old_view_does_not_put_an_old_bundle_back(
 ) -> None:
     """Whatever others do, between whichever two of its calls."""
     slow, fast = replica(cluster), replica(cluster)
-    look(slow)
+    refresh(slow)
     for name in ("read_bundles", "read_secret", "write_secret", "write_bundles"):
         due(cluster)
         done: list[str] = []
@@ -165,10 +165,10 @@ def test_a_replica_with_an_old_view_does_not_put_an_old_bundle_back(
         def interfere(called: str, name: str = name, done: list[str] = done) -> None:
             if called == name and not done:
                 done.append(name)
-                look(fast)
+                refresh(fast)
 
         cluster.before = interfere
-        look(slow)
+        refresh(slow)
         cluster.before = lambda _: None
         held = cluster.held
         assert held.upcoming
@@ -176,15 +176,15 @@ def test_a_replica_with_an_old_view_does_not_put_an_old_bundle_back(
             assert held.upcoming.parsed in parse_bundle(bundle)
             assert held.signing
             assert held.signing.parsed in parse_bundle(bundle)
-        look(slow), look(fast)
+        refresh(slow), refresh(fast)
         monotonic[0] += 61
-        look(slow)
+        refresh(slow)
         assert cluster.held.upcoming is None
 
 
 def test_what_the_entries_have_is_known_even_where_the_secret_is_not(cluster: FakeCluster) -> None:
     auto = replica(cluster)
-    leaf = look(auto)
+    leaf = refresh(auto)
 
     def forbid(called: str) -> None:
         if called == "read_secret":
@@ -192,11 +192,11 @@ def test_what_the_entries_have_is_known_even_where_the_secret_is_not(cluster: Fa
 
     cluster.before = forbid
     cluster.bundles = {"pods": Authority.create(now=cluster.time).certificate}
-    standing = auto.look()
-    assert standing.problem == "forbidden"
-    assert standing.leaf == leaf
-    assert standing.bundles
-    assert "does not verify" in str(fault(leaf, standing.bundles[0], HOST, cluster.time))
+    state = auto.refresh()
+    assert state.problem == "forbidden"
+    assert state.leaf == leaf
+    assert state.bundles
+    assert "does not verify" in str(verification_error(leaf, state.bundles[0], HOST, cluster.time))
 
 
 def test_writes_of_others_without_end_are_given_up_until_the_next_look(cluster: FakeCluster) -> None:
@@ -205,13 +205,13 @@ def test_writes_of_others_without_end_are_given_up_until_the_next_look(cluster: 
             cluster.versions["secret"] += 1
 
     cluster.before = interfere
-    assert "again and again" in str(replica(cluster).look().problem)
+    assert "changed during each of 5 attempts" in str(replica(cluster).refresh().problem)
 
 
 @pytest.mark.parametrize("key", ["ca.crt", "tls.crt", "tls.key"])
 def test_a_secret_with_one_byte_changed_anywhere_is_healed(key: str, monotonic: list[float]) -> None:
     pristine = FakeCluster()
-    look(replica(pristine))
+    refresh(replica(pristine))
     assert pristine.secret
     content = pristine.secret[key]
     for place in range(28, len(content) - 27, 11):
@@ -219,9 +219,9 @@ def test_a_secret_with_one_byte_changed_anywhere_is_healed(key: str, monotonic: 
         cluster.bundles = dict(pristine.bundles)
         cluster.secret = {**pristine.secret, key: content[:place] + b"A" + content[place + 1 :]}
         auto = replica(cluster)
-        auto.look()
-        auto.look()
+        auto.refresh()
+        auto.refresh()
         monotonic[0] += 61
-        leaf = look(auto)
+        leaf = refresh(auto)
         for bundle in cluster.bundles.values():
-            assert fault(leaf, bundle, HOST, cluster.time) is None
+            assert verification_error(leaf, bundle, HOST, cluster.time) is None

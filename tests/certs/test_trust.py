@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from certs import Authority, ServingCertificate, fault, parse_bundle
+from certs import Authority, ServingCertificate, parse_bundle, verification_error
 from certs.trust import in_memory
 
 HOST = "model-injector.model-injector.svc"
@@ -21,8 +21,8 @@ DAY = timedelta(days=1)
 def test_a_leaf_of_any_authority_in_the_bundle_is_taken() -> None:
     old, new = Authority.create(), Authority.create()
     bundle = old.certificate + new.certificate
-    assert fault(old.issue([HOST]), bundle, HOST, NOW) is None
-    assert fault(new.issue([HOST]), bundle, HOST, NOW) is None
+    assert verification_error(old.issue([HOST]), bundle, HOST, NOW) is None
+    assert verification_error(new.issue([HOST]), bundle, HOST, NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -35,18 +35,20 @@ def test_a_leaf_of_any_authority_in_the_bundle_is_taken() -> None:
     ],
 )
 def test_a_bundle_without_the_leafs_authority_is_a_fault(bundle: bytes, message: str) -> None:
-    assert message in str(fault(Authority.create().issue([HOST]), bundle, HOST, NOW))
+    assert message in str(verification_error(Authority.create().issue([HOST]), bundle, HOST, NOW))
 
 
 def test_another_host_is_a_fault() -> None:
     authority = Authority.create()
-    assert "Hostname mismatch" in str(fault(authority.issue([HOST]), authority.certificate, "elsewhere.svc", NOW))
+    assert "Hostname mismatch" in str(
+        verification_error(authority.issue([HOST]), authority.certificate, "elsewhere.svc", NOW)
+    )
 
 
-@pytest.mark.parametrize(("days", "message"), [(8, "has expired"), (-1, "valid only from"), (6, None)])
+@pytest.mark.parametrize(("days", "message"), [(8, "expired at"), (-1, "valid only from"), (6, None)])
 def test_the_time_that_counts_is_the_one_given(days: int, message: str | None) -> None:
     authority = Authority.create()
-    found = fault(authority.issue([HOST], 7 * DAY), authority.certificate, HOST, NOW + days * DAY)
+    found = verification_error(authority.issue([HOST], 7 * DAY), authority.certificate, HOST, NOW + days * DAY)
     assert message in found if message and found else found is message
 
 
@@ -54,7 +56,7 @@ def test_the_time_that_counts_is_the_one_given(days: int, message: str | None) -
 def test_a_machine_whose_clock_is_wrong_can_still_tell(ahead: int) -> None:
     time = NOW + ahead * DAY
     authority = Authority.create(now=time)
-    assert fault(authority.issue([HOST], now=time), authority.certificate, HOST, time) is None
+    assert verification_error(authority.issue([HOST], now=time), authority.certificate, HOST, time) is None
 
 
 @pytest.mark.parametrize("key", [ed25519.Ed25519PrivateKey.generate(), rsa.generate_private_key(65537, 2048)])
@@ -75,13 +77,13 @@ def test_a_certificate_that_signs_itself_is_taken_where_it_is_the_bundle(
     )
     pem = certificate.public_bytes(Encoding.PEM)
     leaf = ServingCertificate(pem, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    assert fault(leaf, pem, HOST, NOW) is None
+    assert verification_error(leaf, pem, HOST, NOW) is None
 
 
 def test_a_key_of_another_certificate_is_a_fault() -> None:
     authority = Authority.create()
     mixed = ServingCertificate(authority.issue([HOST]).certificate, authority.issue([HOST]).key)
-    assert "no handshake" in str(fault(mixed, authority.certificate, HOST, NOW))
+    assert "TLS handshake" in str(verification_error(mixed, authority.certificate, HOST, NOW))
 
 
 def test_a_bundle_is_its_certificates_each_once_whatever_stands_between() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from certs import Authority, ServingCertificate, fault, parse_bundle
+from certs import Authority, ServingCertificate, parse_bundle, verification_error
 from tests.support.command_line import run
 
 
@@ -21,9 +21,9 @@ def test_what_is_issued_is_trusted_by_who_has_its_authority(tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [str(folder / name) for name in ("ca.crt", "tls.crt", "tls.key")]
     bundle, now = (folder / "ca.crt").read_bytes(), datetime.now(UTC)
-    assert fault(issued(folder), bundle, "webhook.local", now) is None
-    assert fault(issued(folder), bundle, "10.0.0.1", now) is None
-    assert "expired" in str(fault(issued(folder), bundle, "webhook.local", now + timedelta(hours=49)))
+    assert verification_error(issued(folder), bundle, "webhook.local", now) is None
+    assert verification_error(issued(folder), bundle, "10.0.0.1", now) is None
+    assert "expired" in str(verification_error(issued(folder), bundle, "webhook.local", now + timedelta(hours=49)))
 
 
 def test_a_key_is_its_owners_alone_even_where_the_old_one_was_not(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_with_settings_the_files_are_where_the_webhook_reads_them(tmp_path: Path
     (tmp_path / "settings.yaml").write_text(yaml.safe_dump(settings))
     assert run("certs", "issue", "--config", str(tmp_path / "settings.yaml")).returncode == 0
     leaf = ServingCertificate((tmp_path / "cert.pem").read_bytes(), (tmp_path / "key.pem").read_bytes())
-    assert fault(leaf, (tmp_path / "ca.crt").read_bytes(), "injector.internal", datetime.now(UTC)) is None
+    assert verification_error(leaf, (tmp_path / "ca.crt").read_bytes(), "injector.internal", datetime.now(UTC)) is None
     shown = run("certs", "show", "--config", str(tmp_path / "settings.yaml"))
     assert "hosts        injector.internal" in shown.stdout
 
@@ -74,7 +74,7 @@ def test_show_tells_of_one_that_is_over(tmp_path: Path) -> None:
     [
         (("issue",), "give a FOLDER, or --config FILE"),
         (("issue", "/proc/nowhere"), "certs issue: "),
-        (("issue", "x", "--lifetime", "soon"), "'soon' is no duration"),
+        (("issue", "x", "--lifetime", "soon"), "'soon' is not a duration"),
         (("show", "/nowhere"), "certs show: "),
         (("show", "/dev/null"), "/dev/null has no certificate"),
         ((), "ACTION"),

@@ -42,7 +42,7 @@ async def until_free(sender: ResponseSender) -> None:
 
 
 def test_a_client_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "ANSWER_SECONDS", 1)
+    monkeypatch.setattr(protocol, "RESPONSE_SECONDS", 1)
 
     async def steps() -> None:
         sender = ResponseSender()

@@ -94,7 +94,7 @@ def test_no_request_is_lost_while_the_cluster_learns_of_the_stop(start: Start) -
 
 @pytest.mark.parametrize("broken", ["tls.crt", "tls.key"])
 def test_a_start_without_a_certificate_fails_in_one_line(start: Start, broken: str) -> None:
-    with pytest.raises(RuntimeError, match=r"did not start: model-injector: server\.tlsCert .* can't be used"):
+    with pytest.raises(RuntimeError, match=r"did not start: model-injector: server\.tlsCert .* cannot be used"):
         start(**{"tlsCert" if broken == "tls.crt" else "tlsKey": "/nowhere"})
 
 

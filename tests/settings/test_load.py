@@ -91,11 +91,11 @@ def test_what_kubernetes_puts_into_the_environment_for_a_service_of_our_name_is_
         ("", "no bucket is set"),
         ("buket: my-ml-bucket", "unknown setting buket; did you mean bucket?"),
         ("{bucket: abc, fetch: {numWorker: 3}}", "unknown setting fetch.numWorker; did you mean fetch.numWorkers?"),
-        ("{bucket: abc, fetch: {timeout: soon}}", "setting fetch.timeout: 'soon' is no duration such as 30m"),
+        ("{bucket: abc, fetch: {timeout: soon}}", "setting fetch.timeout: 'soon' is not a duration such as 30m"),
         ("{bucket: abc, fetch: {numWorkers: 0}}", "setting fetch.numWorkers: "),
         (
             "{bucket: abc, fetch: {resources: {limits: {memory: 5x}}}}",
-            "fetch.resources.limits.memory: '5x' is no quantity",
+            "fetch.resources.limits.memory: '5x' is not a quantity",
         ),
         ("{bucket: abc, fetch: {resources: {limits: {memory: [5]}}}}", "setting fetch.resources.limits.memory"),
         (

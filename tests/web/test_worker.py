@@ -88,7 +88,7 @@ def test_of_those_who_wait_some_get_a_turn_and_the_rest_is_told_at_once() -> Non
     turns = ConcurrencyLimiter(at_a_time=2, waiting=3, each=9, seconds=30)
 
     async def take(number: int) -> None:
-        async with turns.take("ann"):
+        async with turns.acquire("ann"):
             served.append(number)
             await held.wait()
 
@@ -108,7 +108,7 @@ def test_nobody_takes_the_turns_of_others() -> None:
     turns, held = ConcurrencyLimiter(at_a_time=1, waiting=9, each=2, seconds=30), asyncio.Event()
 
     async def take(who: str) -> str:
-        async with turns.take(who):
+        async with turns.acquire(who):
             await held.wait()
             return who
 
@@ -129,11 +129,11 @@ def test_a_turn_that_does_not_come_in_time_is_told_and_lost_for_nobody() -> None
     turns = ConcurrencyLimiter(at_a_time=1, waiting=1, each=9, seconds=0.1)
 
     async def steps() -> None:
-        async with turns.take("ann"):
-            with pytest.raises(Busy, match="others have had all of"):
-                async with turns.take("ann"):
+        async with turns.acquire("ann"):
+            with pytest.raises(Busy, match="other requests kept the server busy for"):
+                async with turns.acquire("ann"):
                     pass
-        async with turns.take("ann"):
+        async with turns.acquire("ann"):
             pass
 
     asyncio.run(steps())

@@ -1,1 +1,1 @@
-"""Types of fields: of annotations, whose values are text, and of settings, which are YAML."""
+"""The types of annotations' values, which are text, and of settings, which are YAML."""

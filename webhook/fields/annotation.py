@@ -1,4 +1,4 @@
-"""The declaration of an annotation: its name, the values that it takes, its default and its meaning."""
+"""The declaration of an annotation: its name, its allowed values, its default and its meaning."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,34 +11,35 @@ class Annotation:
 
     name: str
     allowed: str
-    """What may stand there; completes "write …"."""
+    """The allowed values, in words that complete "write …"."""
     meaning: str
+    """What it does, in words. Printed in docs/annotations.md."""
     parse: Callable[[str], Any]
-    """The value of its text. Raises ValueError."""
+    """Parses the text of the annotation. Raises ValueError."""
     default: str = ""
-    """What holds where it is absent, in words. Empty: the setting named below, or nothing."""
+    """The default, in words. Empty: `setting` holds the default, or there is none."""
     setting: str = ""
-    """The path of the setting that holds its default, such as `fetch.timeout`."""
+    """The path of the setting that holds the default, such as `fetch.timeout`."""
     without: str = ""
-    """The name of an annotation that it excludes."""
+    """The name of an annotation that cannot be used together with this one."""
     is_list: bool = False
-    """Whether an entry of `models` may hold a YAML list in place of text with commas."""
+    """Whether an entry of `models` may have a YAML list instead of comma-separated text."""
     is_per_model: bool = True
-    """Whether it describes a model, and not the pod: then an entry of `models` may hold it."""
+    """Whether an entry of `models` may have it: it describes a model, not the pod."""
 
     @property
     def key(self) -> str:
-        """Its name in an entry of `models`."""
+        """The name in an entry of `models`: `mountPath` for `mount-path`."""
         return key_of(self.name)
 
     @property
     def field(self) -> str:
-        """Its name as a field of a strategy's options."""
+        """The name as a field of a strategy's options: `mount_path` for `mount-path`."""
         return self.name.replace("-", "_")
 
     @property
     def default_in_words(self) -> str:
-        """What holds where it is absent."""
+        """The default, or the setting that holds it."""
         return self.default or (f"the setting {self.setting}" if self.setting else "")
 
 

@@ -1,11 +1,11 @@
-"""What all groups of settings have in common."""
+"""The base class of all groups of settings."""
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 
 class Group(BaseModel):
-    """Settings of one concern: camelCase in the file, frozen, nothing unknown."""
+    """A group of settings: camelCase in the file, immutable, unknown keys are errors."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,

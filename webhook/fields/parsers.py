@@ -1,4 +1,4 @@
-"""The kinds of values that annotations hold: functions from text, which raise ValueError."""
+"""Parsers of annotations' values. Each takes text and raises ValueError."""
 
 import re
 from collections.abc import Callable
@@ -11,7 +11,7 @@ _LONGEST_SECONDS: Final = 7 * 24 * 3600
 
 
 def matching(pattern: str, longest: int) -> Callable[[str], str]:
-    """Text of at most so many characters that a regular expression matches whole."""
+    """A parser of text that matches `pattern` completely and has at most `longest` characters."""
     compiled = re.compile(pattern, re.ASCII)
 
     def parse(text: str) -> str:
@@ -23,7 +23,7 @@ def matching(pattern: str, longest: int) -> Callable[[str], str]:
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
-    """One of a few words."""
+    """A parser of text that is one of `choices`."""
 
     def parse(text: str) -> str:
         if text not in choices:
@@ -39,7 +39,7 @@ def boolean(text: str) -> bool:
 
 
 def duration(text: str) -> int:
-    """The seconds of a duration of at most a week."""
+    """A duration of at most a week, in seconds."""
     seconds = parse_duration(text)
     if seconds > _LONGEST_SECONDS:
         raise ValueError(text)
@@ -47,7 +47,7 @@ def duration(text: str) -> int:
 
 
 def size(text: str) -> Decimal:
-    """The number of a quantity that is more than nothing."""
+    """The value of a quantity greater than zero."""
     value = parse_quantity(text)
     if value <= 0:
         raise ValueError(text)
@@ -55,7 +55,7 @@ def size(text: str) -> Decimal:
 
 
 def quantity(text: str) -> str:
-    """A quantity that is more than nothing, as it is spelt."""
+    """The text of a quantity greater than zero."""
     size(text)
     return text
 
@@ -70,18 +70,18 @@ subdomain = matching(SUBDOMAIN, 253)
 """A DNS subdomain: the name of a service account."""
 
 EXACT_VERSION: Final = re.compile(r"(?!latest$|v?\d+(\.\d+)?\.[xX](\.[xX])?$)[A-Za-z0-9][A-Za-z0-9._+-]*", re.ASCII)
-"""A version that says which one it is, unlike an alias, a range or `latest`."""
+"""An exact version, as opposed to an alias, a range or `latest`."""
 
 _absolute = matching(r"(/[A-Za-z0-9._@%+=,-]+)+", 512)
 
 
 def folder(text: str) -> str:
-    """An absolute path, without `.`, `..` or `//`, of signs that neither a shell nor kubelet reads anything into."""
+    """An absolute path without `.`, `..` or `//`, of characters without a meaning to a shell or the kubelet."""
     if not {".", ".."}.isdisjoint(text.split("/")):
         raise ValueError(text)
     return _absolute(text.removesuffix("/"))
 
 
 def labels(text: str) -> tuple[str, ...]:
-    """DNS labels with commas between, each once."""
+    """Comma-separated DNS labels, without duplicates."""
     return tuple(dict.fromkeys(label(name.strip()) for name in text.split(",")))

@@ -1,4 +1,4 @@
-"""Types of settings' fields: what the file and the environment may write, what comes of it, and their JSON schema."""
+"""Types of settings: how the file and the environment spell a value, its parsed form, and its JSON schema."""
 
 from typing import Annotated, Final, Literal, TypeAlias
 
@@ -25,14 +25,14 @@ def _folder(value: str) -> str:
     try:
         return folder(value)
     except ValueError as error:
-        raise ValueError(f"{value!r} is no absolute path such as /models") from error
+        raise ValueError(f"{value!r} is not an absolute path such as /models") from error
 
 
 def _source_name(value: str) -> str:
     try:
         return label(value)
     except ValueError as error:
-        raise ValueError(f"{value!r} is no name that an annotation could ask for, such as research") from error
+        raise ValueError(f"{value!r} is not a DNS label such as research, which an annotation could name") from error
 
 
 def _no_slashes_around(value: str) -> str:

@@ -1,1 +1,1 @@
-"""HTTP within bounds: request bodies, rates, connections; logs, metrics and health."""
+"""HTTP with limits on bodies, rates and connections; logs, metrics and health."""

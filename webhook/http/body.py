@@ -1,4 +1,4 @@
-"""Requests, taken in within bounds: their bodies, and whether their clients still wait."""
+"""Reading request bodies with limits, and noticing clients that disconnect."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -9,26 +9,26 @@ from starlette.types import Receive, Scope
 from webhook.http.errors import BodyTooLarge, Busy
 
 MAX_BODY: Final = 7 * 1024 * 1024
-"""Bytes. The API server takes objects of up to 3 MiB, and a review may hold two of them."""
+"""The maximum size of a body in bytes. The API server accepts objects of up to 3 MiB; a review may contain two."""
 MAX_IN_FLIGHT: Final = 32 * 1024 * 1024
-"""Bytes of all bodies that are on their way: thousands of usual ones, and a bound to what a few clients can hold."""
+"""The maximum total size in bytes of all bodies that are being received. Bounds the memory that slow clients occupy."""
 
 
 T = TypeVar("T")
 
 
 class ClientGone(Exception):
-    """The client has hung up before its request was whole; nobody waits for an answer."""
+    """The client disconnected before it got a response."""
 
 
 class BodyReader:
-    """Reads bodies of at most so many bytes, and knows how much of them is in memory."""
+    """Reads bodies of at most `most` bytes, and counts the bytes in memory."""
 
     def __init__(self, most: int = MAX_BODY) -> None:
         self._most, self._in_flight = most, 0
 
     async def read(self, scope: Scope, receive: Receive) -> bytes:
-        """A request's body. Raises BodyTooLarge as soon as that shows, Busy, and ClientGone."""
+        """Read a request's body. Raises BodyTooLarge, Busy or ClientGone."""
         for name, value in scope["headers"]:
             if name == b"content-length" and int(value) > self._most:
                 raise BodyTooLarge(f"the body is larger than {self._most} bytes")
@@ -46,7 +46,7 @@ class BodyReader:
                 if len(body) > self._most:
                     raise BodyTooLarge(f"the body is larger than {self._most} bytes")
                 if self._in_flight > MAX_IN_FLIGHT:
-                    raise Busy(f"more than {MAX_IN_FLIGHT} bytes of bodies are on their way; try again")
+                    raise Busy(f"the server is receiving more than {MAX_IN_FLIGHT} bytes of bodies; try again")
                 if not message["more_body"]:
                     return bytes(body)
                 message = await receive()
@@ -55,18 +55,18 @@ class BodyReader:
 
 
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """Do some work for a client whose request is whole. Raises ClientGone, and ends the work, when it hangs up."""
-    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_end(receive))
+    """Run `work` for a request that is read already. Cancels it and raises ClientGone if the client disconnects."""
+    working, disconnecting = asyncio.ensure_future(work), asyncio.ensure_future(_disconnect(receive))
     try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((working, disconnecting), return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
             raise ClientGone
         return working.result()
     finally:
         working.cancel()
-        leaving.cancel()
+        disconnecting.cancel()
 
 
-async def _end(receive: Receive) -> None:
+async def _disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

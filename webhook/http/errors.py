@@ -1,4 +1,4 @@
-"""HTTP requests that get an error as their answer, by its status."""
+"""Errors that become HTTP responses; each class has its status."""
 
 from typing import ClassVar
 
@@ -12,13 +12,13 @@ class RequestError(InjectorError):
 
 
 class BodyTooLarge(RequestError):
-    """The request's body is larger than the server reads."""
+    """The request's body is larger than the limit."""
 
     status = 413
 
 
 class TooManyRequests(RequestError):
-    """The client exceeds its rate. It may ask again in `seconds`."""
+    """The client exceeds its rate limit. It may try again in `seconds`."""
 
     status = 429
 
@@ -28,6 +28,6 @@ class TooManyRequests(RequestError):
 
 
 class Busy(RequestError):
-    """The server is at its limit of memory or of concurrent work."""
+    """The server is at its limit of memory or of concurrent requests."""
 
     status = 503

@@ -1,4 +1,4 @@
-"""Logs as JSON, one object a line, on standard output."""
+"""JSON logs, one object per line, on standard output."""
 
 import logging
 import os
@@ -12,14 +12,14 @@ from typing import Any, Final
 import msgspec
 
 FIELDS: Final = "fields"
-"""`logger.info("decision", extra={FIELDS: {…}})` puts these into the line."""
+"""The key of additional fields: `logger.info("decision", extra={FIELDS: {…}})`."""
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line: time, level, message, then the record's own fields, then a traceback where there is one."""
+    """Formats a record as one line: time, level, message, the record's fields, and the traceback of an exception."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end."""
+        """The line, without a newline."""
         fields = getattr(record, FIELDS, {})
         if record.exc_info:
             fields = {**fields, "exception": self.formatException(record.exc_info)}
@@ -27,10 +27,10 @@ class JsonFormatter(logging.Formatter):
 
 
 class _Output:
-    """Standard output for lines that may be lost: where nobody reads it, or its disk is full, admission goes on."""
+    """Standard output that drops lines instead of blocking: a full pipe or disk must not stop admission."""
 
     _CHUNK = 4096
-    """Bytes that a pipe takes at once when it says that it takes any (PIPE_BUF)."""
+    """PIPE_BUF: the number of bytes that a writable pipe accepts without blocking."""
 
     def __init__(self) -> None:
         self._descriptor = sys.stdout.fileno()
@@ -45,20 +45,20 @@ class _Output:
                     return
                 os.write(self._descriptor, data[start : start + self._CHUNK])
         except OSError:
-            pass  # there is nowhere to tell of it
+            pass  # standard output is the log, so this error cannot be logged
 
 
 _output: Final = _Output()
 
 
 def write(message: str, fields: Mapping[str, Any]) -> None:
-    """Log at the level `info`, without logging's machinery: it would take as long as the decision that it tells of."""
+    """Log at level `info` without the `logging` module, which would take as long as the decision that is logged."""
     if logging.root.isEnabledFor(logging.INFO):
         _output.write(_line(datetime.now(UTC), "info", message, fields) + "\n")
 
 
 def frames(error: BaseException) -> str:
-    """Where an error comes from, and its type. What it says is left out, for it may be a user's."""
+    """The traceback and the type of an error, without its message, which may contain a user's data."""
     return "".join([*traceback.format_tb(error.__traceback__), type(error).__name__])
 
 
@@ -67,7 +67,7 @@ def _line(time: datetime, level: str, message: str, fields: Mapping[str, Any]) -
 
 
 def configure(level: int = logging.INFO) -> None:
-    """Send what is logged from this level on, uvicorn's lines included, to standard output as JSON."""
+    """Log to standard output as JSON, from this level on. From uvicorn's server, only warnings and errors."""
     handler = logging.StreamHandler(_output)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)

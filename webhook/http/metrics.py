@@ -1,4 +1,4 @@
-"""What /metrics shows, in Prometheus' text format."""
+"""The metrics of /metrics, in Prometheus' text format."""
 
 import math
 import platform
@@ -14,19 +14,19 @@ _BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0
 
 
 class SourceFigures(Protocol):
-    """The figures of a source of the catalog."""
+    """The figures of one source of the catalog."""
 
     @property
     def models(self) -> int:
-        """The number of its models."""
+        """The number of models."""
 
     @property
     def versions(self) -> int:
-        """The number of its versions."""
+        """The number of versions."""
 
     @property
     def age(self) -> float | None:
-        """Seconds since it was listed. None where it never was."""
+        """Seconds since the last listing. None before the first one."""
 
 
 class Metrics:
@@ -35,64 +35,72 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
-        build = Gauge("model_injector_build_info", "What runs here.", ["version", "python"], registry=self._registry)
+        build = Gauge(
+            "model_injector_build_info", "The running version.", ["version", "python"], registry=self._registry
+        )
         build.labels(__version__, platform.python_version()).set(1)
         self.decisions = Counter(
-            "model_injector_decisions", "Reviews decided on.", ["kind", "decision", "reason"], registry=self._registry
+            "model_injector_decisions",
+            "AdmissionReviews answered, by decision.",
+            ["kind", "decision", "reason"],
+            registry=self._registry,
         )
         self.seconds = Histogram(
             "model_injector_decision_seconds",
-            "From a request's first byte here to its answer.",
+            "From the start of a request to its response.",
             buckets=_BUCKETS,
             registry=self._registry,
         )
         self.bad_requests = Counter(
-            "model_injector_bad_requests", "Bodies that are no AdmissionReview.", ["status"], registry=self._registry
+            "model_injector_bad_requests",
+            "Requests with an invalid or oversized AdmissionReview.",
+            ["status"],
+            registry=self._registry,
         )
         self.errors = Counter(
-            "model_injector_errors", "Requests that met a fault of ours, answered with 500.", registry=self._registry
+            "model_injector_errors", "Requests answered with 500: internal errors.", registry=self._registry
         )
         self.previews = Counter(
             "model_injector_previews", "Previews answered, by HTTP status.", ["status"], registry=self._registry
         )
         self.certificate_expiry = Gauge(
             "model_injector_certificate_expiry_timestamp_seconds",
-            "When it ends: the certificate served (leaf), the last one of the caBundle (ca).",
+            "When the serving certificate (leaf) and the last certificate of the caBundle (ca) expire.",
             ["certificate"],
             registry=self._registry,
         )
         self.certificate_reloads = Counter(
-            "model_injector_certificate_reloads", "Certificates taken into use.", registry=self._registry
+            "model_injector_certificate_reloads", "Serving certificates loaded.", registry=self._registry
         )
         self.certificate_errors = Counter(
             "model_injector_certificate_errors",
-            "Looks at the certificate or the cluster that failed; the old one stays.",
+            "Failed refreshes of the certificate or the caBundle; the previous certificate stays in use.",
             registry=self._registry,
         )
 
         self.catalog_errors = Counter(
             "model_injector_catalog_errors",
-            "Requests to S3 that failed, by their kind.",
+            "Failed listings and lookups, by kind of error.",
             ["source", "kind"],
             registry=self._registry,
         )
         self.catalog_lookups = Counter(
             "model_injector_catalog_lookups",
-            "Versions looked at, by what was found.",
+            "Lookups of versions in S3, by result.",
             ["state"],
             registry=self._registry,
         )
         self._catalog = {
             name: Gauge(f"model_injector_catalog_{name}", text, ["source"], registry=self._registry)
             for name, text in {
-                "age_seconds": "Since the source was last listed; infinite where it never was.",
-                "models": "Models that the source has.",
-                "versions": "Versions that the source has.",
+                "age_seconds": "Since the last listing of the source; infinite before the first one.",
+                "models": "Models in the source.",
+                "versions": "Versions in the source.",
             }.items()
         }
 
     def watch_catalog(self, source: str, status: Callable[[], SourceFigures]) -> None:
-        """Show what is known of a source, as it is when someone reads."""
+        """Export the figures of a source. `status` is called at each scrape."""
 
         def age() -> float:
             seconds = status().age
@@ -103,5 +111,5 @@ class Metrics:
         self._catalog["versions"].labels(source).set_function(lambda: status().versions)
 
     def render(self) -> bytes:
-        """The page that Prometheus reads."""
+        """The body of /metrics."""
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""What operators ask: /healthz (the process lives), /readyz (send it requests), /metrics."""
+"""The endpoints for operators: /healthz (liveness), /readyz (readiness), /metrics."""
 
 from dataclasses import dataclass
 
@@ -12,24 +12,23 @@ from webhook.http.metrics import CONTENT_TYPE, Metrics
 
 @dataclass(slots=True)
 class Health:
-    """Whether this server wants requests."""
+    """Whether this server is ready for requests, and if not, why."""
 
     stage: str | None = "starting"
     """`starting` or `stopping`; None in between."""
     certificate: str | None = None
-    """Why the API server would not trust this server; None where it does."""
-
+    """Why the API server would not trust the serving certificate; None if it does."""
     catalog: str | None = None
-    """Why pods should not be decided on with what is known of models; None where they may be."""
+    """Why the catalog cannot be used for decisions; None if it can."""
 
     @property
     def not_ready(self) -> str | None:
-        """Why it wants none; None when it does."""
+        """Why the server is not ready; None if it is."""
         return self.stage or self.certificate or self.catalog
 
 
 def operations(health: Health, metrics: Metrics) -> Starlette:
-    """The application of the plain port."""
+    """The application of the plain HTTP port."""
 
     async def healthz(_: Request) -> Response:
         return PlainTextResponse("ok")

@@ -1,4 +1,4 @@
-"""Answers that may be large, to clients that may be slow: a bounded part of the memory, for a bounded time."""
+"""Sending large responses to slow clients with limits on memory and time."""
 
 import asyncio
 from collections.abc import Mapping
@@ -8,23 +8,23 @@ from typing import Final
 from starlette.types import Send
 
 MAX_IN_FLIGHT: Final = 24 * 1024 * 1024
-"""Bytes of all answers that are on their way."""
+"""The maximum total size in bytes of all responses that are being sent."""
 _CHUNK: Final = 64 * 1024
 _SECONDS: Final = 60
 
 
 class ResponseSender:
-    """Sends answers, and knows how much of them is in memory."""
+    """Sends responses, and counts the bytes in memory."""
 
     def __init__(self) -> None:
         self._in_flight = 0
 
     def has_room(self, content: bytes) -> bool:
-        """Whether an answer may be sent beside those on their way."""
+        """Whether a response fits beside those that are being sent."""
         return self._in_flight + len(content) <= MAX_IN_FLIGHT
 
     async def send(self, send: Send, status: int, headers: Mapping[str, str], content: bytes) -> None:
-        """Send an answer, piece by piece; give up on a client that takes it too slowly."""
+        """Send a response in chunks. Gives up silently after 60 s."""
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         raw.append((b"content-length", str(len(content)).encode()))
         self._in_flight += len(content)

@@ -1,4 +1,4 @@
-"""uvicorn servers as this program runs them: bounded, and stopped by the program and not by signals."""
+"""uvicorn servers with limits, which this program stops itself instead of uvicorn's signal handlers."""
 
 import contextlib
 import socket
@@ -13,19 +13,19 @@ from webhook.errors import InvalidInput
 from webhook.http.protocol import BoundedProtocol
 
 KEEP_ALIVE_SECONDS: Final = 120
-"""Longer than the 90 s for which the API server keeps a connection: the side that closes first loses requests."""
+"""Longer than the API server's 90 s, because a server that closes an idle connection first can lose a request."""
 _IN_FLIGHT_SECONDS: Final = 5
 
 
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Leave signals to the program: uvicorn would close idle connections at once."""
+        """Install no signal handlers: uvicorn's would close idle connections immediately."""
         yield
 
 
 def server(app: ASGIApp, context: ssl.SSLContext | None = None) -> uvicorn.Server:
-    """A server for an application: over TLS where there is a context for it."""
+    """A server for an application, over TLS if a context is given."""
     config = uvicorn.Config(
         app,
         http=BoundedProtocol,
@@ -43,7 +43,7 @@ def server(app: ASGIApp, context: ssl.SSLContext | None = None) -> uvicorn.Serve
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens; of IPv4 and IPv6 where no host is named. Raises InvalidInput."""
+    """A listening socket, for IPv4 and IPv6 if `host` is empty. Raises InvalidInput."""
     dual_stack = not host and socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if dual_stack or ":" in host else socket.AF_INET
     try:

@@ -1,1 +1,1 @@
-"""Kubernetes' own objects: fields of pods and workloads, JSON Patch, quantities, and a client of the API server."""
+"""Kubernetes objects: the fields of pods and workloads, JSON Patch, quantities, and a client of the API server."""

@@ -1,4 +1,4 @@
-"""Requests to the API server, as a pod's own service account or a kubeconfig has it."""
+"""A client of the API server, configured by the pod's service account or a kubeconfig."""
 
 import contextlib
 import json
@@ -10,45 +10,51 @@ from typing import Any, Final, NamedTuple
 from webhook.errors import InjectorError
 
 _SECONDS: Final = (5, 10)
-"""To connect, and between bytes of the answer."""
+"""Timeouts: to connect, and between bytes of the response."""
 
 
 class ClusterError(InjectorError):
-    """The API server is missing, or its answer is unusable."""
+    """The API server cannot be reached, or its response cannot be used."""
 
 
 class RequestBody(NamedTuple):
-    """What is sent."""
+    """The body of a request."""
 
     kind: str
-    """Its media type."""
+    """The media type."""
     content: object
-    """Text, which is sent as it is, or what JSON can hold."""
+    """Text, sent unchanged, or an object to encode as JSON."""
 
 
 class ApiResponse:
-    """What the API server, or a server behind it, has answered."""
+    """A response of the API server, or of a service that it proxies. `what` is the request, for messages."""
 
     def __init__(self, what: str, status: int, headers: Mapping[str, str], content: bytes) -> None:
         self.what, self.status, self.headers, self.content = what, status, headers, content
 
     def json(self) -> dict[str, Any]:
-        """An object that was asked for. Raises ClusterError for another answer; what it says stays unsaid."""
+        """The JSON object in the response. Raises ClusterError for an error status or other content.
+
+        The message never contains the response, because that may quote a Secret.
+        """
         if self.status >= HTTPStatus.BAD_REQUEST:
             raise ClusterError(f"{self.what}: the API server answers {self.status}")
         with contextlib.suppress(ValueError):
-            found = json.loads(self.content)
-            if isinstance(found, dict):
-                return found
-        raise ClusterError(f"{self.what}: the answer is no JSON")
+            content = json.loads(self.content)
+            if isinstance(content, dict):
+                return content
+        raise ClusterError(f"{self.what}: the response is not a JSON object")
 
 
 class KubernetesClient:
-    """An API server. Raises ClusterError where there is none, or it does not answer."""
+    """An API server. The constructor and `request` raise ClusterError."""
 
     def __init__(self, context: str | None = None) -> None:
-        """The cluster around this process, or the kubeconfig's where one is named; of that, the current context."""
-        # Heavy, and of no use outside of a cluster. Without the client's classes for each API, which take 25 MiB.
+        """Connect to the cluster that this process runs in, else to the kubeconfig's `context` (default: the current).
+
+        A `context`, or KUBECONFIG in the environment, selects the kubeconfig.
+        """
+        # Imported here because it is slow and not always needed. ApiClient avoids the classes of each API: 25 MiB.
         from kubernetes import config  # noqa: PLC0415
         from kubernetes.client import ApiClient, Configuration  # noqa: PLC0415
 
@@ -63,25 +69,27 @@ class KubernetesClient:
             try:
                 config.load_kube_config(client_configuration=settings, context=context)
             except config.ConfigException as error:
-                raise ClusterError(f"there is no cluster here, and no kubeconfig: {error}") from error
-            except Exception as error:  # noqa: BLE001 - whatever a broken file makes of the library
-                raise ClusterError(f"the kubeconfig can't be read: {type(error).__name__}") from None
+                raise ClusterError(
+                    f"this process runs outside a cluster and has no usable kubeconfig: {error}"
+                ) from error
+            except Exception as error:  # noqa: BLE001 - the library raises many types for an invalid file
+                raise ClusterError(f"the kubeconfig cannot be read: {type(error).__name__}") from None
         settings.retries = False
         self._settings, self._client = settings, ApiClient(settings)
 
     def namespace(self) -> str | None:
-        """The namespace that the kubeconfig's context names, if it does."""
+        """The namespace of the kubeconfig's context. None without one, and inside a cluster."""
         from kubernetes import config  # noqa: PLC0415
 
         if self._is_inside:
             return None
         contexts, active = config.list_kube_config_contexts()
-        found = next((each for each in contexts if each["name"] == self._context), active)
-        namespace = found["context"].get("namespace")
+        selected = next((context for context in contexts if context["name"] == self._context), active)
+        namespace = selected["context"].get("namespace")
         return str(namespace) if namespace else None
 
     def token(self) -> str | None:
-        """The bearer token that requests carry; None where they carry none, but a client certificate for instance."""
+        """The bearer token of requests. None when they authenticate otherwise, such as by a client certificate."""
         value = self._settings.get_api_key_with_prefix("BearerToken", alias="authorization")
         return value.split()[-1] if value else None
 
@@ -94,7 +102,7 @@ class KubernetesClient:
         query: Sequence[tuple[str, str]] = (),
         headers: Mapping[str, str] | None = None,
     ) -> ApiResponse:
-        """One request."""
+        """Send one request. Error statuses are returned; no response raises ClusterError."""
         from kubernetes.client import ApiException  # noqa: PLC0415
         from urllib3.exceptions import HTTPError  # noqa: PLC0415
 

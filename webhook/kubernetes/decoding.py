@@ -1,4 +1,4 @@
-"""From JSON to typed objects."""
+"""Decoding JSON into typed objects."""
 
 from typing import TypeVar
 
@@ -10,11 +10,11 @@ T = TypeVar("T")
 
 
 class InvalidObject(InjectorError):
-    """JSON that does not have the fields that its kind has."""
+    """The JSON does not have the fields of its kind."""
 
 
 def decoded(decoder: msgspec.json.Decoder[T], raw: bytes | msgspec.Raw, kind: str) -> T:
-    """The object in a JSON document. Raises InvalidObject with the JSON path of a field whose type is wrong."""
+    """Decode a JSON document. Raises InvalidObject with the JSON path of a field of the wrong type."""
     try:
         return decoder.decode(raw)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:

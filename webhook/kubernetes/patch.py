@@ -1,4 +1,4 @@
-"""RFC 6902 operations. Only `add`: nothing of the pod is ever written again, so nothing of it can be lost."""
+"""JSON Patch (RFC 6902). Only `add` operations: the patch never replaces or removes a value of the pod."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -10,19 +10,19 @@ Operation: TypeAlias = dict[str, Any]
 
 
 def escape(member: str) -> str:
-    """The name of an object's member, as a JSON Pointer (RFC 6901) has it."""
+    """Escape the name of an object's member for a JSON Pointer (RFC 6901)."""
     return member.replace("~", "~0").replace("/", "~1")
 
 
 def add(path: str, value: object) -> Operation:
-    """Add `value` at `path`. On an object's member that is there, RFC 6902 makes this a replacement."""
+    """Add `value` at `path`. RFC 6902 replaces an object's member that exists already."""
     return {"op": "add", "path": path, "value": value}
 
 
 def extend(path: str, existing: object | None, values: Sequence[object], at: int | None = None) -> list[Operation]:
-    """Put `values` into the list at `path`, in their order: before index `at`, or at its end.
+    """Insert `values` into the list at `path`, in order: before index `at`, or at the end.
 
-    `existing` is that list as it is, None where it is absent or null; then the whole list is made.
+    `existing` is the current list. None if it is absent or null: then the list is created.
     """
     if not values:
         return []

@@ -1,7 +1,6 @@
-"""The fields of a Pod that the injection reads, typed. Every other field passes unread, and so unchanged.
+"""The fields of a Pod that the injection reads, typed. Decoding ignores all other fields.
 
-Types follow the Kubernetes API: a list may be absent or null alike, and both read as None. Decoding fails with the
-JSON path of a field whose type is wrong.
+Types follow the Kubernetes API: a list may be absent or null, and both decode to None.
 """
 
 from typing import Any, Final
@@ -14,7 +13,7 @@ _NULL: Final = msgspec.Raw(b"null")
 
 
 def _camel(field: str) -> str:
-    """The API's name of a field: `downwardAPI` for `downward_api`."""
+    """The field's name in the API: `downwardAPI` for `downward_api`."""
     first, *rest = field.split("_")
     return first + "".join("API" if part == "api" else part.capitalize() for part in rest)
 
@@ -30,19 +29,19 @@ class VolumeMount(msgspec.Struct, rename="camel", frozen=True, gc=False):
 
 
 class EnvVar(msgspec.Struct, rename="camel", frozen=True, gc=False):
-    """core/v1 EnvVar, by name alone: its value is the user's."""
+    """core/v1 EnvVar. The value is not read."""
 
     name: str = ""
 
 
 class SecurityContext(msgspec.Struct, rename="camel", frozen=True, gc=False):
-    """What core/v1 SecurityContext and PodSecurityContext share."""
+    """The common fields of core/v1 SecurityContext and PodSecurityContext."""
 
     run_as_user: int | None = None
 
 
 class ResourceRequirements(msgspec.Struct, rename="camel", frozen=True, gc=False):
-    """core/v1 ResourceRequirements, as quantities."""
+    """core/v1 ResourceRequirements. Values are quantities."""
 
     requests: dict[str, str | int | float] | None = None
     limits: dict[str, str | int | float] | None = None
@@ -63,13 +62,15 @@ class Container(msgspec.Struct, rename="camel", frozen=True, gc=False):
 
     @property
     def is_sidecar(self) -> bool:
-        """Whether this init container is a native sidecar: started, and left running beside those after it."""
+        """Whether this init container is a native sidecar, which keeps running while later containers start."""
         return self.restart_policy == "Always"
 
 
 class Volume(msgspec.Struct, rename=_camel, frozen=True, gc=False):
-    """core/v1 Volume. The types of sources are those that a pod of a *restricted* namespace may have, and the network
-    file systems; each is JSON, which is parsed only where a source is compared."""
+    """core/v1 Volume. Sources are those that the Pod Security Standard *restricted* allows, hostPath and nfs.
+
+    Each stays raw JSON, because sources are rarely compared.
+    """
 
     name: str = ""
     config_map: msgspec.Raw = _NULL
@@ -86,14 +87,14 @@ class Volume(msgspec.Struct, rename=_camel, frozen=True, gc=False):
 
     @property
     def source(self) -> dict[str, Any]:
-        """Its source as JSON, such as `{"emptyDir": {}}`."""
+        """The volume's source, such as `{"emptyDir": {}}`."""
         fields = zip(self.__struct_encode_fields__, self.__struct_fields__, strict=True)
         sources = {key: getattr(self, field) for key, field in fields if field != "name"}
         return {key: msgspec.json.decode(raw) for key, raw in sources.items() if bytes(raw) != b"null"}
 
 
 class LocalObjectReference(msgspec.Struct, rename="camel", frozen=True, gc=False):
-    """core/v1 LocalObjectReference, and PodSchedulingGate: something by its name."""
+    """core/v1 LocalObjectReference and PodSchedulingGate, which have the same fields."""
 
     name: str = ""
 
@@ -121,7 +122,7 @@ class PodSpec(msgspec.Struct, rename="camel", frozen=True, gc=False):
 
     @property
     def is_windows(self) -> bool:
-        """Whether the pod asks for Windows nodes."""
+        """Whether the pod has to run on a Windows node."""
         selector = self.node_selector or {}
         return (self.os is not None and self.os.name == "windows") or selector.get("kubernetes.io/os") == "windows"
 
@@ -145,5 +146,5 @@ _decoder = msgspec.json.Decoder(Pod)
 
 
 def decode(raw: bytes | msgspec.Raw) -> Pod:
-    """The Pod in a JSON document. Raises InvalidObject with the JSON path of a field whose type is wrong."""
+    """Decode a Pod. Raises InvalidObject with the JSON path of a field of the wrong type."""
     return decoded(_decoder, raw, "a Pod")

@@ -19,32 +19,32 @@ _DURATION: Final = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?", 
 
 @lru_cache(maxsize=1024)
 def parse_quantity(text: str) -> Decimal:
-    """The number that a quantity stands for: `500m` is 0.5, `2Gi` 2147483648.
+    """The value of a quantity: 0.5 for `500m`, 2147483648 for `2Gi`.
 
-    Raises ValueError for anything else, and for negative quantities: no resource has those.
+    Raises ValueError for other text, and for negative quantities, which resources do not have.
     """
     match = _QUANTITY.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no quantity such as 500m or 2Gi")
+        raise ValueError(f"{text!r} is not a quantity such as 500m or 2Gi")
     number, suffix, exponent = match.groups()
     return Decimal(number) * (_SUFFIXES[suffix] if exponent is None else Decimal(10) ** int(exponent))
 
 
 def format_bytes(value: Decimal) -> str:
-    """A number of bytes as a quantity: in Mi where it is whole there, else plain, rounded up."""
+    """A number of bytes as a quantity, rounded up: in Mi if it is a multiple of 1 MiB, else without a suffix."""
     whole = int(value.to_integral_value(rounding="ROUND_CEILING"))
     return f"{whole >> 20}Mi" if whole and whole % (1 << 20) == 0 else str(whole)
 
 
 def parse_duration(text: str) -> int:
-    """The seconds of a duration in hours, minutes and seconds: `1h30m`, `30m`, `90s`. Raises ValueError."""
+    """A duration such as `1h30m`, `30m` or `90s`, in seconds. Raises ValueError."""
     match = _DURATION.fullmatch(text)
     seconds = match and sum(int(part or 0) * unit for part, unit in zip(match.groups(), (3600, 60, 1), strict=True))
     if not seconds:
-        raise ValueError(f"{text!r} is no duration such as 30m or 1h30m")
+        raise ValueError(f"{text!r} is not a duration such as 30m or 1h30m")
     return seconds
 
 
 def format_cpu(value: Decimal) -> str:
-    """A number of processors as a quantity: `2`, or `1500m`."""
+    """A number of CPUs as a quantity: `2` or `1500m`."""
     return str(int(value)) if value == int(value) else f"{int(value * 1000)}m"

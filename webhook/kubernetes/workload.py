@@ -1,4 +1,4 @@
-"""The workloads whose pods come from a template: where that stands, and the fields that pinning reads."""
+"""Workloads with a pod template: the template's path, and the fields that pinning reads."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -18,7 +18,7 @@ TEMPLATES: Final[Mapping[tuple[str, str], str]] = {
     ("batch", "Job"): _POD_TEMPLATE,
     ("batch", "CronJob"): f"/spec/jobTemplate{_POD_TEMPLATE}",
 }
-"""Where the template stands (a JSON pointer), by group and kind."""
+"""The JSON Pointer of the pod template, by API group and kind."""
 
 
 class _Job(msgspec.Struct, rename="camel", frozen=True, gc=False):
@@ -49,17 +49,17 @@ _json: Final = msgspec.json.Decoder(Any)
 
 
 class Workload(msgspec.Struct, frozen=True, gc=False):
-    """A workload, as it is about to be stored, or as it was before."""
+    """A workload: the new or the old object of an AdmissionReview."""
 
     kind: str
     annotations: Mapping[str, str]
-    """Its own, not its template's."""
+    """The workload's annotations, not the template's."""
     template: Pod
-    """A StatefulSet's has its claims as volumes, as its pods do."""
+    """The pod template. A StatefulSet's volumeClaimTemplates are among its volumes, as in the pods."""
     whole_template: Any
-    """The same with every field that it has, to tell whether it stays as it is."""
+    """The pod template as plain JSON with all fields, to compare templates."""
     path: str
-    """Where the template stands in it, as a JSON pointer."""
+    """The JSON Pointer of the template."""
 
 
 class WorkloadChange(msgspec.Struct, frozen=True, gc=False):
@@ -67,24 +67,24 @@ class WorkloadChange(msgspec.Struct, frozen=True, gc=False):
 
     new: Workload
     old: Workload | None = None
-    """None where it is created."""
+    """None if the workload is created."""
 
     @property
     def keeps_template(self) -> bool:
-        """Whether the template stays as it was, so that no pod is made anew."""
+        """Whether the update leaves the template unchanged, and so restarts no pods."""
         return self.old is not None and bool(self.old.whole_template == self.new.whole_template)
 
     def lost_annotation(self, name: str) -> str | None:
-        """The value that an annotation of the template had, where that it is missing is all that has changed."""
+        """The old value of a template's annotation, if its removal is the template's only change."""
         annotations = self.new.template.metadata.annotations
         if self.old is None or not annotations or name in annotations:
             return None
-        before, after = (_without_annotation(each.whole_template, name) for each in (self.old, self.new))
+        before, after = (_without_annotation(workload.whole_template, name) for workload in (self.old, self.new))
         return (self.old.template.metadata.annotations or {}).get(name) if before == after else None
 
     @property
     def may_change_template(self) -> bool:
-        """Whether the API server lets the template change: a Job's stays as it was made."""
+        """Whether the API server accepts a change of the template: a Job's template is immutable."""
         return self.old is None or self.new.kind != "Job"
 
 
@@ -95,19 +95,19 @@ def _without_annotation(template: Any, name: str) -> Any:
 
 
 def decode(raw: bytes | msgspec.Raw, group: str, kind: str) -> Workload:
-    """The workload in a JSON document. Raises InvalidObject with the path of what is not as a workload has it."""
+    """Decode a workload. Raises InvalidObject with the JSON path of a field of the wrong type."""
     path = TEMPLATES[group, kind]
     workload = decoded(_decoder, raw, f"a {kind}")
     template = workload.spec.job_template.spec.template if kind == "CronJob" else workload.spec.template
     whole = decoded(_json, template, f"a {kind}")
-    made = _with_claims(pod.decode(template), workload.spec)
-    return Workload(kind, workload.metadata.annotations or {}, made, whole, path)
+    template_pod = _with_claims(pod.decode(template), workload.spec)
+    return Workload(kind, workload.metadata.annotations or {}, template_pod, whole, path)
 
 
 def _with_claims(template: Pod, spec: _Spec) -> Pod:
-    """The template with the volumes that a StatefulSet's controller adds to each pod: one for each of its claims."""
+    """The template with the volumes that the StatefulSet controller adds to pods: one for each volumeClaimTemplate."""
     if not spec.volume_claim_templates:
         return template
     claims = tuple(Volume(claim.metadata.name or "") for claim in spec.volume_claim_templates)
-    own = tuple(volume for volume in template.spec.volumes or () if volume not in claims)
-    return replace(template, spec=replace(template.spec, volumes=(*claims, *own)))
+    others = tuple(volume for volume in template.spec.volumes or () if volume not in claims)
+    return replace(template, spec=replace(template.spec, volumes=(*claims, *others)))

@@ -1,1 +1,1 @@
-"""What is asked for (`request`), what it is (`artifact`) and where it comes from (`source`)."""
+"""Models: what a pod asks for (`request`), the exact version it gets (`artifact`), and the bucket (`source`)."""

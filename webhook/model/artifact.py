@@ -1,4 +1,4 @@
-"""What a request means: one exact version of a model."""
+"""An exact version of a model: the result of resolving a request."""
 
 import msgspec
 
@@ -6,22 +6,22 @@ from webhook.model.source import Source
 
 
 class Artifact(msgspec.Struct, frozen=True, cache_hash=True):
-    """One exact version of a model, and where its files are."""
+    """An exact version of a model, and where its files are."""
 
     model: str
     version: str
     source: Source
     files: int | None = None
-    """The number of its files. None, here and below, where the catalog does not know."""
+    """The number of files. This and the following fields are None if the catalog does not know them."""
     bytes: int | None = None
-    """The size of its files together."""
+    """The total size of the files."""
     digest: str | None = None
-    """The sha256 of its manifest, in hex. None also where it has no manifest."""
+    """The sha256 of the manifest, in hex. None without a manifest."""
     objects: int | None = None
-    """The number of objects in its folder: its files, SHA256SUMS and the manifest. None also where it has no manifest,
-    because such a folder may change."""
+    """The number of objects in the folder: the files, SHA256SUMS and the manifest. None without a manifest, because
+    such a folder may change."""
     object_bytes: int | None = None
-    """The size of these objects together; without a manifest, the folder's size when it was last listed."""
+    """The total size of these objects. Without a manifest, the folder's size when it was last listed."""
     folder: str = ""
     """The name of its folder, in the bucket under the prefix and in containers alike: `my-model-1.2.3`. Derived."""
     uri: str = ""

@@ -1,4 +1,4 @@
-"""Why a pod cannot be admitted: the root of all refusals, and those that every part of the pipeline raises."""
+"""Why a pod cannot be admitted: the base class of all refusals, and those that several modules raise."""
 
 from typing import ClassVar
 
@@ -6,7 +6,7 @@ from webhook.errors import InjectorError, shown
 
 
 class Refusal(InjectorError):
-    """The pod cannot be admitted as it is. `reason` is a constant word for metrics and logs."""
+    """The pod cannot be admitted as it is. `reason` identifies the class in metrics and logs."""
 
     reason: ClassVar[str] = "Refused"
 
@@ -14,15 +14,15 @@ class Refusal(InjectorError):
 class InvalidAnnotation(Refusal):
     """An annotation has an invalid value.
 
-    `annotation` is its full name, or a place inside of it such as `…/models[0].version`; `allowed` completes the phrase
-    "write …". `value` is None where the annotation is missing.
+    `annotation` is the full name, or a path inside the value such as `…/models[0].version`. `allowed` completes the
+    phrase "write …". `value` is None if the annotation is missing.
     """
 
     reason = "InvalidAnnotation"
 
     def __init__(self, annotation: str, value: str | None, allowed: str) -> None:
-        wrong = "is missing" if value is None else f"{shown(value)} is not allowed"
-        super().__init__(f"annotation {annotation}: {wrong}; write {allowed}")
+        problem = "is missing" if value is None else f"{shown(value)} is not allowed"
+        super().__init__(f"annotation {annotation}: {problem}; write {allowed}")
 
 
 class Conflict(Refusal):

@@ -1,4 +1,4 @@
-"""The webhook as a server: /mutate over TLS, and health and metrics on a plain port of their own."""
+"""The server: /mutate and the web application over TLS, health and metrics on a separate plain HTTP port."""
 
 from webhook.server.run import serve
 

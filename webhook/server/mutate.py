@@ -1,4 +1,4 @@
-"""POST /mutate: one AdmissionReview in, one out. A thin layer over `inject` and `pin`."""
+"""POST /mutate: reads an AdmissionReview, calls `inject` or `pin`, and writes the AdmissionReview that answers."""
 
 import logging
 from dataclasses import dataclass, field
@@ -26,16 +26,16 @@ _log = logging.getLogger(__name__)
 
 
 class _Reviewed(NamedTuple):
-    """One request, and what was decided; the pod, where it is about one."""
+    """A request and its result. `reviewed` is the pod, None for a workload."""
 
     request: AdmissionRequest
     reviewed: pod.Pod | None
-    injection: AdmissionResult
+    result: AdmissionResult
 
 
 @dataclass(frozen=True, slots=True)
 class MutateEndpoint:
-    """The ASGI application behind /mutate."""
+    """The ASGI application of /mutate."""
 
     settings: Settings
     live: LiveCatalog
@@ -43,27 +43,27 @@ class MutateEndpoint:
     bodies: BodyReader = field(default_factory=BodyReader)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request: 200 with a review, 400 or 413 for a body that is none, 500 for a fault of ours."""
+        """Answer one request: 200 with a review, 400 or 413 for an invalid body, 500 for an internal error."""
         started = perf_counter()
         decision: _Reviewed | None = None
         try:
             body = await self.bodies.read(scope, receive)
             decision = await self._decide(body)
-            status, answer = 200, respond(decision.request.uid, decision.injection)
+            status, response = 200, respond(decision.request.uid, decision.result)
         except ClientGone:
             return
         except (RequestError, InvalidObject) as error:
-            status, answer = getattr(error, "status", RequestError.status), _failure(str(error))
+            status, response = getattr(error, "status", RequestError.status), _failure(str(error))
             self.metrics.bad_requests.labels(status).inc()
             _log.warning("bad request", extra={FIELDS: {"status": status, "error": str(error)}})
-        except Exception:  # noqa: BLE001 - whatever it is, the client gets its answer
+        except Exception:  # noqa: BLE001 - every request gets a response
             self.metrics.errors.inc()
             _log.exception("unexpected error")
-            # Not a refusal: the API server takes a 500 as the webhook's failure, so failurePolicy decides.
-            status, answer = 500, _failure("unexpected error; the webhook's log has its traceback")
+            # Not a refusal: the API server treats a 500 as a failure of the webhook, so that failurePolicy applies.
+            status, response = 500, _failure("unexpected error; the webhook's log has its traceback")
         seconds = perf_counter() - started
-        await _reply(send, status, answer)
-        if decision:  # told after the answer is out, for the pod waits for that
+        await _reply(send, status, response)
+        if decision:  # recorded after the response, because the pod waits for that
             self._record(decision, seconds)
 
     async def _decide(self, body: bytes) -> _Reviewed:
@@ -78,9 +78,9 @@ class MutateEndpoint:
         return _Reviewed(request, None, AdmissionResult("skipped", "NotForUs"))
 
     def _record(self, decision: _Reviewed, seconds: float) -> None:
-        """Metrics, and the log's one line: never the object."""
-        request, reviewed, injection = decision
-        self.metrics.decisions.labels(_kind(request), injection.decision, injection.reason).inc()
+        """Update the metrics and log one line. Never logs the object."""
+        request, reviewed, result = decision
+        self.metrics.decisions.labels(_kind(request), result.decision, result.reason).inc()
         self.metrics.seconds.observe(seconds)
         name = request.name or (reviewed and reviewed.metadata.name)
         generate_name = reviewed and reviewed.metadata.generate_name
@@ -91,17 +91,17 @@ class MutateEndpoint:
                 "kind": request.kind.kind,
                 "namespace": request.namespace,
                 **({"name": name} if name else {"generateName": generate_name}),
-                "decision": injection.decision,
-                "reason": injection.reason,
-                "operations": len(injection.operations),
-                "models": [f"{model.model}:{model.version}" for model in injection.models],
+                "decision": result.decision,
+                "reason": result.reason,
+                "operations": len(result.operations),
+                "models": [f"{model.model}:{model.version}" for model in result.models],
                 "milliseconds": round(seconds * 1000, 3),
             },
         )
 
 
 def _kind(request: AdmissionRequest) -> str:
-    """What a review is about, in one of a few words."""
+    """The metrics' label `kind`."""
     return "Pod" if request.creates_a_pod else "Workload" if request.changes_a_workload else "Other"
 
 
@@ -109,10 +109,10 @@ def _failure(error: str) -> bytes:
     return msgspec.json.encode({"error": error})
 
 
-async def _reply(send: Send, status: int, answer: bytes) -> None:
-    """Answer in JSON; straight to the server, for a framework's response would take a tenth of a decision's time."""
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode())]
-    if status in (BodyTooLarge.status, Busy.status):  # the rest of a body may still be on its way
+async def _reply(send: Send, status: int, body: bytes) -> None:
+    """Send JSON. ASGI messages, because a framework's Response would add a tenth to the time of a decision."""
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    if status in (BodyTooLarge.status, Busy.status):  # the rest of the request's body is not read
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer})
+    await send({"type": "http.response.body", "body": body})

@@ -1,7 +1,6 @@
-"""The server's certificate: kept fresh without a handshake lost, and compared with what the API server trusts.
+"""Reloads the serving certificate while the server runs, and verifies it against the caBundle.
 
-The SSLContext stays the same: a new certificate serves the handshakes that begin after it, and connections that exist
-go on.
+The SSLContext stays the same object: new handshakes use the new certificate, existing connections continue.
 """
 
 import asyncio
@@ -19,10 +18,10 @@ from certs import (
     ClusterObjects,
     FileSource,
     ServingCertificate,
-    fault,
     load_into,
-    out_of_time,
     parse_bundle,
+    validity_error,
+    verification_error,
 )
 from webhook.http.log import FIELDS
 from webhook.http.metrics import Metrics
@@ -31,22 +30,22 @@ from webhook.kubernetes.client import ClusterError
 from webhook.settings import Settings
 from webhook.settings.loading import InvalidSettings
 
-_EAGER_SECONDS: Final = 1
-"""Between two looks while the server is not ready for its certificate's sake."""
+_NOT_READY_SECONDS: Final = 1
+"""The refresh interval while the certificate keeps the server from being ready."""
 _log = logging.getLogger(__name__)
 
 
 def certificate_source(settings: Settings) -> CertificateSource:
-    """Where the settings say that the certificate comes from. Raises InvalidSettings where that can't be."""
+    """The certificate source of the settings. Raises InvalidSettings if it cannot be used."""
     options = settings.certificates
     cluster = None
     if options.webhook_configuration:
         try:
             cluster = ClusterObjects(options.webhook_configuration, options.namespace, options.secret)
         except ClusterError as error:
-            raise InvalidSettings(f"certificates.webhookConfiguration is set: {error}") from error
+            raise InvalidSettings(f"setting certificates.webhookConfiguration needs a cluster: {error}") from error
     if options.mode == "auto":
-        assert cluster  # noqa: S101 - a rule of the settings
+        assert cluster  # noqa: S101 - CertificateSettings has checked it
         return AutoSource(
             cluster,
             options.hosts,
@@ -59,16 +58,16 @@ def certificate_source(settings: Settings) -> CertificateSource:
     try:
         load_into(server_context(), files.read())
     except (CertificateError, OSError) as error:
-        raise InvalidSettings(f"server.tlsCert {cert} and server.tlsKey {key} can't be used: {error}") from error
+        raise InvalidSettings(f"server.tlsCert {cert} and server.tlsKey {key} cannot be used: {error}") from error
     return files
 
 
 class CertificateReloader:
-    """Keeps a server's SSLContext on what a source gives, and its health on whether the API server trusts that."""
+    """Loads a source's certificate into an SSLContext, and reports to health whether the API server trusts it."""
 
     def __init__(self, source: CertificateSource, host: str, metrics: Metrics, health: Health) -> None:
         self.context = server_context()
-        self.has_looked = False
+        self.has_refreshed = False
         self.metrics, self.health = metrics, health
         self._source, self._host = source, host
         self._leaf: ServingCertificate | None = None
@@ -76,45 +75,45 @@ class CertificateReloader:
         self._problem: str | None = None
         health.certificate = "no certificate yet"
 
-    async def keep(self, seconds: float) -> None:
-        """Look this often, for ever. What can't be used is logged, and the old certificate stays."""
+    async def run(self, seconds: float) -> None:
+        """Refresh every `seconds`, until cancelled. Problems are logged, and the previous certificate stays in use."""
         while True:
-            await self._look()
-            self.has_looked = True
-            await asyncio.sleep(min(seconds, _EAGER_SECONDS) if self.health.certificate else seconds)
+            await self._refresh()
+            self.has_refreshed = True
+            await asyncio.sleep(min(seconds, _NOT_READY_SECONDS) if self.health.certificate else seconds)
 
-    async def _look(self) -> None:
+    async def _refresh(self) -> None:
         try:
-            standing = await asyncio.to_thread(self._source.look)
-            problem = standing.problem
-            self._bundles = standing.bundles
-            # Not in another thread: a handshake between the change of the certificate and that of its key would fail.
-            if standing.leaf:
-                self._use(standing.leaf)
-            fault = await asyncio.to_thread(self._fault, problem)
+            state = await asyncio.to_thread(self._source.refresh)
+            problem = state.problem
+            self._bundles = state.bundles
+            # In the event loop's thread: a handshake between the loads of certificate and key would fail.
+            if state.leaf:
+                self._use(state.leaf)
+            trust_error = await asyncio.to_thread(self._trust_error, problem)
         except OSError as error:
             problem = str(error)
-            fault = await asyncio.to_thread(self._fault, problem)
-        except Exception as error:  # noqa: BLE001 - whatever the cluster has answered, admission goes on
-            problem, fault = f"unexpected {type(error).__name__}", self.health.certificate
+            trust_error = await asyncio.to_thread(self._trust_error, problem)
+        except Exception as error:  # noqa: BLE001 - admission continues with the previous certificate
+            problem, trust_error = f"unexpected {type(error).__name__}", self.health.certificate
             if problem != self._problem:
                 _log.exception("unexpected error")
-        self._tell(problem, fault)
+        self._report(problem, trust_error)
 
-    def _tell(self, problem: str | None, fault: str | None) -> None:
-        """What is wrong, each once."""
+    def _report(self, problem: str | None, trust_error: str | None) -> None:
+        """Update metrics and health, and log changes only."""
         if problem:
             self.metrics.certificate_errors.inc()
             if problem != self._problem:
                 _log.error(
                     "certificate not renewed" if self._leaf else "no certificate", extra={FIELDS: {"problem": problem}}
                 )
-        if fault != self.health.certificate and self._leaf:
-            if fault:
-                _log.error("not trusted by the API server", extra={FIELDS: {"fault": fault}})
+        if trust_error != self.health.certificate and self._leaf:
+            if trust_error:
+                _log.error("not trusted by the API server", extra={FIELDS: {"fault": trust_error}})
             elif self._bundles:
                 _log.info("trusted by the API server")
-        self._problem, self.health.certificate = problem, fault
+        self._problem, self.health.certificate = problem, trust_error
 
     def _use(self, leaf: ServingCertificate) -> None:
         if leaf == self._leaf:
@@ -126,24 +125,26 @@ class CertificateReloader:
         self.metrics.certificate_expiry.labels("leaf").set(end.timestamp())
         _log.info("certificate loaded", extra={FIELDS: {"expires": end.isoformat()}})
 
-    def _fault(self, problem: str | None) -> str | None:
-        """Why the API server would not trust this server."""
+    def _trust_error(self, problem: str | None) -> str | None:
+        """Why the API server would not trust this server; None if it does."""
         if self._leaf is None:
             return problem or "no certificate yet"
         now = self._source.now()
         if self._bundles is None:
-            return out_of_time(self._leaf, now)
+            return validity_error(self._leaf, now)
         if not self._bundles:
-            return problem or "the MutatingWebhookConfiguration does not exist, or has no entries"
+            return problem or "the MutatingWebhookConfiguration does not exist, or has no webhooks"
         ends = [
-            max((each.not_valid_after_utc for each in parse_bundle(bundle)), default=None) for bundle in self._bundles
+            max((certificate.not_valid_after_utc for certificate in parse_bundle(bundle)), default=None)
+            for bundle in self._bundles
         ]
         self.metrics.certificate_expiry.labels("ca").set(min(end.timestamp() if end else 0 for end in ends))
-        return next(filter(None, (fault(self._leaf, each, self._host, now) for each in self._bundles)), None)
+        errors = (verification_error(self._leaf, bundle, self._host, now) for bundle in self._bundles)
+        return next(filter(None, errors), None)
 
 
 def server_context() -> ssl.SSLContext:
-    """A context for a server of ours, without a certificate yet."""
+    """A context for a server that speaks TLS 1.2 or later. It has no certificate yet."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context

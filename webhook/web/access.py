@@ -111,7 +111,7 @@ class ClusterAccess:
             self._guesses.check(client)  # each unknown token costs the API server a request
             self._users[key] = user = await self._ask(partial(_review_token, token))
             if user is None:
-                self._guesses.take(client)
+                self._guesses.acquire(client)
         if user is None:
             raise NotAuthenticated(
                 "the cluster does not accept this token; create a new one with `kubectl create token ACCOUNT`"

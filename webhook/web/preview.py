@@ -41,7 +41,7 @@ class PreviewService:
         """The user that a bearer token belongs to. Raises NotAuthenticated, TooManyRequests and Unavailable."""
         client = request.client.host if request.client else ""
         user = await self.access.user(f"Bearer {token}" if token else None, client)
-        self.rate.take(client if isinstance(self.access, OpenAccess) else user.username)
+        self.rate.acquire(client if isinstance(self.access, OpenAccess) else user.username)
         log_field(request, "user", user.username)
         return user
 
@@ -55,9 +55,7 @@ class PreviewService:
         return await while_connected(request.receive, self._preview(request, body, user, namespace, media))
 
     async def _preview(self, request: Request, body: bytes, user: User, namespace: str, media: str) -> bytes:
-        async with self.turns.take(
-            user.username
-        ):  # bounds the memory: a parsed manifest is many times larger than its text
+        async with self.turns.acquire(user.username):  # a parsed manifest takes many times the memory of its text
             documents = await self.worker.run(read, body, SERVED)
             log_field(request, "documents", len(documents))
             namespaces = [document.namespace(namespace) for document in documents]
