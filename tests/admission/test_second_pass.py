@@ -8,6 +8,13 @@ import pytest
 
 from tests.admission.conftest import JSON, PREFIX, Injector, annotated, asking
 from tests.admission.test_places import NATIVE
+from webhook.admission.decide import inject
+from webhook.catalog.lookup.exact import ExactCatalog
+from webhook.kubernetes.decoding import InvalidObject
+from webhook.kubernetes.pod import decode
+from webhook.settings import Settings
+
+CATALOG = ExactCatalog(Settings(bucket="my-ml-bucket", prefix="model-artifacts"))
 
 
 def test_a_second_pass_changes_nothing_after_other_webhooks_did(injected: Injector) -> None:
@@ -71,3 +78,14 @@ def test_a_spoiled_record_is_none(injected: Injector, configured: Callable[..., 
     pod = _copied(configured(prefix="elsewhere"))
     pod["metadata"]["annotations"][f"{PREFIX}/injected"] = spoiled
     assert "fetch-my-model" in injected.refusal(pod)
+
+
+@pytest.mark.parametrize("source", ['{"x": 1e999}', '{"x": ' + "9" * 5000 + "}"])
+def test_a_volume_whose_source_is_not_json_that_kubernetes_writes_is_an_invalid_object(
+    injected: Injector, source: str
+) -> None:
+    text = json.dumps(injected(asking()))
+    with pytest.raises(InvalidObject, match="not a Volume"):
+        inject(
+            decode(text.replace('"emptyDir": {}', f'"emptyDir": {source}').encode()), "apps", injected.settings, CATALOG
+        )

@@ -117,7 +117,7 @@ def test_what_kubernetes_puts_into_the_environment_for_a_service_of_our_name_is_
         ("{bucket: abc, server: {port: 70000}}", "setting server.port"),
         ("{bucket: abc, defaults: {version: latest}}", "defaults.version 'latest' needs a catalog"),
         ("{bucket: abc, sources: {eu.west: {bucket: abc}}}", "setting sources.eu.west"),
-        ("{bucket: abc, fetch: {env: [{name: A, valueFrom: 5}]}}", "env: A needs a value"),
+        ("{bucket: abc, fetch: {env: [{name: A, valueFrom: 5}]}}", "env: A is invalid"),
         ("{bucket: abc, annotationPrefix: a..b}", "setting annotationPrefix"),
         ("{bucket: abc, fetch: {image: ':::'}}", "setting fetch.image"),
         ("- bucket", "settings are a mapping"),

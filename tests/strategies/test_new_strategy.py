@@ -234,6 +234,21 @@ def test_an_earlier_choice_stays_in_a_second_pass(checkout: Checkout) -> None:
     assert checkout.preview(first)["patch"] == []
 
 
+def test_a_container_that_came_later_gets_what_the_others_have(checkout: Checkout) -> None:
+    """Another webhook has added it, and by now the choice would be another."""
+    for settings, now in ((READY, {}), ({}, READY)):
+        stored = checkout.preview(pod(strategy="stub-claim, s3-init"), settings)["manifest"]
+        stored["spec"]["containers"].append({"name": "late", "image": "late"})
+        found = checkout.preview(stored, now)
+        app, late = found["manifest"]["spec"]["containers"]
+        assert (late["volumeMounts"], late["env"]) == (app["volumeMounts"], app["env"])
+        before, after = (
+            manifest["metadata"]["annotations"]["model-injector.io/injected"]
+            for manifest in (stored, found["manifest"])
+        )
+        assert after == before
+
+
 def test_the_guard_goes_by_its_volumes(checkout: Checkout) -> None:
     def refusals(changed: JSON) -> list[str]:
         return verdicts_of(

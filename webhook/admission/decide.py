@@ -10,21 +10,17 @@ from typing import Final, NamedTuple
 
 from webhook.admission import rules
 from webhook.admission.account import service_account
-from webhook.admission.choosing import Choice, allowed, choose, deliver
-from webhook.admission.naming import slugs
+from webhook.admission.choosing import Choice, allowed, choose
+from webhook.admission.earlier import earlier_decision
 from webhook.admission.patching import patch
 from webhook.admission.planning import plan_pod
 from webhook.admission.result import AdmissionResult
-from webhook.annotations import injected as record
-from webhook.annotations.contract import INJECTED
 from webhook.annotations.injected import InjectedModel
 from webhook.annotations.parsing import is_asking, parse, unknown
 from webhook.catalog.resolution import Catalog, resolve_all
-from webhook.fetching.container import downloads
 from webhook.kubernetes.pod import Pod, PodSpec
-from webhook.model.artifact import Artifact
 from webhook.model.refusals import Conflict, Refusal
-from webhook.model.request import ModelRequest, PodRequest
+from webhook.model.request import PodRequest
 from webhook.settings import Settings
 from webhook.strategies.strategy import Target
 
@@ -61,15 +57,14 @@ def _inject(request: PodRequest, target: Target, settings: Settings, catalog: Ca
     _check_size(target.pod.spec, len(request.models))
     candidates = [allowed(model, target, request.service_account, settings) for model in request.models]
     resolved = resolve_all(request.models, catalog)
-    choices = choose(request.models, [answer.artifact for answer in resolved], candidates, target, settings)
-    models = _models(choices)
-    warnings = (
-        *request.warnings,
-        *chain.from_iterable(answer.warnings for answer in resolved),
-        *chain.from_iterable(choice.passed_over for choice in choices),
-    )
-    if _has_other_models(request, target, models, settings):
-        return AdmissionResult("unchanged", "AlreadyInjected", warnings=warnings, models=models)
+    artifacts = [answer.artifact for answer in resolved]
+    warnings = (*request.warnings, *chain.from_iterable(answer.warnings for answer in resolved))
+    earlier = earlier_decision(request, artifacts, candidates, target, settings)
+    if earlier and earlier.choices is None:
+        return AdmissionResult("unchanged", "AlreadyInjected", warnings=warnings, models=earlier.models)
+    choices = (earlier and earlier.choices) or choose(request.models, artifacts, candidates, target, settings)
+    models = earlier.models if earlier else _models(choices)
+    warnings = (*warnings, *chain.from_iterable(choice.passed_over for choice in choices))
     planned = plan_pod(choices, target, settings)
     if settings.rules and len(planned.strategies) > 1:
         account = service_account(target.pod.spec, request.service_account, planned.strategies, settings)
@@ -113,47 +108,3 @@ def _check_size(spec: PodSpec, models: int) -> None:
             f"the pod is too large for injection: {models} models in {len(containers)} containers with {parts} mounts "
             f"and variables; at most {_MOST_ATTACHMENTS} models times containers, and {_MOST_PARTS} of the others"
         )
-
-
-def _has_other_models(request: PodRequest, target: Target, models: Sequence[InjectedModel], settings: Settings) -> bool:
-    """Whether the pod already has what it asks for, by an earlier decision that was different: in a second pass, after
-    an alias moved, an inventory changed, or a replica with other settings answered first.
-
-    The annotation `injected` alone proves nothing, because it is copied along with a pod.
-    """
-    written = (target.pod.metadata.annotations or {}).get(f"{settings.annotation_prefix}/{INJECTED}")
-    told = record.decode(written) if written else ()
-    if not told or _places(told) == _places(models) or len(told) != len(request.models):
-        return False
-    if not all(map(_answers, told, request.models)):
-        return False
-    fetched = {download.uri for download in downloads(target.pod.spec)}
-    return all(model.uri in fetched for model in told) or _is_complete(request, target, told, settings)
-
-
-def _places(models: Sequence[InjectedModel]) -> set[tuple[str, str]]:
-    return {(model.uri, model.strategy) for model in models}
-
-
-def _answers(told: InjectedModel, request: ModelRequest) -> bool:
-    return (told.model, told.asked) == (request.model, request.version) and told.strategy in request.strategies
-
-
-def _is_complete(request: PodRequest, target: Target, told: Sequence[InjectedModel], settings: Settings) -> bool:
-    """Whether nothing is missing in the pod where each model has the version and the strategy that it was told."""
-    try:
-        artifacts = [
-            Artifact(entry.model, entry.version, settings.all_sources[model.source])
-            for model, entry in zip(request.models, told, strict=True)
-        ]
-        choices = [
-            Choice(entry.strategy, deliver(model, artifact, slug, entry.strategy))
-            for entry, model, artifact, slug in zip(told, request.models, artifacts, slugs(artifacts), strict=True)
-        ]
-        planned = plan_pod(choices, target, settings)
-        return not any(
-            operation["path"].startswith("/spec/")
-            for operation in patch(target.pod, planned, request.service_account, tuple(told), settings)
-        )
-    except Refusal:
-        return False

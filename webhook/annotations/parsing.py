@@ -86,7 +86,7 @@ def _pinned(request: ModelRequest, held: Pins) -> ModelRequest:
     if pin is None:
         return request
     version = pin.version if pins.is_floating(request) else None
-    return replace(request, pinned_version=version, pinned_strategy=pin.strategy or None)
+    return replace(request, pinned_version=version, pinned_strategy=pin.strategy_for(request))
 
 
 def unknown(annotations: Iterable[str], settings: Settings) -> tuple[str, ...]:

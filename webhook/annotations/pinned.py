@@ -44,10 +44,17 @@ class Pin(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
     def is_of(self, request: ModelRequest) -> bool:
-        """Whether it answers this request."""
-        if len(request.strategies) > 1 and self.strategy not in ("", *request.strategies):
-            return False
-        return self == self.of(request, self.version, self.strategy)
+        """Whether it answers this request, whatever strategies are asked for."""
+        own = self.of(request, self.version)
+        is_same = (self.source, self.model, self.asked) == (own.source, own.model, own.asked)
+        return is_same and (is_floating(request) or self.version == request.version)
+
+    def strategy_for(self, request: ModelRequest) -> str | None:
+        """The strategy that was chosen for this request. None where it asks for one, or for others than before."""
+        is_same = self.strategies == self.of(request, self.version).strategies
+        return (
+            self.strategy if is_same and len(request.strategies) > 1 and self.strategy in request.strategies else None
+        )
 
 
 class Pins(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

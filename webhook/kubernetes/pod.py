@@ -10,6 +10,7 @@ import msgspec
 from webhook.kubernetes.decoding import decoded
 
 _NULL: Final = msgspec.Raw(b"null")
+_json: Final = msgspec.json.Decoder(Any)
 
 
 def _camel(field: str) -> str:
@@ -87,10 +88,10 @@ class Volume(msgspec.Struct, rename=_camel, frozen=True, gc=False):
 
     @property
     def source(self) -> dict[str, Any]:
-        """The volume's source, such as `{"emptyDir": {}}`."""
+        """The volume's source, such as `{"emptyDir": {}}`. Raises InvalidObject where it is not JSON."""
         fields = zip(self.__struct_encode_fields__, self.__struct_fields__, strict=True)
         sources = {key: getattr(self, field) for key, field in fields if field != "name"}
-        return {key: msgspec.json.decode(raw) for key, raw in sources.items() if bytes(raw) != b"null"}
+        return {key: decoded(_json, raw, "a Volume") for key, raw in sources.items() if bytes(raw) != b"null"}
 
 
 class LocalObjectReference(msgspec.Struct, rename="camel", frozen=True, gc=False):

@@ -109,5 +109,6 @@ def _with_claims(template: Pod, spec: _Spec) -> Pod:
     if not spec.volume_claim_templates:
         return template
     claims = tuple(Volume(claim.metadata.name or "") for claim in spec.volume_claim_templates)
-    others = tuple(volume for volume in template.spec.volumes or () if volume not in claims)
+    names = {claim.name for claim in claims}
+    others = tuple(volume for volume in template.spec.volumes or () if volume.name not in names)
     return replace(template, spec=replace(template.spec, volumes=(*claims, *others)))

@@ -4,7 +4,7 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, get_origin
 
@@ -95,7 +95,7 @@ def _settings_in(document: dict[str, Any]) -> dict[str, Any]:
     """The settings of a document, which is a settings file or the chart's values: settings have no key `config`."""
     config = document.get("config")
     if not isinstance(config, dict):
-        return document
+        return _without_nulls(document)
     # The chart has its own group `certificates`, beside the settings' one in `config`.
     settings = {field.alias for field in Settings.model_fields.values()} - {"certificates"}
     for key in document:
@@ -105,7 +105,7 @@ def _settings_in(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_nulls(values: dict[str, Any]) -> dict[str, Any]:
-    """Values as the chart's templates get them: Helm removes a key whose value is null."""
+    """The values that are set. Null is what YAML makes of an empty group, and Helm of a removed key."""
     return {
         key: _without_nulls(value) if isinstance(value, dict) else value
         for key, value in values.items()
@@ -131,12 +131,20 @@ def _by_field_name(document: dict[str, Any], model: type[BaseModel]) -> dict[str
 
 
 def _describe(error: Any) -> str:
-    parts = [str(part) for part in error["loc"] if part != "[key]"]
-    path = ".".join(to_camel(part) if "_" in part else part for part in parts)
+    path = ".".join(_aliases([str(part) for part in error["loc"] if part != "[key]"], Settings))
     if error["type"] == "extra_forbidden":
         return f"unknown setting {path}{_nearest(path, {setting.path for setting in declared()})}"
     message = str(error["msg"]).removeprefix("Value error, ")
     return f"setting {path}: {message}" if path else message
+
+
+def _aliases(parts: Sequence[str], model: object) -> Iterator[str]:
+    """The parts of a setting's path as the file has them: `s3-mount` for the field `s3_mount`."""
+    for part in parts:
+        fields = model.model_fields if isinstance(model, type) and issubclass(model, BaseModel) else {}
+        field = fields.get(part)
+        yield (field.alias if field else None) or (to_camel(part) if "_" in part else part)
+        model = field.annotation if field else None
 
 
 def _nearest(name: str, known: set[str]) -> str:

@@ -68,6 +68,8 @@ class Answering:
     async def _response(self, handler: Handler, request: Request) -> Response:
         try:
             return await handler(request)
+        except ClientGone:
+            raise
         except (RequestError, ManifestError) as error:
             return _failure(error)
         except RequestValidationError as error:
