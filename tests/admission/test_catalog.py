@@ -130,7 +130,7 @@ def test_a_refusal_has_its_reason(asked: dict[str, Any], reason: str) -> None:
     settings = known_settings()
     catalog = Known(settings, MODELS, ALIASES, DETAILS)
     for model, version in (("my-modle", "1.2.3"), ("my-model", "9.9.9")):
-        catalog.remember(VersionKey("default", model, version), VersionStatus("absent"))
+        catalog.cache(VersionKey("default", model, version), VersionStatus("absent"))
     pod = decode(msgspec.json.encode(asking(None, **asked)))
     refused = inject(pod, "apps", settings, catalog)
     assert (refused.decision, refused.reason) == ("refused", reason)

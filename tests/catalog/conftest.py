@@ -120,7 +120,7 @@ class Reader:
                 return self.catalog.resolve(self.request(version, model))
             except LookupRequired as unread:
                 for place in unread.keys:
-                    self.catalog.remember(place, self.catalog.look_up(place))
+                    self.catalog.cache(place, self.catalog.look_up(place))
         raise AssertionError("it never has enough")
 
     def version(self, version: str, model: str = "my-model") -> str:

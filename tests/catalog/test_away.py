@@ -64,7 +64,7 @@ def test_a_range_takes_the_newest_known_version_where_s3_says_nothing_of_a_newer
     proxy.inject(SLOW_DOWN, lambda _: True)
     resolved = reader.resolve("latest")
     assert resolved.artifact.version == "1.0.0"
-    assert resolved.warnings == ("my-model 2.0.0 is passed over: S3 did not answer",)
+    assert resolved.warnings == ("my-model 2.0.0 is skipped: S3 did not answer",)
     with pytest.raises(UnknownVersion):
         reader.resolve(">1")
 
@@ -78,7 +78,7 @@ def test_a_look_that_s3_does_not_answer_changes_nothing_that_is_known(
     place = VersionKey("default", "my-model", "1.2.3")
     for fault in (SLOW_DOWN, ACCESS_DENIED):
         proxy.inject(fault, lambda _: True)
-        reader.catalog.remember(place, reader.catalog.look_up(place))
+        reader.catalog.cache(place, reader.catalog.look_up(place))
         proxy.heal()
         assert reader.resolve("1.2.3").artifact == first
 

@@ -141,7 +141,7 @@ def test_a_fault_of_ours_refuses_no_pod_is_counted_and_leaves_other_pods_their_c
     settings, metrics = known_settings(), Metrics()
     catalog = Faulty(settings)
     catalog.update("default", SourceListing())
-    catalog.remember(VersionKey("default", "gone", "1.0.0"), VersionStatus("absent"))
+    catalog.cache(VersionKey("default", "gone", "1.0.0"), VersionStatus("absent"))
     keeper = CatalogRefresher(catalog, metrics, Health(), required=False)
     app = MutateEndpoint(settings, keeper, metrics)
     _, faulty = asyncio.run(post(app, json.dumps(review(asking())).encode()))

@@ -32,7 +32,7 @@ def test_what_may_change_is_looked_at_again_while_it_is_used(bucket: MotoBucket,
     reader.resolve("1.2.3")
     assert list(reader.catalog.stale("default", 10)) == [place]
     bucket.put(f"{PREFIX}/my-model-1.2.3/weights.bin", b"www")
-    reader.catalog.remember(place, reader.catalog.look_up(place))
+    reader.catalog.cache(place, reader.catalog.look_up(place))
     assert list(reader.catalog.stale("default", 10)) == []
     assert reader.resolve("1.2.3").artifact.bytes == 3
 
@@ -105,11 +105,11 @@ def test_a_second_look_reads_no_manifest_again_and_sees_what_became_of_the_objec
     first = reader.resolve("1.2.3").artifact
     place = VersionKey("default", "my-model", "1.2.3")
     proxy.requests.clear()
-    reader.catalog.remember(place, reader.catalog.look_up(place))
+    reader.catalog.cache(place, reader.catalog.look_up(place))
     assert reader.resolve("1.2.3").artifact == first
     assert not [request for request in proxy.requests if request.is_download() and "tagging" not in request.target]
     bucket.put(f"{PREFIX}/my-model-1.2.3/weights.bin", b"w" * 1000, "DEEP_ARCHIVE")
-    reader.catalog.remember(place, reader.catalog.look_up(place))
+    reader.catalog.cache(place, reader.catalog.look_up(place))
     with pytest.raises(Archived):
         reader.resolve("1.2.3")
 

@@ -39,10 +39,10 @@ def begin(store: Store, _: MotoBucket, __: Path) -> None:
 
 PROBLEMS = [
     (archive, Archived, r"1 of 4 objects are archived, such as weights\.bin"),
-    (lose_a_file, Incomplete, r"1 of its objects .* such as weights\.bin"),
+    (lose_a_file, Incomplete, r"missing, changed or added: 1, such as weights\.bin"),
     (add_a_file, Incomplete, r"such as more\.bin"),
     (change_a_file, Incomplete, r"such as weights\.bin"),
-    (begin, Unpublished, r"begun and not finished"),
+    (begin, Unpublished, r"started and not finished"),
 ]
 
 
@@ -99,7 +99,7 @@ def test_a_manifest_that_is_none_is_refused_and_leaves_the_rest_as_it_is(
     store.write("other-1.0.0/manifest.json", b'{"no": 1}')
     reader = read(preflight="enforce")
     with pytest.raises(
-        Incomplete, match=r"other 1\.0\.0 can't be checked: manifest\.json is not what publishing writes"
+        Incomplete, match=r"other 1\.0\.0 cannot be checked: manifest\.json is not a manifest of model-injector"
     ):
         reader.resolve("1.0.0", "other")
     with pytest.raises(UnknownModel):
@@ -111,7 +111,7 @@ def test_a_manifest_of_another_version_is_refused(store: Store, read: Read, tmp_
     published(store, tmp_path / "m", "1.2.3")
     for each in list(store.objects("my-model-1.2.3/")):
         store.write(f"my-model-9.9.9/{each.key}", store.read(f"my-model-1.2.3/{each.key}", 10**6).body)
-    with pytest.raises(Incomplete, match=r"is that of my-model-1\.2\.3"):
+    with pytest.raises(Incomplete, match=r"describes my-model-1\.2\.3"):
         read(preflight="enforce").resolve("9.9.9")
 
 

@@ -58,7 +58,7 @@ def test_what_is_not_there_is_refused_with_the_nearest_that_is(
 
 def test_latest_of_nothing_but_pre_releases_says_what_to_write(store: Store, read: Read, tmp_path: Path) -> None:
     published(store, tmp_path / "m", "2.0.0-rc.1")
-    with pytest.raises(UnknownVersion, match=r"pre-releases only where they are named.*2\.0\.0-rc\.1"):
+    with pytest.raises(UnknownVersion, match=r"which excludes pre-releases.*2\.0\.0-rc\.1"):
         read().resolve("latest")
 
 

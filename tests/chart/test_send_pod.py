@@ -101,7 +101,7 @@ def test_a_refusal_is_told_in_the_api_servers_words(api: ApiServer, tmp_path: Pa
 def test_a_catalog_that_knows_no_such_model_has_answered(api: ApiServer, tmp_path: Path) -> None:
     settings = known_settings()
     catalog = Known(settings, {"my-model": ("1.2.3",)})
-    catalog.remember(VersionKey("default", "helm-test", "0.0.0"), VersionStatus("absent"))
+    catalog.cache(VersionKey("default", "helm-test", "0.0.0"), VersionStatus("absent"))
     api.decide = lambda pod: inject(decode(json.dumps(pod).encode()), "apps", settings, catalog)
     done = run(api, tmp_path)
     assert done.returncode == 0, done.stderr

@@ -109,7 +109,7 @@ def test_a_dry_run_uploads_nothing(command: Command, folder: Path) -> None:
     ("subcommand", "arguments", "status", "message"),
     [
         ("publish", ("{folder}", "my-model", "1.2.3"), 1, "published already, and versions never change"),
-        ("publish", ("{folder}/nothing", "my-model", "2.0.0"), 2, "is no folder"),
+        ("publish", ("{folder}/nothing", "my-model", "2.0.0"), 2, "is not a folder"),
         ("publish", ("{folder}", "my model", "2.0.0"), 2, "model-injector.io/model"),
         ("publish", ("{folder}", "my-model", "^2"), 2, "is no exact version"),
         ("publish", ("{folder}", "my-model", "2.0.0", "--source", "other"), 2, "no source other; configured: default"),
@@ -167,7 +167,7 @@ def test_a_pull_takes_what_is_there_and_mends_what_is_spoiled(command: Command, 
     (here / "strange.bin").write_bytes(b"x")
     done = command("pull", "my-model", str(tmp_path / "here"))
     assert done.returncode == 2
-    assert "strange.bin is no file of this version" in done.stderr
+    assert "strange.bin does not belong to this version" in done.stderr
 
 
 def test_a_terminal_shows_how_far_it_is_and_a_file_does_not(config: Path, folder: Path) -> None:

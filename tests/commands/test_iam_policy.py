@@ -232,7 +232,7 @@ def test_the_webhook_reads_its_catalog_and_no_file(
             assert [getattr(each, "state", None) for each in found] == ["unmanaged", "unfinished", "absent"]
             odd = reader.look_up(VersionKey("default", "my-model", "1.2.3"))
             assert isinstance(odd, VersionStatus)
-            assert "manifest.json is not" in odd.why
+            assert "manifest.json is not" in odd.error
             model = reader.look_up(VersionKey("default", "ranker", ""))
             assert isinstance(model, ModelListing)
             assert tuple(model.versions.newest()) == ("2.0.0", "1.0.0")

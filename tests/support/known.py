@@ -41,7 +41,7 @@ class Known(S3Catalog):
         for model, versions in models.items():
             for version in versions:
                 detail = (details or {}).get((model, version), published())
-                self.remember(VersionKey("default", model, version), detail)
+                self.cache(VersionKey("default", model, version), detail)
 
     def resolve(self, request: ModelRequest) -> Resolved:
         """As an S3Catalog does it, for which S3 has no models that it was not told of."""
@@ -51,7 +51,7 @@ class Known(S3Catalog):
             for place in unread.keys:
                 if place.version:
                     raise
-                self.remember(place, VersionStatus("absent"))
+                self.cache(place, VersionStatus("absent"))
         return super().resolve(request)
 
     def tell(self, models: Mapping[str, tuple[str, ...]], aliases: Mapping[str, Mapping[str, str]]) -> None:

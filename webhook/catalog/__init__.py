@@ -1,1 +1,1 @@
-"""What models there are: which files a request means, in which bucket, and whether they are complete."""
+"""The catalog: the versions and aliases in the buckets, resolving requests, and publishing."""

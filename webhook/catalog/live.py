@@ -1,4 +1,4 @@
-"""A catalog that may have to ask S3 before it can resolve a request, and the loop around that."""
+"""Catalogs that look up versions in S3 when a request needs them, and `settle`, which repeats a decision after that."""
 
 from collections.abc import Callable, Sequence
 from time import perf_counter
@@ -10,30 +10,29 @@ from webhook.catalog.lookup.s3 import S3Catalog
 from webhook.catalog.resolution import Catalog, LookupRequired, VersionKey
 
 LOOKUP_SECONDS: Final = 1.0
-"""How long a pod waits for S3, however many versions it asks for."""
+"""How long the decision about a pod waits for lookups in total."""
 T = TypeVar("T")
 
 
 class LiveCatalog(Protocol):
-    """A catalog, and the means to look up what it does not know yet."""
+    """A catalog with the means to fill its cache."""
 
     @property
     def catalog(self) -> Catalog:
         """Resolves requests from memory."""
 
     async def look_up(self, keys: Sequence[VersionKey], seconds: float) -> None:
-        """Look up these versions, for at most so many seconds. Afterwards the catalog has an answer about each, even
-        where S3 has none."""
+        """Look up these versions for at most `seconds`. Afterwards each is cached, if only as unreachable."""
 
     async def refresh(self, seconds: float) -> None:
-        """List every source this often, until cancelled."""
+        """List every source every `seconds`, until cancelled."""
 
     def close(self) -> None:
         """Start no further requests to S3."""
 
 
 async def settle(decide: Callable[[Catalog], T], live: LiveCatalog) -> T:
-    """Decide from memory. Where that requires a lookup, look up, then decide again."""
+    """Call `decide`. If it raises LookupRequired, look up the versions and call it again."""
     deadline = None
     while True:
         try:
@@ -50,20 +49,20 @@ class StaticCatalog:
         self.catalog = catalog
 
     async def look_up(self, keys: Sequence[VersionKey], seconds: float) -> None:
-        """Nothing is left to look up."""
+        """Do nothing."""
 
     async def refresh(self, seconds: float) -> None:
-        """There is nothing to list."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """It has no requests to S3."""
+        """Do nothing."""
 
 
 class BlockingCatalog:
-    """A catalog for a command, which waits for S3 as long as it takes."""
+    """The catalog of a command: lookups block and have no deadline."""
 
     def __init__(self, catalog: S3Catalog, sources: Sequence[str], *, needs_s3: bool) -> None:
-        """List these sources. `needs_s3`: where S3 does not answer, the command fails with CatalogError."""
+        """List these sources. With `needs_s3`, raises CatalogError if S3 does not answer, here and in lookups."""
         self.catalog, self._needs_s3 = catalog, needs_s3
         for source in sources:
             try:
@@ -76,13 +75,13 @@ class BlockingCatalog:
     async def look_up(self, keys: Sequence[VersionKey], seconds: float) -> None:  # noqa: ARG002
         """Look up these versions one after the other. Raises CatalogError."""
         for key in keys:
-            found = self.catalog.look_up(key)
-            if self._needs_s3 and isinstance(found, VersionStatus) and found.state == "unreachable":
-                raise CatalogError(found.why)
-            self.catalog.remember(key, found)
+            result = self.catalog.look_up(key)
+            if self._needs_s3 and isinstance(result, VersionStatus) and result.state == "unreachable":
+                raise CatalogError(result.error)
+            self.catalog.cache(key, result)
 
     async def refresh(self, seconds: float) -> None:
-        """A command ends before a listing is old."""
+        """Do nothing: commands are short."""
 
     def close(self) -> None:
         """Close all connections."""

@@ -1,6 +1,6 @@
-"""The catalog of a running server: refreshed in the background, and looked up for pods that need a version sooner.
+"""The catalog of a running server: listings are refreshed in the background, lookups run when pods need them.
 
-S3 is asked in threads. What is known changes in the event loop's thread alone, between two requests.
+Requests to S3 run in threads. Only the event loop's thread changes the catalog.
 """
 
 import asyncio
@@ -24,21 +24,21 @@ from webhook.settings import Settings
 _THREADS: Final = 8
 _BACKGROUND_THREADS: Final = 2
 _MOST_WAITING: Final = 64
-"""Lookups at a time. A pod that needs more is decided on without them."""
+"""The maximum number of concurrent lookups. Decisions that need more continue without them."""
 _RETRY_SECONDS: Final = 5
 _MOST_REPEATED: Final = 50
-"""Versions looked up again after each listing."""
+"""The maximum number of versions looked up again after each listing."""
 _S3_SECONDS: Final = 3
-"""Between two bytes of S3's answer: a thread that waits for it delays the end of the process."""
+"""S3's timeout. Short, because a waiting thread delays the end of the process."""
 _FIRST_SECONDS: Final = 5.0
-"""How long a server that may start without S3 waits for the first listing, which takes well under a second."""
+"""How long the server's readiness waits for the first listing, unless `catalog.required` is set."""
 _log = logging.getLogger(__name__)
 A = TypeVar("A")
 T = TypeVar("T")
 
 
 class CatalogRefresher:
-    """Refreshes an S3Catalog, and reports on it to metrics and health."""
+    """Refreshes an S3Catalog, and reports its state to metrics and health."""
 
     def __init__(self, catalog: S3Catalog, metrics: Metrics, health: Health, *, required: bool) -> None:
         self.catalog = catalog
@@ -54,9 +54,9 @@ class CatalogRefresher:
             metrics.watch_catalog(source, partial(catalog.status, source))
 
     async def refresh(self, seconds: float) -> None:
-        """List every source this often, until cancelled. A source that could not be listed is listed again sooner."""
+        """List every source every `seconds`, until cancelled. After a failure, retry sooner."""
         if not self._required:
-            asyncio.get_running_loop().call_later(_FIRST_SECONDS, self._wait_no_longer)
+            asyncio.get_running_loop().call_later(_FIRST_SECONDS, self._stop_waiting)
         await asyncio.gather(*(self._refresh(source, seconds) for source in self.catalog.sources))
 
     async def _refresh(self, source: str, seconds: float) -> None:
@@ -69,11 +69,11 @@ class CatalogRefresher:
             await asyncio.sleep(seconds if is_read else min(seconds, _RETRY_SECONDS))
 
     async def _repeat_lookups(self, source: str) -> None:
-        """Look up stale versions, in threads of their own, so that pods do not wait behind them."""
+        """Look up stale versions. In separate threads, so that they do not delay the lookups of pods."""
         keys = self.catalog.stale(source, _MOST_REPEATED)
-        await asyncio.gather(*(self._find(key, self._background) for key in keys))
+        await asyncio.gather(*(self._run_lookup(key, self._background) for key in keys))
 
-    def _wait_no_longer(self) -> None:
+    def _stop_waiting(self) -> None:
         self._untried.clear()
         self._report_health()
 
@@ -92,7 +92,7 @@ class CatalogRefresher:
         except CatalogError as error:
             self._count_error(source, type(error).__name__)
             self.catalog.listing_failed(source, str(error))
-        except Exception:  # noqa: BLE001 - whatever S3 answers, admission goes on
+        except Exception:  # noqa: BLE001 - an error in a listing must not stop admission
             self._count_error(source, "Unexpected")
             self.catalog.listing_failed(source, "unexpected error")
             _log.exception("unexpected error", extra={FIELDS: {"source": source}})
@@ -109,40 +109,41 @@ class CatalogRefresher:
         return status.is_listed
 
     async def look_up(self, keys: Sequence[VersionKey], seconds: float) -> None:
-        """Look up these versions: each once, however many pods wait for it."""
+        """Look up these versions. Concurrent requests for the same version share one lookup."""
         lookups = {key: self._look_up(key) for key in keys if key in self._lookups or self._has_room()}
         if lookups:
             await asyncio.wait(lookups.values(), timeout=max(seconds, 0))
         for key in keys:
-            if key not in lookups or not lookups[key].done():  # it continues, and later pods get its answer
+            if key not in lookups or not lookups[key].done():  # the lookup continues, and later pods use its result
                 self._metrics.catalog_lookups.labels("late").inc()
-                self.catalog.remember(key, VersionStatus("unreachable", why=f"no answer within {LOOKUP_SECONDS:.0f} s"))
+                error = f"no answer within {LOOKUP_SECONDS:.0f} s"
+                self.catalog.cache(key, VersionStatus("unreachable", error=error))
 
     def _has_room(self) -> bool:
         return len(self._lookups) < _MOST_WAITING
 
     def _look_up(self, key: VersionKey) -> asyncio.Task[None]:
         if key not in self._lookups:
-            task = asyncio.create_task(self._find(key, self._threads))
+            task = asyncio.create_task(self._run_lookup(key, self._threads))
             self._lookups[key] = task
             task.add_done_callback(lambda _: self._lookups.pop(key, None))
         return self._lookups[key]
 
-    async def _find(self, key: VersionKey, threads: Executor) -> None:
+    async def _run_lookup(self, key: VersionKey, threads: Executor) -> None:
         try:
-            found = await self._call(threads, self.catalog.look_up, key)
-        except Exception:  # noqa: BLE001 - an internal error is no reason to refuse a pod
+            result = await self._call(threads, self.catalog.look_up, key)
+        except Exception:  # noqa: BLE001 - an internal error must not refuse a pod
             self._count_error(key.source, "Unexpected")
-            self.catalog.remember(key, VersionStatus("unreachable", why="unexpected error"))
+            self.catalog.cache(key, VersionStatus("unreachable", error="unexpected error"))
             _log.exception("unexpected error", extra={FIELDS: {"source": key.source}})
             return
-        state = found.state if isinstance(found, VersionStatus) else "listed"
+        state = result.state if isinstance(result, VersionStatus) else "listed"
         self._metrics.catalog_lookups.labels(state).inc()
         if state in ("unreachable", "denied", "unreadable"):
             self._count_error(key.source, state.capitalize())
         if state == "unreachable":
             self.catalog.back_off(key.source)
-        self.catalog.remember(key, found)
+        self.catalog.cache(key, result)
 
     def _count_error(self, source: str, kind: str) -> None:
         self._metrics.catalog_errors.labels(source, kind).inc()
@@ -152,13 +153,13 @@ class CatalogRefresher:
         return await asyncio.get_running_loop().run_in_executor(threads, function, argument)
 
     def close(self) -> None:
-        """Start no further requests to S3. Those under way end by themselves, or with the process."""
+        """Start no further requests to S3. Running ones finish, or end with the process."""
         for threads in (self._threads, self._listers, self._background):
             threads.shutdown(wait=False, cancel_futures=True)
 
 
 def live_catalog(settings: Settings, metrics: Metrics, health: Health) -> LiveCatalog:
-    """The catalog that the settings ask for, not read yet."""
+    """The catalog of the settings. Its sources are not listed yet."""
     if settings.catalog.mode == "none":
         return StaticCatalog(ExactCatalog(settings))
     catalog = S3Catalog(settings, seconds=_S3_SECONDS, attempts=2)

@@ -1,4 +1,4 @@
-"""The contract of a catalog: it resolves a request to an artifact, or says why it has none."""
+"""The interface of a catalog: it resolves a request to an artifact, or raises why it cannot."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -11,7 +11,7 @@ from webhook.model.request import ModelRequest
 
 
 class VersionKey(msgspec.Struct, frozen=True):
-    """A version of a model in a source. An empty version stands for the model itself, with all its versions."""
+    """A version of a model in a source. An empty version is the key of the model's listing."""
 
     source: str
     model: str
@@ -19,19 +19,19 @@ class VersionKey(msgspec.Struct, frozen=True):
 
 
 class Resolved(msgspec.Struct, frozen=True):
-    """What a request means."""
+    """The artifact that a request resolves to."""
 
     artifact: Artifact
     warnings: tuple[str, ...] = ()
     is_checked: bool = True
-    """Whether S3 was asked about this version, now or earlier."""
+    """Whether the version was looked up in S3, now or earlier."""
 
 
 class Catalog(Protocol):
-    """Resolves requests, from memory alone."""
+    """Resolves requests from memory, without I/O."""
 
     def resolve(self, request: ModelRequest) -> Resolved:
-        """The artifact that `request` means. Raises UnknownModel, and LookupRequired where S3 has to be asked first."""
+        """Resolve a request. Raises UnknownModel, or LookupRequired if the answer is not cached."""
 
 
 class LookupRequired(Exception):
@@ -43,13 +43,13 @@ class LookupRequired(Exception):
 
 
 class UnknownModel(Refusal):
-    """The catalog has no such model, or cannot tell."""
+    """The catalog has no such model, or has not been read yet."""
 
     reason = "UnknownModel"
 
 
 class UnknownVersion(UnknownModel):
-    """The catalog has the model, and no such version of it."""
+    """The catalog has the model, but not this version."""
 
     reason = "UnknownVersion"
 
@@ -61,13 +61,13 @@ class Unpublished(UnknownModel):
 
 
 class Incomplete(UnknownModel):
-    """The objects in S3 differ from what the manifest lists."""
+    """The objects in S3 differ from the manifest."""
 
     reason = "Incomplete"
 
 
 class Archived(UnknownModel):
-    """Objects are in a storage class from which they have to be restored first."""
+    """Objects are archived and have to be restored before they can be read."""
 
     reason = "Archived"
 
@@ -79,7 +79,7 @@ class NoAccess(UnknownModel):
 
 
 def resolve_all(requests: Sequence[ModelRequest], catalog: Catalog) -> list[Resolved]:
-    """Resolve several requests. Raises UnknownModel, and LookupRequired with the keys that all of them need."""
+    """Resolve several requests. Raises UnknownModel, or LookupRequired with the keys of all requests."""
     resolved, keys = list[Resolved](), list[VersionKey]()
     for request in requests:
         try:

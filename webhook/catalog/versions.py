@@ -1,9 +1,10 @@
-"""Versions and what may be asked of them: exact ones, aliases, ranges, `latest`.
+"""Versions, their order, and references to them: exact versions, aliases, ranges, `latest`.
 
-Semantic versions stand as they are. What else has an order is read as one: `1.2` as 1.2.0, `7` as 7.0.0, `v1.2.3` as
-1.2.3, `2026-05-01` as 2026.5.1. Ranges are npm's, without its `||` and with commas for blanks where one likes: a
-pre-release is in a range only where that names one of the same numbers. What has no order, such as `blue`, can be asked
-for exactly.
+Versions are ordered as semantic versions, after normalization: `1.2` is 1.2.0, `7` is 7.0.0, `v1.2.3` is 1.2.3, and
+`2026-05-01` is 2026.5.1. Other versions, such as `blue`, have no order and can only be requested exactly.
+
+Ranges have npm's syntax without `||`; commas may replace blanks. As in npm, a range includes pre-releases of a version
+only if it names a pre-release of that version.
 """
 
 import re
@@ -27,30 +28,30 @@ _PARTIAL: Final = rf"v?{_PART}(?:\.{_PART}(?:\.{_PART}{_SUFFIX})?)?"
 _COMPARATOR: Final = re.compile(rf"(\^|~>?|[<>]=?|=|){_PARTIAL}", re.ASCII)
 _HYPHENS: Final = re.compile(r"(\S+) +- +(\S+)")
 _DATE: Final = re.compile(r"(?<![\w.-])(\d{4})-(\d\d)-(\d\d)(?![\w.-])", re.ASCII)
-MOST_FOUND: Final = 20
-"""Versions of a range that are given."""
-_MOST_REMEMBERED: Final = 64
+MAX_CANDIDATES: Final = 20
+"""The maximum number of versions that a range resolves to."""
+_CACHE_SIZE: Final = 64
 _HELP: Final = "a range is such as ^1.2, ~1.2, >=1.2,<2 or 1.x"
 _RELEASE: Final[tuple[object, ...]] = (1,)
 
 OrderKey: TypeAlias = tuple[int, int, int, tuple[object, ...]]
-"""Where a version stands: its numbers, then its pre-release, of which each comes before the release itself."""
+"""The sort key of a version: its numbers, then its pre-release, which sorts before the release."""
 
 
 class ExactVersion(msgspec.Struct, frozen=True):
-    """This version and no other."""
+    """A reference to exactly this version."""
 
     version: str
 
 
 class Alias(msgspec.Struct, frozen=True):
-    """The version that an alias of the model stands for."""
+    """A reference by an alias, `@name`."""
 
     name: str
 
 
 class VersionRange(msgspec.Struct, frozen=True):
-    """The newest version between two others; `latest` is the range of all that are no pre-release."""
+    """A reference to the newest version between two bounds. `latest` is the range of all releases."""
 
     text: str
     above: OrderKey = (0, 0, 0, ())
@@ -58,44 +59,44 @@ class VersionRange(msgspec.Struct, frozen=True):
     includes_above: bool = True
     includes_below: bool = False
     prereleases: frozenset[tuple[int, int, int]] = frozenset()
-    """The numbers of which pre-releases are in it, too."""
+    """The numbers whose pre-releases are included."""
 
 
 Reference: TypeAlias = ExactVersion | Alias | VersionRange
 
 
 class Versions:
-    """The versions of a model that have an order, the oldest first, each with its place. It never changes."""
+    """The ordered versions of a model, the oldest first. Immutable."""
 
-    __slots__ = ("_found", "_keys", "names")
+    __slots__ = ("_cache", "_keys", "names")
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        """Of two names with the same place, the longer is the newer. What has no order is left out."""
-        placed = sorted((key, len(name), name) for name in names if (key := order(name)))
-        self.names: Final = tuple(name for *_, name in placed)
-        self._keys: Final = tuple(key for key, *_ in placed)
-        self._found: dict[str, tuple[str, ...]] = {}
-        """What ranges were found to hold, by their text."""
+        """Drops names without an order. Of names with the same key, such as 1.2 and 1.2.0, the longer is newer."""
+        ordered = sorted((key, len(name), name) for name in names if (key := order(name)))
+        self.names: Final = tuple(name for *_, name in ordered)
+        self._keys: Final = tuple(key for key, *_ in ordered)
+        self._cache: dict[str, tuple[str, ...]] = {}
+        """The results of `within`, by the text of the range."""
 
     def has(self, name: str) -> bool:
-        """Whether a version with an order is among them."""
+        """Whether `name` is one of these versions."""
         key = order(name)
         if key is None:
             return False
         return name in self.names[bisect_left(self._keys, key) : bisect_right(self._keys, key)]
 
     def newest(self) -> Iterator[str]:
-        """All of them, the newest first."""
+        """All versions, the newest first."""
         return reversed(self.names)
 
     def within(self, wanted: VersionRange) -> tuple[str, ...]:
-        """The newest of those in a range, the newest first, at most MOST_FOUND of them."""
-        found = self._found.get(wanted.text)
-        if found is None:
-            if len(self._found) >= _MOST_REMEMBERED:
-                self._found.clear()
-            found = self._found[wanted.text] = tuple(islice(self._within(wanted), MOST_FOUND))
-        return found
+        """The versions in a range, the newest first. At most MAX_CANDIDATES."""
+        names = self._cache.get(wanted.text)
+        if names is None:
+            if len(self._cache) >= _CACHE_SIZE:
+                self._cache.clear()
+            names = self._cache[wanted.text] = tuple(islice(self._within(wanted), MAX_CANDIDATES))
+        return names
 
     def _within(self, wanted: VersionRange) -> Iterator[str]:
         find = bisect_left if wanted.includes_above else bisect_right
@@ -110,7 +111,7 @@ class Versions:
 
 @lru_cache(maxsize=1024)
 def parse_reference(text: str) -> Reference:
-    """What the annotation `version` asks for. Raises ValueError, saying what may stand there."""
+    """Parse a reference, such as the annotation `version`. Raises ValueError with what is allowed."""
     if EXACT_VERSION.fullmatch(text):
         return ExactVersion(text)
     if text.startswith("@"):
@@ -121,13 +122,13 @@ def parse_reference(text: str) -> Reference:
 
 
 def order(version: str) -> OrderKey | None:
-    """Where a version stands among the others of its model; None where it has no order."""
-    found = _VERSION.fullmatch(_DATE.sub(_dotted, version))
-    return (int(found[1]), int(found[2] or 0), int(found[3] or 0), _prerelease(found[4])) if found else None
+    """The sort key of a version; None if it has no order."""
+    match = _VERSION.fullmatch(_DATE.sub(_dotted, version))
+    return (int(match[1]), int(match[2] or 0), int(match[3] or 0), _prerelease(match[4])) if match else None
 
 
 def _prerelease(text: str | None) -> tuple[object, ...]:
-    """Its place among those of the same numbers: numbers before words, each in its own order."""
+    """The sort key of a pre-release: numeric identifiers before alphanumeric ones, as SemVer defines."""
     if not text:
         return _RELEASE
     return (0, *((0, int(part)) if part.isdigit() else (1, part) for part in text.split(".")))
@@ -142,58 +143,58 @@ def _range(text: str) -> VersionRange:
     lower, prereleases = _LOWEST, set()
     upper: _Bound | None = None
     for comparator in comparators:
-        found = _COMPARATOR.fullmatch(comparator)
-        if not found:
+        match = _COMPARATOR.fullmatch(comparator)
+        if not match:
             raise ValueError(_HELP)
-        above, below = _bounds(found)
+        above, below = _bounds(match)
         if above:
             lower = max(lower, above)
         if below:
             upper = below if upper is None else min(upper, below)
-        if found[5]:
-            prereleases.add((int(found[2]), int(found[3]), int(found[4])))
+        if match[5]:
+            prereleases.add((int(match[2]), int(match[3]), int(match[4])))
     below_key, is_open = upper or (None, 0)
     return VersionRange(text, lower[0], below_key, not lower[1], bool(upper and is_open), frozenset(prereleases))
 
 
 _Bound: TypeAlias = tuple[OrderKey, int]
-"""A key, and 1 where that belongs to what is below it: a lower bound is `>=` with 0 and `>` with 1."""
+"""A sort key, and a position: 0 just before the key, 1 just after it. As a lower bound, `>=` is 0 and `>` is 1."""
 _LOWEST: Final[_Bound] = ((0, 0, 0, ()), 0)
 
 
-def _bounds(found: re.Match[str]) -> tuple[_Bound | None, _Bound | None]:
+def _bounds(match: re.Match[str]) -> tuple[_Bound | None, _Bound | None]:
     """The lower and the upper bound of one comparator."""
-    operator = found[1]
-    numbers = [int(part) for part in _numbers(found)]
+    operator = match[1]
+    numbers = [int(part) for part in _numbers(match)]
     if not numbers:
         return (_LOWEST, _LOWEST) if operator in ("<", ">") else (None, None)
     major, minor, patch = (*numbers, 0, 0)[:3]
-    start: OrderKey = (major, minor, patch, _prerelease(found[5]))
+    start: OrderKey = (major, minor, patch, _prerelease(match[5]))
     if len(numbers) == 3:
-        from_here, behind, until = (start, 0), (start, 1), (start, 0)
+        at_least, at_most, less_than = (start, 0), (start, 1), (start, 0)
     else:
-        from_here, behind, until = (start, 0), (_next(numbers), 0), ((major, minor, patch, ()), 0)
+        at_least, at_most, less_than = (start, 0), (_next(numbers), 0), ((major, minor, patch, ()), 0)
     bounds: dict[str, tuple[_Bound | None, _Bound | None]] = {
-        ">=": (from_here, None),
+        ">=": (at_least, None),
         ">": ((start, 1) if len(numbers) == 3 else (_release_after(numbers), 0), None),
-        "<": (None, until),
-        "<=": (None, behind),
-        "^": (from_here, (_next(_first_that_counts(numbers)), 0)),
-        "~": (from_here, (_next(numbers[:2]), 0)),
+        "<": (None, less_than),
+        "<=": (None, at_most),
+        "^": (at_least, (_next(_significant(numbers)), 0)),
+        "~": (at_least, (_next(numbers[:2]), 0)),
     }
-    return bounds.get(operator.removesuffix(">") if operator == "~>" else operator, (from_here, behind))
+    return bounds.get(operator.removesuffix(">") if operator == "~>" else operator, (at_least, at_most))
 
 
-def _numbers(found: re.Match[str]) -> Iterator[str]:
-    """The numbers of a comparator, up to the first that may be any."""
-    for part in (found[2], found[3], found[4]):
+def _numbers(match: re.Match[str]) -> Iterator[str]:
+    """The numbers of a comparator before the first wildcard."""
+    for part in (match[2], match[3], match[4]):
         if part is None or part in "xX*":
             return
         yield part
 
 
-def _first_that_counts(numbers: list[int]) -> list[int]:
-    """What `^` keeps: up to the first number that is not 0."""
+def _significant(numbers: list[int]) -> list[int]:
+    """The numbers that `^` keeps: up to the first that is not 0."""
     for length, number in enumerate(numbers, 1):
         if number:
             return numbers[:length]
@@ -201,12 +202,12 @@ def _first_that_counts(numbers: list[int]) -> list[int]:
 
 
 def _next(numbers: list[int]) -> OrderKey:
-    """Below all, pre-releases among them, of what comes after these numbers: 1.3.0 for 1.2."""
+    """The upper bound of all versions that begin with these numbers: before all pre-releases of 1.3.0, for 1.2."""
     return (*_release_after(numbers)[:3], ())
 
 
 def _release_after(numbers: list[int]) -> OrderKey:
-    """The release after all that begin with these numbers."""
+    """The first release after all versions that begin with these numbers: 1.3.0, for 1.2."""
     major, minor, patch = (*numbers[:-1], numbers[-1] + 1, 0, 0)[:3]
     return major, minor, patch, _RELEASE
 

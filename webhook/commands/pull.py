@@ -4,7 +4,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from webhook.catalog.publishing.pull import pull, wanted
+from webhook.catalog.publishing.pull import files_of, pull
 from webhook.commands.lookup import request_of, resolve, split_reference, store_of
 from webhook.commands.options import Commands, add_config, add_source
 from webhook.commands.output import complain, in_units, progress, say
@@ -34,7 +34,7 @@ def _run(options: argparse.Namespace) -> None:
     model, version = split_reference(options.reference)
     artifact, warnings = resolve(settings, request_of(settings, options.source, model, version))
     complain(warnings)
-    files = wanted(store, artifact.folder)
+    files = files_of(store, artifact.folder)
     with progress("fetching", sum(file.size for file in files)) as told:
         pull(store, artifact.folder, files, options.folder / artifact.folder, told)
     size = sum(file.size for file in files)

@@ -1,1 +1,1 @@
-"""What S3 holds: objects, listings, manifests, and the status of one version."""
+"""Reading buckets: objects, listings, manifests, and the status of a version."""

@@ -1,4 +1,4 @@
-"""The names of folders: which version of which model stands in one."""
+"""The names of folders in a bucket, and the model and version that a name stands for."""
 
 import re
 from typing import Final
@@ -6,28 +6,28 @@ from typing import Final
 from webhook.catalog.versions import order
 
 ALIASES: Final = ".aliases"
-"""The folder, beside the models', with a JSON object for each model: aliases to versions."""
+"""The folder with one JSON object per model: a map from aliases to versions."""
 UNFINISHED: Final = ".publishing"
-"""The folder with a mark for each version whose upload has begun; of no meaning once that has a manifest."""
+"""The folder with a marker for each started upload. A marker is obsolete once the version has a manifest."""
 
 _WHOLE: Final = re.compile(r"v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?|\d{4}-\d{2}-\d{2}", re.ASCII)
 _SHORT: Final = re.compile(r"v?\d+(\.\d+)?", re.ASCII)
 
 
 def split(layout: str, folder: str) -> tuple[str, str] | None:
-    """The model and the version that a folder's name says; None where it says none, and may be one above models.
+    """The model and the version in a folder's name. None without an ordered version: it may be a parent of models.
 
-    `my-model-1.2.3-rc.1` can be read in more than one way: what looks most like a whole version is it, and of such the
-    last. Versions without an order have no such look; they are found by those who ask for them.
+    A name such as `my-model-1.2.3-rc.1` has several readings. Complete versions win over short ones, and among those
+    the last possible start wins. Versions without an order, such as `blue`, are found only by exact requests.
     """
     if layout == "{model}/{version}":
         model, _, version = folder.rpartition("/")
         return (model, version) if model and order(version) else None
-    above, slash, name = folder.rpartition("/")
-    starts = [index for index, sign in enumerate(name) if sign == "-" and index]
-    for look in (_WHOLE, _SHORT):
-        for start in reversed(starts):
-            version = name[start + 1 :]
-            if look.fullmatch(version) and order(version):
-                return f"{above}{slash}{name[:start]}", version
+    parent, slash, name = folder.rpartition("/")
+    hyphens = [index for index, character in enumerate(name) if character == "-" and index]
+    for pattern in (_WHOLE, _SHORT):
+        for hyphen in reversed(hyphens):
+            version = name[hyphen + 1 :]
+            if pattern.fullmatch(version) and order(version):
+                return f"{parent}{slash}{name[:hyphen]}", version
     return None

@@ -1,4 +1,4 @@
-"""What a source has, by name alone: models, versions, aliases. A request for each thousand folders."""
+"""Listing a source: the names of its models, versions and aliases. One request per thousand folders."""
 
 import re
 from collections import defaultdict, deque
@@ -15,57 +15,57 @@ from webhook.catalog.versions import ALIAS, Versions, order
 from webhook.fields.parsers import EXACT_VERSION
 
 MOST_VERSIONS: Final = 100_000
-"""Of one source; exact versions beyond are found all the same, one by one."""
+"""The maximum number of versions in a source's listing. Exact versions beyond it are found by lookups."""
 _MOST_LISTINGS: Final = 5_000
 _DEEPEST: Final = 4
 _LARGEST_ALIASES: Final = 256 * 1024
 _MOST_ALIASES: Final = 10_000
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*", re.ASCII)
-"""A folder that may be a version's, or stand above such: not ours, which begin with a dot."""
+"""The name of a version's folder or of a parent of such. Excludes reserved folders, whose names begin with a dot."""
 
 
 class Aliases(msgspec.Struct, frozen=True):
-    """The aliases of one model, and the ETag by which a later look knows that they are the same."""
+    """The aliases of one model, and the object's ETag, by which a later listing recognizes them as unchanged."""
 
     etag: str
     versions: Mapping[str, str]
 
 
 class ModelListing(msgspec.Struct, frozen=True):
-    """The names of one model."""
+    """The listing of one model."""
 
     versions: Versions
     aliases: Aliases | None
 
 
 class SourceListing(msgspec.Struct, frozen=True):
-    """The names in one source at one moment."""
+    """The listing of one source."""
 
     models: Mapping[str, Versions] = {}
-    """The versions of each model that have an order."""
+    """The ordered versions of each model."""
     unfinished: frozenset[str] = frozenset()
-    """Folders whose upload has begun; those of them with a manifest are published all the same."""
+    """The folders with an upload marker. Those with a manifest are published nevertheless."""
     aliases: Mapping[str, Aliases] = {}
-    is_whole: bool = True
-    """Whether all versions are among them."""
+    is_complete: bool = True
+    """Whether the listing has all ordered versions of the source."""
     problems: tuple[str, ...] = ()
-    """What could not be read, or is too much: the rest stands."""
+    """What could not be read, or exceeds a limit."""
 
-    def lacks(self, place: VersionKey) -> bool:
-        """Whether a version would be listed, and is not."""
-        if not self.is_whole or order(place.version) is None:
+    def lacks(self, key: VersionKey) -> bool:
+        """Whether the version does not exist, as far as the listing can tell."""
+        if not self.is_complete or order(key.version) is None:
             return False
-        listed = self.models.get(place.model)
-        return listed is None or not listed.has(place.version)
+        listed = self.models.get(key.model)
+        return listed is None or not listed.has(key.version)
 
     @property
     def versions(self) -> int:
-        """How many there are."""
-        return sum(len(each.names) for each in self.models.values())
+        """The number of versions."""
+        return sum(len(versions.names) for versions in self.models.values())
 
 
 def read_names(store: Store, known: SourceListing | None = None) -> SourceListing:
-    """All names of a source. `known` are those of the last time, whose aliases are read again only where they changed.
+    """List a source. Aliases that have not changed since the previous listing, `known`, are not read again.
 
     Raises CatalogError.
     """
@@ -74,15 +74,15 @@ def read_names(store: Store, known: SourceListing | None = None) -> SourceListin
     for count, (model, version) in enumerate(_versions(store, problems), 1):
         models[model].append(version)
         if count == MOST_VERSIONS:
-            problems.append(f"more than {MOST_VERSIONS} versions; the rest is known by exact version only")
+            problems.append(f"more than {MOST_VERSIONS} versions; the others can be requested only exactly")
             break
-    is_whole = not problems
+    is_complete = not problems
     return SourceListing(
-        # What has not changed stays the same object, and its order is not worked out again.
+        # Unchanged models keep their Versions, which saves the sorting.
         {model: _ordered(versions, known.models.get(model)) for model, versions in sorted(models.items())},
-        frozenset(each.key for each in store.objects(f"{UNFINISHED}/")),
+        frozenset(marker.key for marker in store.objects(f"{UNFINISHED}/")),
         dict(_aliases(store, known.aliases, problems)),
-        is_whole,
+        is_complete,
         tuple(problems),
     )
 
@@ -92,61 +92,61 @@ def _ordered(names: list[str], known: Versions | None) -> Versions:
 
 
 def _versions(store: Store, problems: list[str]) -> Iterator[tuple[str, str]]:
-    """Every model and version. A folder that is no version may be the first part of models' names."""
-    above, listings = deque([""]), 0  # the upper ones first: below one that is no version may be anything
-    while above:
-        folder = above.popleft()
+    """All pairs of model and version. Folders without a version are searched too: model names may contain slashes."""
+    parents, listings = deque([""]), 0  # breadth-first, because unrelated folders may be deep
+    while parents:
+        folder = parents.popleft()
         listings += 1
         if listings > _MOST_LISTINGS:
-            problems.append(f"more than {_MOST_LISTINGS} folders above versions; the rest is not listed")
+            problems.append(f"more than {_MOST_LISTINGS} parent folders of versions; the others are not listed")
             return
         for name in store.folders(folder):
             if not _NAME.fullmatch(name):
                 continue
-            found = split(store.source.layout, f"{folder}{name}")
-            if found:
-                yield found
+            version = split(store.source.layout, f"{folder}{name}")
+            if version:
+                yield version
             elif folder.count("/") < _DEEPEST:
-                above.append(f"{folder}{name}/")
+                parents.append(f"{folder}{name}/")
 
 
 def _aliases(store: Store, known: Mapping[str, Aliases], problems: list[str]) -> Iterator[tuple[str, Aliases]]:
-    for each in islice(store.objects(f"{ALIASES}/"), _MOST_ALIASES):
-        model, suffix, _ = each.key.rpartition(".json")
+    for listed in islice(store.objects(f"{ALIASES}/"), _MOST_ALIASES):
+        model, suffix, _ = listed.key.rpartition(".json")
         if not suffix:
             continue
-        if model in known and known[model].etag == each.etag:
+        if model in known and known[model].etag == listed.etag:
             yield model, known[model]
             continue
         try:
-            content = store.read(f"{ALIASES}/{each.key}", _LARGEST_ALIASES)
+            content = store.read(f"{ALIASES}/{listed.key}", _LARGEST_ALIASES)
             yield model, Aliases(content.etag, parse_aliases(content.body))
         except CatalogError as error:
-            problems.append(f"{store.uri(f'{ALIASES}/{each.key}')}: {error}")
+            problems.append(f"{store.uri(f'{ALIASES}/{listed.key}')}: {error}")
             if model in known:
                 yield model, known[model]
 
 
 def read_model(store: Store, model: str) -> ModelListing:
-    """The names of one model, between two listings of all. Raises CatalogError."""
-    above = model + store.source.layout.removeprefix("{model}").removesuffix("{version}")
-    folders = (f"{above}{name}" for name in islice(store.folders(above), MOST_VERSIONS))
-    found = (split(store.source.layout, folder) for folder in folders)
-    versions = Versions(each[1] for each in found if each and each[0] == model)
+    """List one model. Raises CatalogError."""
+    prefix = model + store.source.layout.removeprefix("{model}").removesuffix("{version}")
+    folders = (f"{prefix}{name}" for name in islice(store.folders(prefix), MOST_VERSIONS))
+    parsed = (split(store.source.layout, folder) for folder in folders)
+    versions = Versions(pair[1] for pair in parsed if pair and pair[0] == model)
     key = f"{ALIASES}/{model}.json"
-    if not store.has(key):
+    if not store.exists(key):
         return ModelListing(versions, None)
     content = store.read(key, _LARGEST_ALIASES)
     return ModelListing(versions, Aliases(content.etag, parse_aliases(content.body)))
 
 
 def parse_aliases(content: bytes) -> dict[str, str]:
-    """The aliases in a model's object: names to exact versions. Raises CatalogError."""
+    """Parse the object with a model's aliases: a map from names to exact versions. Raises CatalogError."""
     try:
         versions = msgspec.json.decode(content, type=dict[str, str])
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise CatalogError(f"aliases are a JSON object of names and versions: {error}") from error
     for name, version in versions.items():
         if not ALIAS.fullmatch(name) or not EXACT_VERSION.fullmatch(version):
-            raise CatalogError(f"alias {name!r} of {version!r} is no name and exact version")
+            raise CatalogError(f"alias {name!r} for version {version!r} is invalid; aliases stand for exact versions")
     return versions

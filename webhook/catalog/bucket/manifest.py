@@ -1,6 +1,6 @@
-"""manifest.json, which makes a version out of a folder, and SHA256SUMS beside it.
+"""manifest.json, which describes a published version, and SHA256SUMS.
 
-A manifest is written last and never again: where there is one, the version is whole, and stays as it is.
+The manifest is written last and never changes: a version with a manifest is complete and immutable.
 """
 
 import hashlib
@@ -14,11 +14,11 @@ from webhook.catalog.bucket.store import CatalogError
 MANIFEST: Final = "manifest.json"
 SUMS: Final = "SHA256SUMS"
 LARGEST: Final = 16 * 1024 * 1024
-"""Bytes of a manifest: some 100,000 files."""
+"""The maximum size of a manifest in bytes, enough for about 100,000 files."""
 
 
 class ManifestFile(msgspec.Struct, frozen=True, gc=False):
-    """One file of a version; `path` is relative to its folder."""
+    """One file of a version. `path` is relative to the version's folder; `size` is in bytes."""
 
     path: str
     size: int
@@ -26,7 +26,7 @@ class ManifestFile(msgspec.Struct, frozen=True, gc=False):
 
 
 class Manifest(msgspec.Struct, frozen=True, rename="camel"):
-    """What a version is."""
+    """The content of manifest.json."""
 
     model: str
     version: str
@@ -36,29 +36,29 @@ class Manifest(msgspec.Struct, frozen=True, rename="camel"):
 
     @property
     def size(self) -> int:
-        """Bytes of the files together."""
+        """The total size of the files in bytes."""
         return sum(file.size for file in self.files)
 
     def encode(self) -> bytes:
-        """As it stands in the bucket."""
+        """The bytes of manifest.json."""
         return msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n"
 
 
 def sums(files: tuple[ManifestFile, ...]) -> bytes:
-    """SHA256SUMS, in the format that `sha256sum -c` reads."""
+    """The content of SHA256SUMS, in the format of `sha256sum -c`."""
     return "".join(f"{file.sha256}  {file.path}\n" for file in files).encode()
 
 
 def decode(content: bytes) -> Manifest:
-    """The manifest in a file. Raises CatalogError where it is none."""
+    """Parse manifest.json. Raises CatalogError."""
     try:
         return _decoder.decode(content)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-        raise CatalogError(f"{MANIFEST} is not what publishing writes: {error}") from error
+        raise CatalogError(f"{MANIFEST} is not a manifest of model-injector: {error}") from error
 
 
 def digest(content: bytes) -> str:
-    """What tells one manifest from any other: its sha256, in hex."""
+    """The sha256 of a manifest, in hex. Identifies the version's content."""
     return hashlib.sha256(content).hexdigest()
 
 

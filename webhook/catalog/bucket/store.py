@@ -1,6 +1,6 @@
-"""S3, as the catalog needs it: one bucket, keys below one prefix, and errors of a few kinds.
+"""An S3 client for one bucket and key prefix.
 
-Everything here blocks. botocore's clients may be used by many threads at once.
+All calls block. A Store is thread-safe, as botocore's clients are.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class CatalogError(InjectorError):
-    """S3 failed, or holds something other than a command or the catalog needs."""
+    """A request to S3 failed, or an object does not have the expected content."""
 
 
 class NotFound(CatalogError):
-    """There is no such bucket or object."""
+    """The bucket or the object does not exist."""
 
 
 class Denied(CatalogError):
@@ -37,14 +37,14 @@ class PreconditionFailed(CatalogError):
 
 
 class Unreachable(CatalogError):
-    """S3 gave no answer, or a temporary one."""
+    """S3 did not answer, or reported a temporary error."""
 
 
 _CONNECTIONS: Final = 16
-"""Kept alive: as many as publishing has threads that send."""
+"""The size of the connection pool: the number of threads with which publishing uploads."""
 _ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _CODES: Final[Mapping[str, type[CatalogError]]] = {"ExpiredToken": Denied, "InvalidToken": Denied}
-"""What S3 says with a status, 400, that says less."""
+"""Codes that S3 sends with the unspecific status 400."""
 _STATUSES: Final[Mapping[int, type[CatalogError]]] = {
     401: Denied,
     403: Denied,
@@ -56,74 +56,75 @@ _STATUSES: Final[Mapping[int, type[CatalogError]]] = {
 
 
 class StoredObject(msgspec.Struct, frozen=True, gc=False):
-    """One object; `key` is relative to what was listed."""
+    """An object in a listing. `key` is relative to the listed folder; `size` is in bytes."""
 
     key: str
     size: int
     etag: str
     is_archived: bool = False
-    """Whether it has to be restored before anyone can read it."""
+    """Whether it has to be restored before it can be read."""
 
 
 class ObjectContent(msgspec.Struct, frozen=True, gc=False):
-    """An object's content, and the ETag that a conditional write names."""
+    """An object's content, and its ETag for a conditional write."""
 
     body: bytes
     etag: str
 
 
 class Store:
-    """A bucket below a prefix: all keys are relative to that. Every method raises CatalogError."""
+    """The objects of a source. Keys are relative to its prefix. Every method raises CatalogError."""
 
     def __init__(self, source: Source, *, seconds: float = 10, attempts: int = 3) -> None:
-        """`seconds`: for a connection, and between two bytes of an answer; `attempts`: of each request."""
+        """`seconds` is the timeout to connect, and between bytes of a response. `attempts` includes the first one."""
         self.source = source
         self._seconds, self._attempts = seconds, attempts
         self._root = f"{source.prefix}/" if source.prefix else ""
         self._payer = {"RequestPayer": "requester"} if source.requester_pays else {}
-        self._made: Any = None
+        self._s3: Any = None
 
-    def folders(self, above: str = "") -> Iterator[str]:
-        """The names of the folders right below a folder, without slashes; `above` is empty or ends in one."""
-        for page in self._pages(Prefix=f"{self._root}{above}", Delimiter="/"):
-            for each in page.get("CommonPrefixes", ()):
-                yield each["Prefix"].removeprefix(f"{self._root}{above}").rstrip("/")
+    def folders(self, parent: str = "") -> Iterator[str]:
+        """The names, without slashes, of the folders directly below a folder. `parent` is empty or ends in a slash."""
+        for page in self._pages(Prefix=f"{self._root}{parent}", Delimiter="/"):
+            for prefix in page.get("CommonPrefixes", ()):
+                yield prefix["Prefix"].removeprefix(f"{self._root}{parent}").rstrip("/")
 
     def objects(self, folder: str) -> Iterator[StoredObject]:
-        """All objects below a folder, whose name ends in a slash; not those that only stand for a folder."""
+        """All objects below a folder, whose name ends in a slash. Folder markers, which end in a slash, are omitted."""
         for page in self._pages(Prefix=f"{self._root}{folder}", OptionalObjectAttributes=["RestoreStatus"]):
-            for each in page.get("Contents", ()):
-                key = each["Key"].removeprefix(f"{self._root}{folder}")
+            for listed in page.get("Contents", ()):
+                key = listed["Key"].removeprefix(f"{self._root}{folder}")
                 if key and not key.endswith("/"):
-                    restored = "RestoreExpiryDate" in each.get("RestoreStatus", {})
-                    archived = each.get("StorageClass") in _ARCHIVES and not restored
-                    yield StoredObject(key, each["Size"], each["ETag"], archived)
+                    restored = "RestoreExpiryDate" in listed.get("RestoreStatus", {})
+                    archived = listed.get("StorageClass") in _ARCHIVES and not restored
+                    yield StoredObject(key, listed["Size"], listed["ETag"], archived)
 
-    def has(self, key: str) -> bool:
-        """Whether an object is there, as listing tells."""
-        found = (each["Key"] for page in self._pages(Prefix=f"{self._root}{key}") for each in page.get("Contents", ()))
-        return next(found, None) == f"{self._root}{key}"  # of all that begin so, it is the first
+    def exists(self, key: str) -> bool:
+        """Whether an object exists, by a listing."""
+        pages = self._pages(Prefix=f"{self._root}{key}")
+        keys = (listed["Key"] for page in pages for listed in page.get("Contents", ()))
+        return next(keys, None) == f"{self._root}{key}"  # the shortest key with this prefix is listed first
 
     def read(self, key: str, largest: int) -> ObjectContent:
-        """An object of at most `largest` bytes. Raises NotFound."""
+        """Read an object of at most `largest` bytes. Raises NotFound."""
         with self._errors(key):
-            answer = self._client.get_object(**self._at(key), **self._payer)
-            with contextlib.closing(answer["Body"]) as body:
-                if answer["ContentLength"] > largest:
+            response = self._client.get_object(**self._at(key), **self._payer)
+            with contextlib.closing(response["Body"]) as body:
+                if response["ContentLength"] > largest:
                     raise CatalogError(f"{self.uri(key)} is larger than {largest} bytes")
-                return ObjectContent(body.read(), answer["ETag"])
+                return ObjectContent(body.read(), response["ETag"])
 
     def metadata(self, key: str) -> tuple[int, dict[str, str]]:
-        """An object's size, and its own metadata. Raises NotFound."""
+        """An object's size in bytes, and its user-defined metadata. Raises NotFound."""
         with self._errors(key):
-            answer = self._client.head_object(**self._at(key), **self._payer)
-            return answer["ContentLength"], answer["Metadata"]
+            response = self._client.head_object(**self._at(key), **self._payer)
+            return response["ContentLength"], response["Metadata"]
 
     def tags(self, key: str) -> dict[str, str]:
         """An object's tags."""
         with self._errors(key):
-            answer = self._client.get_object_tagging(**self._at(key), **self._payer)
-            return {each["Key"]: each["Value"] for each in answer["TagSet"]}
+            response = self._client.get_object_tagging(**self._at(key), **self._payer)
+            return {tag["Key"]: tag["Value"] for tag in response["TagSet"]}
 
     def create(
         self,
@@ -132,27 +133,27 @@ class Store:
         tags: Mapping[str, str] | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
-        """Write an object that does not exist yet. Raises PreconditionFailed where it does."""
+        """Write a new object. Raises PreconditionFailed if it exists."""
         self._put(key, body, tags, Metadata=dict(metadata or {}), IfNoneMatch="*")
 
     def replace(self, key: str, body: bytes, etag: str) -> None:
-        """Write over what has this ETag. Raises PreconditionFailed where something else has been written since."""
+        """Overwrite the object with this ETag. Raises PreconditionFailed if the object changed."""
         self._put(key, body, None, IfMatch=etag)
 
     def write(self, key: str, body: bytes) -> None:
-        """Write, whatever was there."""
+        """Write an object unconditionally."""
         self._put(key, body, None)
 
     def delete(self, key: str) -> None:
-        """Remove an object, if it is there."""
+        """Delete an object, if it exists."""
         with self._errors(key):
             self._client.delete_object(**self._at(key))
 
     @contextlib.contextmanager
-    def parts(self, key: str, metadata: Mapping[str, str]) -> Iterator[Callable[[int, bytes], None]]:
-        """Write an object that does not exist yet in parts: gives what sends one, by its number from 1, in any thread.
+    def multipart_upload(self, key: str, metadata: Mapping[str, str]) -> Iterator[Callable[[int, bytes], None]]:
+        """Write a new object in parts. Yields a function, callable in any thread, that sends the part of a number >= 1.
 
-        The object is there when the context has ended well. Raises PreconditionFailed where it is already.
+        The object exists once the context exits without an error. Raises PreconditionFailed if it existed already.
         """
         etags: dict[int, str] = {}
         with self._errors(key):
@@ -179,20 +180,20 @@ class Store:
             raise
 
     def download(self, key: str, file: Path, progress: Callable[[int], None]) -> None:
-        """An object into a file, in parts where it is large."""
+        """Download an object to a file, in parts if it is large. `progress` is called with numbers of bytes."""
         with self._errors(key):
             self._client.download_file(
                 Filename=str(file), ExtraArgs=self._payer or None, Callback=progress, **self._at(key)
             )
 
     def uri(self, key: str) -> str:
-        """How a message names an object."""
+        """The S3 URI of a key, for messages."""
         return f"s3://{self.source.bucket}/{self._root}{key}"
 
     def close(self) -> None:
-        """Give its connections back."""
-        if self._made:
-            self._made.close()
+        """Close all connections."""
+        if self._s3:
+            self._s3.close()
 
     def _at(self, key: str) -> dict[str, str]:
         return {"Bucket": self.source.bucket, "Key": f"{self._root}{key}"}
@@ -209,8 +210,8 @@ class Store:
 
     @property
     def _client(self) -> Any:
-        """Made at its first use: it takes half a second."""
-        if self._made is None:
+        """boto3's client, created on first use because that takes half a second."""
+        if self._s3 is None:
             import boto3  # noqa: PLC0415
             from botocore import UNSIGNED  # noqa: PLC0415
             from botocore.config import Config  # noqa: PLC0415
@@ -222,7 +223,7 @@ class Store:
                 max_pool_connections=_CONNECTIONS,
                 user_agent_appid="model-injector",
                 **({"signature_version": UNSIGNED} if self.source.anonymous else {}),
-                # Stores that are not AWS's own often know only the checksums of old.
+                # Other S3-compatible stores often do not support the checksums that boto3 adds by default.
                 **(
                     {"request_checksum_calculation": "when_required", "response_checksum_validation": "when_required"}
                     if self.source.endpoint_url
@@ -230,17 +231,17 @@ class Store:
                 ),
             )
             with self._errors(""):
-                self._made = boto3.session.Session().client(
+                self._s3 = boto3.session.Session().client(
                     "s3",
                     region_name=self.source.region or None,
                     endpoint_url=self.source.endpoint_url or None,
                     config=config,
                 )
-        return self._made
+        return self._s3
 
     @contextlib.contextmanager
     def _errors(self, key: str) -> Iterator[None]:
-        """botocore's errors as ours. Their texts name codes and addresses, never credentials."""
+        """Convert botocore's errors to CatalogError. Their texts contain codes and addresses, never credentials."""
         from boto3.exceptions import Boto3Error  # noqa: PLC0415
         from botocore import exceptions  # noqa: PLC0415
 
@@ -250,22 +251,21 @@ class Store:
             raise _kind(error)(f"{self.uri(key)}: {_words(error)}") from error
         except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.ProfileNotFound) as error:
             raise Denied(f"{self.uri(key)}: {error}") from error
-        except (exceptions.BotoCoreError, Boto3Error, OSError, ValueError) as error:  # or an answer that makes no sense
+        except (exceptions.BotoCoreError, Boto3Error, OSError, ValueError) as error:  # ValueError: a malformed response
             cause = error.__cause__ or error.__context__
             kind = _kind(cause) if isinstance(cause, exceptions.ClientError) else Unreachable
             raise kind(f"{self.uri(key)}: {error}") from error
 
 
 def _kind(error: ClientError) -> type[CatalogError]:
-    answer = error.response
-    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return (
-        _CODES.get(str(answer.get("Error", {}).get("Code")))
+        _CODES.get(str(error.response.get("Error", {}).get("Code")))
         or _STATUSES.get(status)
         or (Unreachable if status >= 500 else CatalogError)
     )
 
 
 def _words(error: ClientError) -> str:
-    told = error.response.get("Error", {})
-    return f"{told.get('Code', 'unknown')}: {told.get('Message', '')} ({error.operation_name})"
+    details = error.response.get("Error", {})
+    return f"{details.get('Code', 'unknown')}: {details.get('Message', '')} ({error.operation_name})"

@@ -1,1 +1,1 @@
-"""From a request to an artifact, answered from memory."""
+"""Resolving requests to artifacts from memory."""

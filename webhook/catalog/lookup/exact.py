@@ -1,4 +1,4 @@
-"""The catalog without S3 (`catalog.mode: none`): exact versions are taken on trust."""
+"""The catalog without S3 (`catalog.mode: none`): accepts every exact version without a check."""
 
 from functools import lru_cache
 
@@ -12,7 +12,7 @@ from webhook.settings import Settings
 
 
 class ExactCatalog:
-    """Resolves exact versions without a lookup: a version that does not exist shows when the pod starts."""
+    """Resolves exact versions without a lookup. A version that does not exist fails in the init container."""
 
     def __init__(self, settings: Settings) -> None:
         self._sources = settings.all_sources
@@ -30,5 +30,5 @@ class ExactCatalog:
 
 @lru_cache(maxsize=1024)
 def _resolved(model: str, version: str, source: Source) -> Resolved:
-    """Cached: identical for all pods of a workload, so that what follows from the artifact is found by identity."""
+    """Cached, so that pods of a workload share one artifact object, and caches keyed by it find it quickly."""
     return Resolved(Artifact(model, version, source))

@@ -1,4 +1,4 @@
-"""The names of one source's models, versions and aliases, and which version a reference means by them."""
+"""The index of one source: resolves aliases and ranges to versions by its last listing."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -9,7 +9,7 @@ import msgspec
 
 from webhook.catalog.bucket.listing import ModelListing, SourceListing
 from webhook.catalog.bucket.store import Store
-from webhook.catalog.lookup.preflight import unknown
+from webhook.catalog.lookup.preflight import unknown_model
 from webhook.catalog.resolution import UnknownModel, UnknownVersion, VersionKey
 from webhook.catalog.versions import LATEST, VersionRange, Versions
 from webhook.errors import shown
@@ -25,36 +25,36 @@ class SourceStatus(msgspec.Struct, frozen=True):
     models: int
     versions: int
     age: float | None
-    """Seconds since it was listed. None where it never was."""
+    """Seconds since the last successful listing. None before the first one."""
     is_listed: bool
     """Whether the last listing succeeded."""
     problem: str
-    """Why the last listing failed, or what it left out. Empty otherwise."""
+    """Why the last listing failed or is incomplete. Empty otherwise."""
 
 
 class SourceIndex:
-    """One source, by its last listing."""
+    """The index of one source."""
 
     def __init__(self, source: Source, store: Store) -> None:
         self.source, self.store = source, store
         self.listing: SourceListing | None = None
         self.problem = ""
         self.backing_off_until = 0.0
-        """Until this (monotonic) time no pod waits for a lookup."""
+        """No lookups are required before this (monotonic) time."""
         self._is_listed = False
         self._read_at: float | None = None
 
     def update(self, listing: SourceListing) -> None:
-        """Answer by this listing from now on."""
+        """Replace the listing."""
         self.listing, self._read_at, self._is_listed, self.backing_off_until = listing, monotonic(), True, 0.0
         self.problem = "; ".join(listing.problems)
 
     def merge(self, model: str, listing: ModelListing) -> None:
-        """Answer by this listing of one model from now on."""
+        """Replace one model in the listing."""
         if self.listing is None:
             return
         models = {name: versions for name, versions in self.listing.models.items() if name != model}
-        aliases = {name: each for name, each in self.listing.aliases.items() if name != model}
+        aliases = {name: versions for name, versions in self.listing.aliases.items() if name != model}
         if listing.versions.names:
             models[model] = listing.versions
         if listing.aliases:
@@ -62,23 +62,24 @@ class SourceIndex:
         self.listing = msgspec.structs.replace(self.listing, models=models, aliases=aliases)
 
     def listing_failed(self, problem: str) -> None:
-        """The source could not be listed: go on with what is known."""
+        """Record that listing failed. The previous listing stays in use."""
         self.problem, self._is_listed = problem, False
 
     def status(self) -> SourceStatus:
-        """The figures."""
+        """The figures of the source."""
         names = self.listing or SourceListing()
         age = None if self._read_at is None else monotonic() - self._read_at
         return SourceStatus(len(names.models), names.versions, age, self._is_listed, self.problem)
 
     def staleness(self) -> tuple[str, ...]:
-        """A warning where the last listing failed, so that the names may be old."""
+        """A warning if the last listing failed, because the names may be outdated."""
         if self._read_at is None or self._is_listed:
             return ()
-        return (f"S3 cannot be listed: the version is that of {monotonic() - self._read_at:.0f} s ago",)
+        age = monotonic() - self._read_at
+        return (f"S3 cannot be listed: the version was resolved from a listing that is {age:.0f} s old",)
 
     def alias(self, request: ModelRequest, name: str) -> str:
-        """The version that an alias means. Raises UnknownModel."""
+        """Resolve an alias to a version. Raises UnknownModel."""
         names = self._listed(request)
         aliases = names.aliases.get(request.model)
         version = aliases and aliases.versions.get(name)
@@ -86,39 +87,39 @@ class SourceIndex:
             return version
         if aliases is None and request.model not in names.models:
             raise self._unknown_model(request)
-        known = ", ".join(f"@{each}" for each in list(aliases.versions)[:5]) if aliases else ""
+        known = ", ".join(f"@{alias}" for alias in list(aliases.versions)[:5]) if aliases else ""
         raise UnknownVersion(
-            f"{request.model} has no alias @{name}" + (f"; it has {known}" if known else ", and no other")
+            f"{request.model} has no alias @{name}; " + (f"it has {known}" if known else "it has no aliases")
         )
 
     def choices(self, request: ModelRequest, reference: VersionRange) -> Sequence[str]:
-        """The newest versions in a range, the newest first. Raises UnknownModel."""
+        """The versions in a range, the newest first. Raises UnknownModel."""
         return self._listed(request).models.get(request.model, _NONE).within(reference)
 
     def is_unfinished(self, key: VersionKey) -> bool:
-        """Whether an upload of a version was begun and not finished, by the last listing."""
+        """Whether the last listing has an upload marker of the version."""
         folder = self.source.layout.format(model=key.model, version=key.version)
         return self.listing is not None and folder in self.listing.unfinished
 
     def nothing_fits(self, request: ModelRequest, reference: VersionRange) -> UnknownModel:
-        """Why none of a range's versions is the answer."""
+        """The error for a range without a usable version."""
         known = self._listed(request).models.get(request.model)
         if known is None:
             return self._unknown_model(request)
         asked = f"{request.model} has no version in {shown(request.version)}"
         if choices := self.choices(request, reference):
             return UnknownVersion(f"{asked} that is published; {choices[0]} is not")
-        hint = " (pre-releases only where they are named)" if request.version == LATEST else ""
+        hint = " (which excludes pre-releases)" if request.version == LATEST else ""
         return UnknownVersion(f"{asked}{hint}; the newest are {', '.join(islice(known.newest(), 3))}")
 
     def _listed(self, request: ModelRequest) -> SourceListing:
         if self.listing is None:
             reason = f" ({self.problem})" if self.problem else ""
             raise UnknownModel(
-                f"{request.model} {request.version} cannot be resolved, for the catalog could not be read yet{reason}; "
-                "an exact version can"
+                f"{request.model} {request.version} cannot be resolved, because the catalog has not been read yet"
+                f"{reason}; ask for an exact version, or try again"
             )
         return self.listing
 
     def _unknown_model(self, request: ModelRequest) -> UnknownModel:
-        return unknown(self.listing, VersionKey(request.source, request.model, ""), self.problem)
+        return unknown_model(self.listing, VersionKey(request.source, request.model, ""), self.problem)

@@ -1,4 +1,4 @@
-"""What is wrong with a version, as the person is told who asked for it."""
+"""Why a version cannot be used by a pod, in messages for the pod's author."""
 
 import difflib
 from bisect import bisect_left
@@ -19,47 +19,53 @@ from webhook.catalog.resolution import (
 from webhook.catalog.versions import LATEST, VersionRange, Versions
 
 _COMPARED: Final = 200
-"""Names at most that one is compared with: of thousands, its neighbours in the alphabet."""
+"""The maximum number of names that a misspelt name is compared with: its neighbours in alphabetical order."""
 
 
-def fault(names: SourceListing | None, place: VersionKey, detail: VersionStatus, tag: str) -> UnknownModel | None:
-    """Why a version is not fit for a pod; None where it is."""
-    name = f"{place.model} {place.version}"
+def preflight_error(
+    listing: SourceListing | None, key: VersionKey, status: VersionStatus, tag: str
+) -> UnknownModel | None:
+    """Why a version cannot be used; None if it can. `listing` provides suggestions; `tag` is the required tag."""
+    name = f"{key.model} {key.version}"
     problem: UnknownModel | None = None
-    if detail.state == "absent":
-        problem = unknown(names, place, "")
-    elif detail.state == "unfinished":
-        problem = Unpublished(f"{name} is not published: its upload was begun and not finished")
-    elif detail.state == "denied":
-        problem = NoAccess(f"{name}: the webhook may not read it ({detail.why}); allow s3:ListBucket and s3:GetObject")
-    elif detail.state == "unreadable":
-        problem = Incomplete(f"{name} can't be checked: {detail.why}")
-    elif not detail.is_tagged:
+    if status.state == "absent":
+        problem = unknown_model(listing, key, "")
+    elif status.state == "unfinished":
+        problem = Unpublished(f"{name} is not published: its upload was started and not finished")
+    elif status.state == "denied":
+        hint = "allow s3:ListBucket and s3:GetObject"
+        problem = NoAccess(f"{name}: S3 denies the webhook access ({status.error}); {hint}")
+    elif status.state == "unreadable":
+        problem = Incomplete(f"{name} cannot be checked: {status.error}")
+    elif not status.is_tagged:
         problem = Unpublished(f"{name} is not published: it has no manifest with the tag {tag}")
-    elif detail.wrong:
-        problem = Incomplete(f"{name} is not what was published: {detail.wrong}")
-    elif detail.archived:
-        problem = Archived(f"{name} can't be read: {detail.archived}; restore them first")
+    elif status.mismatch:
+        problem = Incomplete(f"{name} does not match its manifest: {status.mismatch}")
+    elif status.archived:
+        problem = Archived(f"{name} cannot be read: {status.archived}; restore them first")
     return problem
 
 
-def unknown(names: SourceListing | None, place: VersionKey, problem: str) -> UnknownModel:
-    """The catalog does not have it: with the nearest that it has."""
-    where = f"source {place.source}" + (f" ({problem})" if problem else "")
-    versions = (names or SourceListing()).models.get(place.model)
+def unknown_model(listing: SourceListing | None, key: VersionKey, problem: str) -> UnknownModel:
+    """The error for a model or version that the catalog does not have, with the nearest names.
+
+    `problem` says why the listing may be incomplete.
+    """
+    where = f"source {key.source}" + (f" ({problem})" if problem else "")
+    versions = (listing or SourceListing()).models.get(key.model)
     if versions:
-        near = _nearest(place.version, versions.names)
-        told = f"; nearest are {', '.join(near)}" if near else ""
+        near = _nearest(key.version, versions.names)
+        suggestion = f"; nearest are {', '.join(near)}" if near else ""
         return UnknownVersion(
-            f"{place.model} has no version {place.version} in {where}{told}; newest is {_newest(versions)}"
+            f"{key.model} has no version {key.version} in {where}{suggestion}; newest is {_newest(versions)}"
         )
-    near = _nearest(place.model, tuple((names or SourceListing()).models))
-    told = f"; did you mean {' or '.join(near)}?" if near else ""
-    return UnknownModel(f"model {place.model} {place.version}".rstrip() + f" is not in {where}{told}")
+    near = _nearest(key.model, tuple((listing or SourceListing()).models))
+    suggestion = f"; did you mean {' or '.join(near)}?" if near else ""
+    return UnknownModel(f"model {key.model} {key.version}".rstrip() + f" is not in {where}{suggestion}")
 
 
 def _newest(versions: Versions) -> str:
-    """The newest release; where there is none, the newest pre-release."""
+    """The newest release, or without releases the newest pre-release."""
     return (*versions.within(VersionRange(LATEST)), versions.names[-1])[0]
 
 

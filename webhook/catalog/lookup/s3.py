@@ -1,7 +1,7 @@
-"""The catalog of S3 buckets (`catalog.mode: s3`), which answers from memory.
+"""The catalog of S3 buckets (`catalog.mode: s3`), which resolves requests from memory.
 
-Its methods are of two kinds. `list_source` and `look_up` ask S3 and change nothing here: they block, and may run in any
-thread. The others use memory alone, and belong to one thread.
+`list_source` and `look_up` send requests to S3 and change no state: they block, and may run in any thread. The other
+methods do no I/O, and must run in one thread.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from webhook.catalog.bucket.listing import ModelListing, SourceListing, read_mod
 from webhook.catalog.bucket.status import VersionStatus, inspect
 from webhook.catalog.bucket.store import CatalogError, Denied, Store, Unreachable
 from webhook.catalog.lookup.index import SourceIndex, SourceStatus
-from webhook.catalog.lookup.preflight import fault
+from webhook.catalog.lookup.preflight import preflight_error
 from webhook.catalog.resolution import LookupRequired, Resolved, UnknownModel, UnknownVersion, VersionKey
 from webhook.catalog.versions import Alias, ExactVersion, Reference, VersionRange, parse_reference
 from webhook.errors import shown
@@ -24,16 +24,16 @@ from webhook.settings import Settings
 _MOST_VERSIONS: Final = 20_000
 _MOST_TEMPORARY: Final = 4_000
 _TEMPORARY_SECONDS: Final = 5
-"""How long a result is cached that may soon be another: the version is missing, or S3 did not answer."""
+"""How long a temporary status, such as absent or unreachable, is cached, and how long a source backs off."""
 _STEADY_SECONDS: Final = 3600
-"""How long the status of a version that cannot change is trusted."""
+"""How long the status of an immutable version is cached."""
 _IDLE_SECONDS: Final = 60
-"""How long, at least, the status of a version that may change is trusted while no pod asks for it."""
+"""How long, at least, the status of a version that may change is cached. Versions in use are refreshed sooner."""
 _TEMPORARY: Final = frozenset({"absent", "unfinished", "unreadable", "denied", "unreachable"})
 
 
 class _CachedVersion:
-    """One version, with its status when it was last looked up."""
+    """A version, and its status by the last lookup."""
 
     __slots__ = ("artifact", "at", "is_used", "status")
 
@@ -50,14 +50,14 @@ class _CachedVersion:
             status.object_bytes,
         )
         self.is_used = False
-        """Whether a pod has asked for it since it was looked up."""
+        """Whether a pod asked for it since the lookup."""
 
 
 class S3Catalog:
-    """The versions in buckets: their names from listings, and the status of each from when it is first asked for."""
+    """A cache of listings, which have all names, and of the status of each version that was asked for."""
 
     def __init__(self, settings: Settings, *, seconds: float = 10, attempts: int = 3) -> None:
-        """`seconds` and `attempts` as a Store has them."""
+        """`seconds` and `attempts` are those of Store."""
         self._options = settings.catalog
         self._indexes = {
             name: SourceIndex(source, Store(source, seconds=seconds, attempts=attempts))
@@ -78,9 +78,9 @@ class S3Catalog:
         return read_names(index.store, index.listing)
 
     def look_up(self, key: VersionKey) -> VersionStatus | ModelListing:
-        """The status of one version, or the listing of its model where the key has no version.
+        """The status of a version, or the listing of the model if the key has no version.
 
-        Blocks. Raises nothing: that S3 does not answer is a status, too.
+        Blocks. Errors of S3 are returned as a status.
         """
         index = self._indexes[key.source]
         folder = index.source.layout.format(model=key.model, version=key.version)
@@ -90,39 +90,38 @@ class S3Catalog:
             known = self._versions.get(key)
             return inspect(index.store, folder, self._options.required_tag, known.status if known else None)
         except Denied as error:
-            return VersionStatus("denied", why=str(error))
+            return VersionStatus("denied", error=str(error))
         except Unreachable as error:
-            return VersionStatus("unreachable", why=str(error))
+            return VersionStatus("unreachable", error=str(error))
         except CatalogError as error:
-            return VersionStatus("unreadable", why=str(error))
+            return VersionStatus("unreadable", error=str(error))
 
     def update(self, source: str, listing: SourceListing) -> None:
-        """Answer by this listing from now on."""
+        """Replace the listing of a source, and drop the cached versions that it lacks."""
         self._indexes[source].update(listing)
         for key in [key for key in self._versions if key.source == source and listing.lacks(key)]:
             del self._versions[key]
         self._temporary = {key: known for key, known in self._temporary.items() if key.source != source}
 
     def listing_failed(self, source: str, problem: str) -> None:
-        """The source could not be listed: go on with what is known."""
+        """Record that listing a source failed. The previous listing stays in use."""
         self._indexes[source].listing_failed(problem)
         self.back_off(source)
 
     def back_off(self, source: str) -> None:
-        """The source does not answer: require no lookup from it for some seconds, because pods would wait for that."""
+        """Require no lookups in a source for some seconds, because S3 does not answer and pods would wait."""
         self._indexes[source].backing_off_until = monotonic() + _TEMPORARY_SECONDS
 
-    def remember(self, key: VersionKey, found: VersionStatus | ModelListing) -> None:
-        """Answer by what a lookup found from now on; for some seconds, if that may soon be another.
+    def cache(self, key: VersionKey, result: VersionStatus | ModelListing) -> None:
+        """Cache the result of a lookup, for some seconds if it is temporary.
 
-        Where S3 did not answer, what is known stays.
+        If S3 did not answer or denied access, the previously cached status of the version stays.
         """
         index = self._indexes[key.source]
-        if isinstance(found, ModelListing):
-            index.merge(key.model, found)
-        status = (
-            VersionStatus("absent") if isinstance(found, ModelListing) else found
-        )  # the model's own key is no version
+        if isinstance(result, ModelListing):
+            index.merge(key.model, result)
+        # The key of a model has no version. Its entry only records when the model was listed.
+        status = VersionStatus("absent") if isinstance(result, ModelListing) else result
         known = _CachedVersion(key, index.source, status)
         if status.state in ("unreachable", "denied") and key in self._versions:
             self._versions[key].at = known.at
@@ -135,7 +134,7 @@ class S3Catalog:
             _put(self._versions, key, known, _MOST_VERSIONS)
 
     def stale(self, source: str, most: int) -> list[VersionKey]:
-        """Versions to look up again, the longest waiting first: those in use whose status may have changed."""
+        """At most `most` versions to look up again, the oldest first: those in use whose status may have changed."""
         now = monotonic()
         waiting = sorted(
             (known.at, key.model, key.version, key)
@@ -151,7 +150,7 @@ class S3Catalog:
         return self._indexes[source].status()
 
     def listing(self, source: str) -> SourceListing | None:
-        """The last listing of a source. None before the first."""
+        """The last listing of a source. None before the first one."""
         return self._indexes[source].listing
 
     def close(self) -> None:
@@ -160,10 +159,10 @@ class S3Catalog:
             index.store.close()
 
     def resolve(self, request: ModelRequest) -> Resolved:
-        """The artifact that `request` asks for.
+        """Resolve a request.
 
-        Raises UnknownModel where there is none, and where preflight is enforced and fails. Raises LookupRequired where
-        the answer depends on a version that has not been looked up.
+        Raises UnknownModel if there is no such version, or an enforced preflight fails. Raises LookupRequired if the
+        answer depends on a version whose status is not cached.
         """
         index, warnings = self._indexes[request.source], tuple[str, ...]()
         reference = _reference(request)
@@ -177,38 +176,40 @@ class S3Catalog:
         else:
             version = reference.version
         key = VersionKey(request.source, request.model, version)
-        return self._judge(index, key, self._find(index, key), warnings)
+        return self._preflight(index, key, self._cached(index, key), warnings)
 
     def _newest(self, index: SourceIndex, request: ModelRequest, reference: VersionRange) -> Resolved:
-        """The newest published version in the range. Versions that S3 does not tell about are passed over."""
+        """The newest published version in a range. Unreachable versions are skipped, unless there are no others."""
         unknown = list[tuple[VersionKey, _CachedVersion]]()
         for version in index.choices(request, reference):
             key = VersionKey(request.source, request.model, version)
-            known = self._find(index, key)
+            known = self._cached(index, key)
             if known.status.state == "unreachable" and index.is_unfinished(key):
                 continue
             if known.status.state == "unreachable":
                 unknown.append((key, known))
             elif known.status.state not in ("absent", "unfinished") and not self._lacks_tag(known.status):
-                return self._judge(index, key, known, (*index.staleness(), *_passed_over(unknown)))
+                return self._preflight(index, key, known, (*index.staleness(), *_skipped(unknown)))
         if unknown and not (self._options.required_tag and self._options.preflight == "enforce"):
-            return self._judge(index, *unknown[0], index.staleness())
+            return self._preflight(index, *unknown[0], index.staleness())
         raise self._miss(index, request, index.nothing_fits(request, reference))
 
-    def _judge(self, index: SourceIndex, key: VersionKey, known: _CachedVersion, warnings: tuple[str, ...]) -> Resolved:
+    def _preflight(
+        self, index: SourceIndex, key: VersionKey, known: _CachedVersion, warnings: tuple[str, ...]
+    ) -> Resolved:
         status = known.status
         if status.state == "unreachable":
             warnings = (*warnings, f"{key.model} {key.version} is not checked: S3 did not answer")
         elif self._options.preflight != "off" and (
-            problem := fault(index.listing, key, status, self._options.required_tag)
+            problem := preflight_error(index.listing, key, status, self._options.required_tag)
         ):
             if self._options.preflight == "enforce":
                 raise problem
             warnings = (*warnings, str(problem))
         return Resolved(known.artifact, warnings, status.state != "unreachable")
 
-    def _find(self, index: SourceIndex, key: VersionKey) -> _CachedVersion:
-        """What is known of a version. Raises LookupRequired where a lookup could tell more."""
+    def _cached(self, index: SourceIndex, key: VersionKey) -> _CachedVersion:
+        """The cached version; during a back-off, possibly an outdated or unreachable one. Raises LookupRequired."""
         now = monotonic()
         if known := self._versions.get(key):
             is_old = self._may_change(known.status) and now - known.at > self._idle_seconds
@@ -218,11 +219,11 @@ class S3Catalog:
         if (known := self._temporary.get(key)) and now - known.at < _TEMPORARY_SECONDS:
             return known
         if now < index.backing_off_until:
-            return _CachedVersion(key, index.source, VersionStatus("unreachable", why=index.problem))
+            return _CachedVersion(key, index.source, VersionStatus("unreachable", error=index.problem))
         raise LookupRequired([key])
 
     def _miss(self, index: SourceIndex, request: ModelRequest, refusal: UnknownModel) -> Exception:
-        """What to raise where the listing has no answer: a lookup first, for the version may be newer than it."""
+        """What to raise if the listing has no answer: LookupRequired first, because it may be outdated."""
         key, now = VersionKey(request.source, request.model, ""), monotonic()
         known = self._temporary.get(key)
         is_new = known is None or now - known.at >= _TEMPORARY_SECONDS
@@ -236,15 +237,15 @@ class S3Catalog:
         return self._options.preflight != "off" and not status.is_tagged
 
     def _may_change(self, status: VersionStatus) -> bool:
-        return bool(status.state == "unmanaged" or self._options.required_tag or status.archived or status.wrong)
+        return bool(status.state == "unmanaged" or self._options.required_tag or status.archived or status.mismatch)
 
 
-def _passed_over(unknown: Sequence[tuple[VersionKey, _CachedVersion]]) -> tuple[str, ...]:
-    return tuple(f"{key.model} {key.version} is passed over: S3 did not answer" for key, _ in unknown[:1])
+def _skipped(unknown: Sequence[tuple[VersionKey, _CachedVersion]]) -> tuple[str, ...]:
+    return tuple(f"{key.model} {key.version} is skipped: S3 did not answer" for key, _ in unknown[:1])
 
 
 def _put(known: dict[VersionKey, _CachedVersion], key: VersionKey, value: _CachedVersion, most: int) -> None:
-    """Insert as the newest, and drop the oldest where there are too many."""
+    """Insert as the newest, and drop the oldest if there are more than `most`."""
     known.pop(key, None)
     known[key] = value
     if len(known) > most:

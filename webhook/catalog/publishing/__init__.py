@@ -1,1 +1,1 @@
-"""Versions and aliases, written to a bucket; and a version, downloaded from it."""
+"""Publishing versions, setting aliases, and downloading versions."""

@@ -1,7 +1,4 @@
-"""Aliases: names that stand for a version, and may stand for another tomorrow.
-
-Compare and set: what was read is written back only where nobody has written in between, else it is read again.
-"""
+"""Changing aliases, by compare-and-set: a write fails if the object changed since it was read, and is then retried."""
 
 import random
 import time
@@ -20,10 +17,9 @@ _LONGEST_PAUSE_SECONDS: Final = 0.5
 
 
 def change(store: Store, model: str, edit: Callable[[dict[str, str]], None]) -> dict[str, str]:
-    """Edit the aliases of a model, and give them as they are then. Raises CatalogError.
+    """Change the aliases of a model, and return the new ones. Raises CatalogError.
 
-    `edit` changes a dictionary of names to versions in place, may raise, and is called anew with each state that it
-    meets.
+    `edit` changes a map from aliases to versions in place, or raises. It is called again after a conflict.
     """
     key = f"{ALIASES}/{model}.json"
     deadline, pause = time.monotonic() + _PATIENCE_SECONDS, 0.01
@@ -33,25 +29,25 @@ def change(store: Store, model: str, edit: Callable[[dict[str, str]], None]) -> 
         except (PreconditionFailed, Unreachable):
             if time.monotonic() > deadline:
                 raise
-        time.sleep(random.uniform(0, pause))  # noqa: S311 - so that writers do not meet again
+        time.sleep(random.uniform(0, pause))  # noqa: S311 - jitter keeps concurrent writers apart
         pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
 
 def _change_once(store: Store, key: str, edit: Callable[[dict[str, str]], None]) -> dict[str, str]:
     try:
-        held = store.read(key, _LARGEST)
+        existing = store.read(key, _LARGEST)
     except NotFound:
-        held = None
-    aliases = parse_aliases(held.body) if held else {}
+        existing = None
+    aliases = parse_aliases(existing.body) if existing else {}
     before = dict(aliases)
     edit(aliases)
     if aliases == before:
         return aliases
     content = msgspec.json.encode(dict(sorted(aliases.items())))
     if len(content) > _LARGEST:
-        raise CatalogError(f"more aliases than {_LARGEST} bytes can hold; remove some")
-    if held:
-        store.replace(key, content, held.etag)
+        raise CatalogError(f"the aliases of the model would exceed {_LARGEST} bytes; remove some")
+    if existing:
+        store.replace(key, content, existing.etag)
     else:
         store.create(key, content)
     return aliases

@@ -1,4 +1,4 @@
-"""A folder on this machine that is about to be published, and what names its files may have."""
+"""Scanning a local folder that is to be published, and checking the names of its files."""
 
 import os
 import re
@@ -9,48 +9,48 @@ from typing import Final
 from webhook.catalog.bucket.manifest import MANIFEST, SUMS
 from webhook.errors import InvalidInput, shown
 
-_ODD: Final = re.compile(r"[\x00-\x1f\x7f\\*?]|(^|/)\.{1,2}(/|$)|^ | $| /|/ ")
+_UNSUPPORTED: Final = re.compile(r"[\x00-\x1f\x7f\\*?]|(^|/)\.{1,2}(/|$)|^ | $| /|/ ")
 _LONGEST: Final = 512
 
 
 def scan(folder: Path) -> dict[str, Path]:
-    """Every file below a folder, by its path relative to that. Raises InvalidInput for what no bucket can hold so.
+    """All files below a folder, by their relative path. Links to files inside the folder are followed.
 
-    A link is followed where it leads to a file inside the folder.
+    Raises InvalidInput for files that cannot be published: other links, special files, empty folders, unusual names.
     """
     if not folder.is_dir():
-        raise InvalidInput(f"{folder} is no folder")
-    found = {}
+        raise InvalidInput(f"{folder} is not a folder")
+    files = {}
     root = folder.resolve()
     for path in _walk(folder):
         name = path.relative_to(folder).as_posix()
         check_name(name)
         if name in (MANIFEST, SUMS):
-            raise InvalidInput(f"{name} is what publishing itself writes; remove it")
+            raise InvalidInput(f"the name {name} is reserved, because publishing writes that file; remove it")
         if path.is_symlink():
             target = path.resolve()
             if not target.is_relative_to(root):
                 raise InvalidInput(f"{name} is a link out of the folder, to {target}; copy it in, as `cp -L` does")
             if not target.is_file():
-                raise InvalidInput(f"{name} is a link to no file, {target}; remove it, or copy in what it means")
+                raise InvalidInput(f"{name} is a link to {target}, which is not a file; remove or replace it")
         elif not path.is_file():
-            raise InvalidInput(f"{name} is no regular file; remove it")
-        found[name] = path
-    if not found:
+            raise InvalidInput(f"{name} is not a regular file; remove it")
+        files[name] = path
+    if not files:
         raise InvalidInput(f"{folder} has no files")
-    return dict(sorted(found.items()))
+    return dict(sorted(files.items()))
 
 
 def check_name(name: str) -> None:
-    """Raise InvalidInput for the name of a file that not every part of its way can carry."""
+    """Raise InvalidInput for the path of a file that S3, s5cmd, SHA256SUMS or a file system does not support."""
     try:
         size = len(name.encode())
     except UnicodeEncodeError as error:
-        raise InvalidInput(f"the name {shown(name)} is no UTF-8; rename it") from error
-    if _ODD.search(name):
+        raise InvalidInput(f"the name {shown(name)} is not UTF-8; rename it") from error
+    if _UNSUPPORTED.search(name):
         raise InvalidInput(
-            f"the name {shown(name)} has a sign that downloads can't carry: no control characters, \\, * and ?, and no "
-            "blank at an end; rename it"
+            f"the name {shown(name)} cannot be downloaded; rename it, without control characters, \\, * and ?, and "
+            "without blanks at the start or the end"
         )
     if size > _LONGEST:
         raise InvalidInput(f"the name {shown(name)} is longer than {_LONGEST} bytes; shorten it")
@@ -58,13 +58,13 @@ def check_name(name: str) -> None:
 
 def _walk(folder: Path) -> Iterator[Path]:
     def fail(error: OSError) -> None:
-        raise InvalidInput(f"{error.filename} can't be read: {error.strerror}") from error
+        raise InvalidInput(f"{error.filename} cannot be read: {error.strerror}") from error
 
-    for parent, folders, files in os.walk(folder, onerror=fail):
-        here = Path(parent)
-        links = [name for name in folders if (here / name).is_symlink()]
+    for root, folders, files in os.walk(folder, onerror=fail):
+        parent = Path(root)
+        links = [name for name in folders if (parent / name).is_symlink()]
         if links:
-            raise InvalidInput(f"{(here / links[0]).relative_to(folder)} is a link to a folder; copy the folder in")
-        if not folders and not files and here != folder:
-            raise InvalidInput(f"{here.relative_to(folder)} is an empty folder, which S3 can't hold; remove it")
-        yield from (here / name for name in files)
+            raise InvalidInput(f"{(parent / links[0]).relative_to(folder)} is a link to a folder; copy the folder in")
+        if not folders and not files and parent != folder:
+            raise InvalidInput(f"{parent.relative_to(folder)} is an empty folder, which S3 cannot store; remove it")
+        yield from (parent / name for name in files)

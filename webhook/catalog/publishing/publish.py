@@ -1,8 +1,7 @@
-"""Publishing: a folder becomes a version, once and for ever.
+"""Publishing a folder as an immutable version.
 
-A mark says that an upload has begun, files follow, then SHA256SUMS, and the manifest last, only where there is none.
-Whatever ends an upload half-way leaves a mark without a manifest, which counts as nothing; the next try, of the same
-files, goes on from there.
+The steps are: write a marker, upload the files, write SHA256SUMS, and write the manifest if none exists. The version
+exists once it has a manifest. An interrupted upload leaves its marker, and publishing the same files continues it.
 """
 
 import time
@@ -24,57 +23,59 @@ from webhook.catalog.publishing.upload import upload as send
 from webhook.errors import InvalidInput
 
 _THREADS: Final = 8
-_LARGEST_MARK: Final = 64 * 1024
+_LARGEST_MARKER: Final = 64 * 1024
 _TAKEOVER_SECONDS: Final = 5
-"""For whoever is replaced to write the manifest that is on its way, or to see that the mark is another's."""
+"""After replacing a marker: the other publisher finishes writing its manifest, or notices the new marker."""
 Progress = Callable[[int], None]
-"""Told of bytes done, from any thread."""
+"""Called with numbers of processed bytes, from any thread."""
 
 
 class AlreadyPublished(CatalogError):
-    """The version is published already, and versions never change."""
+    """The version exists already, and versions never change."""
 
 
 class PendingUpload(msgspec.Struct, frozen=True):
-    """What is about to be published."""
+    """A version that is to be published."""
 
     folder: str
-    """Its name in the bucket."""
+    """The name of the version's folder in the bucket."""
     manifest: Manifest
     files: tuple[LocalFile, ...]
 
 
-class _Mark(msgspec.Struct, frozen=True, rename="camel"):
-    """What the mark of an upload says: of which files, and since when."""
+class _Marker(msgspec.Struct, frozen=True, rename="camel"):
+    """The content of a marker: a digest of the files, and when the upload started."""
 
     content: str
     begun_at: datetime
 
 
-def plan(  # noqa: PLR0913, PLR0917 - what makes a version
+def plan(  # noqa: PLR0913, PLR0917 - all of them describe the version
     paths: Mapping[str, Path], store: Store, model: str, version: str, labels: Mapping[str, str], progress: Progress
 ) -> PendingUpload:
-    """Read every file of a version that may be published.
+    """Read and hash every file of a version.
 
-    Raises InvalidInput for unreadable files and a name that means another version, AlreadyPublished, CatalogError.
+    Raises InvalidInput for unreadable files and ambiguous names, AlreadyPublished, and CatalogError.
     """
-    folder = _claim(store, model, version)
+    folder = _available_folder(store, model, version)
     with ThreadPoolExecutor(_THREADS) as threads:
-        files = tuple(threads.map(lambda each: read(each[0], each[1], progress), paths.items()))
-    manifest = Manifest(model, version, datetime.now(UTC), tuple(each.file for each in files), dict(labels))
+        files = tuple(threads.map(lambda item: read(item[0], item[1], progress), paths.items()))
+    manifest = Manifest(model, version, datetime.now(UTC), tuple(local.file for local in files), dict(labels))
     return PendingUpload(folder, manifest, files)
 
 
-def _claim(store: Store, model: str, version: str) -> str:
-    """The folder of a version that may be published."""
+def _available_folder(store: Store, model: str, version: str) -> str:
+    """The folder of a version, if it can be published."""
     layout = store.source.layout
     folder = layout.format(model=model, version=version)
-    said = split(layout, folder)
-    if said is not None and said != (model, version):
-        raise InvalidInput(f"{folder} would be read as {said[0]} in version {said[1]}; take another name or version")
-    for above in PurePosixPath(folder).parents:
-        if inside := split(layout, str(above)):
-            raise InvalidInput(f"{folder} stands inside of {inside[0]} {inside[1]}; take another name")
+    parsed = split(layout, folder)
+    if parsed is not None and parsed != (model, version):
+        raise InvalidInput(
+            f"the folder {folder} would be read as {parsed[0]} in version {parsed[1]}; choose another name or version"
+        )
+    for parent in PurePosixPath(folder).parents:
+        if outer := split(layout, str(parent)):
+            raise InvalidInput(f"the folder {folder} is inside {outer[0]} {outer[1]}; choose another name")
     if read_manifest(store, folder)[0]:
         raise AlreadyPublished(
             f"{model} {version} is published already, and versions never change; publish a new version"
@@ -83,59 +84,59 @@ def _claim(store: Store, model: str, version: str) -> str:
 
 
 def missing(upload: PendingUpload, store: Store) -> list[LocalFile]:
-    """The files that are not in the bucket yet. Raises CatalogError."""
-    there = {each.key for each in store.objects(f"{upload.folder}/")}
+    """The files that are not in the bucket yet, or differ from those there. Raises CatalogError."""
+    keys = {stored.key for stored in store.objects(f"{upload.folder}/")}
     with ThreadPoolExecutor(_THREADS) as threads:
-        same = threads.map(lambda each: each.file.path in there and _is_same(store, upload, each), upload.files)
-        return [each for each, is_same in zip(upload.files, same, strict=True) if not is_same]
+        same = threads.map(lambda local: local.file.path in keys and _is_same(store, upload, local), upload.files)
+        return [local for local, is_same in zip(upload.files, same, strict=True) if not is_same]
 
 
 def publish(
     upload: PendingUpload, store: Store, tags: Mapping[str, str], progress: Progress, *, restart: bool = False
 ) -> Manifest:
-    """Upload, and make a version of it. `restart` drops an unfinished upload of other files.
+    """Upload the files and write the manifest. `restart` replaces an unfinished upload of other files.
 
-    Raises AlreadyPublished where someone else was first, and CatalogError.
+    Raises AlreadyPublished if another publisher was faster, and CatalogError.
     """
-    mark = f"{UNFINISHED}/{upload.folder}"
-    _begin(upload, store, mark, restart=restart)
-    if read_manifest(store, upload.folder)[0]:  # by someone who finished just before the mark was set
-        store.delete(mark)
+    marker = f"{UNFINISHED}/{upload.folder}"
+    _write_marker(upload, store, marker, restart=restart)
+    if read_manifest(store, upload.folder)[0]:  # another publisher finished just before the marker was written
+        store.delete(marker)
         raise AlreadyPublished(
-            f"{upload.manifest.model} {upload.manifest.version} was published by someone else meanwhile"
+            f"another publisher has published {upload.manifest.model} {upload.manifest.version} in the meantime"
         )
     _upload_missing(upload, store, progress)
     store.write(f"{upload.folder}/{SUMS}", sums(upload.manifest.files))
     _check(upload, store)
-    if not _is_ours(upload, store, mark):
+    if not _owns_marker(upload, store, marker):
         raise AlreadyPublished(
-            f"someone else took over the upload of {upload.manifest.model} {upload.manifest.version}"
+            f"another publisher has taken over the upload of {upload.manifest.model} {upload.manifest.version}"
         )
     _write_manifest(upload, store, tags)
-    with suppress(CatalogError):  # without a right to delete the mark stays, and means nothing any more
-        store.delete(mark)
+    with suppress(CatalogError):  # a marker beside a manifest has no effect, so a denied delete does no harm
+        store.delete(marker)
     return upload.manifest
 
 
 def _upload_missing(upload: PendingUpload, store: Store, progress: Progress) -> None:
     files = missing(upload, store)
-    there = {each.key for each in store.objects(f"{upload.folder}/")}
-    known = {each.file.path for each in upload.files} - {each.file.path for each in files}
-    for key in there - known - {SUMS, MANIFEST}:
+    keys = {stored.key for stored in store.objects(f"{upload.folder}/")}
+    uploaded = {local.file.path for local in upload.files} - {local.file.path for local in files}
+    for key in keys - uploaded - {SUMS, MANIFEST}:
         store.delete(f"{upload.folder}/{key}")
-    progress(upload.manifest.size - sum(each.file.size for each in files))
+    progress(upload.manifest.size - sum(local.file.size for local in files))
     with ThreadPoolExecutor(_THREADS) as parts, ThreadPoolExecutor(_THREADS) as threads:
-        uploads = [threads.submit(_upload, store, upload, each, parts, progress) for each in files]
+        uploads = [threads.submit(_upload, store, upload, local, parts, progress) for local in files]
         try:
-            for each in uploads:
-                each.result()
+            for future in uploads:
+                future.result()
         except BaseException:
             threads.shutdown(wait=False, cancel_futures=True)
             raise
 
 
 def _write_manifest(upload: PendingUpload, store: Store, tags: Mapping[str, str]) -> None:
-    """Make it a version. That there is one may be our own doing: an answer was lost, and the client asked again."""
+    """Write the manifest. One with the same content may exist already: botocore retries when a response is lost."""
     key, content = f"{upload.folder}/{MANIFEST}", upload.manifest.encode()
     try:
         store.create(key, content, tags)
@@ -143,63 +144,63 @@ def _write_manifest(upload: PendingUpload, store: Store, tags: Mapping[str, str]
         if store.read(key, LARGEST).body != content:
             name = f"{upload.manifest.model} {upload.manifest.version}"
             raise AlreadyPublished(
-                f"{name} was published by someone else meanwhile, and versions never change"
+                f"another publisher has published {name} in the meantime, and versions never change"
             ) from error
 
 
-def _begin(upload: PendingUpload, store: Store, mark: str, *, restart: bool) -> None:
-    """Set the mark, or find that it is ours. Raises CatalogError where the folder is someone else's."""
+def _write_marker(upload: PendingUpload, store: Store, marker: str, *, restart: bool) -> None:
+    """Write the marker, unless it exists for the same files. Raises CatalogError if the folder has other objects."""
     name = f"{upload.manifest.model} {upload.manifest.version}"
-    content = msgspec.json.encode(_Mark(_content(upload), upload.manifest.created_at))
+    content = msgspec.json.encode(_Marker(_fingerprint(upload), upload.manifest.created_at))
     try:
-        held = store.read(mark, _LARGEST_MARK)
+        existing = store.read(marker, _LARGEST_MARKER)
     except NotFound:
-        strange = next(iter(store.objects(f"{upload.folder}/")), None)
-        if strange and not restart:
+        unpublished = next(iter(store.objects(f"{upload.folder}/")), None)
+        if unpublished and not restart:
             raise CatalogError(
-                f"{store.uri(upload.folder)}/ holds objects that were not published, such as {strange.key}; remove "
+                f"{store.uri(upload.folder)}/ has objects that were not published, such as {unpublished.key}; remove "
                 "them, or replace them with --restart"
             ) from None
         try:
-            store.create(mark, content)
+            store.create(marker, content)
         except PreconditionFailed:
-            _begin(upload, store, mark, restart=restart)
+            _write_marker(upload, store, marker, restart=restart)
         return
-    other = _parse_mark(held.body)
-    if other and other.content == _content(upload):
+    other = _parse_marker(existing.body)
+    if other and other.content == _fingerprint(upload):
         return
     if not restart:
         since = f" at {other.begun_at:%Y-%m-%d %H:%M:%SZ}" if other else ""
         raise CatalogError(
-            f"an upload of {name} with other files was begun{since} and not finished; wait for it, or replace it with "
-            "--restart"
+            f"an upload of {name} with other files was started{since} and not finished; wait for it, or replace it "
+            "with --restart"
         )
     try:
-        store.replace(mark, content, held.etag)
+        store.replace(marker, content, existing.etag)
     except PreconditionFailed as error:
-        raise CatalogError(f"someone else has begun to publish {name} just now") from error
+        raise CatalogError(f"another publisher has just started to publish {name}; wait for it") from error
     time.sleep(_TAKEOVER_SECONDS)
 
 
-def _parse_mark(content: bytes) -> _Mark | None:
-    """What a mark says; None where it is spoiled."""
+def _parse_marker(content: bytes) -> _Marker | None:
+    """The content of a marker; None if it is invalid."""
     try:
-        return msgspec.json.decode(content, type=_Mark)
+        return msgspec.json.decode(content, type=_Marker)
     except (msgspec.MsgspecError, RecursionError, ValueError):
         return None
 
 
-def _content(upload: PendingUpload) -> str:
-    """What tells these files from others."""
+def _fingerprint(upload: PendingUpload) -> str:
+    """Identifies the files of an upload by their paths and content."""
     return digest(sums(upload.manifest.files))
 
 
-def _is_ours(upload: PendingUpload, store: Store, mark: str) -> bool:
+def _owns_marker(upload: PendingUpload, store: Store, marker: str) -> bool:
     try:
-        held = _parse_mark(store.read(mark, _LARGEST_MARK).body)
-    except NotFound:  # who was as fast as we are, with the same files, has finished
+        existing = _parse_marker(store.read(marker, _LARGEST_MARKER).body)
+    except NotFound:  # a publisher of the same files has finished
         return True
-    return held is not None and held.content == _content(upload)
+    return existing is not None and existing.content == _fingerprint(upload)
 
 
 def _is_same(store: Store, upload: PendingUpload, local: LocalFile) -> bool:
@@ -211,21 +212,21 @@ def _is_same(store: Store, upload: PendingUpload, local: LocalFile) -> bool:
 
 
 def _upload(store: Store, upload: PendingUpload, local: LocalFile, parts: Executor, progress: Progress) -> None:
-    """Send a file. That it is there by now may be the doing of who publishes the same, or an answer that was lost."""
+    """Upload a file. It may exist already: another publisher uploads the same files, or a response was lost."""
     try:
         send(store, f"{upload.folder}/{local.file.path}", local, parts, progress)
     except PreconditionFailed as error:
         if not _is_same(store, upload, local):
             raise CatalogError(
-                f"someone else uploads other files to {store.uri(upload.folder)}/; end that first"
+                f"another publisher uploads other files to {store.uri(upload.folder)}/; stop that first"
             ) from error
         progress(local.file.size)
 
 
 def _check(upload: PendingUpload, store: Store) -> None:
-    """What stands there is what was read: nobody else has written meanwhile."""
-    sizes = {each.key: each.size for each in store.objects(f"{upload.folder}/")}
+    """Check that the folder has exactly the uploaded files. Raises CatalogError if another client changed it."""
+    sizes = {stored.key: stored.size for stored in store.objects(f"{upload.folder}/")}
     wanted = {file.path: file.size for file in upload.manifest.files} | {SUMS: len(sums(upload.manifest.files))}
     for key in wanted.keys() | sizes.keys():
         if sizes.get(key) != wanted.get(key):
-            raise CatalogError(f"{store.uri(upload.folder)}/{key} was changed meanwhile; publish again")
+            raise CatalogError(f"{store.uri(upload.folder)}/{key} was changed during the upload; publish again")

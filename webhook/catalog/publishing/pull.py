@@ -1,4 +1,4 @@
-"""A version onto this machine: what publishing does, the other way round."""
+"""Downloading a version to this machine."""
 
 import hashlib
 from collections.abc import Callable
@@ -16,12 +16,12 @@ from webhook.errors import InvalidInput
 _THREADS: Final = 8
 
 
-def wanted(store: Store, folder: str) -> tuple[ManifestFile, ...]:
-    """The files of a version; without a manifest what is listed, with no hash. Raises CatalogError."""
+def files_of(store: Store, folder: str) -> tuple[ManifestFile, ...]:
+    """The files of a version. Without a manifest, the listed objects, with empty hashes. Raises CatalogError."""
     manifest, _ = read_manifest(store, folder)
     if manifest:
         return manifest.files
-    files = tuple(ManifestFile(each.key, each.size, "") for each in store.objects(f"{folder}/"))
+    files = tuple(ManifestFile(stored.key, stored.size, "") for stored in store.objects(f"{folder}/"))
     if not files:
         raise CatalogError(f"{store.uri(folder)}/ has no objects")
     return files
@@ -30,7 +30,7 @@ def wanted(store: Store, folder: str) -> tuple[ManifestFile, ...]:
 def pull(
     store: Store, folder: str, files: tuple[ManifestFile, ...], into: Path, progress: Callable[[int], None]
 ) -> None:
-    """Fetch what is not there yet, and check all of it. Raises CatalogError, and InvalidInput for a bad target."""
+    """Download the files that `into` lacks, and verify all. Raises CatalogError, and InvalidInput for a bad target."""
     for file in files:
         try:
             check_name(file.path)
@@ -41,35 +41,35 @@ def pull(
         into.mkdir(parents=True, exist_ok=True)
         for path in into.rglob("*"):
             if path.is_file() and path.relative_to(into).as_posix() not in known:
-                raise InvalidInput(f"{path} is no file of this version; pull into another folder, or remove it")
+                raise InvalidInput(f"{path} does not belong to this version; pull into another folder, or remove it")
         with TemporaryDirectory(dir=into.parent, prefix=".pull-") as work, ThreadPoolExecutor(_THREADS) as threads:
             parts = (Path(work) / str(index) for index in range(len(files)))
             list(
                 threads.map(
-                    lambda each: _fetch(store, folder, each[0], into, each[1], progress), zip(files, parts, strict=True)
+                    lambda pair: _fetch(store, folder, pair[0], into, pair[1], progress), zip(files, parts, strict=True)
                 )
             )
     except OSError as error:
-        raise InvalidInput(f"{into} can't be written: {error}") from error
+        raise InvalidInput(f"{into} cannot be written: {error}") from error
 
 
-def _fetch(  # noqa: PLR0913, PLR0917 - what goes where
+def _fetch(  # noqa: PLR0913, PLR0917 - the source, the target and the progress
     store: Store, folder: str, file: ManifestFile, into: Path, part: Path, progress: Callable[[int], None]
 ) -> None:
     target = into / file.path
     if not target.resolve().is_relative_to(into.resolve()):
-        raise CatalogError(f"{file.path} leads out of {into}")
-    if target.is_file() and target.stat().st_size == file.size and _is_right(target, file):
+        raise CatalogError(f"the path {file.path} leads out of {into}; its version is not trustworthy")
+    if target.is_file() and target.stat().st_size == file.size and _matches(target, file):
         progress(file.size)
         return
     store.download(f"{folder}/{file.path}", part, progress)
-    if part.stat().st_size != file.size or not _is_right(part, file):
-        raise CatalogError(f"{file.path} is not what was published: its size or sha256 is another")
+    if part.stat().st_size != file.size or not _matches(part, file):
+        raise CatalogError(f"{file.path} is corrupt: its size or sha256 differs from the manifest")
     target.parent.mkdir(parents=True, exist_ok=True)
     part.replace(target)
 
 
-def _is_right(path: Path, file: ManifestFile) -> bool:
+def _matches(path: Path, file: ManifestFile) -> bool:
     if not file.sha256:
         return True
     with path.open("rb") as opened:

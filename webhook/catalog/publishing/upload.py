@@ -1,7 +1,7 @@
-"""One file into the bucket, in parts where it is large, and only where nothing is yet.
+"""Uploading one file as a new object, in parts if it is large.
 
-Each part is read, compared with what was planned, and sent as it was compared: what arrives is what the manifest will
-say, whatever happens to the file meanwhile.
+The hash of each part is compared again just before it is sent, so that the object matches the manifest even if the file
+changes during the upload.
 """
 
 import hashlib
@@ -17,14 +17,14 @@ from webhook.catalog.bucket.store import CatalogError, Store
 from webhook.errors import InvalidInput
 
 PART: Final = 16 << 20
-"""Bytes of a part; more where a file would have more parts than S3 takes."""
+"""The size of a part in bytes. Larger for files that would exceed S3's maximum number of parts."""
 _MOST_PARTS: Final = 10_000
 HASH: Final = "sha256"
-"""The metadata by which an uploaded file is known again."""
+"""The key of an object's metadata that holds the file's sha256, by which an uploaded file is recognized."""
 
 
 class LocalFile(msgspec.Struct, frozen=True):
-    """A file of this machine, as it was read."""
+    """A local file, with its hashes."""
 
     path: Path
     file: ManifestFile
@@ -33,7 +33,7 @@ class LocalFile(msgspec.Struct, frozen=True):
 
 
 def read(name: str, path: Path, progress: Callable[[int], None]) -> LocalFile:
-    """Read a file. Raises InvalidInput where it can't be read."""
+    """Read and hash a file. Raises InvalidInput if it cannot be read."""
     whole, parts, size = hashlib.sha256(), [], 0
     length = part_size(path.stat().st_size)
     try:
@@ -44,40 +44,40 @@ def read(name: str, path: Path, progress: Callable[[int], None]) -> LocalFile:
                 size += len(chunk)
                 progress(len(chunk))
     except OSError as error:
-        raise InvalidInput(f"{name} can't be read: {error.strerror}") from error
+        raise InvalidInput(f"{name} cannot be read: {error.strerror}") from error
     return LocalFile(path, ManifestFile(name, size, whole.hexdigest()), tuple(parts))
 
 
 def part_size(size: int) -> int:
-    """Bytes of each part of a file of this size."""
+    """The size in bytes of the parts of a file of `size` bytes."""
     return max(PART, -(-size // _MOST_PARTS))
 
 
 def upload(store: Store, key: str, local: LocalFile, threads: Executor, progress: Callable[[int], None]) -> None:
-    """Send a file, the parts of a large one by `threads`, which bound how many are in memory.
+    """Upload a file. `threads` send the parts of a large one, and so limit how many are in memory.
 
-    Raises Changed where the object exists, and CatalogError, also where the file has changed.
+    Raises PreconditionFailed if the object exists, and CatalogError if the file changed or S3 fails.
     """
     metadata = {HASH: local.file.sha256}
     if len(local.parts) <= 1:
         store.create(key, _part(local, 0), metadata=metadata)
         progress(local.file.size)
         return
-    with store.parts(key, metadata) as send:
+    with store.multipart_upload(key, metadata) as send:
 
-        def one(index: int) -> None:
+        def send_part(index: int) -> None:
             content = _part(local, index)
             send(index + 1, content)
             progress(len(content))
 
-        sent = [threads.submit(one, index) for index in range(len(local.parts))]
+        parts = [threads.submit(send_part, index) for index in range(len(local.parts))]
         try:
-            for each in sent:
-                each.result()
-        finally:  # of what fails, nothing goes on in the background
-            for each in sent:
-                each.cancel()
-            wait(sent)
+            for part in parts:
+                part.result()
+        finally:  # after an error, stop the other parts before the upload is aborted
+            for part in parts:
+                part.cancel()
+            wait(parts)
 
 
 def _part(local: LocalFile, index: int) -> bytes:
@@ -87,8 +87,8 @@ def _part(local: LocalFile, index: int) -> bytes:
             opened.seek(index * length)
             content = opened.read(length)
     except OSError as error:
-        raise CatalogError(f"{local.file.path} can't be read any more: {error.strerror}") from error
+        raise CatalogError(f"{local.file.path} cannot be read any more: {error.strerror}") from error
     planned = local.parts[index] if local.parts else hashlib.sha256().digest()
     if hashlib.sha256(content).digest() != planned:
-        raise CatalogError(f"{local.file.path} has changed while it was uploaded; publish again")
+        raise CatalogError(f"{local.file.path} changed during the upload; publish again")
     return content
