@@ -15,13 +15,13 @@ from webhook.settings.loading import InvalidSettings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit status is 0, 2 for bad input or a fault, 1 for what can't be done, or the command's."""
+    """Run the command. The exit status is 0, 1 if it failed, 2 for invalid input or an internal error, or its own."""
     try:
         return _run(arguments)
     except InjectorError as error:
         complain_of(error)
         return 2 if isinstance(error, InvalidSettings | InvalidInput | OutputFailed) else 1
-    except BrokenPipeError:  # nobody reads on, as with `| head`
+    except BrokenPipeError:  # the reader has closed the pipe, as `| head` does
         discard_output()
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt:

@@ -201,12 +201,12 @@ def test_a_reader_that_has_enough_is_no_fault(config: str, manifest: Path) -> No
 def test_a_full_disk_is_a_fault_and_no_refusal(config: str, manifest: Path, arguments: list[str]) -> None:
     assert "PYTHONUNBUFFERED" not in os.environ  # so that it is found when the output is flushed
     done = run_on_a_full_disk("preview", "--config", config, "-f", str(manifest), *arguments)
-    assert done == (2, "model-injector: can't write to standard output: No space left on device\n")
+    assert done == (2, "model-injector: cannot write to standard output: No space left on device\n")
 
 
 def test_a_full_disk_is_a_fault_where_nothing_is_buffered(config: str, manifest: Path) -> None:
     done = run_on_a_full_disk("preview", "--config", config, "-f", str(manifest), PYTHONUNBUFFERED="1")
-    assert done == (2, "model-injector: can't write to standard output: No space left on device\n")
+    assert done == (2, "model-injector: cannot write to standard output: No space left on device\n")
 
 
 def run_on_a_full_disk(*arguments: str, **env: str) -> tuple[int, str]:

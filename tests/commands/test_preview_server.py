@@ -82,7 +82,7 @@ def test_a_broken_kubeconfig_is_status_2(manifest: Path, tmp_path: Path, text: s
     (tmp_path / "kubeconfig").write_text(text)
     done = run("preview", "-f", str(manifest), "--server", KUBECONFIG=str(tmp_path / "kubeconfig"))
     assert done.returncode == 2
-    assert done.stderr.startswith("model-injector: the cluster can't be asked: ")
+    assert done.stderr.startswith("model-injector: the cluster does not answer: ")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -200,7 +200,7 @@ def test_another_token_may_be_shown(webhook: Webhook, manifest: Path, tmp_path: 
         (("--server", "https:///path"), "neither a URL"),
         (("--server", "a/b"), "the server answers 404"),
         (("--server", "--token-file", "/nowhere"), "--token-file /nowhere"),
-        (("--server", "--context", "none"), "the cluster can't be asked"),
+        (("--server", "--context", "none"), "the cluster does not answer"),
     ],
 )
 def test_a_server_that_cannot_be_asked_is_status_2(

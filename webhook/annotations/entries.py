@@ -39,7 +39,7 @@ def _entry(entry: object, place: str) -> dict[str, Any]:
 
 
 def _load(text: str, annotation: str) -> object:
-    """YAML whose scalars stay text (`1.10` is no number), without aliases, of bounded size and depth."""
+    """YAML whose scalars stay text (`1.10` is `1.10`), without aliases, of bounded size and depth."""
     if len(text) > _MAX_MODELS_TEXT:
         raise InvalidAnnotation(annotation, text, f"at most {_MAX_MODELS_TEXT} characters")
     depth = 0

@@ -28,8 +28,8 @@ _OF_STRATEGIES: Final = frozenset(annotation.name for annotation in known_strate
 def parse(annotations: Mapping[str, str], settings: Settings) -> PodRequest:
     """What a pod with these annotations asks for.
 
-    Raises InvalidAnnotation, which names the annotation, its value and what is allowed. Annotations under the prefix
-    that nobody knows, and those that do nothing, come back as warnings.
+    Raises InvalidAnnotation, which names the annotation, its value and what is allowed. Unknown annotations under the
+    prefix, and those that do nothing, come back as warnings.
     """
     prefix = f"{settings.annotation_prefix}/"
     asked = tuple((name.removeprefix(prefix), value) for name, value in annotations.items() if name.startswith(prefix))
@@ -90,7 +90,7 @@ def _pinned(request: ModelRequest, held: Pins) -> ModelRequest:
 
 
 def unknown(annotations: Iterable[str], settings: Settings) -> tuple[str, ...]:
-    """A warning for each annotation under the prefix that nobody knows, with the nearest known name; a few at most."""
+    """A warning for each unknown annotation under the prefix, with the nearest known name; a few at most."""
     prefix = f"{settings.annotation_prefix}/"
     known = {prefix + name for name in (*BY_NAME, *WRITTEN)}
     strange = [name for name in annotations if name.startswith(prefix) and name not in known]

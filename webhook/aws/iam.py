@@ -84,7 +84,7 @@ def sources_to_sign_for(settings: Settings) -> list[Source]:
 
 @cache
 def partition(region: str) -> str:
-    """The part of AWS that a region is in: `aws`, `aws-cn`, `aws-us-gov`; `aws` for what is none of AWS' regions."""
+    """The AWS partition of a region: `aws`, `aws-cn`, `aws-us-gov`; `aws` for an unknown region."""
     from boto3.session import Session as Regions  # noqa: PLC0415 - what other commands need not wait for
     from botocore.exceptions import UnknownRegionError  # noqa: PLC0415
 

@@ -55,7 +55,7 @@ def associate(client: Any, association: Association) -> str:
 
 
 def _existing(client: Any, association: Association) -> Any:
-    """What EKS tells of the association that is there, if it is the same. Raises AssociationError."""
+    """The existing association, if it is the same. Raises AssociationError otherwise."""
     name = f"service account {association.namespace}/{association.service_account}"
     found = client.list_pod_identity_associations(**_account(association))["associations"]
     if not found:  # someone has removed it between the two calls

@@ -57,7 +57,7 @@ def _action(actions: Commands, name: str, text: str, run: Any) -> argparse.Argum
 def _alias(text: str) -> str:
     name = text.removeprefix("@")
     if not ALIAS.fullmatch(name):
-        raise argparse.ArgumentTypeError(f"{text!r} is no alias: letters, digits and ._-, such as champion")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an alias; write letters, digits and ._-, such as champion")
     return name
 
 
@@ -158,7 +158,7 @@ def _set_alias(options: argparse.Namespace) -> None:
     store = store_of(settings, options.source)
     request_of(settings, options.source, options.model, options.version)
     if not EXACT_VERSION.fullmatch(options.version):
-        raise InvalidInput(f"{options.version!r} is no exact version; an alias means one")
+        raise InvalidInput(f"{options.version!r} is not an exact version; an alias means one")
     state = _inspect(settings, store, options.model, options.version).state
     if state not in ("published", "unmanaged"):
         raise UnknownVersion(f"{options.model} {options.version} is {state}; publish it first")

@@ -34,8 +34,8 @@ def add(commands: Commands) -> None:
     issue.set_defaults(run=_issue)
     show = actions.add_parser(
         "show",
-        help="tell of the certificates in files",
-        description="Tell of each certificate in PEM files; - is standard input.",
+        help="describe the certificates in files",
+        description="Describe each certificate in PEM files; - is standard input.",
         allow_abbrev=False,
     )
     add_config(show)

@@ -47,7 +47,7 @@ def _writing() -> Iterator[None]:
         raise
     except OSError as error:
         discard_output()
-        raise OutputFailed(f"can't write to standard output: {error.strerror}") from error
+        raise OutputFailed(f"cannot write to standard output: {error.strerror}") from error
 
 
 def discard_output() -> None:

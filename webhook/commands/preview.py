@@ -36,7 +36,7 @@ def add(commands: Commands) -> None:
         "preview",
         help="what the cluster would do with a manifest",
         description="What the cluster would do with a manifest. The exit status is 0 where its pods are admitted, 1 "
-        "where one is refused, and 2 where that can't be told.",
+        "where one is refused, and 2 where the manifest or the settings are invalid.",
         allow_abbrev=False,
     )
     add_config(parser)
@@ -131,12 +131,12 @@ def _body(files: list[str]) -> bytes:
 
 
 def _asked(options: argparse.Namespace, body: bytes) -> PreviewResponse:
-    documents = read(body, LOCAL)  # what is no manifest need not travel
+    documents = read(body, LOCAL)  # an invalid manifest is not sent
     content = remote.preview(remote.server(options), body, options.namespace)
     try:
         found = msgspec.json.decode(content, type=PreviewResponse)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-        raise InvalidInput(f"the server's answer is no preview: {error}") from error
+        raise InvalidInput(f"the server's answer is not a preview: {error}") from error
     if [each.kind for each in found.documents] != [each.kind for each in documents]:
         raise InvalidInput("the server's answer is not about this manifest")
     return found

@@ -85,7 +85,7 @@ def _run(options: argparse.Namespace) -> None:
 def _check(settings: Settings, options: argparse.Namespace) -> None:
     request_of(settings, options.source, options.model, options.version)
     if not EXACT_VERSION.fullmatch(options.version):
-        raise InvalidInput(f"{options.version!r} is no exact version; publish one such as 1.2.3")
+        raise InvalidInput(f"{options.version!r} is not an exact version; publish one such as 1.2.3")
     if len(options.tag) > 10:
         raise InvalidInput("S3 takes at most 10 tags")
     for pairs in (options.tag, options.label):

@@ -35,7 +35,7 @@ class PreviewServer(Protocol):
     def request(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> ServerResponse:
-        """One request, with who asks."""
+        """Send one request with the user's token."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -67,7 +67,7 @@ def server(options: argparse.Namespace) -> PreviewServer:
         namespace, name = _service(api) if target == _IN_CLUSTER else _split(target)
         return _ByService(api, f"/api/v1/namespaces/{namespace}/services/https:{name}:443/proxy", token or api.token())
     except ClusterError as error:
-        raise InvalidInput(f"the cluster can't be asked: {error}") from error
+        raise InvalidInput(f"the cluster does not answer: {error}") from error
 
 
 def namespace(context: str | None) -> str:
@@ -87,7 +87,7 @@ def preview(server: PreviewServer, body: bytes, namespace: str) -> bytes:
     try:
         error = msgspec.json.decode(reply.content, type=dict[str, str])["error"]
     except (msgspec.MsgspecError, LookupError, ValueError):
-        error = "it is no webhook of this kind, or something stands between"
+        error = "it is not this webhook, or a proxy answers for it"
     hint = "; see --token-file" if reply.status == 401 else ""
     raise InvalidInput(f"the server answers {reply.status}: {error}{hint}")
 
@@ -134,7 +134,7 @@ class _ByService:
         try:
             reply = self.api.request(method, self.path + path, sent, headers=given)
         except ClusterError as error:
-            raise InvalidInput(f"the cluster can't be asked: {error}") from error
+            raise InvalidInput(f"the cluster does not answer: {error}") from error
         return ServerResponse(reply.status, reply.headers, reply.content)
 
 

@@ -17,7 +17,7 @@ from webhook.errors import InjectorError
 from webhook.settings import ENVIRONMENT_PREFIX, ServerSettings, Settings
 
 _SERVICE_LINK: Final = re.compile(r"MODEL_INJECTOR_(\w+_)?(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_\w+)")
-"""What Kubernetes itself puts into a container's environment where a Service's name begins with ours."""
+"""Variables that Kubernetes sets in containers for a Service whose name begins with `model-injector`."""
 
 
 class InvalidSettings(InjectorError):

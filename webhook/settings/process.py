@@ -73,6 +73,6 @@ class ServerSettings(Group):
     tls_key: Path = Path("/etc/model-injector/tls/tls.key")
     """Its private key (PEM)."""
     tls_poll: Seconds = 5
-    """How often the two, and the cluster's caBundle, are looked at: no event reliably tells of a mounted Secret."""
+    """How often the two files and the cluster's caBundle are read. Mounted Secrets give no reliable file events."""
     drain: Seconds = 10
     """How long a server that has been told to stop goes on serving while the cluster takes it out of the Service."""
