@@ -23,7 +23,11 @@ _MEBIBYTE: Final = 1 << 20
 
 
 def plan(deliveries: Sequence[Delivery[FetchOptions]], target: Target, settings: FetchSettings) -> Plan:
-    """An init container for each model, and the emptyDirs that they fill, one for each medium. Raises Refusal."""
+    """An init container for each model, and an emptyDir for each medium in use.
+
+    Raises InvalidAnnotation for `volume` if the pod has no such volume, and for `size-limit` if it is below the model's
+    size.
+    """
     pod = target.pod
     present = [volume.name for volume in pod.spec.volumes or ()]
     for delivery in deliveries:

@@ -43,7 +43,7 @@ class Delivery(msgspec.Struct, Generic[O], frozen=True):
 
 
 class Target(NamedTuple):
-    """The pod that gets the models, and what the webhook knows about the place where it is created."""
+    """The pod that gets the models, and the namespace in which it is created."""
 
     pod: Pod
     namespace: str
@@ -83,16 +83,16 @@ class Plan(msgspec.Struct, frozen=True):
     scheduling_gates: tuple[str, ...] = ()
     """Names of gates."""
     annotations: Mapping[str, str] = {}
-    """Annotations of the pod for other controllers, with their whole names."""
+    """Annotations of the pod for other controllers, by their full names."""
     warnings: tuple[str, ...] = ()
 
 
 def always_available(delivery: Delivery[Any], target: Target, settings: Any) -> None:
-    """The availability of a strategy that depends on nothing in the cluster."""
+    """The `availability` of a strategy that does not depend on the state of the cluster."""
 
 
 def no_credentials(settings: Any) -> bool:  # noqa: ARG001
-    """The needs of a strategy whose files are in the cluster already."""
+    """The `needs_credentials` of a strategy whose files are already in the cluster."""
     return False
 
 
@@ -105,7 +105,7 @@ class Strategy:
     summary: str
     """One sentence for the documentation: how the model gets into the pod."""
     plan: Callable[[Sequence[Delivery[Any]], Target, Any], Plan]
-    """All that a pod needs for these deliveries, by the strategy's settings. Pure. Raises Refusal."""
+    """The plan for all deliveries to a pod; the last argument is the strategy's settings. Pure. Raises Refusal."""
     annotations: tuple[Annotation, ...] = ()
     """The annotations that the strategy reads. Several strategies may share a declaration."""
     options: type[msgspec.Struct] = NoOptions
@@ -113,12 +113,13 @@ class Strategy:
     settings: type[Group] = Group
     """The type of the settings at `settings_path`."""
     settings_path: str = ""
-    """Where its settings stand; `strategies.<name>` where this is empty."""
+    """The path of the settings; `strategies.<name>` if empty."""
     availability: Callable[[Delivery[Any], Target, Any], str | None] = always_available
-    """Why it cannot deliver a model to a pod now, by its settings. None where it can. Pure."""
+    """The reason why the strategy cannot deliver a model to a pod; None if it can. The last argument is the strategy's
+    settings. Pure."""
     needs_credentials: Callable[[Any], bool] = no_credentials
-    """Whether the pod's service account needs access to the source, by the strategy's settings. Only then does the
-    default service account apply."""
+    """Whether the pod's service account needs access to the source; the argument is the strategy's settings. The
+    default service account is set only in this case."""
     volume_types: tuple[str, ...] = ()
     """The volume types that prove a delivery, such as `persistentVolumeClaim`: the chart's guard expects one of them in
     the pod. Empty: the guard expects init containers that run fetch.sh."""
