@@ -45,7 +45,6 @@ _MANIFEST: Final = {
     "properties": {
         "apiVersion": {"type": "string", "minLength": 1},
         "kind": {"type": "string", "minLength": 1},
-        "metadata": {"type": ["object", "null"]},
     },
 }
 _REQUEST_BODY: Final = {
