@@ -9,7 +9,7 @@ from pathlib import Path
 
 from webhook import __version__
 from webhook.commands import catalog, certs, iam_policy, preview, publish, pull, serve
-from webhook.commands.output import OutputFailed, complain_of, discard_output, flush
+from webhook.commands.output import OutputFailed, discard_output, flush, print_error
 from webhook.errors import InjectorError, InvalidInput
 from webhook.settings.loading import InvalidSettings
 
@@ -19,20 +19,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(arguments)
     except InjectorError as error:
-        complain_of(error)
+        print_error(error)
         return 2 if isinstance(error, InvalidSettings | InvalidInput | OutputFailed) else 1
     except BrokenPipeError:  # the reader has closed the pipe, as `| head` does
         discard_output()
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except Exception:  # noqa: BLE001 - 1 is a refusal's
+    except Exception:  # noqa: BLE001 - Python's own exit status, 1, would mean a refusal
         traceback.print_exc()
         return 2
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    """The command's own exit status. Raises OutputFailed, also of output that was only buffered so far."""
+    """Run the command and return its exit status. Raises OutputFailed, also for buffered output."""
     try:
         options = _parser().parse_args(arguments)  # may print --help, and exit
         status: int | None = options.run(options)

@@ -74,7 +74,7 @@ def test_two_models_at_one_path_in_different_containers_are_fine(injected: Injec
 
 def test_the_same_model_twice_is_refused(injected: Injector) -> None:
     models = "[{model: a, version: '1'}, {model: a, version: '1', mountPath: /b}]"
-    assert "asked for twice" in injected.refusal(annotated(models=models))
+    assert "a-1 twice" in injected.refusal(annotated(models=models))
 
 
 def test_models_whose_folders_lie_within_each_other_are_refused(injected: Injector) -> None:
@@ -196,13 +196,13 @@ def test_a_model_path_inside_the_mount_path_does_not_nest_mounts(injected: Injec
 def test_a_volume_over_or_inside_the_models_own_folder_is_refused(injected: Injector, inside: str) -> None:
     own = {"name": "app", "volumeMounts": [{"name": "conf", "mountPath": inside}]}
     message = injected.refusal(asking({"containers": [own], "volumes": [{"name": "conf", "emptyDir": {}}]}))
-    assert f"container app mounts its volume conf at {inside}" in message
+    assert f"container app mounts the volume conf at {inside}" in message
 
 
 def test_a_model_inside_of_a_volume_that_is_read_only_is_refused(injected: Injector) -> None:
     own = {"name": "app", "volumeMounts": [{"name": "conf", "mountPath": "/app", "readOnly": True}]}
     spec = {"containers": [own], "volumes": [{"name": "conf", "emptyDir": {}}]}
-    assert "read-only, so nothing can be mounted inside" in injected.refusal(asking(spec, mount_path="/app/models"))
+    assert "read-only, so nothing can be mounted inside it" in injected.refusal(asking(spec, mount_path="/app/models"))
     del own["volumeMounts"][0]["readOnly"]  # type: ignore[attr-defined]
     assert injected(asking(spec, mount_path="/app/models"))
 

@@ -63,7 +63,7 @@ def test_the_account_that_counts_is_the_one_that_the_pod_runs_as() -> None:
 def test_a_refusal_says_which_rule_and_whom_to_ask() -> None:
     rules = [{"namespaces": ["web"], **DENY}, {"models": ["my-*"], "message": "ask the platform team", **DENY}]
     assert decide(rules, asking()).message == (
-        "model my-model, by s3-init and as service account default, is not for namespace apps: rules[1] of this "
+        "namespace apps may not use model my-model by s3-init as service account default: rules[1] of this "
         "installation forbids it; ask the platform team"
     )
 

@@ -226,4 +226,4 @@ def test_a_volume_of_the_pods_own_takes_nothing_that_is_for_ours(ours: str) -> N
     value = {"medium": "memory", "size-limit": "1Gi"}[ours]
     message = refusal(model="a", version="1", volume="cache", **{ours.replace("-", "_"): value})
     assert message.startswith(f"annotation {PREFIX}{ours}: ")
-    assert f"none beside {PREFIX}volume" in message
+    assert f"and {PREFIX}volume" in message

@@ -47,7 +47,7 @@ def test_without_any_listing_only_exact_versions_can_be_had(proxy: FaultyProxy, 
     reader.catalog = catalog
     assert reader.version("1.2.3") == "1.2.3"
     for floating in ("@champion", "^1.2"):
-        with pytest.raises(UnknownModel, match=r"could not be read yet \(it is away\); an exact version can"):
+        with pytest.raises(UnknownModel, match=r"has not been read yet \(it is away\); ask for an exact version"):
             reader.resolve(floating)
 
 

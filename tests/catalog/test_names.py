@@ -99,7 +99,7 @@ def test_folders_that_are_no_versions_are_looked_into_within_bounds(
         bucket.put(f"{PREFIX}/zz-datasets/junk{number}/a/b/data.bin", b"x")
     reader = read()
     assert reader.version("latest", "my-org/nice") == "1.0.0"
-    assert "more than 8 folders" in reader.catalog.status("default").problem
+    assert "more than 8 parent folders" in reader.catalog.status("default").problem
     proxy.requests.clear()
     reader.refresh()
     assert proxy.count(lambda request: request.is_listing()) <= 8 + 2

@@ -323,13 +323,13 @@ def spoil(folder: Path, how: str) -> None:
         ("empty folder", "empty folder"),
         ("pipe", "not a regular file"),
         ("no files", "has no files"),
-        ("manifest.json", "what publishing itself writes"),
-        ("SHA256SUMS", "what publishing itself writes"),
+        ("manifest.json", "because publishing writes that file"),
+        ("SHA256SUMS", "because publishing writes that file"),
         ("new\nline", "rename it"),
         ("back\\slash", "rename it"),
         ("star*", "rename it"),
         ("n" * 250, ""),
-        (b"\xff".decode("utf-8", "surrogateescape"), "no UTF-8"),
+        (b"\xff".decode("utf-8", "surrogateescape"), "not UTF-8"),
     ],
 )
 def test_what_no_bucket_can_hold_is_named_before_anything_is_uploaded(tmp_path: Path, how: str, message: str) -> None:

@@ -42,7 +42,7 @@ def test_a_bucket_that_someone_filled_by_hand_has_ranges_and_sizes(bucket: MotoB
         ("nothing-like-it", "1", UnknownModel, "model nothing-like-it 1 is not in source default"),
         ("my-model", "1.2.4", UnknownVersion, "has no version 1.2.4 .* nearest are 1.2.3.*; newest is 1.2.3"),
         ("my-model", "^3", UnknownVersion, r"no version in '\^3'; the newest are 2.0.0-rc.1, 1.2.3"),
-        ("my-model", "@champion", UnknownVersion, "no alias @champion, and no other"),
+        ("my-model", "@champion", UnknownVersion, "no alias @champion; it has no aliases"),
         ("my-model", ">>1", UnknownVersion, "is invalid: a range is such as"),
     ],
 )

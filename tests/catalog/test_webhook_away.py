@@ -70,7 +70,7 @@ def test_a_server_that_may_start_without_s3_is_ready_before_s3_is_given_up(run: 
         assert UNREACHABLE not in webhook.metrics()
         assert ask(client, asking())["response"]["allowed"] is True
         refused = ask(client, asking(version="@champion"))["response"]
-        assert "could not be read yet" in refused["status"]["message"]
+        assert "has not been read yet" in refused["status"]["message"]
 
 
 def test_a_server_that_needs_s3_is_ready_once_it_has_answered(run: Run, proxy: FaultyProxy) -> None:

@@ -66,7 +66,7 @@ def test_show_tells_what_matters_and_never_a_key(tmp_path: Path) -> None:
 
 def test_show_tells_of_one_that_is_over(tmp_path: Path) -> None:
     (tmp_path / "old.pem").write_bytes(Authority.create(now=datetime(2020, 1, 1, tzinfo=UTC)).certificate)
-    assert "which is over" in run("certs", "show", str(tmp_path / "old.pem")).stdout
+    assert "expired" in run("certs", "show", str(tmp_path / "old.pem")).stdout
 
 
 @pytest.mark.parametrize(

@@ -232,7 +232,7 @@ def test_the_webhook_reads_its_catalog_and_no_file(
             assert [getattr(each, "state", None) for each in found] == ["unmanaged", "unfinished", "absent"]
             odd = reader.look_up(VersionKey("default", "my-model", "1.2.3"))
             assert isinstance(odd, VersionStatus)
-            assert "manifest.json is not" in odd.error
+            assert "manifest.json is not a manifest" in odd.error
             model = reader.look_up(VersionKey("default", "ranker", ""))
             assert isinstance(model, ModelListing)
             assert tuple(model.versions.newest()) == ("2.0.0", "1.0.0")
@@ -290,7 +290,7 @@ def test_an_arn_names_the_partition(write: Callable[..., str]) -> None:
 def test_a_word_may_be_a_version_and_is_said_to_be_taken_for_one(write: Callable[..., str]) -> None:
     done = run("iam-policy", "my-model@blue", "--config", write())
     assert "model-artifacts/my-model-blue/*" in done.stdout
-    assert done.stderr == "warning: blue is taken for an exact version of my-model; for an alias, give my-model\n"
+    assert done.stderr == "warning: blue is read as an exact version of my-model; for an alias, give my-model\n"
 
 
 def test_what_the_page_shows_is_what_is_printed(tmp_path: Path) -> None:
@@ -309,8 +309,8 @@ def test_what_the_page_shows_is_what_is_printed(tmp_path: Path) -> None:
         ((), "give models, or one of --webhook, --trust and --associate"),
         (("my-model", "--webhook"), "give models, or one of"),
         (("--webhook", "--trust"), "not allowed with argument"),
-        (("--webhook",), "the webhook needs no policy: with catalog.mode none it does not ask AWS"),
-        (("my-model@",), "'' may mean another version tomorrow"),
+        (("--webhook",), "the webhook needs no policy: with catalog.mode none it sends no requests to AWS"),
+        (("my-model@",), "the meaning of '' can change"),
         (("my-model@@champion",), "give my-model, or an exact version"),
         (("my-model@latest",), "give my-model, or an exact version"),
         (("my-model@^1.2",), "give my-model, or an exact version"),
@@ -318,11 +318,11 @@ def test_what_the_page_shows_is_what_is_printed(tmp_path: Path) -> None:
         (("${aws:username}",), "is not allowed; write a model's name"),
         (("my-model", "--source", "archive"), "'archive' is not allowed; write default or public"),
         (("my-model", "--source", "public"), "no policy is needed: source public is anonymous"),
-        (("my-model", "--namespace", "apps,*"), "'apps,*' is not namespaces with commas between"),
+        (("my-model", "--namespace", "apps,*"), "'apps,*' is not comma-separated namespaces"),
         (("my-model", "--cluster", "my cluster"), "'my cluster' is not the name of an EKS cluster"),
         (("my-model", "--role-arn", ROLE), "--role-arn is for --associate"),
         (("--associate", "--cluster", "my-cluster"), "also needs --namespace, --service-account, --role-arn"),
-        (("--associate", *OPTIONS, "--namespace", "apps,ml", "--role-arn", ROLE), "takes one --namespace"),
+        (("--associate", *OPTIONS, "--namespace", "apps,ml", "--role-arn", ROLE), "takes one namespace"),
         (("--associate", *OPTIONS, "--role-arn", "models"), "'models' is not a role's ARN"),
     ],
 )

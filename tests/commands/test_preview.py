@@ -71,7 +71,10 @@ def test_a_refusal_is_on_standard_error_and_changes_nothing(config: str) -> None
 
 def test_where_nothing_happens_it_says_so(config: str) -> None:
     done = preview(config, "apiVersion: v1\nkind: Service\n")
-    assert (done.stdout, done.stderr) == ("", "nothing to do: no pod here asks for a model, or all have theirs\n")
+    assert (done.stdout, done.stderr) == (
+        "",
+        "nothing to inject: no pod asks for a model, or all pods have their models\n",
+    )
 
 
 def test_a_terminal_gets_colours_unless_it_asks_for_none(config: str, manifest: Path) -> None:
@@ -139,7 +142,7 @@ def test_the_charts_values_are_a_configuration(tmp_path: Path) -> None:
         (("-f", "/"), "/: Is a directory"),
         (("-f", "/dev/null"), "the manifest is empty"),
         (("-f", "/dev/null", "-o", "xml"), "invalid choice: 'xml'"),
-        (("-f", "/dev/null", "-n", "../x"), "--namespace '../x': a DNS label"),
+        (("-f", "/dev/null", "-n", "../x"), "--namespace '../x' is not a DNS label"),
     ],
 )
 def test_bad_input_is_a_line_and_status_2(config: str, arguments: tuple[str, ...], line: str) -> None:

@@ -91,7 +91,7 @@ def test_a_token_is_shown_to_nobody_who_reads_errors(webhook: Webhook, manifest:
         (tmp_path / "token").write_text(text)
         done = ask(webhook, manifest, "--server", "--token-file", str(tmp_path / "token"))
         assert done.returncode == 2
-        assert done.stderr.endswith("token: it holds something else than one token\n")
+        assert done.stderr.endswith("token: the file has to contain one token and nothing else\n")
 
 
 @pytest.mark.parametrize("content", [{"webhooks": 7}, {"webhooks": [{}]}, {}, {"webhooks": [{"clientConfig": {}}]}])
@@ -194,7 +194,7 @@ def test_another_token_may_be_shown(webhook: Webhook, manifest: Path, tmp_path: 
     ("arguments", "line"),
     [
         (("--server", "https://127.0.0.1:1"), "https://127.0.0.1:1 does not answer"),
-        (("--server", "http://10.255.255.1"), "is plain HTTP, and no token goes over that"),
+        (("--server", "http://10.255.255.1"), "is plain HTTP, over which no token is sent"),
         (("--server", "nowhere"), "neither a URL"),
         (("--server", "http://["), "neither a URL"),
         (("--server", "https:///path"), "neither a URL"),

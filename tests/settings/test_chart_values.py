@@ -53,7 +53,7 @@ def test_a_null_leaves_the_default_as_it_does_in_helm(loaded: Load) -> None:
     [
         ("{config: {bucket: abc, default: {version: 1.2.3}}}", "unknown setting default; did you mean defaults"),
         ("{config: {bucket: abc, layout: ''}}", "setting layout: "),
-        ("{config: {region: eu-west-1}, bucket: abc}", "setting bucket stands beside config: set config.bucket"),
+        ("{config: {region: eu-west-1}, bucket: abc}", "setting bucket is outside config: set config.bucket"),
         ("{config: , replicaCount: 2}", "unknown setting replicaCount"),
         ("{config: {}, replicaCount: 2}", "no bucket is set"),
         ("{config: settings.yaml}", "unknown setting config"),

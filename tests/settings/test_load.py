@@ -120,7 +120,7 @@ def test_what_kubernetes_puts_into_the_environment_for_a_service_of_our_name_is_
         ("{bucket: abc, fetch: {env: [{name: A, valueFrom: 5}]}}", "env: A is invalid"),
         ("{bucket: abc, annotationPrefix: a..b}", "setting annotationPrefix"),
         ("{bucket: abc, fetch: {image: ':::'}}", "setting fetch.image"),
-        ("- bucket", "settings are a mapping"),
+        ("- bucket", "settings have to be a mapping"),
         ("{bucket: [}", "settings.yaml: "),
         ("{bucket: abc, 3: 4}", "unknown setting 3"),
     ],

@@ -1,1 +1,1 @@
-"""The decision about a pod or a workload: pure functions, with AdmissionReview in and out."""
+"""The decision about a pod or a workload as pure functions, and reading and writing AdmissionReviews."""

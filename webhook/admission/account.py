@@ -1,4 +1,4 @@
-"""The service account that a pod runs as in the end."""
+"""The service account of the patched pod."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -10,11 +10,11 @@ from webhook.settings import Settings
 from webhook.strategies import STRATEGIES
 
 _UNNAMED: Final = "default"
-"""The service account that the API server has filled in, before any webhook is asked, where a pod names none."""
+"""The service account of pods that name none: the API server sets it before it calls webhooks."""
 
 
 def service_account(spec: PodSpec, asked: str | None, strategies: Iterable[str], settings: Settings) -> str:
-    """The service account of a pod that gets models by these strategies; `asked` is its annotation."""
+    """The service account of a pod that gets models by these strategies. `asked` is the annotation's value."""
     own = _own(spec)
     return own if own != _UNNAMED else _wanted(asked, strategies, settings) or own
 
@@ -22,14 +22,16 @@ def service_account(spec: PodSpec, asked: str | None, strategies: Iterable[str],
 def account_operations(
     spec: PodSpec, asked: str | None, strategies: Iterable[str], settings: Settings
 ) -> Iterator[Operation]:
-    """The operations that set the account: both fields, because later webhooks see the pod before the API server makes
-    the second follow the first. Raises Conflict where the pod has another account than the annotation asks for."""
+    """The operations that set the account. Raises Conflict if the pod names another account than the annotation.
+
+    Both fields are set, because later webhooks see the pod before the API server copies the first to the second.
+    """
     own, wanted = _own(spec), _wanted(asked, strategies, settings)
     if own not in (_UNNAMED, wanted):
         if asked:
             raise Conflict(
-                f"the pod's serviceAccountName is {own}, the annotation {settings.annotation_prefix}/service-account "
-                f"asks for {asked}; keep one of them"
+                f"the pod's serviceAccountName is {own}, and the annotation {settings.annotation_prefix}/"
+                f"service-account asks for {asked}; remove one of them"
             )
         return
     fields = {"serviceAccountName": spec.service_account_name, "serviceAccount": spec.service_account}
@@ -41,7 +43,7 @@ def _own(spec: PodSpec) -> str:
 
 
 def _wanted(asked: str | None, strategies: Iterable[str], settings: Settings) -> str:
-    """The account that the annotation asks for, else the default one where a strategy needs credentials."""
+    """The account that the annotation asks for, else the default account if a strategy needs credentials."""
     if asked or not settings.defaults.service_account:
         return asked or ""
     needs = any(STRATEGIES[name].needs_credentials(settings.of_strategies[name]) for name in strategies)

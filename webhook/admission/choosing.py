@@ -1,4 +1,4 @@
-"""The choice of a strategy for each model: the first that the rules allow and that is available."""
+"""Choosing the strategy of each model: the first that the rules allow and that is available."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -16,18 +16,18 @@ from webhook.strategies.strategy import Delivery, StrategyUnavailable, Target
 
 
 class Choice(NamedTuple):
-    """A model on its way into the pod, and the strategy that delivers it."""
+    """The strategy chosen for a model, and what it has to deliver."""
 
     strategy: str
     delivery: Delivery[Any]
-    passed_over: tuple[str, ...] = ()
-    """Warnings: the strategies that come before it in the request, each with the reason why it is not used."""
+    warnings: tuple[str, ...] = ()
+    """Why preferred strategies are not used."""
 
 
 def allowed(request: ModelRequest, target: Target, asked_account: str | None, settings: Settings) -> dict[str, str]:
-    """The strategies of a request with the reason why a rule forbids them, empty where none does.
+    """The strategies of a request, each with the reason why a rule forbids it, or an empty text.
 
-    Raises Forbidden where rules forbid all of them. `asked_account` is the annotation of the pod.
+    Raises Forbidden if rules forbid all of them. `asked_account` is the pod's annotation `service-account`.
     """
     candidates = (request.pinned_strategy,) if request.pinned_strategy else request.strategies
     if not settings.rules:
@@ -54,13 +54,13 @@ def choose(
     target: Target,
     settings: Settings,
 ) -> list[Choice]:
-    """The choice for each request, whose artifact and `allowed` strategies are given.
+    """Choose the strategy of each request. `candidates` are the results of `allowed`.
 
-    Raises Conflict where two requests mean the same artifact, and StrategyUnavailable.
+    Raises Conflict if two requests resolve to the same artifact, and StrategyUnavailable.
     """
     for artifact, other in combinations(artifacts, 2):
         if artifact.uri == other.uri:
-            raise Conflict(f"{artifact.uri} is asked for twice; ask once")
+            raise Conflict(f"the pod asks for {artifact.uri} twice; remove one of the entries")
     return [
         _choose(*parts, target, settings)
         for parts in zip(requests, artifacts, slugs(artifacts), candidates, strict=True)
@@ -68,11 +68,11 @@ def choose(
 
 
 def deliver(request: ModelRequest, artifact: Artifact, slug: str, strategy: str) -> Delivery[Any]:
-    """The delivery of an artifact by one of the strategies that the request asks for."""
+    """The delivery of an artifact by one of the request's strategies."""
     return Delivery(request, artifact, slug, request.options[request.strategies.index(strategy)])
 
 
-def _choose(  # noqa: PLR0913, PLR0917 - what describes one model
+def _choose(  # noqa: PLR0913, PLR0917 - all of them describe one model
     request: ModelRequest,
     artifact: Artifact,
     slug: str,
@@ -85,12 +85,12 @@ def _choose(  # noqa: PLR0913, PLR0917 - what describes one model
         delivery = deliver(request, artifact, slug, strategy)
         reason = forbidden or STRATEGIES[strategy].availability(delivery, target, settings.of_strategies[strategy])
         if not reason:
-            return Choice(strategy, delivery, tuple(_passed_over(request, *item) for item in reasons.items()))
+            return Choice(strategy, delivery, tuple(_warning(request, *item) for item in reasons.items()))
         reasons[strategy] = reason
-    why = "; ".join(f"{strategy}: {reason}" for strategy, reason in reasons.items())
-    hint = "; restart the rollout to choose anew" if request.pinned_strategy else ""
-    raise StrategyUnavailable(f"model {request.model} {artifact.version} cannot be delivered now: {why}{hint}")
+    problems = "; ".join(f"{strategy}: {reason}" for strategy, reason in reasons.items())
+    hint = "; restart the rollout to choose a strategy again" if request.pinned_strategy else ""
+    raise StrategyUnavailable(f"model {request.model} {artifact.version} cannot be delivered now: {problems}{hint}")
 
 
-def _passed_over(request: ModelRequest, strategy: str, reason: str) -> str:
+def _warning(request: ModelRequest, strategy: str, reason: str) -> str:
     return f"{request.model}: strategy {strategy} is not used: {reason}"

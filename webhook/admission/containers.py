@@ -1,4 +1,4 @@
-"""The mounts and environment variables that the pod's containers get, and the operations that add them."""
+"""The volume mounts and environment variables of the pod's containers, and the operations that add them."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -11,23 +11,22 @@ from webhook.kubernetes.pod import Container, PodSpec, VolumeMount
 from webhook.model.refusals import Conflict, InvalidAnnotation
 
 MESH_PROXIES: Final = frozenset({"istio-proxy", "linkerd-proxy", "consul-dataplane", "kuma-sidecar"})
-"""Containers that service meshes add to a pod. They are not the application, and get no models."""
+"""Containers that service meshes add to a pod. They get no models unless they are named."""
 
 
 def attach(spec: PodSpec, models: Sequence[PlacedModel]) -> list[Operation]:
-    """The operations that give each chosen container its mounts and its environment.
+    """The operations that add mounts and environment variables to each container that gets a model.
 
-    Raises InvalidAnnotation where a container is chosen that the pod does not have, and Conflict where one has
-    something else at a path that a model needs.
+    Raises InvalidAnnotation if the pod lacks a named container, and Conflict if a container uses a path of a model.
     """
     groups = {"containers": spec.containers or (), "initContainers": spec.init_containers or ()}
     names = {container.name for container in chain.from_iterable(groups.values())}
-    application = {container.name for container in groups["containers"]}
-    everywhere = application - MESH_PROXIES or application
+    app_containers = {container.name for container in groups["containers"]}
+    by_default = app_containers - MESH_PROXIES or app_containers
     chosen: dict[str, list[PlacedModel]] = {}
     for model in models:
         request = model.delivery.request
-        for name in request.containers or everywhere:
+        for name in request.containers or by_default:
             if name not in names:
                 allowed = f"one of the pod's containers: {', '.join(sorted(names))}"
                 raise InvalidAnnotation(request.where("containers"), name, allowed)
@@ -37,13 +36,13 @@ def attach(spec: PodSpec, models: Sequence[PlacedModel]) -> list[Operation]:
     operations: list[Operation] = []
     for group, containers in groups.items():
         for index, container in enumerate(containers):
-            if here := chosen.get(container.name):
+            if wanted := chosen.get(container.name):
                 inside = tuple(
                     mount.mount_path
                     for mount in container.volume_mounts or ()
                     if mount.mount_path.startswith(roots) and mount.name not in exclusive
                 )
-                mounts, variables = _needs(tuple(here), tuple(models), inside)
+                mounts, variables = _needs(tuple(wanted), tuple(models), inside)
                 operations += _attach(container, f"/spec/{group}/{index}", mounts, variables)
     return operations
 
@@ -52,19 +51,21 @@ def attach(spec: PodSpec, models: Sequence[PlacedModel]) -> list[Operation]:
 def _needs(
     chosen: tuple[PlacedModel, ...], everything: tuple[PlacedModel, ...], taken: tuple[str, ...]
 ) -> tuple[list[JSON], list[JSON]]:
-    """Mounts and environment of a container. Cached: identical for all pods of a workload. Callers must not mutate the
-    result."""
+    """The mounts and the environment variables of a container.
+
+    Cached, because they are identical for all pods of a workload. Callers must not mutate the result.
+    """
     return _mounts(chosen, everything, taken), _environment(chosen, len(everything))
 
 
-def _attach(container: Container, place: str, mounts: Sequence[JSON], variables: Sequence[JSON]) -> list[Operation]:
+def _attach(container: Container, path: str, mounts: Sequence[JSON], variables: Sequence[JSON]) -> list[Operation]:
     present = {variable.name for variable in container.env or ()}
     missing = [mount for mount in mounts if not _is_mounted(mount, container)]
     return [
-        *extend(f"{place}/volumeMounts", container.volume_mounts, missing),
-        # In front, so that the container's own variables can refer to them as $(MODEL_PATH).
+        *extend(f"{path}/volumeMounts", container.volume_mounts, missing),
+        # First, so that the container's other variables can refer to them as $(MODEL_PATH).
         *extend(
-            f"{place}/env", container.env, [variable for variable in variables if variable["name"] not in present], at=0
+            f"{path}/env", container.env, [variable for variable in variables if variable["name"] not in present], at=0
         ),
     ]
 
@@ -76,9 +77,9 @@ def _inside(path: str, folder: str) -> bool:
 def _mounts(chosen: Sequence[PlacedModel], everything: Sequence[PlacedModel], taken: Sequence[str]) -> list[JSON]:
     """The mounts of one container, which mounts other volumes at the paths `taken`.
 
-    A mount path shows only the models that are asked for there: the whole volume is mounted where it holds just those,
-    and each model's folder otherwise. Also each folder where something else is mounted inside: no runtime can create a
-    mount point in a volume that is mounted read-only.
+    A mount path shows only the models that are asked for there. If the volume has no other models, it is mounted as a
+    whole; otherwise, each model's folder is mounted. Folders are also mounted separately if another mount is inside,
+    because a container runtime cannot create a mount point in a read-only volume.
     """
     by_path: dict[str, list[PlacedModel]] = {}
     mounts = []
@@ -89,26 +90,26 @@ def _mounts(chosen: Sequence[PlacedModel], everything: Sequence[PlacedModel], ta
         if request.model_path:
             mounts.append(_folder_mount(model, request.model_path))
     others = (*taken, *by_path, *(mount["mountPath"] for mount in mounts))
-    for path, here in by_path.items():
-        if _fill_their_volume(here, everything) and not any(_inside(other, path) for other in others):
-            mounts.append(_mount(here[0], path))
+    for path, models in by_path.items():
+        if _fill_their_volume(models, everything) and not any(_inside(other, path) for other in others):
+            mounts.append(_mount(models[0], path))
         else:
-            mounts += [_folder_mount(model, f"{path}/{model.delivery.artifact.folder}") for model in here]
+            mounts += [_folder_mount(model, f"{path}/{model.delivery.artifact.folder}") for model in models]
     for path, other in permutations([mount["mountPath"] for mount in mounts], 2):
         if path == other or _inside(path, other):
-            raise Conflict(f"models would be mounted at {path} and at {other}; give them paths apart from each other")
+            raise Conflict(f"models would be mounted at {path} and at {other}; choose paths that do not overlap")
     return mounts
 
 
-def _fill_their_volume(here: Sequence[PlacedModel], everything: Sequence[PlacedModel]) -> bool:
-    """Whether mounting their volume whole shows each of them at its path, and nothing else."""
-    volumes = {model.location.volume for model in here}
+def _fill_their_volume(models: Sequence[PlacedModel], everything: Sequence[PlacedModel]) -> bool:
+    """Whether mounting the models' volume as a whole shows exactly these models, each at its path."""
+    volumes = {model.location.volume for model in models}
     return (
         len(volumes) == 1
-        and here[0].location.is_exclusive
-        and all(model.location.sub_path == model.delivery.artifact.folder for model in here)
-        and len({model.delivery.request.read_only for model in here}) == 1
-        and len(here) == sum(model.location.volume in volumes for model in everything)
+        and models[0].location.is_exclusive
+        and all(model.location.sub_path == model.delivery.artifact.folder for model in models)
+        and len({model.delivery.request.read_only for model in models}) == 1
+        and len(models) == sum(model.location.volume in volumes for model in everything)
     )
 
 
@@ -118,36 +119,36 @@ def _mount(model: PlacedModel, path: str) -> JSON:
 
 
 def _folder_mount(model: PlacedModel, path: str) -> JSON:
-    """The mount of a model's own folder, which may be the whole volume."""
+    """The mount of a model's folder, which may be the whole volume."""
     mount = _mount(model, path)
     return {**mount, "subPath": model.location.sub_path} if model.location.sub_path else mount
 
 
 def _is_mounted(wanted: JSON, container: Container) -> bool:
-    """Whether the container has this mount already. Raises Conflict where another one is in its way."""
+    """Whether the container has this mount already. Raises Conflict if another mount overlaps with it."""
     path = wanted["mountPath"]
     for mount in container.volume_mounts or ():
         other = mount.mount_path.rstrip("/")
         if other == path:
             if (mount.name, mount.sub_path, mount.sub_path_expr) == (wanted["name"], wanted.get("subPath", ""), ""):
                 return True
-            raise _in_the_way(container, mount, "where the model has to stand")
+            raise _conflict(container, mount, "which is the path of the model")
         if other.startswith(f"{path}/"):
-            raise _in_the_way(container, mount, f"inside of the model's {path}")
+            raise _conflict(container, mount, f"which is inside the model's path {path}")
         if mount.read_only and path.startswith(f"{other}/"):
-            raise _in_the_way(container, mount, f"read-only, so nothing can be mounted inside of it at {path}")
+            raise _conflict(container, mount, f"read-only, so nothing can be mounted inside it at {path}")
     return False
 
 
-def _in_the_way(container: Container, mount: VolumeMount, why: str) -> Conflict:
+def _conflict(container: Container, mount: VolumeMount, problem: str) -> Conflict:
     return Conflict(
-        f"container {container.name} mounts its volume {mount.name} at {mount.mount_path}, {why}; choose another path "
-        "with the annotation mount-path or model-path"
+        f"container {container.name} mounts the volume {mount.name} at {mount.mount_path}, {problem}; choose another "
+        "path with the annotation mount-path or model-path"
     )
 
 
 def _environment(chosen: Sequence[PlacedModel], models: int) -> list[JSON]:
-    """MODEL_PATH and so on where the pod asks for one model, MODEL_<NAME>_PATH where it asks for several."""
+    """MODEL_PATH, MODEL_NAME and MODEL_VERSION in a pod with one model; MODEL_<NAME>_PATH etc. with several."""
     variables: list[JSON] = []
     for model in chosen:
         delivery = model.delivery

@@ -1,7 +1,7 @@
-"""The decision about a pod: one pure function, `inject`. No I/O, no clock, no call to Kubernetes.
+"""The decision about a pod: the pure function `inject`, without I/O and clock.
 
-A pod that asks for nothing is `skipped`. One that gets its models is `injected`; one that has them already, as in a
-second pass, is `unchanged`; one that cannot get them is `refused`, with a message for the person who wrote it.
+The decision is `skipped` for a pod that asks for nothing, `injected` for a pod that gets its models, `unchanged` for a
+pod that has them already (in a second pass), and `refused`, with a message for the pod's author, otherwise.
 """
 
 from collections.abc import Sequence
@@ -25,18 +25,15 @@ from webhook.settings import Settings
 from webhook.strategies.strategy import Target
 
 PROTECTED_NAMESPACES: Final = frozenset({"kube-system", "kube-node-lease"})
-"""Left alone even where the webhook's configuration lets their pods through: the cluster depends on them."""
+"""Namespaces whose pods are never changed, even if the webhook's configuration includes them."""
 
-_MIRROR_POD: Final = "kubernetes.io/config.mirror"  # kubelet's mark on the API's image of a static pod
+_MIRROR_POD: Final = "kubernetes.io/config.mirror"  # the kubelet's annotation on the mirror pod of a static pod
 _MOST_ATTACHMENTS: Final = 2000
 _MOST_PARTS: Final = 20_000
 
 
 def inject(pod: Pod, namespace: str, settings: Settings, catalog: Catalog) -> AdmissionResult:
-    """Decide about `pod`, which is about to be created in `namespace`.
-
-    Raises LookupRequired where the catalog has to ask S3 before it can resolve a version.
-    """
+    """Decide about a pod that is to be created in `namespace`. Raises LookupRequired, as the catalog does."""
     annotations = pod.metadata.annotations or {}
     if _MIRROR_POD in annotations:
         return AdmissionResult("skipped", "MirrorPod")
@@ -53,22 +50,22 @@ def inject(pod: Pod, namespace: str, settings: Settings, catalog: Catalog) -> Ad
 
 
 def _inject(request: PodRequest, target: Target, settings: Settings, catalog: Catalog) -> AdmissionResult:
-    """The way of a pod that asks for models: rules, catalog, strategies, patch. Raises Refusal."""
+    """Decide about a pod that asks for models: rules, catalog, strategies, patch. Raises Refusal."""
     _check_size(target.pod.spec, len(request.models))
     candidates = [allowed(model, target, request.service_account, settings) for model in request.models]
     resolved = resolve_all(request.models, catalog)
-    artifacts = [answer.artifact for answer in resolved]
-    warnings = (*request.warnings, *chain.from_iterable(answer.warnings for answer in resolved))
+    artifacts = [result.artifact for result in resolved]
+    warnings = (*request.warnings, *chain.from_iterable(result.warnings for result in resolved))
     earlier = earlier_decision(request, artifacts, candidates, target, settings)
     if earlier and earlier.choices is None:
         return AdmissionResult("unchanged", "AlreadyInjected", warnings=warnings, models=earlier.models)
     choices = (earlier and earlier.choices) or choose(request.models, artifacts, candidates, target, settings)
     models = earlier.models if earlier else _models(choices)
-    warnings = (*warnings, *chain.from_iterable(choice.passed_over for choice in choices))
+    warnings = (*warnings, *chain.from_iterable(choice.warnings for choice in choices))
     planned = plan_pod(choices, target, settings)
     if settings.rules and len(planned.strategies) > 1:
         account = service_account(target.pod.spec, request.service_account, planned.strategies, settings)
-        for choice in choices:  # a model whose strategy needs no credentials may have come with another account
+        for choice in choices:  # the strategies together may need another account than each alone
             rules.check(choice.delivery.request, choice.strategy, target.namespace, account, settings)
     operations = patch(target.pod, planned, request.service_account, models, settings)
     return AdmissionResult(
@@ -93,7 +90,7 @@ class _Exemption(NamedTuple):
 
 def _exemption(spec: PodSpec, namespace: str) -> _Exemption | None:
     if namespace in PROTECTED_NAMESPACES:
-        return _Exemption("ProtectedNamespace", f"no model is injected: pods of {namespace} are left alone")
+        return _Exemption("ProtectedNamespace", f"no model is injected: pods in {namespace} are never changed")
     if spec.is_windows:
         return _Exemption("WindowsPod", "no model is injected: no strategy supports Windows pods")
     return None

@@ -1,8 +1,8 @@
-"""The decision that an earlier pass of the webhook has made about the same pod, if it still holds.
+"""The decision of an earlier pass of the webhook about the same pod, if it still holds.
 
-Between two passes an alias may move, a strategy become unavailable, or a replica with other settings answer. The pod
-keeps what it got, and containers that other webhooks have added get the same. The annotation `injected` tells what that
-is. It proves nothing alone, because it is copied along with a pod: the volumes and init containers have to be there.
+Between two passes, an alias may move, a strategy may become unavailable, and a replica with other settings may answer.
+The pod keeps the models of the first pass, and containers that other webhooks have added get the same. The annotation
+`injected` records these models. Users copy it along with a pod, so the volumes and init containers are checked as well.
 """
 
 from collections.abc import Sequence
@@ -24,11 +24,11 @@ from webhook.strategies.strategy import Target
 
 
 class Earlier(NamedTuple):
-    """What the pod got in an earlier pass."""
+    """The result of an earlier pass."""
 
     models: tuple[InjectedModel, ...]
     choices: list[Choice] | None
-    """The choices that lead to the same plan. None where other settings were in force, so that none does."""
+    """The choices that lead to the same plan. None if no choice does, because the earlier pass had other settings."""
 
 
 def earlier_decision(
@@ -38,55 +38,57 @@ def earlier_decision(
     target: Target,
     settings: Settings,
 ) -> Earlier | None:
-    """The earlier decision. None in a first pass, and where the pod does not show what its annotation tells.
+    """The earlier decision. None in a first pass, and if the pod lacks what its annotation records.
 
-    `artifacts` and `candidates` are what the requests mean, and which strategies are allowed for them, now.
+    `artifacts` and `candidates` are the current results of resolving the requests and of `allowed`.
     """
     written = (target.pod.metadata.annotations or {}).get(f"{settings.annotation_prefix}/{INJECTED}")
-    told = injected.decode(written) if written else ()
-    if not told or len(told) != len(request.models) or not all(map(_answers, told, request.models, candidates)):
+    recorded = injected.decode(written) if written else ()
+    if not recorded or len(recorded) != len(request.models):
         return None
-    uris = {model.uri for model in told}
+    if not all(map(_satisfies, recorded, request.models, candidates)):
+        return None
+    uris = {model.uri for model in recorded}
     if uris != {artifact.uri for artifact in artifacts} and uris <= {
         download.uri for download in downloads(target.pod.spec)
     }:
-        return Earlier(told, None)
-    return _shown(request, artifacts, told, target, settings)
+        return Earlier(recorded, None)
+    return _verified(request, artifacts, recorded, target, settings)
 
 
-def _answers(told: InjectedModel, request: ModelRequest, candidates: dict[str, str]) -> bool:
-    is_allowed = candidates.get(told.strategy) == ""
-    return is_allowed and (told.model, told.asked) == (request.model, request.version)
+def _satisfies(recorded: InjectedModel, request: ModelRequest, candidates: dict[str, str]) -> bool:
+    is_allowed = candidates.get(recorded.strategy) == ""
+    return is_allowed and (recorded.model, recorded.asked) == (request.model, request.version)
 
 
-def _shown(
+def _verified(
     request: PodRequest,
     artifacts: Sequence[Artifact],
-    told: Sequence[InjectedModel],
+    recorded: Sequence[InjectedModel],
     target: Target,
     settings: Settings,
 ) -> Earlier | None:
-    """The decision that the annotation tells, if each volume and init container of its plan is in the pod."""
+    """The recorded decision, if the pod has all volumes and init containers of its plan."""
     former = [
         artifact if artifact.uri == model.uri else Artifact(model.model, model.version, artifact.source)
-        for artifact, model in zip(artifacts, told, strict=True)
+        for artifact, model in zip(artifacts, recorded, strict=True)
     ]
-    parts = zip(request.models, former, slugs(former), told, strict=True)
+    parts = zip(request.models, former, slugs(former), recorded, strict=True)
     choices = [
         Choice(model.strategy, deliver(asked, artifact, slug, model.strategy)) for asked, artifact, slug, model in parts
     ]
     try:
         plan, spec = plan_pod(choices, target, settings).plan, target.pod.spec
-        is_shown = (plan.volumes or plan.init_containers) and not (
+        is_complete = (plan.volumes or plan.init_containers) and not (
             missing_volumes(spec, plan.volumes, plan.init_containers)
             or missing_init_containers(spec, plan.init_containers)
         )
     except Refusal:
         return None
-    if not is_shown:
+    if not is_complete:
         return None
     models = tuple(
-        InjectedModel.of(model.asked, model.strategy, artifact) if artifact is now else model
-        for model, artifact, now in zip(told, former, artifacts, strict=True)
+        InjectedModel.of(model.asked, model.strategy, artifact) if artifact is current else model
+        for model, artifact, current in zip(recorded, former, artifacts, strict=True)
     )
     return Earlier(models, choices)

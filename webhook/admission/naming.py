@@ -1,4 +1,4 @@
-"""The names of models within one pod: init containers and environment variables are named by them."""
+"""Short names of the models of a pod, for the names of init containers and environment variables."""
 
 import hashlib
 import re
@@ -10,11 +10,11 @@ from typing import Final
 from webhook.model.artifact import Artifact
 
 _LONGEST: Final = 57
-"""Characters. With `fetch-` in front, a slug is still a DNS label."""
+"""The maximum length, so that `fetch-<slug>` is a DNS label of at most 63 characters."""
 
 
 def slugs(artifacts: Sequence[Artifact]) -> list[str]:
-    """A DNS label for each: the model's name; with its version where two models share it; else with a hash."""
+    """A unique DNS label for each artifact: the model's name, with the version and a hash as far as necessary."""
     names = [_slug(artifact.model) for artifact in artifacts]
     if len(set(names)) == len(names):
         return names

@@ -1,4 +1,4 @@
-"""The JSON Patch of a pod. What is there already is left out, so a second pass has nothing to add."""
+"""The JSON Patch of a pod. It omits what the pod has already, so a second pass adds nothing."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -18,9 +18,9 @@ from webhook.strategies.strategy import Plan
 def patch(
     pod: Pod, planned: PodPlan, asked_account: str | None, injected: tuple[InjectedModel, ...], settings: Settings
 ) -> list[Operation]:
-    """The whole patch. Raises Refusal where the pod has something else in the place of what it needs.
+    """The patch of a pod. Raises Refusal if the pod already uses a name, a path or a field differently.
 
-    Init containers come last, because they move the indices of the pod's own.
+    Init containers are added last, because they shift the indices of the existing ones.
     """
     spec, plan = pod.spec, planned.plan
     return [
@@ -33,14 +33,14 @@ def patch(
             "/spec/initContainers",
             spec.init_containers,
             missing_init_containers(spec, plan.init_containers),
-            at=_first_place(spec),
+            at=_init_container_index(spec),
         ),
     ]
 
 
-def _first_place(spec: PodSpec) -> int:
-    """Index 0: legacy meshes cut the network off for later init containers. But after a mesh's native sidecar, through
-    which the network then runs."""
+def _init_container_index(spec: PodSpec) -> int:
+    """Where to insert init containers: first, because later ones have no network in meshes without native sidecars, or
+    just after a mesh's native sidecar, which provides the network."""
     for index, container in reversed(list(enumerate(spec.init_containers or ()))):
         if container.is_sidecar and container.name in MESH_PROXIES:
             return index + 1
@@ -48,7 +48,7 @@ def _first_place(spec: PodSpec) -> int:
 
 
 def _placement(spec: PodSpec, plan: Plan) -> Iterator[Operation]:
-    """What decides where and when the pod runs."""
+    """The operations on fields that decide where and when the pod runs."""
     if plan.node_selector:
         yield from _node_selector(spec, plan.node_selector)
     if plan.tolerations:
@@ -64,8 +64,8 @@ def _node_selector(spec: PodSpec, wanted: Mapping[str, str]) -> list[Operation]:
     for label, value in wanted.items():
         if own.get(label, value) != value:
             raise Conflict(
-                f"the pod's nodeSelector asks for {label}={own[label]}, and its model needs nodes with {label}="
-                f"{value}; remove the label, or use another strategy"
+                f"the pod's nodeSelector asks for {label}={own[label]}, and its model needs {label}={value}; remove "
+                "the label, or use another strategy"
             )
     missing = {label: value for label, value in wanted.items() if label not in own}
     if spec.node_selector is None:
@@ -85,7 +85,7 @@ def _references(path: str, own: Sequence[LocalObjectReference] | None, names: Se
 
 
 def _annotations(pod: Pod, planned: Mapping[str, str], injected: str, models: str) -> list[Operation]:
-    """The planned annotations that the pod does not have, and `injected`, whatever value it has."""
+    """Add the planned annotations that the pod lacks, and set `injected`."""
     own = pod.metadata.annotations or {}
     wanted = {name: value for name, value in planned.items() if name not in own} | {injected: models}
     return [

@@ -1,9 +1,8 @@
-"""The decision about a workload: one pure function, `pin`.
+"""The decision about a workload: the pure function `pin`.
 
-A floating reference is resolved once and written into the template, so that every pod of it, on every node and after
-every rollback, gets the same version by the same strategy. The rest is advice for the person at `kubectl apply`: that
-the template's pods will be refused, and that annotations do nothing where they stand. A workload itself is never
-refused.
+References such as aliases and ranges are resolved once, and the result is written into the template, so that all pods
+of the template get the same version by the same strategy, also after a rollback. A workload is never refused; its
+author gets warnings if the template's pods will be refused, or if annotations are misplaced.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,16 +27,16 @@ from webhook.strategies.strategy import Target
 
 
 def pin(change: WorkloadChange, namespace: str, settings: Settings, catalog: Catalog) -> AdmissionResult:
-    """Decide about a workload. Raises LookupRequired where the catalog has to ask S3 first."""
+    """Decide about a workload. Raises LookupRequired, as the catalog does."""
     misplaced = _misplaced(change, settings)
     if change.keeps_template:
         return AdmissionResult("unchanged", "TemplateUnchanged", warnings=misplaced)
     template, name = change.new.template, _name(settings)
-    if restored := change.lost_annotation(name):  # and nothing else has changed, so no pod should be replaced
+    if restored := change.lost_annotation(name):  # `kubectl replace` dropped it; restoring it avoids a rollout
         return AdmissionResult("pinned", "Restored", operations=(_write(change, name, restored),), warnings=misplaced)
     try:
         request = parse(template.metadata.annotations or {}, settings)
-        for model in request.models:  # before the answer reveals anything about a model
+        for model in request.models:  # before a message of the catalog reveals anything about a forbidden model
             allowed(model, Target(template, namespace), request.service_account, settings)
         wanted, kept = _wanted(change, request, settings, catalog)
     except Refusal as refusal:
@@ -63,17 +62,17 @@ def _misplaced(change: WorkloadChange, settings: Settings) -> tuple[str, ...]:
 
 
 def misplaced(kind: str, annotations: Mapping[str, str], where: str, settings: Settings) -> tuple[str, ...]:
-    """A warning where an object has annotations that do nothing there: `where` they would, as a JSON pointer."""
+    """A warning if an object itself has annotations that belong at `where`, a JSON Pointer."""
     if not is_asking(annotations, settings):
         return ()
-    place = where.strip("/").replace("/", ".")
-    return (f"{settings.annotation_prefix}/model does nothing on a {kind} itself: write it to {place}",)
+    path = where.strip("/").replace("/", ".")
+    return (f"{settings.annotation_prefix}/model does nothing on a {kind} itself: write it to {path}",)
 
 
 def _advice(change: WorkloadChange, warnings: tuple[str, ...], message: str) -> AdmissionResult:
-    """Leave the workload as it is, and warn its author that its pods will be refused."""
-    foretold = f"pods of this {change.new.kind} will be refused: {message}"
-    return AdmissionResult("unchanged", "WouldBeRefused", warnings=(*warnings, foretold))
+    """Leave the workload unchanged, and warn its author that its pods will be refused."""
+    warning = f"pods of this {change.new.kind} will be refused: {message}"
+    return AdmissionResult("unchanged", "WouldBeRefused", warnings=(*warnings, warning))
 
 
 def _wanted(
@@ -81,21 +80,21 @@ def _wanted(
 ) -> tuple[Pins, list[str]]:
     """The pins that the template should have, and warnings about those that could not be renewed.
 
-    A pin is kept until its reference changes or the template is restarted. `kubectl replace` drops it with the
-    annotation, so it is also taken from the template as it was. Raises UnknownModel.
+    A pin is kept until its reference changes or the template is restarted. Pins of the old template are used too,
+    because `kubectl replace` drops the annotation. Raises UnknownModel.
     """
     annotations = change.new.template.metadata.annotations or {}
-    held, former = _pins(change.new.template, settings), Pins()
+    current, former = _pins(change.new.template, settings), Pins()
     if change.old:
         former = _pins(change.old.template, settings)
-    valid = [pins for pins in (held, former) if pins.holds_for(annotations)]
+    valid = [pins for pins in (current, former) if pins.holds_for(annotations)]
     kept, warnings = [], []
     for model in filter(pinned.needs_pin, request.models):
         pin = next(filter(None, (pins.pin_of(model) for pins in valid)), None)
         if pin is None and change.may_change_template:
-            last = held.pin_of(model) or former.pin_of(model)
+            last = current.pin_of(model) or former.pin_of(model)
             try:
-                pin = Pin.of(model, _chosen(model, catalog))
+                pin = Pin.of(model, _resolved_version(model, catalog))
             except Refusal as refusal:
                 if last is None:
                     raise
@@ -106,8 +105,8 @@ def _wanted(
     return Pins(tuple(kept), pinned.restarted_at(annotations)), warnings
 
 
-def _chosen(model: ModelRequest, catalog: Catalog) -> str:
-    """The version that a reference means now. Raises UnknownModel, also where S3 does not say whether it is fit."""
+def _resolved_version(model: ModelRequest, catalog: Catalog) -> str:
+    """The version that a reference resolves to now. Raises UnknownModel, also if S3 did not confirm the version."""
     if not pinned.is_floating(model):
         return model.version
     resolved = catalog.resolve(msgspec.structs.replace(model, pinned_version=None))
@@ -119,7 +118,7 @@ def _chosen(model: ModelRequest, catalog: Catalog) -> str:
 
 
 def _with_strategies(wanted: Pins, request: PodRequest, models: Sequence[InjectedModel]) -> Pins:
-    """The pins with the strategy that was chosen for each, where several are asked for."""
+    """The pins with the chosen strategies, for requests with several."""
     chosen = [(model, entry.strategy) for model, entry in zip(request.models, models, strict=True)] if models else []
     complete = (
         next((Pin.of(model, pin.version, strategy) for model, strategy in chosen if pin.is_of(model)), pin)
@@ -139,10 +138,10 @@ def _with_pins(template: Pod, wanted: Pins, settings: Settings) -> Pod:
 
 
 def _operations(change: WorkloadChange, wanted: Pins, settings: Settings) -> list[Operation]:
-    """Write the pins, where the template does not have them."""
-    held = _pins(change.new.template, settings)
+    """Write the pins, unless the template has them."""
+    current = _pins(change.new.template, settings)
     annotations = change.new.template.metadata.annotations or {}
-    if not wanted.models or (held.models == wanted.models and held.holds_for(annotations)):
+    if not wanted.models or (current.models == wanted.models and current.holds_for(annotations)):
         return []
     return [_write(change, _name(settings), wanted.encode())]
 

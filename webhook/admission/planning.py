@@ -1,4 +1,4 @@
-"""The plans of all strategies for one pod, merged into one."""
+"""Planning a pod: the plans of its strategies, merged."""
 
 from collections.abc import Sequence
 from itertools import chain, combinations
@@ -15,20 +15,20 @@ from webhook.strategies.strategy import Delivery, Location, Plan, Target
 
 
 class PlacedModel(msgspec.Struct, frozen=True):
-    """A delivery, and where its files are."""
+    """A delivery, and the location of its files."""
 
     delivery: Delivery[Any]
     location: Location
 
     @property
     def path(self) -> str:
-        """The model's folder as a container sees it."""
+        """The path of the model's folder in containers."""
         request = self.delivery.request
         return request.model_path or f"{request.mount_path}/{self.delivery.artifact.folder}"
 
 
 class PodPlan(NamedTuple):
-    """What the pod needs for all of its models."""
+    """What a pod needs for all of its models."""
 
     models: tuple[PlacedModel, ...]
     """In the order of the choices."""
@@ -39,7 +39,7 @@ class PodPlan(NamedTuple):
 
 
 def plan_pod(choices: Sequence[Choice], target: Target, settings: Settings) -> PodPlan:
-    """Plan the choices, with each strategy once. Raises Refusal."""
+    """Call each chosen strategy once, and merge the plans. Raises Refusal."""
     deliveries = dict[str, list[Delivery[Any]]]()
     for choice in choices:
         deliveries.setdefault(choice.strategy, []).append(choice.delivery)
@@ -57,16 +57,16 @@ def plan_pod(choices: Sequence[Choice], target: Target, settings: Settings) -> P
 def _check_writable(model: PlacedModel, strategy: str) -> None:
     request = model.delivery.request
     if not request.read_only and not model.location.is_writable:
-        allowed = f'"true", for containers cannot write to models by the strategy {strategy}'
+        allowed = f'"true", because containers cannot write to models by the strategy {strategy}'
         raise InvalidAnnotation(request.where("read-only"), "false", allowed)
 
 
 def _check_apart(models: Sequence[PlacedModel]) -> None:
-    """Raise Conflict where the folder of a model lies within that of another one."""
+    """Raise Conflict if the folder of a model is inside that of another model."""
     for model, other in combinations((model.location for model in models), 2):
         outer, inner = sorted(f"{location.sub_path}/".lstrip("/") for location in (model, other))
         if model.volume == other.volume and inner.startswith(outer):
-            raise Conflict(f"two models would share the folder {outer}; download one into another volume")
+            raise Conflict(f"two models would share the folder {outer} of a volume; download one into another volume")
 
 
 def _merged(plans: Sequence[Plan]) -> Plan:

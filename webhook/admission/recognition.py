@@ -1,7 +1,7 @@
-"""What an earlier pass of the webhook has put into a pod.
+"""Recognizing what an earlier pass of the webhook has added to a pod.
 
-Volumes are recognised by their source, and init containers by what they download, never by an annotation alone: it is
-copied along with a pod. Other webhooks may have added to both, and a replica with other settings may have made them.
+Volumes are recognized by their source, and init containers by what they download, not by an annotation, which users
+copy along with a pod. Other webhooks may have changed both, and the earlier pass may have had other settings.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ from webhook.kubernetes.pod import Container, PodSpec
 from webhook.model.refusals import Conflict
 
 _AMOUNTS: Final = frozenset({"sizeLimit", "storage"})
-"""Keys of a volume's source whose value a replica with other settings may have chosen differently."""
+"""Keys of a volume's source whose values depend on settings and are not compared."""
 
 
 def missing_init_containers(spec: PodSpec, planned: Sequence[JSON]) -> list[JSON]:
-    """The planned init containers that the pod lacks. Raises Conflict where another container has such a name."""
+    """The planned init containers that the pod lacks. Raises Conflict if another container has the name of one."""
     present = {container.name: container for container in spec.init_containers or ()}
     taken = present.keys() | {container.name for container in spec.containers or ()}
     missing = []
@@ -29,16 +29,17 @@ def missing_init_containers(spec: PodSpec, planned: Sequence[JSON]) -> list[JSON
             missing.append(container)
         elif name not in present or not _is_planned(present[name], container):
             raise Conflict(
-                f"the pod has a container {name} already, and it is not the one that its model needs; rename it, or "
-                "remove it where it was copied from a running pod"
+                f"the container name {name} is reserved by model-injector; rename the pod's container, or remove it if "
+                "it was copied from a running pod"
             )
     return missing
 
 
 def missing_volumes(spec: PodSpec, volumes: Sequence[JSON], init_containers: Sequence[JSON]) -> list[JSON]:
-    """The planned volumes that the pod lacks. Raises Conflict where another volume has such a name.
+    """The planned volumes that the pod lacks. Raises Conflict if another volume has the name of one.
 
-    A volume that planned init containers fill is the planned one only if one of them mounts it already.
+    An existing volume is the planned one if its source is the same and, for a volume that planned init containers
+    fill, one of these mounts it.
     """
     present = {volume.name: volume for volume in spec.volumes or ()}
     missing = []
@@ -55,7 +56,7 @@ def missing_volumes(spec: PodSpec, volumes: Sequence[JSON], init_containers: Seq
 
 
 def _is_filled(volume: str, spec: PodSpec, planned: Sequence[JSON]) -> bool:
-    """Whether a planned init container mounts a volume of the pod; also where no planned one would."""
+    """Whether the pod has one of the planned init containers that mount the volume, if there are any."""
     fillers = {
         container["name"]
         for container in planned
@@ -70,8 +71,8 @@ def _is_filled(volume: str, spec: PodSpec, planned: Sequence[JSON]) -> bool:
 
 
 def _is_planned(existing: Container, planned: JSON) -> bool:
-    """Whether an init container downloads what the planned one does; of one that runs something else, whether it runs
-    the same command, or the same image where the plan names no command."""
+    """Whether an init container has the same download as the planned one. Without a download: the same command, or
+    without a planned command the same image."""
     wanted = msgspec.convert(planned, Container)
     if download := download_of(wanted):
         return download_of(existing) == download
@@ -85,7 +86,8 @@ def _source(volume: JSON) -> JSON:
 
 
 def covers(existing: Any, planned: Any) -> bool:
-    """Whether JSON is what was planned, after the API server has added defaults and dropped empty values."""
+    """Whether JSON equals what was planned, apart from defaults that the API server added and empty values that it
+    dropped."""
     if isinstance(planned, Mapping):
         return isinstance(existing, Mapping) and all(
             key in _AMOUNTS or covers(existing.get(key), value) for key, value in planned.items()

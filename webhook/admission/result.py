@@ -1,4 +1,4 @@
-"""The answer to one AdmissionReview."""
+"""The result of a decision."""
 
 from typing import Literal, TypeAlias
 
@@ -11,15 +11,15 @@ Decision: TypeAlias = Literal["injected", "pinned", "unchanged", "skipped", "ref
 
 
 class AdmissionResult(msgspec.Struct, frozen=True):
-    """What is decided about a pod or a workload."""
+    """The decision about a pod or a workload."""
 
     decision: Decision
     reason: str
-    """One constant word, for metrics and logs."""
+    """Identifies the kind of decision in metrics and logs: one of a fixed set of words."""
     message: str = ""
-    """Why a pod is refused, for the person who wrote it. Empty where it is not."""
+    """Why the pod is refused, for its author. Empty if it is not."""
     operations: tuple[Operation, ...] = ()
     """The JSON Patch."""
     warnings: tuple[str, ...] = ()
     models: tuple[InjectedModel, ...] = ()
-    """What the pod gets for each model that it asks for, in the order of its request."""
+    """The injected models, in the order of the request."""

@@ -1,4 +1,4 @@
-"""AdmissionReview v1, in and out (`k8s.io/api/admission/v1`)."""
+"""Decoding and encoding AdmissionReview v1 (`k8s.io/api/admission/v1`)."""
 
 import base64
 from typing import Any, Final, Literal
@@ -21,7 +21,7 @@ class GroupVersionKind(msgspec.Struct, frozen=True, gc=False):
 
 
 class AdmissionRequest(msgspec.Struct, rename="camel", frozen=True, gc=False):
-    """The fields of an AdmissionRequest that we read. `object` stays JSON until it is known to be a pod."""
+    """The fields of an AdmissionRequest that are read. `object` stays JSON until its kind is checked."""
 
     uid: str
     kind: GroupVersionKind
@@ -34,7 +34,7 @@ class AdmissionRequest(msgspec.Struct, rename="camel", frozen=True, gc=False):
 
     @property
     def creates_a_pod(self) -> bool:
-        """Whether this is the creation of a core/v1 Pod, and not of something below it."""
+        """Whether this is the creation of a core/v1 Pod, and not of a subresource."""
         return (
             self.operation == "CREATE"
             and not self.sub_resource
@@ -43,7 +43,7 @@ class AdmissionRequest(msgspec.Struct, rename="camel", frozen=True, gc=False):
 
     @property
     def changes_a_workload(self) -> bool:
-        """Whether this is the creation or the update of what makes pods from a template."""
+        """Whether this is the creation or the update of a workload with a pod template."""
         kind = self.kind
         return (
             self.operation in ("CREATE", "UPDATE")
@@ -53,7 +53,7 @@ class AdmissionRequest(msgspec.Struct, rename="camel", frozen=True, gc=False):
         )
 
     def decode_workload(self) -> workload.WorkloadChange:
-        """The workload as it shall be, and as it was. Raises InvalidObject."""
+        """Decode the new workload, and of an update the old one. Raises InvalidObject."""
         group, kind = self.kind.group, self.kind.kind
         new = workload.decode(self.object, group, kind)
         if self.operation == "CREATE":
@@ -62,7 +62,7 @@ class AdmissionRequest(msgspec.Struct, rename="camel", frozen=True, gc=False):
 
 
 class AdmissionReview(msgspec.Struct, rename="camel", frozen=True, gc=False):
-    """What the API server sends."""
+    """The AdmissionReview that the API server sends."""
 
     api_version: Literal["admission.k8s.io/v1"]
     kind: Literal["AdmissionReview"]
@@ -71,35 +71,35 @@ class AdmissionReview(msgspec.Struct, rename="camel", frozen=True, gc=False):
 
 _decoder = msgspec.json.Decoder(AdmissionReview)
 _LONGEST_WARNING: Final = 256
-"""Longer ones may be cut by the API server, which also drops what goes over 4 KiB together."""
+"""The API server truncates longer warnings, and drops those that exceed 4 KiB in total."""
 _LONGEST_MESSAGE: Final = 2048
 
 
 def decode(body: bytes) -> AdmissionRequest:
-    """The request of an AdmissionReview v1. Raises InvalidObject with the JSON path of what is wrong."""
+    """Decode an AdmissionReview v1. Raises InvalidObject with the JSON path of a field of the wrong type."""
     request = decoded(_decoder, body, "an AdmissionReview v1").request
     if not request.uid:
         raise InvalidObject("not an AdmissionReview v1: request.uid is empty")
     return request
 
 
-def respond(uid: str, injection: AdmissionResult) -> bytes:
-    """The AdmissionReview that answers: allowed with a JSON Patch, or refused with code 422 and a message."""
-    response: dict[str, Any] = {"uid": uid, "allowed": injection.decision != "refused"}
-    if injection.decision == "refused":
-        response["status"] = {"code": 422, "reason": "Invalid", "message": _line(injection.message, _LONGEST_MESSAGE)}
-    if injection.operations:
+def respond(uid: str, result: AdmissionResult) -> bytes:
+    """Encode the response: allowed with a JSON Patch, or refused with code 422 and a message."""
+    response: dict[str, Any] = {"uid": uid, "allowed": result.decision != "refused"}
+    if result.decision == "refused":
+        response["status"] = {"code": 422, "reason": "Invalid", "message": _line(result.message, _LONGEST_MESSAGE)}
+    if result.operations:
         response["patchType"] = "JSONPatch"
-        patch = base64.b64encode(msgspec.json.encode(injection.operations))
-        response["patch"] = msgspec.Raw(b'"%b"' % patch)  # base64 has nothing for JSON to escape
-    if injection.models:
-        key = "pinned" if injection.decision == "pinned" else "injected"
-        response["auditAnnotations"] = {key: encode(injection.models)}
-    if injection.warnings:
-        response["warnings"] = [_line(warning, _LONGEST_WARNING) for warning in injection.warnings]
+        patch = base64.b64encode(msgspec.json.encode(result.operations))
+        response["patch"] = msgspec.Raw(b'"%b"' % patch)  # base64 needs no JSON escapes
+    if result.models:
+        key = "pinned" if result.decision == "pinned" else "injected"
+        response["auditAnnotations"] = {key: encode(result.models)}
+    if result.warnings:
+        response["warnings"] = [_line(warning, _LONGEST_WARNING) for warning in result.warnings]
     return msgspec.json.encode({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})
 
 
 def _line(text: str, longest: int) -> str:
-    """Text that holds a user's, as one line: the API server drops warnings with control characters."""
+    """One line of limited length, because the API server drops warnings with control characters."""
     return one_line(text if len(text) <= longest else f"{text[: longest - 1]}…")

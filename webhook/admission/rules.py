@@ -1,4 +1,4 @@
-"""Who may use what: the settings' rules, of which the first that matches decides."""
+"""Checking the rules of the settings. The first rule that matches decides."""
 
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -9,25 +9,25 @@ from webhook.settings import Rule, Settings
 
 
 class Forbidden(Refusal):
-    """A rule of the settings forbids it."""
+    """A rule of the settings forbids the model, the strategy or the service account."""
 
     reason = "Forbidden"
 
 
 def check(request: ModelRequest, strategy: str, namespace: str, service_account: str, settings: Settings) -> None:
-    """Raise Forbidden where a rule denies a pod of this namespace, under this account, this model by this strategy."""
+    """Raise Forbidden if a rule denies pods of this namespace and account this model by this strategy."""
     index = _deciding(request.model, strategy, namespace, service_account, settings) if settings.rules else None
     if index is not None and not settings.rules[index].allow:
         hint = settings.rules[index].message
         raise Forbidden(
-            f"model {request.model}, by {strategy} and as service account {service_account}, is not for namespace "
-            f"{namespace}: rules[{index}] of this installation forbids it{f'; {hint}' if hint else ''}"
+            f"namespace {namespace} may not use model {request.model} by {strategy} as service account "
+            f"{service_account}: rules[{index}] of this installation forbids it{f'; {hint}' if hint else ''}"
         )
 
 
 @lru_cache(maxsize=1024)
 def _deciding(model: str, strategy: str, namespace: str, service_account: str, settings: Settings) -> int | None:
-    """The index of the first rule that matches. Cached: identical for all pods of a workload."""
+    """The index of the first rule that matches. Cached, because it is the same for all pods of a workload."""
     matching = (
         index
         for index, rule in enumerate(settings.rules)

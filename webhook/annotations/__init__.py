@@ -1,3 +1,3 @@
-"""The user's contract: every annotation (`contract`) and what a pod asks for by them (`parsing`). The webhook writes
-`injected` on pods, and `pinned` on the templates of workloads.
+"""The annotations: their declarations (`contract`), parsing a pod's (`parsing`), and those that the webhook writes:
+`injected` on pods, `pinned` on the templates of workloads.
 """

@@ -1,4 +1,4 @@
-"""Every annotation: those of all models and pods, declared here, and those of the strategies."""
+"""The declarations of all annotations. Those of strategies are declared by the strategies."""
 
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from webhook.model.source import DEFAULT_SOURCE
 from webhook.strategies import STRATEGIES, parse_strategies
 
 INJECTED: Final = "injected"
-"""What was injected, as JSON. The webhook writes it on pods, and `pinned` on the templates of workloads."""
+"""The name of the annotation that the webhook writes on pods: what was injected, as JSON."""
 WRITTEN: Final = (INJECTED, PINNED)
 _MAX_TEXT: Final = 4 * 1024
 
@@ -36,7 +36,7 @@ _MODEL: Final = (
         name="models",
         allowed="a YAML list such as [{model: my-model, version: 1.2.3}]",
         meaning="Several models: a list of mappings, whose keys are the names of this table in camelCase. The pod's "
-        "own annotations hold for every entry that does not say otherwise.",
+        "other annotations are defaults for all entries.",
         parse=str,
         is_per_model=False,
     ),
@@ -44,15 +44,14 @@ _MODEL: Final = (
         name="source",
         allowed="the name of a configured source",
         default=DEFAULT_SOURCE,
-        meaning="Where the model is: one of the configured sources.",
+        meaning="The name of the configured source that has the model.",
         parse=label,
     ),
     Annotation(
         name="strategy",
         allowed=" or ".join(STRATEGIES),
         setting="defaults.strategy",
-        meaning="How the model gets into the pod. Of several strategies with commas between, the first that is "
-        "available is used.",
+        meaning="How the model gets into the pod. Of a comma-separated list, the first available strategy is used.",
         parse=parse_strategies,
         is_list=True,
     ),
@@ -60,20 +59,21 @@ _MODEL: Final = (
         name="mount-path",
         allowed=_PATHS,
         setting="defaults.mountPath",
-        meaning="The folder in the containers under which `<model>-<version>/` stands.",
+        meaning="The parent of the folder `<model>-<version>/` in the containers.",
         parse=folder,
     ),
     Annotation(
         name="model-path",
         allowed=_PATHS,
-        meaning="Mounts the model's own folder here, whatever its version. Without `mount-path` beside it, only here.",
+        meaning="The path of the model's own folder in the containers, independent of the version. If `mount-path` is "
+        "also set, the model is at both paths.",
         parse=folder,
     ),
     Annotation(
         name="containers",
-        allowed="names of containers with commas between, such as app,worker",
-        default="every container of the application",
-        meaning="The containers that get the mount and the environment. Init containers may be named too.",
+        allowed="comma-separated names of containers, such as app,worker",
+        default="all app containers",
+        meaning="The containers that get the mount and the environment variables. Init containers can be named too.",
         parse=labels,
         is_list=True,
     ),
@@ -81,7 +81,7 @@ _MODEL: Final = (
         name="service-account",
         allowed="a service account's name",
         setting="defaults.serviceAccount",
-        meaning="The pod's service account, where it has none of its own.",
+        meaning="The service account of a pod that does not name one.",
         parse=subdomain,
         is_per_model=False,
     ),
@@ -98,7 +98,7 @@ _POD: Final = (
         name="inject",
         allowed=_BOOLEANS,
         default='"true"',
-        meaning='`"false"`: leave this pod alone, whatever else it says.',
+        meaning='`"false"`: do not change this pod, whatever its other annotations are.',
         parse=boolean,
         is_per_model=False,
     ),
@@ -111,11 +111,11 @@ if len(BY_NAME) < len(ANNOTATIONS):
 BY_KEY: Final = {annotation.key: annotation for annotation in ANNOTATIONS if annotation.is_per_model}
 
 
-def parsed(annotation: Annotation, text: str, place: str) -> Any:
-    """The value of an annotation's text. Raises InvalidAnnotation, which names the annotation as `place` says."""
+def parsed(annotation: Annotation, text: str, path: str) -> Any:
+    """Parse an annotation's text. Raises InvalidAnnotation, which names the annotation by `path`."""
     if len(text) > _MAX_TEXT:
-        raise InvalidAnnotation(place, text, f"at most {_MAX_TEXT} characters")
+        raise InvalidAnnotation(path, text, f"at most {_MAX_TEXT} characters")
     try:
         return annotation.parse(text)
     except ValueError as error:
-        raise InvalidAnnotation(place, text, annotation.allowed) from error
+        raise InvalidAnnotation(path, text, annotation.allowed) from error

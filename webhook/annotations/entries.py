@@ -1,4 +1,4 @@
-"""The annotation `models`: a YAML list with an entry for each model."""
+"""Parsing the annotation `models`, a YAML list with an entry for each model."""
 
 import difflib
 from typing import Any, Final
@@ -14,32 +14,32 @@ _MAX_MODELS_DEPTH: Final = 3  # a list of mappings of lists
 
 
 def parse_entries(text: str, annotation: str) -> dict[str, dict[str, Any]]:
-    """The entries of `models`, parsed, by the place that a message names them with."""
+    """The parsed entries of `models`: values by annotation name, by the entry's path in messages, `…/models[0].`."""
     entries = _load(text, annotation)
     if not isinstance(entries, list) or not entries or len(entries) > _MAX_MODELS:
         raise InvalidAnnotation(annotation, text, f"{BY_NAME['models'].allowed}, of 1 to {_MAX_MODELS} models")
     return {f"{annotation}[{index}].": _entry(entry, f"{annotation}[{index}]") for index, entry in enumerate(entries)}
 
 
-def _entry(entry: object, place: str) -> dict[str, Any]:
+def _entry(entry: object, path: str) -> dict[str, Any]:
     if not isinstance(entry, dict) or "model" not in entry:
-        raise InvalidAnnotation(place, str(entry), "a mapping such as {model: my-model, version: 1.2.3}")
+        raise InvalidAnnotation(path, str(entry), "a mapping such as {model: my-model, version: 1.2.3}")
     values = {}
     for key, value in entry.items():
         annotation = BY_KEY.get(key) if isinstance(key, str) else None
         if annotation is None:
             near = difflib.get_close_matches(str(key)[:63], BY_KEY, 1)
-            raise InvalidAnnotation(place, str(key), f"{near[0]}" if near else f"one of {', '.join(BY_KEY)}")
+            raise InvalidAnnotation(path, str(key), f"{near[0]}" if near else f"one of {', '.join(BY_KEY)}")
         if annotation.is_list and isinstance(value, list) and value:
-            value = ",".join(map(str, value))  # noqa: PLW2901 - a list is what people write in YAML
+            value = ",".join(map(str, value))  # noqa: PLW2901 - YAML lists are accepted as comma-separated text
         if not isinstance(value, str):
-            raise InvalidAnnotation(f"{place}.{key}", str(value), annotation.allowed)
-        values[annotation.name] = parsed(annotation, value, f"{place}.{key}")
+            raise InvalidAnnotation(f"{path}.{key}", str(value), annotation.allowed)
+        values[annotation.name] = parsed(annotation, value, f"{path}.{key}")
     return values
 
 
 def _load(text: str, annotation: str) -> object:
-    """YAML whose scalars stay text (`1.10` is `1.10`), without aliases, of bounded size and depth."""
+    """Load YAML of limited size and depth, without aliases. Scalars stay text: `1.10` is not a number."""
     if len(text) > _MAX_MODELS_TEXT:
         raise InvalidAnnotation(annotation, text, f"at most {_MAX_MODELS_TEXT} characters")
     depth = 0
@@ -48,6 +48,6 @@ def _load(text: str, annotation: str) -> object:
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if isinstance(event, yaml.AliasEvent) or depth > _MAX_MODELS_DEPTH:
                 raise InvalidAnnotation(annotation, text, "a YAML list of flat mappings, without aliases")
-        return yaml.load(text, yaml.CBaseLoader)  # noqa: S506 - the base loader makes nothing but text, lists and dicts
+        return yaml.load(text, yaml.CBaseLoader)  # noqa: S506 - the base loader only creates text, lists and dicts
     except (yaml.YAMLError, ValueError) as error:
         raise InvalidAnnotation(annotation, text, f"valid YAML: {' '.join(str(error).split())}") from error

@@ -1,4 +1,4 @@
-"""From a pod's annotations to a PodRequest."""
+"""Parsing a pod's annotations into a PodRequest."""
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,29 +21,29 @@ from webhook.strategies import STRATEGIES, parse_strategies
 from webhook.strategies.strategy import Strategy
 
 _MAX_WARNINGS: Final = 8
-_MAX_MEMORISED_TEXT: Final = 4 * 1024
+_MAX_CACHED_TEXT: Final = 4 * 1024
 _OF_STRATEGIES: Final = frozenset(annotation.name for annotation in known_strategies.ANNOTATIONS)
 
 
 def parse(annotations: Mapping[str, str], settings: Settings) -> PodRequest:
-    """What a pod with these annotations asks for.
+    """Parse the annotations of a pod.
 
     Raises InvalidAnnotation, which names the annotation, its value and what is allowed. Unknown annotations under the
-    prefix, and those that do nothing, come back as warnings.
+    prefix, and those without an effect, result in warnings.
     """
     prefix = f"{settings.annotation_prefix}/"
-    asked = tuple((name.removeprefix(prefix), value) for name, value in annotations.items() if name.startswith(prefix))
-    if not asked:
+    given = tuple((name.removeprefix(prefix), value) for name, value in annotations.items() if name.startswith(prefix))
+    if not given:
         return PodRequest()
-    if sum(map(len, chain.from_iterable(asked))) > _MAX_MEMORISED_TEXT:
-        return _parse(dict(asked), settings)
-    return _parse_once(asked, settings)
+    if sum(map(len, chain.from_iterable(given))) > _MAX_CACHED_TEXT:
+        return _parse(dict(given), settings)
+    return _parse_cached(given, settings)
 
 
 @lru_cache(maxsize=1024)
-def _parse_once(asked: tuple[tuple[str, str], ...], settings: Settings) -> PodRequest:
-    """The pods of a workload carry the same annotations."""
-    return _parse(dict(asked), settings)
+def _parse_cached(given: tuple[tuple[str, str], ...], settings: Settings) -> PodRequest:
+    """Cached, because all pods of a workload have the same annotations."""
+    return _parse(dict(given), settings)
 
 
 def _parse(given: Mapping[str, str], settings: Settings) -> PodRequest:
@@ -66,23 +66,23 @@ def _parse(given: Mapping[str, str], settings: Settings) -> PodRequest:
     account = values.pop("service-account", None)
     values.pop("inject", None)
     entries = parse_entries(given["models"], f"{prefix}models") if "models" in given else {prefix: {}}
-    requests = [_request({**values, **entry}, settings, place) for place, entry in entries.items()]
-    own = (_idle(entry, [model], model.where) for entry, model in zip(entries.values(), requests, strict=True))
-    held = pins.decode(given.get(PINNED))
+    requests = [_request({**values, **entry}, settings, path) for path, entry in entries.items()]
+    of_entries = (_idle(entry, [model], model.where) for entry, model in zip(entries.values(), requests, strict=True))
+    existing = pins.decode(given.get(PINNED))
     return PodRequest(
-        models=tuple(_pinned(request, held) for request in requests),
+        models=tuple(_pinned(request, existing) for request in requests),
         service_account=account,
-        warnings=(*warnings, *_idle(values, requests, prefix.__add__), *chain.from_iterable(own)),
+        warnings=(*warnings, *_idle(values, requests, prefix.__add__), *chain.from_iterable(of_entries)),
     )
 
 
 def is_asking(annotations: Mapping[str, str], settings: Settings) -> bool:
-    """Whether annotations ask for a model, rightly or not."""
+    """Whether annotations ask for a model, even if they are invalid."""
     return any(f"{settings.annotation_prefix}/{name}" in annotations for name in ("model", "models"))
 
 
-def _pinned(request: ModelRequest, held: Pins) -> ModelRequest:
-    pin = held.pin_of(request) if pins.needs_pin(request) else None
+def _pinned(request: ModelRequest, existing: Pins) -> ModelRequest:
+    pin = existing.pin_of(request) if pins.needs_pin(request) else None
     if pin is None:
         return request
     version = pin.version if pins.is_floating(request) else None
@@ -90,21 +90,21 @@ def _pinned(request: ModelRequest, held: Pins) -> ModelRequest:
 
 
 def unknown(annotations: Iterable[str], settings: Settings) -> tuple[str, ...]:
-    """A warning for each unknown annotation under the prefix, with the nearest known name; a few at most."""
+    """Warnings about unknown annotations under the prefix, with the nearest known name. Limited in number."""
     prefix = f"{settings.annotation_prefix}/"
     known = {prefix + name for name in (*BY_NAME, *WRITTEN)}
-    strange = [name for name in annotations if name.startswith(prefix) and name not in known]
+    others = [name for name in annotations if name.startswith(prefix) and name not in known]
     warnings = []
-    for name in strange[:_MAX_WARNINGS]:
+    for name in others[:_MAX_WARNINGS]:
         shown = name[: len(prefix) + 63]
         near = difflib.get_close_matches(shown.removeprefix(prefix), BY_NAME, 1)
         warnings.append(f"unknown annotation {shown}" + (f"; did you mean {prefix}{near[0]}?" if near else ""))
-    if len(strange) > _MAX_WARNINGS:
-        warnings.append(f"{len(strange) - _MAX_WARNINGS} more unknown annotations under {prefix}")
+    if len(others) > _MAX_WARNINGS:
+        warnings.append(f"{len(others) - _MAX_WARNINGS} more unknown annotations under {prefix}")
     return tuple(warnings)
 
 
-def _request(values: Mapping[str, Any], settings: Settings, place: str) -> ModelRequest:
+def _request(values: Mapping[str, Any], settings: Settings, path_prefix: str) -> ModelRequest:
     model_path = values.get("model-path")
     strategies = values.get("strategy") or parse_strategies(settings.defaults.strategy)
     request = ModelRequest(
@@ -121,7 +121,7 @@ def _request(values: Mapping[str, Any], settings: Settings, place: str) -> Model
         read_only=values.get("read-only", True),
         pinned_version=None,
         pinned_strategy=None,
-        place=place,
+        path_prefix=path_prefix,
     )
     if not request.version:
         raise InvalidAnnotation(request.where("version"), None, BY_NAME["version"].allowed)
@@ -129,13 +129,13 @@ def _request(values: Mapping[str, Any], settings: Settings, place: str) -> Model
         raise InvalidAnnotation(request.where("source"), request.source, " or ".join(settings.all_sources))
     for annotation in ANNOTATIONS:
         if annotation.without in values and annotation.name in values:
-            allowed = f"none beside {request.where(annotation.without)}, for the two exclude each other"
+            allowed = f"only one of {request.where(annotation.name)} and {request.where(annotation.without)}"
             raise InvalidAnnotation(request.where(annotation.name), str(values[annotation.name]), allowed)
     return request
 
 
 def _options(strategy: Strategy, values: Mapping[str, Any], settings: Settings) -> Any:
-    """A strategy's options: of its annotations those that are there, else their settings, else its own defaults."""
+    """A strategy's options: the values of its annotations, else of their settings, else the strategy's defaults."""
     fields = {
         annotation.field: values[annotation.name]
         if annotation.name in values
@@ -147,7 +147,7 @@ def _options(strategy: Strategy, values: Mapping[str, Any], settings: Settings) 
 
 
 def _idle(values: Iterable[str], requests: Sequence[ModelRequest], where: Callable[[str], str]) -> Iterator[str]:
-    """A warning for each annotation, of the pod or of an entry, that belongs to strategies which no request names."""
+    """Warnings about annotations, of the pod or of an entry, of strategies that none of the requests asks for."""
     used = dict.fromkeys(chain.from_iterable(request.strategies for request in requests))
     known = {annotation.name for name in used for annotation in STRATEGIES[name].annotations}
     for name in values:

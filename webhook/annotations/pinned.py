@@ -1,8 +1,8 @@
-"""The annotation `pinned` on a workload's template: the version, and the strategy, that each of its references means.
+"""The annotation `pinned` of a workload's template: the versions and strategies that its references were resolved to.
 
-`{"restartedAt": …, "models": [{source, model, asked, version}, …]}`. The time is that of the `kubectl rollout restart`
-before which the versions were chosen: a later restart chooses anew, and a return to an older template, with its older
-time, does not. Where several strategies are asked for, an entry also has `strategies` and the chosen `strategy`.
+`{"restartedAt": …, "models": [{source, model, asked, version}, …]}`. `restartedAt` is the template's value when it was
+pinned: a later `kubectl rollout restart` resolves the references again, a rollback to an older template does not. If
+several strategies are asked for, an entry also has `strategies` and the chosen `strategy`.
 """
 
 from collections.abc import Mapping
@@ -18,21 +18,21 @@ _RESTARTED: Final = "kubectl.kubernetes.io/restartedAt"
 
 
 class Pin(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One reference, the exact version that it means, and the strategy that was chosen for it."""
+    """A reference, with the version and the strategy that it was resolved to."""
 
     source: str
     model: str
     asked: str
-    """Empty where the version asked for is the default, which another setting would change."""
+    """The version as it was asked for. Empty for the default, so that pins outlive a change of that setting."""
     version: str
     strategies: tuple[str, ...] = ()
-    """Those asked for, where they are several and not the default."""
+    """The strategies that were asked for. Empty for a single one, and for the default."""
     strategy: str = ""
-    """Empty where only one is asked for."""
+    """The chosen strategy. Empty if only one was asked for."""
 
     @classmethod
     def of(cls, request: ModelRequest, version: str, strategy: str = "") -> Self:
-        """The pin of a request to a version, and to one of the strategies that it asks for."""
+        """The pin of a request to a version, and to one of its strategies."""
         has_choice = len(request.strategies) > 1
         return cls(
             request.source,
@@ -44,13 +44,13 @@ class Pin(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
     def is_of(self, request: ModelRequest) -> bool:
-        """Whether it answers this request, whatever strategies are asked for."""
-        own = self.of(request, self.version)
-        is_same = (self.source, self.model, self.asked) == (own.source, own.model, own.asked)
+        """Whether this is the pin of `request`, whatever strategies that asks for."""
+        expected = self.of(request, self.version)
+        is_same = (self.source, self.model, self.asked) == (expected.source, expected.model, expected.asked)
         return is_same and (is_floating(request) or self.version == request.version)
 
     def strategy_for(self, request: ModelRequest) -> str | None:
-        """The strategy that was chosen for this request. None where it asks for one, or for others than before."""
+        """The pinned strategy. None if the request has a single strategy, or other ones than when it was pinned."""
         is_same = self.strategies == self.of(request, self.version).strategies
         return (
             self.strategy if is_same and len(request.strategies) > 1 and self.strategy in request.strategies else None
@@ -58,21 +58,21 @@ class Pin(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Pins(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What the annotation holds."""
+    """The value of the annotation."""
 
     models: tuple[Pin, ...] = ()
     restarted_at: str | None = None
 
     def holds_for(self, annotations: Mapping[str, str]) -> bool:
-        """Whether a template with these annotations has not been restarted since."""
+        """Whether a template with these annotations has not been restarted since it was pinned."""
         return annotations.get(_RESTARTED) in (None, self.restarted_at)
 
     def pin_of(self, request: ModelRequest) -> Pin | None:
-        """The pin that answers a request."""
+        """The pin of a request; None if it has none."""
         return next((pin for pin in self.models if pin.is_of(request)), None)
 
     def encode(self) -> str:
-        """The annotation's value."""
+        """The annotation's value (JSON)."""
         return msgspec.json.encode(self).decode()
 
 
@@ -81,7 +81,7 @@ _decoder: Final = msgspec.json.Decoder(Pins)
 
 
 def decode(text: str | None) -> Pins:
-    """The pins in the annotation. None, where it is absent or its value is not one that this program writes."""
+    """The pins in the annotation's value. Empty if the annotation is absent or invalid."""
     try:
         pins = _decoder.decode(text) if text else NONE
     except (msgspec.MsgspecError, RecursionError, ValueError):
@@ -90,15 +90,15 @@ def decode(text: str | None) -> Pins:
 
 
 def restarted_at(annotations: Mapping[str, str]) -> str | None:
-    """When `kubectl rollout restart` was last used on a template."""
+    """The time of a template's last `kubectl rollout restart`, as it wrote it."""
     return annotations.get(_RESTARTED)
 
 
 def is_floating(request: ModelRequest) -> bool:
-    """Whether the version that is asked for may be another one tomorrow."""
+    """Whether the requested version is a reference whose meaning can change: an alias, a range or `latest`."""
     return not EXACT_VERSION.fullmatch(request.version)
 
 
 def needs_pin(request: ModelRequest) -> bool:
-    """Whether two pods with this request could get different versions, or the same one by different strategies."""
+    """Whether two pods with this request could get different versions or strategies."""
     return is_floating(request) or len(request.strategies) > 1

@@ -1,6 +1,6 @@
-"""IAM policies: the least that pods which fetch models need, and the webhook that reads the catalog.
+"""The least IAM policies for pods that download models, and for the webhook that reads the catalog.
 
-Pure, but for the table of AWS' partitions that botocore brings along. `*` in a pattern of IAM also crosses slashes.
+Note that `*` in a pattern of IAM also matches slashes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,34 +16,34 @@ from webhook.model.source import Source
 from webhook.settings import Settings
 
 Policy: TypeAlias = dict[str, Any]
-"""A policy's document, as JSON has it."""
+"""A policy document (JSON)."""
 _PREFIX: Final = "s3:prefix"
 _NUMBERS: Final = tuple(f"{first}{digit}*" for first in ("", "v") for digit in digits)
-"""How versions with an order begin. IAM knows no character classes, so there is a pattern for each beginning."""
+"""Patterns that ordered versions match. One per first digit, because IAM's patterns have no character classes."""
 
 
 class Session(msgspec.Struct, frozen=True):
-    """Whose sessions a policy is for, as EKS Pod Identity's session tags tell. What is empty is not asked."""
+    """The sessions that a policy applies to, by the session tags of EKS Pod Identity. Empty fields match all."""
 
     cluster: str = ""
     namespaces: Sequence[str] = ()
     service_account: str = ""
 
     def condition(self, kind: str) -> dict[str, dict[str, list[str]]]:
-        """The condition; `kind` is `PrincipalTag` once a role is assumed, `RequestTag` where it is to be."""
+        """The policy's condition. `kind` is `PrincipalTag`, or `RequestTag` in a trust policy."""
         tags = {
             "eks-cluster-name": [self.cluster],
             "kubernetes-namespace": list(self.namespaces),
             "kubernetes-service-account": [self.service_account],
         }
-        asked = {f"aws:{kind}/{tag}": values for tag, values in tags.items() if any(values)}
-        return {"StringEquals": asked} if asked else {}
+        required = {f"aws:{kind}/{tag}": values for tag, values in tags.items() if any(values)}
+        return {"StringEquals": required} if required else {}
 
 
 def pod_policy(source: Source, models: Iterable[tuple[str, str]], session: Session) -> Policy:
-    """What the init container needs for models, each with an exact version, or none for all of them.
+    """The policy of the init container, for pairs of model and exact version. An empty version stands for all.
 
-    It lists a version's folder (ListObjectsV2 with the folder as prefix), and gets the objects in it.
+    It allows listing a version's folder (ListObjectsV2 with that prefix), and getting its objects.
     """
     keys = [_key(source, folder, "*") for model, version in models for folder in _folders(source, model, version)]
     return _policy(
@@ -53,7 +53,7 @@ def pod_policy(source: Source, models: Iterable[tuple[str, str]], session: Sessi
 
 
 def webhook_policy(sources: Iterable[Source], *, reads_tags: bool, session: Session) -> Policy:
-    """What the webhook needs to read the catalogs of `sources`: all names under the prefix, and no file of a model."""
+    """The policy of the webhook: list the keys of `sources`, read manifests and aliases. It cannot read model files."""
     sources = list(sources)
     condition = session.condition("PrincipalTag")
     manifests = [_objects(source, _key(source, "*", MANIFEST)) for source in sources]
@@ -66,7 +66,7 @@ def webhook_policy(sources: Iterable[Source], *, reads_tags: bool, session: Sess
 
 
 def trust_policy(session: Session) -> Policy:
-    """Who may assume the role: EKS Pod Identity, for these sessions."""
+    """The trust policy of a role: EKS Pod Identity may assume it for these sessions."""
     return _policy(
         {
             "Effect": "Allow",
@@ -78,14 +78,14 @@ def trust_policy(session: Session) -> Policy:
 
 
 def sources_to_sign_for(settings: Settings) -> list[Source]:
-    """The sources that ask who reads them."""
+    """The sources whose requests are signed."""
     return [source for source in settings.all_sources.values() if not source.anonymous]
 
 
 @cache
 def partition(region: str) -> str:
     """The AWS partition of a region: `aws`, `aws-cn`, `aws-us-gov`; `aws` for an unknown region."""
-    from boto3.session import Session as Regions  # noqa: PLC0415 - what other commands need not wait for
+    from boto3.session import Session as Regions  # noqa: PLC0415 - slow, and other commands do not need it
     from botocore.exceptions import UnknownRegionError  # noqa: PLC0415
 
     try:
@@ -97,14 +97,14 @@ def partition(region: str) -> str:
 def _folders(source: Source, model: str, version: str) -> list[str]:
     """Patterns of the folders of a model's versions.
 
-    Where model and version stand in one name, `my-model-*` would be the folders of `my-model-large`, too.
+    With the layout `{model}-{version}`, `my-model-*` would also match the folders of `my-model-large`.
     """
-    anything = ("*",) if source.layout == "{model}/{version}" else _NUMBERS
-    return [source.layout.format(model=model, version=each) for each in ([version] if version else anything)]
+    all_versions = ("*",) if source.layout == "{model}/{version}" else _NUMBERS
+    return [source.layout.format(model=model, version=pattern) for pattern in ([version] if version else all_versions)]
 
 
 def _below_prefix(source: Source) -> dict[str, dict[str, list[str]]]:
-    """Listings of all that is under a source's prefix."""
+    """The condition that restricts listings to a source's prefix."""
     return {"StringLike": {_PREFIX: [f"{source.prefix}/*"]}} if source.prefix else {}
 
 
@@ -130,4 +130,4 @@ def _condition(condition: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _policy(*statements: Mapping[str, Any]) -> Policy:
-    return {"Version": "2012-10-17", "Statement": [dict(each) for each in statements]}
+    return {"Version": "2012-10-17", "Statement": [dict(statement) for statement in statements]}

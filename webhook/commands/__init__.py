@@ -1,1 +1,1 @@
-"""What `model-injector COMMAND` does, a module each: `add` describes the command and names what runs it."""
+"""The commands of `model-injector`, one per module. `add` declares the command's arguments and the function to run."""

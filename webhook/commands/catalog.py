@@ -1,4 +1,4 @@
-"""`model-injector catalog`: what models there are, and which version an alias means."""
+"""`model-injector catalog`: list, show and resolve versions; change aliases."""
 
 import argparse
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from webhook.catalog.resolution import UnknownVersion
 from webhook.catalog.versions import ALIAS, Versions
 from webhook.commands.lookup import request_of, resolve, store_of
 from webhook.commands.options import Commands, add_config, add_source
-from webhook.commands.output import add_output, complain, in_units, say, say_json, say_table
+from webhook.commands.output import add_output, in_units, print_json, print_line, print_table, print_warnings
 from webhook.errors import InvalidInput
 from webhook.fields.parsers import EXACT_VERSION
 from webhook.model.artifact import Artifact
@@ -24,25 +24,25 @@ _THREADS: Final = 8
 
 
 def add(commands: Commands) -> None:
-    """Describe the command."""
+    """Declare the command."""
     parser = commands.add_parser("catalog", help="list, show and resolve versions; set aliases", allow_abbrev=False)
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    listing = _action(actions, "list", "models and their versions, the newest first", _list)
-    listing.add_argument("model", nargs="?", metavar="MODEL", help="this one alone, with sizes")
-    show = _action(actions, "show", "one version, in detail", _show)
+    listing = _action(actions, "list", "list models and their versions, the newest first", _list)
+    listing.add_argument("model", nargs="?", metavar="MODEL", help="list only this model, with sizes")
+    show = _action(actions, "show", "show the details of a version", _show)
     show.add_argument("model", metavar="MODEL")
     show.add_argument("version", nargs="?", default="latest", metavar="VERSION", help="default: latest")
-    resolving = _action(actions, "resolve", "which version a reference means", _resolve)
+    resolving = _action(actions, "resolve", "resolve a reference to an exact version", _resolve)
     resolving.add_argument("model", metavar="MODEL")
     resolving.add_argument("version", metavar="VERSION", help="such as 1.2.3, @champion, ^1.2, latest")
     alias = actions.add_parser("alias", help="set or remove aliases", allow_abbrev=False)
     changes = alias.add_subparsers(required=True, metavar="ACTION")
-    setting = _action(changes, "set", "let an alias mean a version", _set_alias)
+    setting = _action(changes, "set", "set an alias to a version", _set_alias)
     removing = _action(changes, "remove", "remove an alias", _remove_alias)
-    for each in (setting, removing):
-        each.add_argument("model", metavar="MODEL")
-        each.add_argument("alias", metavar="ALIAS", type=_alias, help="such as champion")
-    setting.add_argument("version", metavar="VERSION", help="an exact one")
+    for action in (setting, removing):
+        action.add_argument("model", metavar="MODEL")
+        action.add_argument("alias", metavar="ALIAS", type=_alias, help="such as champion")
+    setting.add_argument("version", metavar="VERSION", help="an exact version")
 
 
 def _action(actions: Commands, name: str, text: str, run: Any) -> argparse.ArgumentParser:
@@ -65,16 +65,16 @@ def _list(options: argparse.Namespace) -> None:
     settings = load(options.config)
     store = store_of(settings, options.source)
     names = read_names(store)
-    complain(names.problems)
+    print_warnings(names.problems)
     if options.model:
         _list_model(options, settings, store, names)
         return
     models = sorted(names.models.keys() | names.aliases.keys())
     rows = [(model, tuple(names.models.get(model, Versions()).newest()), _aliases_of(names, model)) for model in models]
     if options.output == "json":
-        say_json([{"model": model, "versions": versions, "aliases": aliases} for model, versions, aliases in rows])
+        print_json([{"model": model, "versions": versions, "aliases": aliases} for model, versions, aliases in rows])
     else:
-        say_table(
+        print_table(
             ("MODEL", "VERSIONS", "NEWEST", "ALIASES"),
             [
                 (model, str(len(versions)), (versions or ("-",))[0], _in_words(aliases))
@@ -89,19 +89,19 @@ def _list_model(options: argparse.Namespace, settings: Settings, store: Store, n
     if not versions:
         raise UnknownVersion(f"{options.model} has no versions in source {options.source}")
     with ThreadPoolExecutor(_THREADS) as threads:
-        found = threads.map(lambda version: _look(settings, store, options.model, version), versions)
-        details = dict(zip(versions, found, strict=True))
-    named = {version: [name for name, meant in aliases.items() if meant == version] for version in versions}
+        statuses = threads.map(lambda version: _status(settings, store, options.model, version), versions)
+        details = dict(zip(versions, statuses, strict=True))
+    named = {version: [name for name, target in aliases.items() if target == version] for version in versions}
     if options.output == "json":
         artifacts = (_artifact(settings, options, version, details[version]) for version in versions)
-        say_json(
+        print_json(
             [
-                {**_as_json(each), "state": details[each.version].state, "aliases": named[each.version]}
-                for each in artifacts
+                {**_as_json(artifact), "state": details[artifact.version].state, "aliases": named[artifact.version]}
+                for artifact in artifacts
             ]
         )
         return
-    say_table(
+    print_table(
         ("VERSION", "STATE", "FILES", "SIZE", "CREATED", "ALIASES"),
         [
             (
@@ -118,25 +118,25 @@ def _list_model(options: argparse.Namespace, settings: Settings, store: Store, n
 
 
 def _show(options: argparse.Namespace) -> None:
-    _tell(options, is_long=True)
+    _print_version(options, is_long=True)
 
 
 def _resolve(options: argparse.Namespace) -> None:
-    _tell(options, is_long=False)
+    _print_version(options, is_long=False)
 
 
-def _tell(options: argparse.Namespace, *, is_long: bool) -> None:
+def _print_version(options: argparse.Namespace, *, is_long: bool) -> None:
     settings = load(options.config)
     store = store_of(settings, options.source)
     artifact, warnings = resolve(settings, request_of(settings, options.source, options.model, options.version))
-    complain(warnings)
+    print_warnings(warnings)
     if options.output == "json":
-        say_json(_as_json(artifact))
+        print_json(_as_json(artifact))
     elif is_long:
         for name, value in _described(artifact, store):
-            say(f"{name:<10} {value}")
+            print_line(f"{name:<10} {value}")
     else:
-        say(artifact.version)
+        print_line(artifact.version)
 
 
 def _described(artifact: Artifact, store: Store) -> Iterator[tuple[str, str]]:
@@ -158,7 +158,7 @@ def _set_alias(options: argparse.Namespace) -> None:
     store = store_of(settings, options.source)
     request_of(settings, options.source, options.model, options.version)
     if not EXACT_VERSION.fullmatch(options.version):
-        raise InvalidInput(f"{options.version!r} is not an exact version; an alias means one")
+        raise InvalidInput(f"{options.version!r} is not an exact version; give one, such as 1.2.3")
     state = _inspect(settings, store, options.model, options.version).state
     if state not in ("published", "unmanaged"):
         raise UnknownVersion(f"{options.model} {options.version} is {state}; publish it first")
@@ -166,31 +166,30 @@ def _set_alias(options: argparse.Namespace) -> None:
     def edit(aliases: dict[str, str]) -> None:
         aliases[options.alias] = options.version
 
-    _say_aliases(options, change(store, options.model, edit))
+    _print_aliases(options, change(store, options.model, edit))
 
 
 def _remove_alias(options: argparse.Namespace) -> None:
     settings = load(options.config)
     store = store_of(settings, options.source)
     request_of(settings, options.source, options.model, f"@{options.alias}")
-    has_met = False
+    existed = False
 
     def edit(aliases: dict[str, str]) -> None:
-        nonlocal has_met
-        if (
-            aliases.pop(options.alias, None) is None and not has_met
-        ):  # met before, it is gone by an answer that was lost
+        nonlocal existed
+        # If it existed in an earlier attempt, that attempt removed it, and S3's response was lost.
+        if aliases.pop(options.alias, None) is None and not existed:
             raise UnknownVersion(f"{options.model} has no alias {options.alias}")
-        has_met = True
+        existed = True
 
-    _say_aliases(options, change(store, options.model, edit))
+    _print_aliases(options, change(store, options.model, edit))
 
 
-def _say_aliases(options: argparse.Namespace, aliases: dict[str, str]) -> None:
+def _print_aliases(options: argparse.Namespace, aliases: dict[str, str]) -> None:
     if options.output == "json":
-        say_json(aliases)
+        print_json(aliases)
     else:
-        say_table(("ALIAS", "VERSION"), sorted(aliases.items()))
+        print_table(("ALIAS", "VERSION"), sorted(aliases.items()))
 
 
 def _aliases_of(names: SourceListing, model: str) -> dict[str, str]:
@@ -207,8 +206,8 @@ def _inspect(settings: Settings, store: Store, model: str, version: str) -> Vers
     return inspect(store, folder, settings.catalog.required_tag)
 
 
-def _look(settings: Settings, store: Store, model: str, version: str) -> VersionStatus:
-    """One version of a list: what is wrong with it is a line there, and no end of it."""
+def _status(settings: Settings, store: Store, model: str, version: str) -> VersionStatus:
+    """The status of a version in a list. An unreadable version must not end the list."""
     try:
         return _inspect(settings, store, model, version)
     except (Denied, Unreachable):

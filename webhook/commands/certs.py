@@ -1,4 +1,4 @@
-"""`model-injector certs`: certificates for a webhook that runs outside of a cluster, and a look at any."""
+"""`model-injector certs`: issue certificates for a webhook outside a cluster; show certificates."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from webhook.commands.options import Commands, add_config
-from webhook.commands.output import say
+from webhook.commands.output import print_line
 from webhook.kubernetes.quantities import parse_duration
 from webhook.settings.loading import InvalidSettings, load
 
@@ -17,18 +17,20 @@ _LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 
 
 def add(commands: Commands) -> None:
-    """Describe the command."""
+    """Declare the command."""
     parser = commands.add_parser("certs", help="issue or show certificates", allow_abbrev=False)
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     issue = actions.add_parser(
         "issue",
         help="write ca.crt, tls.crt and tls.key",
-        description="Write a certificate (tls.crt), its key (tls.key) and the authority to trust (ca.crt), whose own "
-        "key is forgotten at once. With --config they go where `serve` reads them.",
+        description="Write a certificate (tls.crt), its key (tls.key) and the authority to trust (ca.crt), whose key "
+        "is not kept. With --config, write the files that `serve` reads.",
         allow_abbrev=False,
     )
     add_config(issue)
-    issue.add_argument("folder", type=Path, nargs="?", metavar="FOLDER", help="where to, without --config")
+    issue.add_argument(
+        "folder", type=Path, nargs="?", metavar="FOLDER", help="the folder to write to, without --config"
+    )
     issue.add_argument("--host", action="append", help=f"a DNS name or IP address; default: {', '.join(_LOCAL)}")
     issue.add_argument("--lifetime", type=_lifetime, default="2160h", help="such as 2160h, the default")
     issue.set_defaults(run=_issue)
@@ -39,7 +41,12 @@ def add(commands: Commands) -> None:
         allow_abbrev=False,
     )
     add_config(show)
-    show.add_argument("files", nargs="*", metavar="FILE", help="without any: what --config names for `serve`")
+    show.add_argument(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="default: the certificate that `serve` reads with --config, else standard input",
+    )
     show.set_defaults(run=_show)
 
 
@@ -51,7 +58,7 @@ def _lifetime(text: str) -> timedelta:
 
 
 def _issue(options: argparse.Namespace) -> None:
-    from certs import Authority  # noqa: PLC0415 - what other commands need not wait for
+    from certs import Authority  # noqa: PLC0415 - slow, and other commands do not need it
 
     settings = load(options.config) if options.config else None
     if bool(settings) == bool(options.folder):
@@ -64,11 +71,11 @@ def _issue(options: argparse.Namespace) -> None:
     contents = {certificate.parent / "ca.crt": authority.certificate, certificate: leaf.certificate, key: leaf.key}
     for file, content in contents.items():
         _write(file, content, 0o600 if file == key else 0o644)
-        say(str(file))
+        print_line(str(file))
 
 
 def _write(file: Path, content: bytes, mode: int) -> None:
-    """All of it or nothing, and never under another mode than this. Raises InvalidSettings."""
+    """Replace a file atomically. It never has another mode. Raises InvalidSettings."""
     new = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +98,7 @@ def _show(options: argparse.Namespace) -> None:
         if not lines:
             raise InvalidSettings(f"certs show: {file} has no certificate")
         for line in lines:
-            say(line)
+            print_line(line)
 
 
 def _described(content: bytes, now: datetime) -> Iterator[str]:
@@ -101,7 +108,7 @@ def _described(content: bytes, now: datetime) -> Iterator[str]:
     from certs import parse_bundle  # noqa: PLC0415
 
     for certificate in parse_bundle(content):
-        extensions = {type(each.value): each.value for each in certificate.extensions}
+        extensions = {type(extension.value): extension.value for extension in certificate.extensions}
         constraints, names = extensions.get(x509.BasicConstraints), extensions.get(x509.SubjectAlternativeName)
         left = certificate.not_valid_after_utc - now
         yield "authority" if isinstance(constraints, x509.BasicConstraints) and constraints.ca else "leaf"
@@ -112,6 +119,6 @@ def _described(content: bytes, now: datetime) -> Iterator[str]:
         yield f"  valid from   {certificate.not_valid_before_utc:%Y-%m-%d %H:%M:%SZ}"
         yield (
             f"  valid until  {certificate.not_valid_after_utc:%Y-%m-%d %H:%M:%SZ}, "
-            + (f"{left.days} days from now" if left > timedelta() else "which is over")
+            + (f"{left.days} days from now" if left > timedelta() else "expired")
         )
         yield f"  SHA-256      {certificate.fingerprint(SHA256()).hex(':')}"

@@ -1,4 +1,4 @@
-"""`model-injector iam-policy`: the least that AWS has to allow, and the service account that gets it."""
+"""`model-injector iam-policy`: print the least IAM policies, and associate a role with a service account."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from webhook.aws.pod_identity import Association, associate, eks
 from webhook.catalog.versions import order
 from webhook.commands.lookup import request_of
 from webhook.commands.options import Commands, add_config, add_source
-from webhook.commands.output import complain, say, say_json
+from webhook.commands.output import print_json, print_line, print_warnings
 from webhook.errors import InvalidInput
 from webhook.fields.parsers import EXACT_VERSION, labels, matching, subdomain
 from webhook.settings import Settings
@@ -20,26 +20,28 @@ _role = matching(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", 2048)
 
 
 def add(commands: Commands) -> None:
-    """Describe the command."""
+    """Declare the command."""
     parser = commands.add_parser(
         "iam-policy",
         help="print the least IAM policies; associate a role with a service account",
-        description="Print the least IAM policy for pods that fetch models. Without VERSION it covers every version of "
-        "the model that begins with a digit, or with v and a digit. With the layout {model}-{version} that is true of "
-        "another model's folders, too, where its name goes on like that: my-model covers my-model-3d. Exact versions "
-        "cover nothing else.",
+        description="Print the least IAM policy for pods that download models. Without VERSION, it covers all versions "
+        "of the model that begin with a digit, or with v and a digit. With the layout {model}-{version}, that includes "
+        "models whose names continue the same way: my-model also covers my-model-3d. An exact version covers only "
+        "itself.",
         allow_abbrev=False,
     )
     add_config(parser)
     add_source(parser)
     parser.add_argument("models", nargs="*", metavar="MODEL[@VERSION]", help="all versions of a model, or an exact one")
     other = parser.add_mutually_exclusive_group()
-    other.add_argument("--webhook", action="store_true", help="instead: what the webhook needs for its catalog")
+    other.add_argument(
+        "--webhook", action="store_true", help="instead: the policy that the webhook needs for its catalog"
+    )
     other.add_argument("--trust", action="store_true", help="instead: the role's trust policy, for EKS Pod Identity")
     other.add_argument(
         "--associate",
         action="store_true",
-        help="instead: make the EKS Pod Identity association of a role and a service account, and print its ARN",
+        help="instead: create the EKS Pod Identity association of a role and a service account, and print its ARN",
     )
     _add_session(parser)
     parser.set_defaults(run=_run)
@@ -47,13 +49,13 @@ def add(commands: Commands) -> None:
 
 def _add_session(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
-        "whose", "Policies hold for these alone, by the session tags of EKS Pod Identity, which IRSA does not have."
+        "sessions", "Restrict a policy by the session tags of EKS Pod Identity. IRSA does not set such tags."
     )
     group.add_argument("--cluster", type=_typed(_cluster, "the name of an EKS cluster"), metavar="NAME")
     group.add_argument(
         "--namespace",
         "--namespaces",
-        type=_typed(labels, "namespaces with commas between"),
+        type=_typed(labels, "comma-separated namespaces"),
         default=(),
         metavar="NAMES",
         help="such as apps,ml; one for --associate",
@@ -86,13 +88,13 @@ def _run(options: argparse.Namespace) -> None:
     session = Session(options.cluster or "", options.namespace, options.service_account or "")
     if options.associate:
         association = _association(options)
-        say(associate(eks(), association))
+        print_line(associate(eks(), association))
     elif options.trust:
-        say_json(trust_policy(session))
+        print_json(trust_policy(session))
     elif options.webhook:
-        say_json(_for_webhook(load(options.config), session))
+        print_json(_for_webhook(load(options.config), session))
     else:
-        say_json(_for_pods(load(options.config), options.source, options.models, session))
+        print_json(_for_pods(load(options.config), options.source, options.models, session))
 
 
 def _association(options: argparse.Namespace) -> Association:
@@ -105,13 +107,13 @@ def _association(options: argparse.Namespace) -> Association:
     if missing := [name for name, value in wanted.items() if not value]:
         raise InvalidInput(f"iam-policy --associate also needs {', '.join(missing)}")
     if len(options.namespace) > 1:
-        raise InvalidInput("iam-policy --associate takes one --namespace: call it once for each")
+        raise InvalidInput("iam-policy --associate takes one namespace: run it once for each")
     return Association(options.cluster, options.namespace[0], options.service_account, options.role_arn)
 
 
 def _for_webhook(settings: Settings, session: Session) -> dict[str, Any]:
     if settings.catalog.mode == "none":
-        raise InvalidInput("the webhook needs no policy: with catalog.mode none it does not ask AWS")
+        raise InvalidInput("the webhook needs no policy: with catalog.mode none it sends no requests to AWS")
     sources = sources_to_sign_for(settings)
     if not sources:
         raise InvalidInput("the webhook needs no policy: every source is anonymous")
@@ -126,11 +128,11 @@ def _for_pods(settings: Settings, source: str, texts: Sequence[str], session: Se
 
 
 def _model(settings: Settings, source: str, text: str) -> tuple[str, str]:
-    """Model and exact version, or an empty one. Raises InvalidInput."""
+    """Parse `MODEL[@VERSION]` into the model and the version, empty if there is none. Raises InvalidInput."""
     model, at, version = text.partition("@")
     if at and not EXACT_VERSION.fullmatch(version):
-        raise InvalidInput(f"{text}: {version!r} may mean another version tomorrow: give {model}, or an exact version")
-    request_of(settings, source, model, version or "1.2.3")  # raises for what a pod could not ask for either
+        raise InvalidInput(f"{text}: the meaning of {version!r} can change: give {model}, or an exact version")
+    request_of(settings, source, model, version or "1.2.3")  # raises for names that a pod cannot ask for
     if version and order(version) is None:
-        complain([f"{version} is taken for an exact version of {model}; for an alias, give {model}"])
+        print_warnings([f"{version} is read as an exact version of {model}; for an alias, give {model}"])
     return model, version

@@ -1,4 +1,4 @@
-"""The catalog, as commands ask it: each question goes to S3."""
+"""Lookups in the catalog by commands. Nothing is cached."""
 
 import asyncio
 from contextlib import closing
@@ -16,18 +16,18 @@ from webhook.model.request import ModelRequest
 from webhook.settings import Settings
 
 _ATTEMPTS: Final = 8
-"""Of a request, which a person or a pipeline waits for."""
+"""The number of attempts of a request to S3. More than the webhook's, because a command may wait."""
 
 
 def store_of(settings: Settings, source: str) -> Store:
-    """The bucket behind a source. Raises InvalidInput where there is no such source."""
+    """The store of a source. Raises InvalidInput if the source is not configured."""
     if source not in settings.all_sources:
         raise InvalidInput(f"there is no source {source}; configured: {', '.join(settings.all_sources)}")
     return Store(settings.all_sources[source], attempts=_ATTEMPTS)
 
 
 def request_of(settings: Settings, source: str, model: str, version: str) -> ModelRequest:
-    """The request that annotations with this model and version make. Raises InvalidInput."""
+    """The request of a pod that is annotated with this source, model and version. Raises InvalidInput."""
     prefix = settings.annotation_prefix
     given = {"model": model, "version": version, "source": source}
     try:
@@ -38,7 +38,7 @@ def request_of(settings: Settings, source: str, model: str, version: str) -> Mod
 
 
 def resolve(settings: Settings, request: ModelRequest) -> tuple[Artifact, tuple[str, ...]]:
-    """What is asked for, and what is to be said about it. Raises UnknownModel and CatalogError."""
+    """Resolve a request to an artifact and warnings. Raises UnknownModel and CatalogError."""
     options = settings.catalog.model_copy(update={"preflight": "enforce"})
     with closing(S3Catalog(settings.model_copy(update={"catalog": options}))) as catalog:
         live = BlockingCatalog(catalog, sources=(request.source,), needs_s3=True)
@@ -47,9 +47,9 @@ def resolve(settings: Settings, request: ModelRequest) -> tuple[Artifact, tuple[
 
 
 def split_reference(text: str) -> tuple[str, str]:
-    """Model and version of `my-model@champion`, `my-model@1.2.3`, `my-model@^1.2`, `my-model`.
+    """Parse `my-model@champion`, `my-model@1.2.3`, `my-model@^1.2` or `my-model` into model and version.
 
-    What is neither a version with an order nor a range is an alias.
+    Text after the `@` that is neither an ordered version nor a range is an alias.
     """
     model, _, version = text.partition("@")
     is_alias = version[:1].isalnum() and version != "latest" and order(version) is None

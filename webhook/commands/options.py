@@ -1,4 +1,4 @@
-"""Options that all commands have."""
+"""Options that several commands have."""
 
 import argparse
 from pathlib import Path
@@ -13,10 +13,10 @@ else:
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
-    """The option `--config`, which every command has."""
+    """Add the option `--config`."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings, or the chart's values, as YAML")
 
 
 def add_source(parser: argparse.ArgumentParser) -> None:
-    """The option `--source`."""
+    """Add the option `--source`."""
     parser.add_argument("--source", default=DEFAULT_SOURCE, help="a configured source; default: default")

@@ -1,4 +1,4 @@
-"""What commands print: lines, tables for people, JSON for programs."""
+"""Printing lines, tables, JSON, warnings and progress."""
 
 import argparse
 import os
@@ -16,25 +16,25 @@ class OutputFailed(InjectorError):
     """Standard output cannot be written, because its disk is full, for example."""
 
 
-def say(text: str) -> None:
-    """A line on standard output. Raises OutputFailed, and BrokenPipeError where the reader has gone."""
-    say_raw(f"{text}\n")
+def print_line(text: str) -> None:
+    """Print a line on standard output. Raises OutputFailed, or BrokenPipeError if the reader has closed the pipe."""
+    print_raw(f"{text}\n")
 
 
-def say_at_once(text: str) -> None:
-    """A line of a command that goes on running: a program that reads it from a pipe waits for it."""
-    say(text)
+def print_at_once(text: str) -> None:
+    """Print a line without buffering, because the command keeps running and a reader of its pipe waits for the line."""
+    print_line(text)
     flush()
 
 
-def say_raw(text: str) -> None:
-    """Text as it is. Raises as `say` does."""
+def print_raw(text: str) -> None:
+    """Print text without adding a newline. Raises as `print_line` does."""
     with _writing():
-        print(text, end="")  # noqa: T201 - a command talks to who runs it
+        print(text, end="")  # noqa: T201 - the output of commands
 
 
 def flush() -> None:
-    """Write what is still buffered. Raises as `say` does."""
+    """Write what is still buffered. Raises as `print_line` does."""
     with _writing():
         print(end="", flush=True)  # noqa: T201
 
@@ -51,60 +51,60 @@ def _writing() -> Iterator[None]:
 
 
 def discard_output() -> None:
-    """Point standard output at nothing: the interpreter flushes it at its end, and would exit with status 120."""
+    """Redirect standard output to /dev/null: the interpreter flushes it at exit, and an error would be status 120."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def complain_of(error: InjectorError) -> None:
-    """What ended the command, as one line on standard error."""
+def print_error(error: InjectorError) -> None:
+    """Print the error that ended the command on standard error, as one line."""
     print(f"model-injector: {one_line(str(error))}", file=sys.stderr)  # noqa: T201
 
 
-def complain(warnings: Iterable[str]) -> None:
-    """Warnings, on standard error."""
+def print_warnings(warnings: Iterable[str]) -> None:
+    """Print warnings on standard error."""
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)  # noqa: T201
 
 
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error, where that is a terminal; gives what is told of bytes, from any thread."""
-    from tqdm import tqdm  # noqa: PLC0415 - what other commands need not wait for
+    """Show a progress bar if standard error is a terminal. Yields a thread-safe function that adds bytes."""
+    from tqdm import tqdm  # noqa: PLC0415 - slow, and other commands do not need it
 
     lock = Lock()
     with tqdm(desc=what, total=total, unit="B", unit_scale=True, unit_divisor=1024, disable=None) as bar:
 
-        def told(done: int) -> None:
+        def advance(count: int) -> None:
             with lock:
-                bar.update(done)
+                bar.update(count)
 
-        yield told
-
-
-def say_json(value: object) -> None:
-    """A value as JSON, indented."""
-    say(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+        yield advance
 
 
-def say_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Aligned columns, as kubectl prints them."""
+def print_json(value: object) -> None:
+    """Print a value as indented JSON."""
+    print_line(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print aligned columns, as kubectl does."""
     table = [heads, *rows]
     widths = [max(len(row[column]) for row in table) for column in range(len(heads))]
     for row in table:
-        say("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print_line("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
-    """The option `-o json`."""
+    """Add the option `-o`."""
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: table")
 
 
 def in_units(size: int | None) -> str:
-    """Bytes, as a person reads them."""
+    """A number of bytes for people, such as `1.5 GiB`; `-` for None."""
     if size is None:
         return "-"
     amount, unit = float(size), "B"
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):  # noqa: B007 - the last one is the one to show
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):  # noqa: B007 - the unit at which the loop ends is used
         if amount < 1024:
             break
         amount /= 1024

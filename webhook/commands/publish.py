@@ -1,4 +1,4 @@
-"""`model-injector publish`: a folder becomes a version of a model."""
+"""`model-injector publish`: upload a folder as a version of a model."""
 
 import argparse
 import re
@@ -9,23 +9,23 @@ from webhook.catalog.publishing.local import scan
 from webhook.catalog.publishing.publish import missing, plan, publish
 from webhook.commands.lookup import request_of, store_of
 from webhook.commands.options import Commands, add_config, add_source
-from webhook.commands.output import in_units, progress, say
+from webhook.commands.output import in_units, print_line, progress
 from webhook.errors import InvalidInput
 from webhook.fields.parsers import EXACT_VERSION
 from webhook.settings import Settings
 from webhook.settings.loading import load
 
 _TEXT: Final = re.compile(r"[\w +=._:/@-]+")
-"""What S3 takes in tags."""
+"""The characters that S3 allows in tags."""
 
 
 def add(commands: Commands) -> None:
-    """Describe the command."""
+    """Declare the command."""
     parser = commands.add_parser(
         "publish",
         help="upload a folder as a version of a model",
-        description="Upload a folder as a version of a model, which never changes after that. An upload that was cut "
-        "off goes on where it stopped.",
+        description="Upload a folder as a version of a model, which never changes afterwards. An interrupted upload "
+        "continues where it stopped.",
         allow_abbrev=False,
     )
     add_config(parser)
@@ -37,13 +37,13 @@ def add(commands: Commands) -> None:
         "--tag", action="append", type=_pair, default=[], metavar="KEY=VALUE", help="an object tag of the manifest"
     )
     parser.add_argument(
-        "--label", action="append", type=_pair, default=[], metavar="KEY=VALUE", help="stands in the manifest"
+        "--label", action="append", type=_pair, default=[], metavar="KEY=VALUE", help="a label in the manifest"
     )
-    parser.add_argument("--dry-run", action="store_true", help="say what would be uploaded")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be uploaded")
     parser.add_argument(
         "--restart",
         action="store_true",
-        help="replace what is in the folder without a manifest, such as another upload that is dead",
+        help="replace the content of a folder without a manifest, such as an abandoned upload",
     )
     parser.set_defaults(run=_run)
 
@@ -58,7 +58,7 @@ def _pair(text: str) -> tuple[str, str]:
         or len(value) > 256
     ):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not KEY=VALUE, of at most 128 and 256 letters, digits, blanks and signs of + - = . _ : / @"
+            f"{text!r} is not KEY=VALUE, of at most 128 and 256 letters, digits, blanks and + - = . _ : / @"
         )
     return key, value
 
@@ -69,23 +69,25 @@ def _run(options: argparse.Namespace) -> None:
     _check(settings, options)
     paths = scan(options.folder)
     total = sum(path.stat().st_size for path in paths.values())
-    with progress("reading", total) as told:
-        upload = plan(paths, store, options.model, options.version, dict(options.label), told)
+    with progress("reading", total) as advance:
+        upload = plan(paths, store, options.model, options.version, dict(options.label), advance)
     if options.dry_run:
-        left = missing(upload, store)
-        for file in (each.file for each in left):
-            say(f"{file.sha256}  {in_units(file.size):>10}  {store.uri(f'{upload.folder}/{file.path}')}")
-        say(f"would upload {len(left)} of {len(paths)} files, {in_units(sum(each.file.size for each in left))}")
+        files = [local.file for local in missing(upload, store)]
+        for file in files:
+            print_line(f"{file.sha256}  {in_units(file.size):>10}  {store.uri(f'{upload.folder}/{file.path}')}")
+        print_line(f"would upload {len(files)} of {len(paths)} files, {in_units(sum(file.size for file in files))}")
         return
-    with progress("uploading", total) as told:
-        manifest = publish(upload, store, dict(options.tag), told, restart=options.restart)
-    say(f"{options.model} {options.version}: {len(paths)} files, {in_units(manifest.size)}, {store.uri(upload.folder)}")
+    with progress("uploading", total) as advance:
+        manifest = publish(upload, store, dict(options.tag), advance, restart=options.restart)
+    print_line(
+        f"{options.model} {options.version}: {len(paths)} files, {in_units(manifest.size)}, {store.uri(upload.folder)}"
+    )
 
 
 def _check(settings: Settings, options: argparse.Namespace) -> None:
     request_of(settings, options.source, options.model, options.version)
     if not EXACT_VERSION.fullmatch(options.version):
-        raise InvalidInput(f"{options.version!r} is not an exact version; publish one such as 1.2.3")
+        raise InvalidInput(f"{options.version!r} is not an exact version; give one, such as 1.2.3")
     if len(options.tag) > 10:
         raise InvalidInput("S3 takes at most 10 tags")
     for pairs in (options.tag, options.label):

@@ -1,4 +1,4 @@
-"""`model-injector pull`: a version onto this machine, as a pod would have it."""
+"""`model-injector pull`: download a version to this machine, into the folder that a pod would have."""
 
 import argparse
 import shlex
@@ -7,16 +7,17 @@ from pathlib import Path
 from webhook.catalog.publishing.pull import files_of, pull
 from webhook.commands.lookup import request_of, resolve, split_reference, store_of
 from webhook.commands.options import Commands, add_config, add_source
-from webhook.commands.output import complain, in_units, progress, say
+from webhook.commands.output import in_units, print_line, print_warnings, progress
 from webhook.settings.loading import load
 
 
 def add(commands: Commands) -> None:
-    """Describe the command."""
+    """Declare the command."""
     parser = commands.add_parser(
         "pull",
-        help="fetch a version onto this machine",
-        description="Fetch a version into DIR/<model>-<version>, check it, and print how a container sees it.",
+        help="download a version to this machine",
+        description="Download a version to DIR/<model>-<version>, verify it, and print a command that mounts it in a "
+        "container.",
         allow_abbrev=False,
     )
     add_config(parser)
@@ -33,13 +34,13 @@ def _run(options: argparse.Namespace) -> None:
     store = store_of(settings, options.source)
     model, version = split_reference(options.reference)
     artifact, warnings = resolve(settings, request_of(settings, options.source, model, version))
-    complain(warnings)
+    print_warnings(warnings)
     files = files_of(store, artifact.folder)
-    with progress("fetching", sum(file.size for file in files)) as told:
-        pull(store, artifact.folder, files, options.folder / artifact.folder, told)
+    with progress("fetching", sum(file.size for file in files)) as advance:
+        pull(store, artifact.folder, files, options.folder / artifact.folder, advance)
     size = sum(file.size for file in files)
-    checked = "by sha256" if all(file.sha256 for file in files) else "by size, for there is no manifest"
-    say(f"{model} {artifact.version}: {len(files)} files, {in_units(size)}, checked {checked}")
+    checked = "by sha256" if all(file.sha256 for file in files) else "by size, because it has no manifest"
+    print_line(f"{model} {artifact.version}: {len(files)} files, {in_units(size)}, checked {checked}")
     mount = settings.defaults.mount_path
     variables = {
         "MODEL_PATH": f"{mount}/{artifact.folder}",
@@ -49,4 +50,4 @@ def _run(options: argparse.Namespace) -> None:
     words = ["docker", "run", "-v", f"{options.folder.resolve()}:{mount}:ro"]
     for name, value in variables.items():
         words += ["-e", f"{name}={value}"]
-    say(f"{shlex.join(words)} IMAGE")
+    print_line(f"{shlex.join(words)} IMAGE")

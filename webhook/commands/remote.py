@@ -1,4 +1,4 @@
-"""A running webhook, as commands ask it: by its URL, or by its Service through the API server."""
+"""Requests to a running webhook: to its URL, or to its Service through the API server."""
 
 import argparse
 import re
@@ -22,7 +22,7 @@ _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 
 
 class ServerResponse(NamedTuple):
-    """What a server has answered."""
+    """A response of the webhook."""
 
     status: int
     headers: Mapping[str, str]
@@ -30,7 +30,7 @@ class ServerResponse(NamedTuple):
 
 
 class PreviewServer(Protocol):
-    """A webhook that answers. Raises InvalidInput where it does not."""
+    """A running webhook."""
 
     def request(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
@@ -39,26 +39,28 @@ class PreviewServer(Protocol):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options that lead to a server."""
+    """Add the options that select a server."""
     parser.add_argument(
         "--server",
         nargs="?",
         const=_IN_CLUSTER,
         metavar="URL",
-        help="ask a running webhook: at a URL, as NAMESPACE/SERVICE of the cluster, or, given none, the cluster's own",
+        help="ask a running webhook: a URL, or NAMESPACE/SERVICE in the cluster; default: the cluster's webhook",
     )
-    parser.add_argument("--context", help="the kubeconfig's context; default: its current one")
+    parser.add_argument("--context", help="the context of the kubeconfig; default: its current one")
     parser.add_argument(
         "--token-file",
         type=Path,
         metavar="FILE",
-        help="the token to show, such as `kubectl create token` makes; default: the kubeconfig's",
+        help="a file with a bearer token, such as one of `kubectl create token`; default: the kubeconfig's token",
     )
-    parser.add_argument("--ca", type=Path, metavar="FILE", help="with a URL: the authority of its certificate, as PEM")
+    parser.add_argument(
+        "--ca", type=Path, metavar="FILE", help="with a URL: the CA certificate (PEM) that signed its certificate"
+    )
 
 
 def server(options: argparse.Namespace) -> PreviewServer:
-    """The server that the options lead to. Raises InvalidInput."""
+    """The server that the options select. Raises InvalidInput."""
     target, token = options.server, _read(options.token_file)
     try:
         if _is_url(target):
@@ -71,7 +73,7 @@ def server(options: argparse.Namespace) -> PreviewServer:
 
 
 def namespace(context: str | None) -> str:
-    """The namespace of the kubeconfig's context."""
+    """The namespace of the kubeconfig's context, or `default`."""
     try:
         return KubernetesClient(context).namespace() or "default"
     except ClusterError:
@@ -79,7 +81,7 @@ def namespace(context: str | None) -> str:
 
 
 def preview(server: PreviewServer, body: bytes, namespace: str) -> bytes:
-    """The server's preview of a manifest, as JSON. Raises InvalidInput where it gives none."""
+    """The server's preview of a manifest (JSON). Raises InvalidInput for an error response."""
     headers = {"Content-Type": "application/yaml", "Accept": "application/json"}
     reply = server.request("POST", f"/preview?namespace={quote(namespace)}", body, headers)
     if reply.status == 200:
@@ -101,15 +103,17 @@ class _ByUrl:
     def request(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> ServerResponse:
-        import urllib3  # noqa: PLC0415 - what is decided here need not wait for it
+        import urllib3  # noqa: PLC0415 - slow, and only needed here
 
-        shown = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        credentials = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         if self.token and not self.url.startswith("https:") and not is_loopback(urlsplit(self.url).hostname or ""):
-            raise InvalidInput(f"{self.url} is plain HTTP, and no token goes over that")
+            raise InvalidInput(f"{self.url} is plain HTTP, over which no token is sent; use an https URL")
         authority = str(self.authority) if self.authority else None
         try:
             with urllib3.PoolManager(retries=False, timeout=_SECONDS, ca_certs=authority) as pool:
-                reply = pool.request(method, self.url + path, body=body or None, headers={**shown, **(headers or {})})
+                reply = pool.request(
+                    method, self.url + path, body=body or None, headers={**credentials, **(headers or {})}
+                )
                 return ServerResponse(reply.status, reply.headers, reply.data)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise InvalidInput(f"{self.url} does not answer: {error}") from error
@@ -117,7 +121,7 @@ class _ByUrl:
 
 @dataclass(frozen=True)
 class _ByService:
-    """Through the API server, as `kubectl proxy` does: nothing but the cluster's own API has to be reached."""
+    """A Service that is reached through the API server's proxy, as by `kubectl proxy`."""
 
     api: KubernetesClient
     path: str
@@ -126,25 +130,26 @@ class _ByService:
     def request(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> ServerResponse:
-        given = {**(headers or {})}
-        shown = given.pop("Authorization", f"Bearer {self.token}" if self.token else None)
-        if shown:
-            given[TOKEN_HEADER] = shown.removeprefix("Bearer ")
-        sent = RequestBody("application/yaml", body) if body else None
+        sent_headers = {**(headers or {})}
+        # The API server consumes the header Authorization.
+        authorization = sent_headers.pop("Authorization", f"Bearer {self.token}" if self.token else None)
+        if authorization:
+            sent_headers[TOKEN_HEADER] = authorization.removeprefix("Bearer ")
+        sent_body = RequestBody("application/yaml", body) if body else None
         try:
-            reply = self.api.request(method, self.path + path, sent, headers=given)
+            reply = self.api.request(method, self.path + path, sent_body, headers=sent_headers)
         except ClusterError as error:
             raise InvalidInput(f"the cluster does not answer: {error}") from error
         return ServerResponse(reply.status, reply.headers, reply.content)
 
 
 def _service(api: KubernetesClient) -> tuple[str, str]:
-    """The Service of the webhook that API servers ask."""
+    """The namespace and name of the Service in the cluster's MutatingWebhookConfiguration."""
     try:
-        entries = msgspec.convert(api.request("GET", _CONFIGURATION).json(), _Configuration).webhooks
+        webhooks = msgspec.convert(api.request("GET", _CONFIGURATION).json(), _Configuration).webhooks
     except msgspec.ValidationError:
-        entries = ()
-    for entry in entries:
+        webhooks = ()
+    for entry in webhooks:
         if service := entry.client_config.service:
             return _split(f"{service.namespace}/{service.name}")
     raise InvalidInput("the MutatingWebhookConfiguration names no Service; give --server NAMESPACE/SERVICE")
@@ -182,12 +187,12 @@ def _split(target: str) -> tuple[str, str]:
         return subdomain(namespace), subdomain(name)
     except ValueError:
         raise InvalidInput(
-            f"--server {target!r}: neither a URL, such as https://localhost:8443, nor NAMESPACE/SERVICE"
+            f"--server {target!r} is neither a URL, such as https://localhost:8443, nor NAMESPACE/SERVICE"
         ) from None
 
 
 def _token_of(context: str | None) -> str | None:
-    """The kubeconfig's token; none where there is no kubeconfig, for a server may ask for none."""
+    """The kubeconfig's token. None without a kubeconfig, because the server may not need a token."""
     try:
         return KubernetesClient(context).token()
     except ClusterError:
@@ -202,5 +207,5 @@ def _read(file: Path | None) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"--token-file {file}: {error}") from error
     if not _TOKEN.fullmatch(token):
-        raise InvalidInput(f"--token-file {file}: it holds something else than one token")
+        raise InvalidInput(f"--token-file {file}: the file has to contain one token and nothing else")
     return token

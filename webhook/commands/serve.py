@@ -9,11 +9,11 @@ from webhook.settings import ServerSettings
 from webhook.settings.loading import load
 
 _FLAGS: Final = {"host": str, "port": int, "ops_port": int, "tls_cert": Path, "tls_key": Path}
-"""Options that stand for a setting of the group `server`, by its field's name."""
+"""Options for settings of the group `server`, by the name of the field."""
 
 
 def add(commands: Commands) -> None:
-    """Describe the command."""
+    """Declare the command."""
     parser = commands.add_parser("serve", help="run the webhook", description="Run the webhook.", allow_abbrev=False)
     add_config(parser)
     for name, kind in _FLAGS.items():
@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> None:
     """Serve until told to stop. Raises InvalidSettings."""
     given = {name: getattr(options, name) for name in _FLAGS if getattr(options, name) is not None}
     settings = load(options.config, given)
-    from webhook.http import log  # noqa: PLC0415 - half a second that a wrong setting need not wait for
+    from webhook.http import log  # noqa: PLC0415 - takes half a second; an invalid setting is reported sooner
     from webhook.server import serve  # noqa: PLC0415
 
     log.configure()

@@ -33,12 +33,12 @@ class ModelRequest(msgspec.Struct, frozen=True, cache_hash=True):
     """The exact version that the workload is pinned to. None if `version` is exact, or the workload is not pinned."""
     pinned_strategy: str | None
     """The strategy that the workload is pinned to."""
-    place: str
+    path_prefix: str
     """What precedes an annotation's name in messages: the prefix, or the entry of `models`."""
 
     def where(self, name: str) -> str:
         """The name of an annotation of this model in messages: `…/mount-path`, or `…/models[0].mountPath`."""
-        return self.place + (key_of(name) if self.place.endswith(".") else name)
+        return self.path_prefix + (key_of(name) if self.path_prefix.endswith(".") else name)
 
 
 class PodRequest(msgspec.Struct, frozen=True):

@@ -1,8 +1,8 @@
-"""Every setting, declared once: its name, default, bounds, and the reason for it.
+"""The declaration of every setting: its name, type, default and description.
 
-A YAML file carries them in camelCase (`fetch: {numWorkers: 64}`), the environment as
-`MODEL_INJECTOR_FETCH__NUM_WORKERS=64`, and the environment wins: loading.py reads them. docs/settings.md is printed
-from here. Strategies bring settings of their own, which are composed into the group `strategies`.
+A YAML file has them in camelCase (`fetch: {numWorkers: 64}`), the environment in capitals
+(`MODEL_INJECTOR_FETCH__NUM_WORKERS=64`). The environment takes precedence; loading.py reads both. docs/settings.md and
+the chart's schema are generated from here. The group `strategies` is composed of the settings that strategies declare.
 """
 
 from functools import cached_property
@@ -36,18 +36,18 @@ ENVIRONMENT_PREFIX: Final = "MODEL_INJECTOR_"
 
 
 def _field(name: str) -> str:
-    """The field of a setting: `num_workers` for `numWorkers`, `s3_mount` for `s3-mount`."""
+    """The name of a setting's field: `num_workers` for `numWorkers`, `s3_mount` for `s3-mount`."""
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).replace("-", "_")
 
 
 class _Composed(Group):
-    """A group whose fields have no docstrings in a source file."""
+    """The base class of a group that is created at run time, and so has no docstrings in a source file."""
 
     model_config = ConfigDict(use_attribute_docstrings=False)
 
 
 def _strategy_settings() -> type[Group]:
-    """The group `strategies`: a group for each strategy that has settings of its own."""
+    """Create the group `strategies`, which has a group for each strategy that declares settings."""
     groups: dict[str, Any] = {
         _field(strategy.name): (
             strategy.settings,
@@ -66,32 +66,32 @@ else:
 
 
 class Settings(SourceFields, BaseSettings):
-    """All settings. The source named `default` stands at the top level."""
+    """All settings. The top level describes the source named `default`."""
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__")
 
     sources: dict[SourceName, Source] = {}
-    """More sources, by the name that the annotation `source` asks for. Each has the settings above, and a bucket."""
+    """More sources, by the name that the annotation `source` refers to. Each has the settings above."""
     annotation_prefix: str = Field(default="model-injector.io", pattern=f"^{SUBDOMAIN}$")
-    """What the annotations' names begin with, before the slash."""
+    """The prefix of all annotations, without the slash."""
     defaults: DefaultSettings = DefaultSettings()
-    """What holds where a pod's annotations say nothing."""
+    """Defaults for what a pod's annotations do not set."""
     fetch: FetchSettings = FetchSettings()
-    """The init container that downloads."""
+    """The init container that downloads models."""
     strategies: StrategySettings = StrategySettings()
-    """Settings of each strategy."""
+    """The settings of each strategy."""
     catalog: CatalogSettings = CatalogSettings()
-    """What is known of models at admission."""
+    """The catalog of the models in the buckets."""
     rules: tuple[Rule, ...] = Field(default=(), max_length=1000)
     """Which namespaces may use which models, strategies and service accounts. Each has the settings below."""
     preview: PreviewSettings = PreviewSettings()
-    """Who may ask for previews."""
+    """Access to previews."""
     certificates: CertificateSettings = CertificateSettings()
-    """What makes the API server trust the webhook."""
+    """The certificate by which the API server trusts the webhook."""
     server: ServerSettings = ServerSettings()
-    """How `model-injector serve` listens."""
+    """The ports of `model-injector serve`."""
 
-    __hash__ = object.__hash__  # a process has one of it, and decisions are cached by it
+    __hash__ = object.__hash__  # by identity and fast, because results are cached by settings
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -100,7 +100,7 @@ class Settings(SourceFields, BaseSettings):
         version = self.defaults.version
         if self.catalog.mode == "none" and version and not EXACT_VERSION.fullmatch(version):
             raise ValueError(
-                f"defaults.version {version!r} needs a catalog, and catalog.mode is none: set an exact one"
+                f"defaults.version {version!r} needs a catalog, and catalog.mode is none: set an exact version"
             )
         if self.bucket and DEFAULT_SOURCE in self.sources:
             raise ValueError(f"sources.{DEFAULT_SOURCE} and the top level's bucket are the same source: keep one")
@@ -108,14 +108,14 @@ class Settings(SourceFields, BaseSettings):
 
     @cached_property
     def all_sources(self) -> dict[str, Source]:
-        """Every source by its name, the top level's among them."""
+        """All sources by name, including `default`."""
         if not self.bucket:
             return self.sources
         return {DEFAULT_SOURCE: Source(**{name: getattr(self, name) for name in Source.model_fields}), **self.sources}
 
     @cached_property
     def of_strategies(self) -> dict[str, Any]:
-        """The settings of each strategy, by its name."""
+        """The settings of each strategy, by the strategy's name."""
         return {
             name: strategy.settings() if strategy.settings is Group else setting_at(strategy.path, self)
             for name, strategy in STRATEGIES.items()
@@ -130,12 +130,12 @@ class Settings(SourceFields, BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over the file, whose content `load` passes as arguments."""
+        """The environment takes precedence over the file, whose content `load` passes as arguments."""
         return env_settings, init_settings
 
 
 def setting_at(path: str, settings: Settings) -> Any:
-    """The setting at a path as the file has it, such as `fetch.resources.limits.cpu`."""
+    """The value of the setting at a path such as `fetch.resources.limits.cpu`."""
     value: Any = settings
     for name in path.split("."):
         value = getattr(value, _field(name))

@@ -1,4 +1,4 @@
-"""Settings of the decision about a pod: its defaults, what is known of models, and who may use them."""
+"""Settings of admission: defaults, the catalog, and rules."""
 
 import re
 from typing import Annotated, Final, Literal
@@ -17,9 +17,7 @@ def _strategies(value: str) -> str:
     try:
         return ",".join(parse_strategies(value))
     except ValueError as error:
-        raise ValueError(
-            f"{value!r} is not {' or '.join(STRATEGIES)}, or several of them with commas between"
-        ) from error
+        raise ValueError(f"{value!r} is not {' or '.join(STRATEGIES)}, or a comma-separated list of them") from error
 
 
 StrategyList = Annotated[
@@ -30,43 +28,44 @@ StrategyList = Annotated[
 
 
 class DefaultSettings(Group):
-    """What holds where a pod's annotations say nothing."""
+    """Defaults for what a pod's annotations do not set."""
 
     strategy: StrategyList = "s3-init"
-    """How models get into pods: one strategy, or several with commas between, of which the first available one is used.
-    s3-init needs nothing but S3, and works on every node."""
+    """How models get into pods: a strategy, or a comma-separated list of which the first available one is used. s3-init
+    only needs S3, and works on every node."""
     version: str = Field(default="", pattern=r"^([A-Za-z0-9@^~<>=!*][A-Za-z0-9._+,<>=!^~ *-]*)?$")
-    """The version of a model that is asked for without one. Empty refuses such a pod: a version should be a choice."""
+    """The version of models that are asked for without one. Empty: such pods are refused, so that every version is
+    chosen on purpose."""
     mount_path: AbsolutePath = "/model-artifacts"
-    """The folder in the containers under which models stand."""
+    """The parent of the models' folders in containers."""
     service_account: str = Field(default="", pattern=f"^({SUBDOMAIN})?$")
-    """The service account of pods that have none of their own; empty leaves them as they are."""
+    """The service account of pods that do not name one. Empty: it is not changed."""
     verify: Verification = "size"
-    """How a download is checked. Sizes cost nothing; sha256 reads every byte again."""
+    """How downloads are verified. size costs nothing; sha256 reads every byte again."""
 
 
 class CatalogSettings(Group):
-    """What is known of models at admission."""
+    """The catalog of the models in the buckets."""
 
     mode: Literal["none", "s3"] = "none"
-    """none: the webhook takes exact versions on trust and needs no AWS access. s3: it reads the buckets, resolves
-    aliases and ranges, knows sizes, and checks a version before a pod starts."""
+    """none: the webhook accepts every exact version without a check, and needs no AWS access. s3: it lists the buckets,
+    resolves aliases and ranges, knows sizes, and checks a version before a pod starts."""
     refresh_seconds: Annotated[Seconds, Field(le=300)] = 30
-    """How often the buckets are listed: one request for each thousand versions."""
+    """How often the buckets are listed, which takes one request per thousand versions."""
     preflight: Literal["off", "warn", "enforce"] = "warn"
-    """What happens to a pod whose model is unknown, unpublished, incomplete, archived, or denied to the webhook. Where
-    S3 does not answer, the pod is admitted."""
+    """What happens to a pod whose model is unknown, unpublished, incomplete, archived, or not readable by the webhook:
+    nothing, a warning, or a refusal. If S3 does not answer, the pod is admitted."""
     required_tag: str = Field(default="", pattern=r"^([A-Za-z0-9 +._:/@-]{1,128}=[A-Za-z0-9 +._:/@=-]{0,256})?$")
-    """A tag such as published=true that a version's manifest must carry to count as published."""
+    """An object tag such as published=true that the manifest of a version needs, so that the version is published."""
     required: bool = False
-    """The server is not ready before every source has been listed once. Without it, pods that come earlier are admitted
-    unchecked where they ask for an exact version, and refused where they do not."""
+    """Whether the server becomes ready only after every source has been listed. If not, earlier pods with exact
+    versions are admitted unchecked, and those with other references are refused."""
 
 
 class Rule(Group):
-    """Who may use what. The first rule that matches a pod and a model decides; where none matches, all is allowed.
+    """Who may use what. The first rule that matches a pod and a model decides; without a match, all is allowed.
 
-    Names are globs: `*` matches any characters, slashes included, `?` matches one, `[abc]` one of these.
+    Names are globs: `*` matches any characters, including slashes, `?` matches one, `[abc]` one of these.
     """
 
     namespaces: Globs = ("*",)
@@ -76,8 +75,8 @@ class Rule(Group):
     strategies: Globs = ("*",)
     """Names of the strategies."""
     service_accounts: Globs = ("*",)
-    """Service accounts that the pods run as, `default` where they name none."""
+    """Service accounts of the pods; `default` for pods that name none."""
     allow: bool = True
-    """Whether such a pod may have such a model."""
+    """Whether pods that match may use models that match."""
     message: str = Field(default="", max_length=300)
-    """What the author of a refused pod should know, such as whom to ask."""
+    """A hint for the author of a refused pod, such as whom to ask."""

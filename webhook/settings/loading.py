@@ -1,4 +1,4 @@
-"""Settings from a YAML file and the environment, and every setting there is."""
+"""Loading settings from a YAML file and the environment."""
 
 import difflib
 import json
@@ -34,22 +34,22 @@ class Setting(NamedTuple):
 
 
 def declared() -> Iterator[Setting]:
-    """Every setting there is, in the order of its declaration; a group's own settings instead of the group."""
+    """All settings, in the order of their declaration. Groups are replaced by their settings."""
     return _declared(Settings.model_construct(), "", ENVIRONMENT_PREFIX)
 
 
 def _declared(defaults: BaseModel, path: str, variable: str) -> Iterator[Setting]:
     for name, field in type(defaults).model_fields.items():
         default = getattr(defaults, name)
-        here = Setting(f"{path}{field.alias or to_camel(name)}", f"{variable}{name.upper()}", field, default)
+        setting = Setting(f"{path}{field.alias or to_camel(name)}", f"{variable}{name.upper()}", field, default)
         if isinstance(default, BaseModel):
-            yield from _declared(default, f"{here.path}.", f"{here.variable}__")
+            yield from _declared(default, f"{setting.path}.", f"{setting.variable}__")
         else:
-            yield here
+            yield setting
 
 
 def load(file: Path | None = None, server: Mapping[str, object] | None = None) -> Settings:
-    """Settings from the environment and, if given, a YAML file. Raises InvalidSettings with a message of one line.
+    """Load settings from the environment and, if given, a YAML file. Raises InvalidSettings.
 
     The file contains settings, or the values of the chart, whose key `config` contains them. The environment takes
     precedence over the file, and `server` over both: fields of the group of that name, from a command's options.
@@ -65,7 +65,7 @@ def load(file: Path | None = None, server: Mapping[str, object] | None = None) -
 
 
 def _check_environment() -> None:
-    """What the library would pass over, or say without the variable's name."""
+    """Raise InvalidSettings for variables that pydantic would ignore, or report without the variable's name."""
     known = {setting.variable: setting for setting in declared()}
     for variable, value in os.environ.items():
         if not variable.startswith(ENVIRONMENT_PREFIX):
@@ -78,7 +78,7 @@ def _check_environment() -> None:
             try:
                 json.loads(value)
             except ValueError as error:
-                raise InvalidSettings(f"{variable} has to be JSON: {error}") from error
+                raise InvalidSettings(f"the value of {variable} has to be JSON: {error}") from error
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -87,25 +87,25 @@ def _read(file: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         raise InvalidSettings(f"{file}: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict | None):
-        raise InvalidSettings(f"{file}: settings are a mapping, such as `bucket: my-ml-bucket`")
+        raise InvalidSettings(f"{file}: settings have to be a mapping, such as `bucket: my-ml-bucket`")
     return document or {}
 
 
 def _settings_in(document: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a document, which is a settings file or the chart's values: settings have no key `config`."""
+    """The settings in a settings file, or in the chart's values, which only have the key `config`."""
     config = document.get("config")
     if not isinstance(config, dict):
         return _without_nulls(document)
-    # The chart has its own group `certificates`, beside the settings' one in `config`.
+    # `certificates` is also a group of the chart's values.
     settings = {field.alias for field in Settings.model_fields.values()} - {"certificates"}
     for key in document:
         if key in settings:
-            raise InvalidSettings(f"setting {key} stands beside config: set config.{key}")
+            raise InvalidSettings(f"setting {key} is outside config: set config.{key}")
     return _without_nulls(config)
 
 
 def _without_nulls(values: dict[str, Any]) -> dict[str, Any]:
-    """The values that are set. Null is what YAML makes of an empty group, and Helm of a removed key."""
+    """Remove null values: YAML reads an empty group as null, and Helm removes keys whose value is null."""
     return {
         key: _without_nulls(value) if isinstance(value, dict) else value
         for key, value in values.items()
@@ -114,12 +114,11 @@ def _without_nulls(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _by_field_name(document: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
-    """The file's camelCase keys as the fields' own names, by which the environment's values come."""
-
+    """Rename the file's camelCase keys to the names of fields, so that they merge with the environment's values."""
     names = {field.alias: name for name, field in model.model_fields.items()}
     renamed = {}
     for key, value in document.items():
-        if str(key).startswith("_"):  # the library's own arguments begin so
+        if str(key).startswith("_"):  # reserved for arguments of pydantic-settings
             raise InvalidSettings(f"unknown setting {key}")
         name = names.get(key, str(key))
         inner = model.model_fields[name].annotation if name in model.model_fields else None

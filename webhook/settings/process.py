@@ -1,4 +1,4 @@
-"""How the webhook listens, and what makes the API server trust it."""
+"""Settings of the server process: certificates, previews, and ports."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -12,67 +12,69 @@ from webhook.fields.types import Lifetime, Seconds
 
 
 class CertificateSettings(Group):
-    """What makes the API server trust the webhook."""
+    """The certificate by which the API server trusts the webhook."""
 
     mode: Literal["auto", "cert-manager", "provided"] = "provided"
-    """auto: the replicas keep authorities in a Secret, and the caBundles. Otherwise `server.tlsCert` and `tlsKey` are
-    someone else's to renew: cert-manager's, or yours."""
+    """auto: the replicas manage authorities in a Secret, and write the caBundles. cert-manager, provided: cert-manager
+    or you renew the files `server.tlsCert` and `server.tlsKey`."""
     webhook_configuration: str = Field(default="", pattern=f"^({SUBDOMAIN})?$")
-    """The MutatingWebhookConfiguration that API servers know the webhook by. The server is ready only while its
-    certificate verifies against the caBundle there. Empty: nothing is compared."""
+    """The name of the webhook's MutatingWebhookConfiguration. The server is ready only while its certificate verifies
+    against the caBundle there. Empty: the certificate is not verified."""
     hosts: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]+$")], ...] = ()
-    """What clients know the server by, DNS names or IP addresses; first what the API server knows it by,
+    """The DNS names and IP addresses by which clients reach the server. The first is that of the API server,
     SERVICE.NAMESPACE.svc."""
     namespace: str = Field(default="", pattern=f"^({SUBDOMAIN})?$")
     """auto: the namespace of the Secret."""
     secret: str = Field(default="", pattern=f"^({SUBDOMAIN})?$")
     """auto: the name of the Secret."""
     ca_lifetime: Lifetime = 365 * 24 * 3600
-    """auto: how long an authority lives. It is replaced after two thirds of that."""
+    """auto: the lifetime of an authority, which is replaced after two thirds of it."""
     leaf_lifetime: Lifetime = 7 * 24 * 3600
-    """auto: how long a replica's certificate lives. It is renewed after two thirds of that; none survives a restart."""
+    """auto: the lifetime of a replica's certificate, which is renewed after two thirds of it, and at each start."""
     overlap: Annotated[Seconds, Field(le=3600)] = 60
-    """auto: how long API servers are given to see a new authority in the caBundle before anything is signed with it."""
+    """auto: how long a new authority is in the caBundle before it signs, so that every API server has read it."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
         if self.webhook_configuration and not self.hosts:
-            raise ValueError("webhookConfiguration needs hosts: the name that the API server knows this server by")
+            raise ValueError(
+                "webhookConfiguration needs hosts: set the name by which the API server reaches the server"
+            )
         if self.mode == "auto":
             for name in ("webhook_configuration", "namespace", "secret"):
                 if not getattr(self, name):
-                    raise ValueError(f"mode auto needs {to_camel(name)}")
+                    raise ValueError(f"mode auto needs {to_camel(name)}: set it")
             if self.leaf_lifetime * 3 > self.ca_lifetime:
-                raise ValueError("leafLifetime is more than a third of caLifetime, and would outlive the authority")
+                raise ValueError("leafLifetime has to be at most a third of caLifetime, to end before the authority")
             if self.overlap * 6 > self.ca_lifetime:
-                raise ValueError("overlap is more than a sixth of caLifetime: the old authority would end before")
+                raise ValueError("overlap has to be at most a sixth of caLifetime, to end before the old authority")
         return self
 
 
 class PreviewSettings(Group):
-    """Who may ask for previews."""
+    """Access to previews."""
 
     auth: Literal["kubernetes", "none"] = "kubernetes"
-    """kubernetes: who shows a token of the cluster's and may create pods in a manifest's namespace. none: anyone who
-    reaches the port, which has to be on loopback."""
+    """kubernetes: clients need a token of the cluster and the right to create pods in the manifest's namespace. none:
+    every client may use previews; the port has to be on loopback."""
     force: bool = False
-    """auth none: also where the port is not on loopback. Then the catalog is everyone's to read."""
+    """auth none: allow a port that is not on loopback. Every client can then read the catalog."""
 
 
 class ServerSettings(Group):
-    """How `model-injector serve` listens."""
+    """The ports of `model-injector serve`."""
 
     host: str = ""
-    """The address of both ports. Empty is every one, of IPv4 and IPv6: a pod does not know its own beforehand."""
+    """The address of both ports. Empty: all addresses, IPv4 and IPv6."""
     port: int = Field(default=8443, ge=0, le=65535)
-    """TLS: /mutate. 0 takes a free one."""
+    """The TLS port, with /mutate. 0: a free port."""
     ops_port: int = Field(default=8080, ge=0, le=65535)
-    """Plain HTTP: /healthz, /readyz and /metrics, for kubelet and Prometheus."""
+    """The plain HTTP port, with /healthz, /readyz and /metrics, for the kubelet and Prometheus. 0: a free port."""
     tls_cert: Path = Path("/etc/model-injector/tls/tls.crt")
-    """The certificate chain (PEM), where certificates.mode is not auto. Read again when its content changes."""
+    """The certificate chain (PEM), unless certificates.mode is auto. Loaded again when it changes."""
     tls_key: Path = Path("/etc/model-injector/tls/tls.key")
-    """Its private key (PEM)."""
+    """The private key of the certificate (PEM)."""
     tls_poll: Seconds = 5
-    """How often the two files and the cluster's caBundle are read. Mounted Secrets give no reliable file events."""
+    """How often the certificate and the caBundle are read. Mounted Secrets give no reliable file events."""
     drain: Seconds = 10
-    """How long a server that has been told to stop goes on serving while the cluster takes it out of the Service."""
+    """How long the server keeps serving after it was told to stop, while the cluster removes it from the Service."""
