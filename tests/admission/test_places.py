@@ -54,7 +54,7 @@ def test_another_volume_at_the_path_is_refused(injected: Injector, path: str) ->
     container = {"name": "app", "volumeMounts": [{"name": "data", "mountPath": path}]}
     spec = {"containers": [container], "volumes": [{"name": "data", "emptyDir": {}}]}
     message = injected.refusal(asking(spec))
-    assert "container app mounts its volume data" in message
+    assert "container app mounts the volume data" in message
     assert "mount-path" in message
 
 
@@ -86,7 +86,7 @@ def test_models_whose_folders_lie_within_each_other_are_refused(injected: Inject
 def test_a_container_that_has_our_name_is_refused(injected: Injector, group: str) -> None:
     spec: dict[str, Any] = {"containers": [{"name": "app"}]}
     spec[group] = [*spec.get(group, []), {"name": "fetch-my-model", "command": ["sh"]}]
-    assert "a container fetch-my-model already" in injected.refusal(asking(spec))
+    assert "the container name fetch-my-model is reserved" in injected.refusal(asking(spec))
 
 
 def test_an_init_container_that_fetches_something_else_is_refused(injected: Injector) -> None:
@@ -209,7 +209,7 @@ def test_a_model_inside_of_a_volume_that_is_read_only_is_refused(injected: Injec
 
 def test_models_at_paths_inside_of_each_other_are_refused(injected: Injector) -> None:
     models = "[{model: a, version: '1', modelPath: /m}, {model: b, version: '1', modelPath: /m/b}]"
-    assert "paths apart from each other" in injected.refusal(annotated(models=models))
+    assert "paths that do not overlap" in injected.refusal(annotated(models=models))
 
 
 @pytest.mark.parametrize(

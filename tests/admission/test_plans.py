@@ -79,7 +79,7 @@ def test_an_init_container_of_its_name_that_runs_something_else_is_refused(plann
         "containers": [{"name": "app"}],
         "initContainers": [{"name": "mount-models", "args": ["something", "else"]}],
     }
-    assert "container mount-models already" in planned(baked=NEEDS).refusal(asking(spec, strategy="baked"))
+    assert "container name mount-models is reserved" in planned(baked=NEEDS).refusal(asking(spec, strategy="baked"))
 
 
 def test_a_pod_that_selects_other_nodes_is_refused(planned: Planned) -> None:
@@ -115,7 +115,7 @@ def test_a_rule_about_accounts_goes_by_the_account_that_each_strategy_brings(pla
 def test_a_rule_holds_for_the_account_that_another_model_of_the_pod_brings(planned: Planned) -> None:
     injector = planned(baked=NEEDS, rules=[{"service_accounts": ["reader"], "models": ["a"], "allow": False}])
     models = "[{model: a, version: 1.0.0, strategy: baked}, {model: b, version: 1.0.0}]"
-    assert "model a, by baked and as service account reader" in injector.refusal(annotated(models=models))
+    assert "model a by baked as service account reader" in injector.refusal(annotated(models=models))
 
 
 def test_what_two_strategies_both_need_is_added_once(planned: Planned) -> None:
@@ -165,7 +165,7 @@ def test_a_sidecar_of_its_name_with_another_image_is_refused(planned: Planned) -
     injector = planned(baked={**NEEDS, "init_containers": (sidecar,)})
     assert injector.decide(injector(asking(strategy="baked"))).operations == ()
     spec = {"containers": [{"name": "app"}], "initContainers": [{**sidecar, "image": "other"}]}
-    assert "container mount-models already" in injector.refusal(asking(spec, strategy="baked"))
+    assert "container name mount-models is reserved" in injector.refusal(asking(spec, strategy="baked"))
 
 
 def test_the_account_that_the_annotation_asks_for_is_always_used(planned: Planned) -> None:
