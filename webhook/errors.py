@@ -36,7 +36,7 @@
     ├── ClusterError               kubernetes.client: the API server is missing, or its answer is unusable
     └── AssociationError           aws.pod_identity: EKS did not associate a role with a service account
 
-A message says what happened, names the value, and says what to do. It is written for the person who has to act on it.
+A message says what happened, names the value, and says what to do. Its reader is the person who fixes the fault.
 """
 
 import re

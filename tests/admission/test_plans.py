@@ -31,7 +31,7 @@ def _given(plan: Plan, *_: object) -> Plan:
 
 @pytest.fixture
 def planned(monkeypatch: pytest.MonkeyPatch, configured: Callable[..., Injector]) -> Planned:
-    """Gives an injector with strategies that plan as they are told, for pods that ask for them by name."""
+    """Gives an injector whose stub strategies return the given plans. A pod selects one by name."""
 
     def add(rules: Sequence[JSON] = (), **needs: Mapping[str, Any]) -> Injector:
         for name, parts in needs.items():

@@ -18,7 +18,7 @@ class StubSettings(Group):
     """The claim, and what it holds."""
 
     claim: str = Field(default="models", min_length=1)
-    """The claim that pods mount, where they do not name another one."""
+    """Name of the claim that a pod mounts if its annotations name no claim."""
     ready: tuple[str, ...] = ()
     """The folders that the claim holds."""
 

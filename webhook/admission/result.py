@@ -17,7 +17,7 @@ class AdmissionResult(msgspec.Struct, frozen=True):
     reason: str
     """Identifies the kind of decision in metrics and logs: one of a fixed set of words."""
     message: str = ""
-    """Why the pod is refused, for its author. Empty if it is not."""
+    """Why the pod is refused, for its author. Empty if the pod is admitted."""
     operations: tuple[Operation, ...] = ()
     """The JSON Patch."""
     warnings: tuple[str, ...] = ()
