@@ -1,9 +1,9 @@
 """Decoding and encoding AdmissionReview v1 (`k8s.io/api/admission/v1`)."""
 
-import base64
 from typing import Any, Final, Literal
 
 import msgspec
+import pybase64
 
 from webhook.admission.result import AdmissionResult
 from webhook.annotations.injected import encode
@@ -90,7 +90,7 @@ def respond(uid: str, result: AdmissionResult) -> bytes:
         response["status"] = {"code": 422, "reason": "Invalid", "message": _line(result.message, _LONGEST_MESSAGE)}
     if result.operations:
         response["patchType"] = "JSONPatch"
-        patch = base64.b64encode(msgspec.json.encode(result.operations))
+        patch = pybase64.b64encode(msgspec.json.encode(result.operations))
         response["patch"] = msgspec.Raw(b'"%b"' % patch)  # base64 needs no JSON escapes
     if result.models:
         key = "pinned" if result.decision == "pinned" else "injected"
