@@ -73,8 +73,10 @@ def test_its_examples_are_admitted_and_answered_so(client: httpx.Client) -> None
 
 def test_its_schemas_say_what_each_field_is(client: httpx.Client) -> None:
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
-    assert schemas.keys() == {"PreviewResponse", "DocumentPreview", "PodPreview", "InjectedModel", "ErrorResponse"}
-    assert all(schema["description"] for schema in schemas.values())
+    assert schemas.keys() == {"PreviewResponse", "DocumentPreview", "PodPreview", "ErrorResponse"}
+    model = schemas["DocumentPreview"]["properties"]["models"]["items"]
+    assert all(schema["description"] for schema in (*schemas.values(), model))
+    assert model["properties"]["version"]["description"] == "The exact version."
     assert "JSON Patch" in schemas["DocumentPreview"]["properties"]["patch"]["description"]
 
 
@@ -82,13 +84,13 @@ def test_its_fields_are_those_of_an_answer(client: httpx.Client) -> None:
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
     answer = client.post("/preview", content=DEPLOYMENT.replace("VERSION", "1.2.3")).json()
     (document,) = answer["documents"]
-    for name, found in {
-        "PreviewResponse": answer,
-        "DocumentPreview": document,
-        "PodPreview": document["pods"][0],
-        "InjectedModel": document["models"][0],
-    }.items():
-        assert list(schemas[name]["properties"]) == schemas[name]["required"] == list(found)
+    for schema, found in (
+        (schemas["PreviewResponse"], answer),
+        (schemas["DocumentPreview"], document),
+        (schemas["PodPreview"], document["pods"][0]),
+        (schemas["PodPreview"]["properties"]["models"]["items"], document["models"][0]),
+    ):
+        assert list(schema["properties"]) == schema["required"] == list(found)
 
 
 def test_it_lists_the_errors_that_are_answered_and_no_other(client: httpx.Client) -> None:

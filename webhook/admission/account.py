@@ -1,6 +1,6 @@
 """The service account of the patched pod."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 from webhook.kubernetes.patch import Operation, add
@@ -21,7 +21,7 @@ def service_account(spec: PodSpec, asked: str | None, strategies: Iterable[str],
 
 def account_operations(
     spec: PodSpec, asked: str | None, strategies: Iterable[str], settings: Settings
-) -> Iterator[Operation]:
+) -> list[Operation]:
     """The operations that set the account. Raises Conflict if the pod names another account than the annotation.
 
     Both fields are set, because later webhooks see the pod before the API server copies the first to the second.
@@ -33,9 +33,11 @@ def account_operations(
                 f"the pod's serviceAccountName is {own}, and the annotation {settings.annotation_prefix}/"
                 f"service-account asks for {asked}; remove one of them"
             )
-        return
+        return []
+    if not wanted:
+        return []
     fields = {"serviceAccountName": spec.service_account_name, "serviceAccount": spec.service_account}
-    yield from (add(f"/spec/{field}", wanted) for field, value in fields.items() if wanted and value != wanted)
+    return [add(f"/spec/{field}", wanted) for field, value in fields.items() if value != wanted]
 
 
 def _own(spec: PodSpec) -> str:

@@ -32,7 +32,8 @@ def allowed(request: ModelRequest, target: Target, asked_account: str | None, se
     candidates = (request.pinned_strategy,) if request.pinned_strategy else request.strategies
     if not settings.rules:
         return dict.fromkeys(candidates, "")
-    reasons, refusals = dict[str, str](), list[rules.Forbidden]()
+    reasons: dict[str, str] = {}
+    refusals: list[rules.Forbidden] = []
     for strategy in candidates:
         account = service_account(target.pod.spec, asked_account, (strategy,), settings)
         try:
@@ -80,17 +81,17 @@ def _choose(  # noqa: PLR0913, PLR0917 - all of them describe one model
     target: Target,
     settings: Settings,
 ) -> Choice:
-    reasons = dict[str, str]()
+    reasons: dict[str, str] = {}
     for strategy, forbidden in candidates.items():
         delivery = deliver(request, artifact, slug, strategy)
         reason = forbidden or STRATEGIES[strategy].availability(delivery, target, settings.of_strategies[strategy])
         if not reason:
-            return Choice(strategy, delivery, tuple(_warning(request, *item) for item in reasons.items()))
+            return Choice(strategy, delivery, _warnings(request, reasons) if reasons else ())
         reasons[strategy] = reason
     problems = "; ".join(f"{strategy}: {reason}" for strategy, reason in reasons.items())
     hint = "; restart the rollout to choose a strategy again" if request.pinned_strategy else ""
     raise StrategyUnavailable(f"model {request.model} {artifact.version} cannot be delivered now: {problems}{hint}")
 
 
-def _warning(request: ModelRequest, strategy: str, reason: str) -> str:
-    return f"{request.model}: strategy {strategy} is not used: {reason}"
+def _warnings(request: ModelRequest, reasons: dict[str, str]) -> tuple[str, ...]:
+    return tuple(f"{request.model}: strategy {strategy} is not used: {reason}" for strategy, reason in reasons.items())

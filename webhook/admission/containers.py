@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import chain, permutations
+from itertools import permutations
 from typing import Final
 
 from webhook.admission.planning import PlacedModel
@@ -19,10 +19,29 @@ def attach(spec: PodSpec, models: Sequence[PlacedModel]) -> list[Operation]:
 
     Raises InvalidAnnotation if the pod lacks a named container, and Conflict if a container uses a path of a model.
     """
-    groups = {"containers": spec.containers or (), "initContainers": spec.init_containers or ()}
-    names = {container.name for container in chain.from_iterable(groups.values())}
-    app_containers = {container.name for container in groups["containers"]}
-    by_default = app_containers - MESH_PROXIES or app_containers
+    chosen = _choose(spec, models)
+    exclusive = {model.location.volume for model in models if model.location.is_exclusive}
+    parents = [model.delivery.request.mount_path for model in models]
+    roots = tuple([f"{parent}/" for parent in parents if parent])
+    operations: list[Operation] = []
+    for group, containers in (("containers", spec.containers), ("initContainers", spec.init_containers)):
+        for index, container in enumerate(containers or ()):
+            if wanted := chosen.get(container.name):
+                inside = [
+                    mount.mount_path
+                    for mount in container.volume_mounts or ()
+                    if mount.mount_path.startswith(roots) and mount.name not in exclusive
+                ]
+                mounts, variables = _needs(tuple(wanted), tuple(models), tuple(inside))
+                operations += _attach(container, f"/spec/{group}/{index}", mounts, variables)
+    return operations
+
+
+def _choose(spec: PodSpec, models: Sequence[PlacedModel]) -> dict[str, list[PlacedModel]]:
+    """The models that each container gets, by the container's name. Raises InvalidAnnotation."""
+    app_containers = [container.name for container in spec.containers or ()]
+    by_default = [name for name in app_containers if name not in MESH_PROXIES] or app_containers
+    names = {*app_containers, *[container.name for container in spec.init_containers or ()]}
     chosen: dict[str, list[PlacedModel]] = {}
     for model in models:
         request = model.delivery.request
@@ -31,20 +50,7 @@ def attach(spec: PodSpec, models: Sequence[PlacedModel]) -> list[Operation]:
                 allowed = f"one of the pod's containers: {', '.join(sorted(names))}"
                 raise InvalidAnnotation(request.where("containers"), name, allowed)
             chosen.setdefault(name, []).append(model)
-    exclusive = {model.location.volume for model in models if model.location.is_exclusive}
-    roots = tuple(f"{model.delivery.request.mount_path}/" for model in models if model.delivery.request.mount_path)
-    operations: list[Operation] = []
-    for group, containers in groups.items():
-        for index, container in enumerate(containers):
-            if wanted := chosen.get(container.name):
-                inside = tuple(
-                    mount.mount_path
-                    for mount in container.volume_mounts or ()
-                    if mount.mount_path.startswith(roots) and mount.name not in exclusive
-                )
-                mounts, variables = _needs(tuple(wanted), tuple(models), inside)
-                operations += _attach(container, f"/spec/{group}/{index}", mounts, variables)
-    return operations
+    return chosen
 
 
 @lru_cache(maxsize=1024)
@@ -60,13 +66,12 @@ def _needs(
 
 def _attach(container: Container, path: str, mounts: Sequence[JSON], variables: Sequence[JSON]) -> list[Operation]:
     present = {variable.name for variable in container.env or ()}
-    missing = [mount for mount in mounts if not _is_mounted(mount, container)]
+    missing_mounts = [mount for mount in mounts if not _is_mounted(mount, container)]
+    missing_variables = [variable for variable in variables if variable["name"] not in present]
     return [
-        *extend(f"{path}/volumeMounts", container.volume_mounts, missing),
+        *extend(f"{path}/volumeMounts", container.volume_mounts, missing_mounts),
         # First, so that the container's other variables can refer to them as $(MODEL_PATH).
-        *extend(
-            f"{path}/env", container.env, [variable for variable in variables if variable["name"] not in present], at=0
-        ),
+        *extend(f"{path}/env", container.env, missing_variables, at=0),
     ]
 
 

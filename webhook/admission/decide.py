@@ -5,7 +5,6 @@ pod that has them already (in a second pass), and `refused`, with a message for 
 """
 
 from collections.abc import Sequence
-from itertools import chain
 from typing import Final, NamedTuple
 
 from webhook.admission import rules
@@ -14,7 +13,7 @@ from webhook.admission.choosing import Choice, allowed, choose
 from webhook.admission.earlier import earlier_decision
 from webhook.admission.patching import patch
 from webhook.admission.planning import plan_pod
-from webhook.admission.result import AdmissionResult
+from webhook.admission.result import AdmissionResult, Decision
 from webhook.annotations.injected import InjectedModel
 from webhook.annotations.parsing import is_asking, parse, unknown
 from webhook.catalog.resolution import Catalog, resolve_all
@@ -55,31 +54,30 @@ def _inject(request: PodRequest, target: Target, settings: Settings, catalog: Ca
     candidates = [allowed(model, target, request.service_account, settings) for model in request.models]
     resolved = resolve_all(request.models, catalog)
     artifacts = [result.artifact for result in resolved]
-    warnings = (*request.warnings, *chain.from_iterable(result.warnings for result in resolved))
+    warnings = [*request.warnings]
+    for result in resolved:
+        warnings += result.warnings
     earlier = earlier_decision(request, artifacts, candidates, target, settings)
     if earlier and earlier.choices is None:
-        return AdmissionResult("unchanged", "AlreadyInjected", warnings=warnings, models=earlier.models)
+        return AdmissionResult("unchanged", "AlreadyInjected", warnings=tuple(warnings), models=earlier.models)
     choices = (earlier and earlier.choices) or choose(request.models, artifacts, candidates, target, settings)
     models = earlier.models if earlier else _models(choices)
-    warnings = (*warnings, *chain.from_iterable(choice.warnings for choice in choices))
+    for choice in choices:
+        warnings += choice.warnings
     planned = plan_pod(choices, target, settings)
+    warnings += planned.plan.warnings
     if settings.rules and len(planned.strategies) > 1:
         account = service_account(target.pod.spec, request.service_account, planned.strategies, settings)
         for choice in choices:  # the strategies together may need another account than each alone
             rules.check(choice.delivery.request, choice.strategy, target.namespace, account, settings)
-    operations = patch(target.pod, planned, request.service_account, models, settings)
-    return AdmissionResult(
-        *(("injected", "Injected") if operations else ("unchanged", "AlreadyInjected")),
-        operations=tuple(operations),
-        warnings=(*warnings, *planned.plan.warnings),
-        models=models,
-    )
+    operations = tuple(patch(target.pod, planned, request.service_account, models, settings))
+    decision: tuple[Decision, str] = ("injected", "Injected") if operations else ("unchanged", "AlreadyInjected")
+    return AdmissionResult(*decision, operations=operations, warnings=tuple(warnings), models=models)
 
 
 def _models(choices: Sequence[Choice]) -> tuple[InjectedModel, ...]:
     return tuple(
-        InjectedModel.of(choice.delivery.request.version, choice.strategy, choice.delivery.artifact)
-        for choice in choices
+        [InjectedModel.of(delivery.request.version, strategy, delivery.artifact) for strategy, delivery, _ in choices]
     )
 
 

@@ -40,30 +40,29 @@ class PodPlan(NamedTuple):
 
 def plan_pod(choices: Sequence[Choice], target: Target, settings: Settings) -> PodPlan:
     """Call each chosen strategy once, and merge the plans. Raises Refusal."""
-    deliveries = dict[str, list[Delivery[Any]]]()
+    deliveries: dict[str, list[Delivery[Any]]] = {}
     for choice in choices:
         deliveries.setdefault(choice.strategy, []).append(choice.delivery)
     plans = {
         name: STRATEGIES[name].plan(chosen, target, settings.of_strategies[name]) for name, chosen in deliveries.items()
     }
-    locations = {name: list(plan.locations) for name, plan in plans.items()}
-    models = tuple(PlacedModel(choice.delivery, locations[choice.strategy].pop(0)) for choice in choices)
-    for model, choice in zip(models, choices, strict=True):
-        _check_writable(model, choice.strategy)
+    locations = {name: iter(plan.locations) for name, plan in plans.items()}
+    models = tuple([_placed(choice, next(locations[choice.strategy])) for choice in choices])
     _check_apart(models)
     return PodPlan(models, tuple(plans), _merged(list(plans.values())))
 
 
-def _check_writable(model: PlacedModel, strategy: str) -> None:
-    request = model.delivery.request
-    if not request.read_only and not model.location.is_writable:
-        allowed = f'"true", because containers cannot write to models by the strategy {strategy}'
+def _placed(choice: Choice, location: Location) -> PlacedModel:
+    request = choice.delivery.request
+    if not request.read_only and not location.is_writable:
+        allowed = f'"true", because containers cannot write to models by the strategy {choice.strategy}'
         raise InvalidAnnotation(request.where("read-only"), "false", allowed)
+    return PlacedModel(choice.delivery, location)
 
 
 def _check_apart(models: Sequence[PlacedModel]) -> None:
     """Raise Conflict if the folder of a model is inside that of another model."""
-    for model, other in combinations((model.location for model in models), 2):
+    for model, other in combinations([model.location for model in models], 2):
         outer, inner = sorted(f"{location.sub_path}/".lstrip("/") for location in (model, other))
         if model.volume == other.volume and inner.startswith(outer):
             raise Conflict(f"two models would share the folder {outer} of a volume; download one into another volume")

@@ -1,27 +1,25 @@
 """The annotation `injected` of a pod: a JSON list of its models. Audit annotations have the same value."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Self
 
 import msgspec
-from pydantic import Field
+from msgspec import Meta
 
 from webhook.model.artifact import Artifact
 
 
-@dataclass(frozen=True, slots=True)
-class InjectedModel:
+class InjectedModel(msgspec.Struct, frozen=True, cache_hash=True):
     """One model of a pod: what was asked for, and what was injected."""
 
     model: str
-    asked: Annotated[str, Field(description="The version as it was asked for.")]
-    version: Annotated[str, Field(description="The exact version.")]
-    strategy: Annotated[str, Field(description="The strategy that delivers it.")]
-    uri: Annotated[str, Field(description="The model's folder in S3.")]
-    files: Annotated[int | None, Field(description="The number of its files, if the catalog knows it.")]
-    bytes: Annotated[int | None, Field(description="The size of its files in bytes, if the catalog knows it.")]
-    digest: Annotated[str | None, Field(description="The sha256 of its manifest, if it has one.")]
+    asked: Annotated[str, Meta(description="The version as it was asked for.")]
+    version: Annotated[str, Meta(description="The exact version.")]
+    strategy: Annotated[str, Meta(description="The strategy that delivers it.")]
+    uri: Annotated[str, Meta(description="The model's folder in S3.")]
+    files: Annotated[int | None, Meta(description="The number of its files, if the catalog knows it.")]
+    bytes: Annotated[int | None, Meta(description="The size of its files in bytes, if the catalog knows it.")]
+    digest: Annotated[str | None, Meta(description="The sha256 of its manifest, if it has one.")]
 
     @classmethod
     def of(cls, asked: str, strategy: str, artifact: Artifact) -> Self:

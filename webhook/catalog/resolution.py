@@ -80,7 +80,8 @@ class NoAccess(UnknownModel):
 
 def resolve_all(requests: Sequence[ModelRequest], catalog: Catalog) -> list[Resolved]:
     """Resolve several requests. Raises UnknownModel, or LookupRequired with the keys of all requests."""
-    resolved, keys = list[Resolved](), list[VersionKey]()
+    resolved: list[Resolved] = []
+    keys: list[VersionKey] = []
     for request in requests:
         try:
             resolved.append(catalog.resolve(request))

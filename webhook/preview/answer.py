@@ -1,14 +1,15 @@
 """The response to a preview: the types of its JSON, and their construction from outcomes.
 
 The types are plain dataclasses, because both msgspec, which encodes them, and pydantic, which describes them in the
-OpenAPI document, support dataclasses.
+OpenAPI document, support dataclasses. InjectedModel is a Struct, which pydantic does not know, so msgspec describes it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import Field
+import msgspec
+from pydantic import Field, InstanceOf, WithJsonSchema
 
 from webhook.admission.result import Decision
 from webhook.annotations.injected import InjectedModel
@@ -18,6 +19,10 @@ from webhook.preview.apply import apply
 from webhook.preview.documents import Document, Limits, read
 from webhook.preview.outcome import Outcome, PodOutcome
 from webhook.preview.text import ManifestText
+
+_, _SCHEMAS = msgspec.json.schema_components([InjectedModel])
+Model: TypeAlias = Annotated[InstanceOf[InjectedModel], WithJsonSchema(_SCHEMAS[InjectedModel.__name__])]
+"""A model, with its JSON schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,7 @@ class PodPreview:
     reason: Annotated[str, Field(description="The reason for the decision, as one constant word.")]
     message: Annotated[str, Field(description="Why the pods are refused; empty if they are admitted.")]
     warnings: tuple[str, ...]
-    models: tuple[InjectedModel, ...]
+    models: tuple[Model, ...]
     patch: Annotated[
         tuple[Operation, ...], Field(description="The JSON Patch (RFC 6902) of the webhook's answer for such a pod.")
     ]
@@ -65,7 +70,7 @@ class DocumentPreview:
     message: Annotated[str, Field(description="Why pods are refused; empty if all are admitted.")]
     warnings: tuple[str, ...]
     models: Annotated[
-        tuple[InjectedModel, ...],
+        tuple[Model, ...],
         Field(
             description="The models of all its pods. `files` and `bytes` are null if the catalog does not know them."
         ),

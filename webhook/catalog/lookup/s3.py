@@ -164,7 +164,8 @@ class S3Catalog:
         Raises UnknownModel if there is no such version, or an enforced preflight fails. Raises LookupRequired if the
         answer depends on a version whose status is not cached.
         """
-        index, warnings = self._indexes[request.source], tuple[str, ...]()
+        index = self._indexes[request.source]
+        warnings: tuple[str, ...] = ()
         reference = _reference(request)
         if isinstance(reference, VersionRange):
             return self._newest(index, request, reference)
@@ -180,7 +181,7 @@ class S3Catalog:
 
     def _newest(self, index: SourceIndex, request: ModelRequest, reference: VersionRange) -> Resolved:
         """The newest published version in a range. Unreachable versions are skipped, unless there are no others."""
-        unknown = list[tuple[VersionKey, _CachedVersion]]()
+        unknown: list[tuple[VersionKey, _CachedVersion]] = []
         for version in index.choices(request, reference):
             key = VersionKey(request.source, request.model, version)
             known = self._cached(index, key)
