@@ -10,23 +10,18 @@ import socket
 
 import uvicorn
 import uvloop
-from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from webhook import __version__
-from webhook.catalog.live import LiveCatalog
 from webhook.catalog.refresh import live_catalog
 from webhook.http.log import FIELDS
 from webhook.http.metrics import Metrics
 from webhook.http.ops import Health, operations
 from webhook.http.serving import listen, server
 from webhook.preview.access import is_loopback
-from webhook.server.mutate import MutateEndpoint
+from webhook.server.application import admission_app
 from webhook.server.tls import CertificateReloader, certificate_source
 from webhook.settings import Settings
 from webhook.settings.loading import InvalidSettings
-from webhook.web.access import access_for, local_only
-from webhook.web.application import web_application
 
 _log = logging.getLogger(__name__)
 
@@ -53,25 +48,6 @@ def _check_exposure(settings: Settings) -> None:
             "setting preview.auth: none lets everyone who can reach the port preview; set server.host to 127.0.0.1, or "
             "preview.force to true"
         )
-
-
-def admission_app(settings: Settings, metrics: Metrics, live: LiveCatalog) -> ASGIApp:
-    """The application of the TLS port: FastAPI, which /mutate bypasses.
-
-    Every pod waits for /mutate, and FastAPI's middleware and routing would be a large part of its time.
-    """
-    mutate = MutateEndpoint(settings, live, metrics)
-    app = web_application(settings, live, metrics, access_for(settings))
-    app.router.routes.append(Route("/mutate", mutate, methods=["POST"]))  # other methods are answered with 405
-    others = app if settings.preview.auth == "kubernetes" or settings.preview.force else local_only(app)
-
-    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] == "/mutate" and scope["method"] == "POST":
-            await mutate(scope, receive, send)
-        else:
-            await others(scope, receive, send)
-
-    return dispatch
 
 
 async def _serve(
