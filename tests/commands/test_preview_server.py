@@ -213,7 +213,7 @@ def test_a_server_that_cannot_be_asked_is_status_2(
 
 
 def raw_status(url: str, path: str) -> int:
-    """What a path is answered with that no client has made another one of."""
+    """The status of a path that is sent as it is: httpx would normalize it."""
     connection = HTTPConnection(urlsplit(url).netloc, timeout=30)
     connection.request("GET", path)
     status = connection.getresponse().status

@@ -190,7 +190,7 @@ def test_there_are_many_of_them_and_each_has_its_expectation() -> None:
 
 
 def test_every_refusal_is_among_them() -> None:
-    # With a single strategy that is always available, no manifest can meet the other one.
+    # With a single strategy that is always available, no manifest is refused with StrategyUnavailable.
     refusals = {refusal.reason for refusal in subclasses(Refusal)} - {StrategyUnavailable.reason}
     expected = {document["reason"] for manifest in MANIFESTS for document in expected_of(manifest)}
     assert refusals <= expected

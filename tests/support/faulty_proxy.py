@@ -77,7 +77,7 @@ class FaultyProxy(ThreadingHTTPServer):
         return None
 
     def connect(self, name: str = "") -> socket.socket:
-        """A connection to the server behind, or to the other one of this name."""
+        """A connection to the server of this name in `others`, or to the server behind the proxy."""
         server = urlsplit(self.others.get(name, self.server_url))
         connected = socket.create_connection((server.hostname, server.port), timeout=_PATIENCE)
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
