@@ -110,7 +110,9 @@ def test_an_endpoint_whose_name_does_not_resolve_is_unreachable(fetch: InitConta
     assert fetch(flags=NO_RETRY, skip_pauses=True, env={"S3_ENDPOINT_URL": "http://s3.invalid"}).reason == "Unreachable"
 
 
-def test_an_s3_that_goes_away_in_the_middle_is_unreachable(fetch: InitContainer, model: Model, s3: FaultyProxy) -> None:
+def test_an_s3_that_stops_answering_in_the_middle_is_unreachable(
+    fetch: InitContainer, model: Model, s3: FaultyProxy
+) -> None:
     model.write({f"{n}": b"x" for n in range(10)})
     s3.inject(Drop(), when=lambda request: request.is_download() and s3.count(Request.is_download) > 3)
     assert fetch(flags=NO_RETRY, skip_pauses=True).reason == "Unreachable"

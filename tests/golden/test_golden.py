@@ -96,7 +96,7 @@ def settings_of(manifest: Path) -> str:
 
 
 def warm(world: World, manifests: list[Path]) -> None:
-    """Have the webhook look at all that it will be asked for: it gives S3 a second, and this machine may be busy."""
+    """Have the webhook look up all that it will be asked for: it gives S3 a second, and this machine may be busy."""
     for manifest in manifests:
         with suppress(AssertionError):  # the manifest's own test shows what it is instead
             until(partial(is_as_expected, world, manifest), seconds=10)

@@ -64,8 +64,8 @@ class FaultyProxy(ThreadingHTTPServer):
         with self._changed:
             assert self._changed.wait_for(lambda: sum(map(what, self.requests)) >= times, _PATIENCE), self.requests
 
-    def take(self, request: Request) -> Fault | None:
-        """Note a request; gives the fault that it meets."""
+    def record(self, request: Request) -> Fault | None:
+        """Add a request to `requests`; returns the fault that it meets."""
         with self._changed:
             self.requests.append(request)
             self._changed.notify_all()
@@ -110,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
         target = parts._replace(scheme="", netloc="").geturl() if parts.scheme else self.path
         request = Request(self.command, target, self.headers)
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        match self.server.take(request):
+        match self.server.record(request):
             case Drop():
                 self.close_connection = True
             case Answer() as answer:

@@ -91,7 +91,7 @@ def test_a_bundle_that_someone_else_overwrites_is_put_right(api: ApiServer, repl
         until(lambda: bundles(api) == [right, right])
 
 
-def test_an_api_server_that_is_away_changes_nothing_for_who_is_ready(api: ApiServer, replica: Replica) -> None:
+def test_an_api_server_that_answers_503_leaves_a_ready_replica_ready(api: ApiServer, replica: Replica) -> None:
     with replica() as webhook:
         until(lambda: is_ready(webhook))
         api.answer = 503
