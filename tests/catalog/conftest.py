@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.catalog.webhook import Run, until
+from tests.catalog.webhook import Run
 from tests.support import constants, moto_s3
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
+from tests.support.polling import until
 from tests.support.webhook import Webhook, running_webhook
 from webhook.annotations.parsing import parse
 from webhook.catalog.bucket.manifest import Manifest

@@ -10,13 +10,14 @@ import pytest
 
 from tests.admission.conftest import asking
 from tests.catalog.conftest import PREFIX, published
-from tests.catalog.webhook import Load, Run, ask, created, record_of, until, version_of
+from tests.catalog.webhook import Load, Run, ask, created, record_of, version_of
 from tests.server.test_fault import post
 from tests.support import moto_s3
 from tests.support.faults import Drop, Request, Stall
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.known import known_settings
 from tests.support.moto_s3 import MotoBucket
+from tests.support.polling import until
 from tests.support.reviews import review
 from tests.support.webhook import Webhook
 from webhook.catalog.bucket.listing import ModelListing, SourceListing

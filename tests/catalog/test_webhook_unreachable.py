@@ -9,9 +9,10 @@ import pytest
 
 from tests.admission.conftest import asking
 from tests.catalog.conftest import aliased, published
-from tests.catalog.webhook import Load, Run, ask, created, until
+from tests.catalog.webhook import Load, Run, ask, created
 from tests.support.faults import Answer, Drop, Fault, Request, Stall
 from tests.support.faulty_proxy import FaultyProxy
+from tests.support.polling import until
 from tests.support.webhook import Webhook
 from webhook.catalog.bucket.store import Store
 

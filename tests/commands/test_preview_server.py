@@ -21,9 +21,9 @@ import pytest
 import yaml
 
 from tests.commands.conftest import ADMITTED
-from tests.server.auto.cluster import until
 from tests.support.api_server import running_api_server
 from tests.support.command_line import run
+from tests.support.polling import until
 from tests.support.webhook import SETTINGS, Webhook, running_webhook
 
 SERVICE = "/api/v1/namespaces/model-injector/services/https:model-injector:443/proxy"

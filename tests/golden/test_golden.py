@@ -20,7 +20,6 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.catalog.webhook import until
 from tests.golden import world as worlds
 from tests.golden.three_ways import (
     INLINE,
@@ -40,6 +39,7 @@ from tests.golden.three_ways import (
 from tests.support import moto_s3
 from tests.support.faults import Answer
 from tests.support.faulty_proxy import FaultyProxy
+from tests.support.polling import until
 from tests.support.reviews import review
 from tests.support.webhook import running_webhook
 from webhook.model.refusals import Refusal

@@ -15,8 +15,8 @@ import pytest
 
 from certs import Authority
 from tests.admission.conftest import asking
-from tests.catalog.webhook import until
 from tests.conftest import Start
+from tests.support.polling import until
 from tests.support.reviews import review
 from tests.support.webhook import HOST, SETTINGS, Webhook, running_webhook
 

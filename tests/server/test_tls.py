@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from certs import Authority
 from tests.conftest import Start
+from tests.support.polling import until
 from tests.support.webhook import HOST, Webhook, write_certificate
 
 
@@ -24,10 +25,11 @@ def served(webhook: Webhook) -> int:
 
 
 def wait_until_served(webhook: Webhook, serial: int) -> None:
-    deadline = time.monotonic() + 20
-    while served(webhook) != serial:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: served(webhook) == serial)
+
+
+def wait_until_not_renewed(webhook: Webhook) -> None:
+    until(lambda: any(line["message"] == "certificate not renewed" for line in webhook.log()))
 
 
 def serial_on_disk(folder: Path) -> int:
@@ -86,10 +88,7 @@ def test_a_spoiled_file_leaves_the_old_certificate_in_place(start: Start, spoile
     before = served(webhook)
     whole = (webhook.folder / spoiled).read_bytes()
     (webhook.folder / spoiled).write_bytes(whole[: len(whole) // 2])
-    deadline = time.monotonic() + 20
-    while not any(line["message"] == "certificate not renewed" for line in webhook.log()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until_not_renewed(webhook)
     assert served(webhook) == before
     assert "PRIVATE KEY" not in (webhook.folder / "log").read_text()
     write_certificate(webhook.folder, authority)
@@ -101,10 +100,7 @@ def test_a_certificate_and_a_key_that_do_not_match_are_not_taken(start: Start) -
     webhook = start(authority, tlsPoll=1)
     before = served(webhook)
     (webhook.folder / "tls.key").write_bytes(authority.issue([HOST]).key)
-    deadline = time.monotonic() + 20
-    while not any(line["message"] == "certificate not renewed" for line in webhook.log()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until_not_renewed(webhook)
     asyncio.run(handshake(webhook, webhook.trust))
     assert served(webhook) == before
 

@@ -22,9 +22,9 @@ from tests.server.auto.cluster import (
     load,
     secret,
     shake_hands,
-    until,
 )
 from tests.support.api_server import ApiServer
+from tests.support.polling import until
 
 
 def test_no_handshake_is_lost_while_leaves_and_authorities_are_replaced(api: ApiServer, replica: Replica) -> None:
