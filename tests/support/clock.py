@@ -41,9 +41,10 @@ def run(steps: Coroutine[Any, Any, T]) -> T:
 
 
 async def advance(seconds: float) -> None:
-    """Move the clock forward, and let everything run that is due then."""
+    """Let everything run that is ready, move the clock forward, and let everything run that is due then."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, _Loop)
+    await _pause()
     loop.ahead += seconds
     await _pause()
 
