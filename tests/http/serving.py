@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from webhook.http.serving import listen, server
 
@@ -18,6 +18,15 @@ class Connection:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     server: uvicorn.Server
+
+
+async def accept(_: Scope, receive: Receive, send: Send) -> None:
+    """An application that reads the body of a request, and answers with 204."""
+    while (message := await receive()).get("more_body"):
+        pass
+    if message["type"] == "http.request":
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
 
 
 @asynccontextmanager

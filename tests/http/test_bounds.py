@@ -9,10 +9,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from starlette.types import Receive, Scope, Send
 
 from tests.chart.conftest import RenderError, render
-from tests.http.serving import connected
+from tests.http.serving import accept, connected
 from tests.support import clock, constants
 from tests.support.webhook import HOST, SETTINGS, Webhook, running_webhook
 from webhook.http.protocol import HEAD_BYTES, REQUEST_SECONDS
@@ -62,15 +61,6 @@ def test_a_head_without_end_is_cut_off(webhook: Webhook) -> None:
     with connection(webhook) as connected:
         connected.sendall(b"POST /mutate HTTP/1.1\r\nHost: localhost\r\n")
         assert send_until_refused(connected, b"X-Filler: " + b"x" * 4000 + b"\r\n") < HEAD_BYTES * 20
-
-
-async def accept(_: Scope, receive: Receive, send: Send) -> None:
-    """An application that reads the body of a request, and answers with 204."""
-    while (message := await receive()).get("more_body"):
-        pass
-    if message["type"] == "http.request":
-        await send({"type": "http.response.start", "status": 204, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
 
 
 @pytest.mark.parametrize("beginning", INCOMPLETE)
