@@ -82,7 +82,7 @@ def world_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorldOf]:
                 webhook = stack.enter_context(
                     running_webhook(folder, yaml.safe_load(text), env=dict(moto_s3.CREDENTIALS))
                 )
-                running[name] = World(stack.enter_context(webhook.client()), folder / "settings.yaml", names)
+                running[name] = World(webhook, stack.enter_context(webhook.client()), folder / "settings.yaml", names)
                 if not REWRITE:
                     warm(running[name], [each for each in MANIFESTS if settings_of(each) == name])
             return running[name]

@@ -125,9 +125,7 @@ def test_nothing_is_read_of_who_is_nobody(client: httpx.Client) -> None:
 @pytest.fixture
 def elsewhere(webhook: Webhook) -> Iterator[httpx.Client]:
     """A client with an address of its own."""
-    transport = httpx.HTTPTransport(verify=webhook.trust, local_address="127.0.0.2")
-    url = f"https://127.0.0.1:{webhook.port}"
-    with httpx.Client(base_url=url, transport=transport, trust_env=False) as client:
+    with webhook.client("127.0.0.2") as client:
         yield client
 
 
