@@ -7,7 +7,7 @@ import pytest
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_strings
 
-from tests.admission.conftest import Injector, asking
+from tests.admission.conftest import Injector, annotated, asking
 from tests.chart.conftest import JSON, Rendered, render
 from tests.support.reviews import apply
 from webhook.settings import Settings
@@ -140,8 +140,31 @@ def test_the_guard_refuses_a_pod_whose_record_is_copied_without_its_init_contain
     if containers is None:
         del asked["spec"]["initContainers"]
     (message,) = verdicts(asked)
-    assert "by the strategy s3-init and has no init container that fetches it" in message
+    assert "by the strategy s3-init and lacks an init container that fetches one of them" in message
     assert verdicts(asked, {"credentials": False}) == [message]
+
+
+def test_the_guard_refuses_a_pod_that_lacks_the_init_container_of_one_of_its_models() -> None:
+    models = "[{model: my-model, version: 1.2.3}, {model: other, version: 2.0.0}]"
+    asked = annotated(models=models)
+    changed = apply(asked, Injector(Settings(bucket="my-ml-bucket")).decide(asked).operations)
+    assert verdicts(changed, {"credentials": False}) == []
+    del changed["spec"]["initContainers"][1]
+    (message,) = verdicts(changed, {"credentials": False})
+    assert "lacks an init container that fetches one of them" in message
+
+
+@pytest.mark.parametrize("spec", [{"os": {"name": "windows"}}, {"nodeSelector": {"kubernetes.io/os": "windows"}}])
+def test_the_guard_leaves_windows_pods_alone_as_the_webhook_does(spec: JSON) -> None:
+    asked = asking(spec)
+    assert Injector(Settings(bucket="my-ml-bucket")).decide(asked).reason == "WindowsPod"
+    assert verdicts(asked) == []
+
+
+@pytest.mark.parametrize("spec", [{"os": {"name": "linux"}}, {"nodeSelector": {"kubernetes.io/os": "linux"}}])
+def test_the_guard_looks_at_linux_pods(spec: JSON) -> None:
+    (message,) = verdicts(asking(spec))
+    assert "has none injected" in message
 
 
 @pytest.mark.parametrize("record", [None, "", "[]", '[{"model":"m","strategy":"unknown"}]'])

@@ -259,4 +259,4 @@ def test_the_guard_goes_by_its_volumes(checkout: Checkout) -> None:
     assert refusals(injected) == []
     del injected["spec"]["volumes"]
     (message,) = refusals(injected)
-    assert "by the strategy stub-claim and has no volume of the type persistentVolumeClaim" in message
+    assert "by the strategy stub-claim and lacks a volume of the type persistentVolumeClaim" in message
