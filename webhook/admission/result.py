@@ -17,7 +17,7 @@ class AdmissionResult(msgspec.Struct, frozen=True):
     reason: str
     """Identifies the kind of decision in metrics and logs: one of a fixed set of words."""
     message: str = ""
-    """Why the pod is refused, for its author. Empty if the pod is admitted."""
+    """The message to the author of a refused pod: what is wrong, and what to do. Otherwise empty."""
     operations: tuple[Operation, ...] = ()
     """The JSON Patch."""
     warnings: tuple[str, ...] = ()

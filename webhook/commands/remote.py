@@ -12,8 +12,9 @@ import msgspec
 
 from webhook.errors import InvalidInput
 from webhook.fields.parsers import subdomain
+from webhook.http.loopback import is_loopback
 from webhook.kubernetes.client import ClusterError, KubernetesClient, RequestBody
-from webhook.preview.access import TOKEN_HEADER, is_loopback
+from webhook.preview.access import TOKEN_HEADER
 
 _CONFIGURATION: Final = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/model-injector"
 _IN_CLUSTER: Final = "cluster"

@@ -1,6 +1,5 @@
-"""Constants and checks that the client and the server of a preview share."""
+"""Constants that the client and the server of a preview share."""
 
-import ipaddress
 from typing import Final
 
 AUDIENCE: Final = "model-injector"
@@ -8,13 +7,3 @@ AUDIENCE: Final = "model-injector"
 audience, because those are the tokens in kubeconfig files."""
 TOKEN_HEADER: Final = "X-Model-Injector-Token"  # noqa: S105 - a header's name
 """An alternative to `Authorization`, because the API server's proxy consumes that header."""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or an IP address, optionally in brackets, is a loopback address. Does not query DNS."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -14,10 +14,10 @@ import uvloop
 from webhook import __version__
 from webhook.catalog.refresh import live_catalog
 from webhook.http.log import FIELDS
+from webhook.http.loopback import is_loopback
 from webhook.http.metrics import Metrics
 from webhook.http.ops import Health, operations
 from webhook.http.serving import listen, server
-from webhook.preview.access import is_loopback
 from webhook.server.application import admission_app
 from webhook.server.tls import CertificateReloader, certificate_source
 from webhook.settings import Settings

@@ -18,8 +18,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from webhook.http.errors import Busy, RequestError
 from webhook.http.limits import RateLimiter
+from webhook.http.loopback import is_loopback
 from webhook.kubernetes.client import ClusterError, KubernetesClient, RequestBody
-from webhook.preview.access import AUDIENCE, is_loopback
+from webhook.preview.access import AUDIENCE
 from webhook.preview.errors import ManifestTooLarge
 from webhook.settings import Settings
 
