@@ -47,7 +47,7 @@ def download_of(container: Container) -> Download | None:
 
 def downloads(spec: PodSpec) -> list[Download]:
     """What the pod's init containers download."""
-    return [found for container in spec.init_containers or () if (found := download_of(container))]
+    return [download for container in spec.init_containers or () if (download := download_of(container))]
 
 
 def fetch_container(  # noqa: PLR0913 - keyword arguments, each a part of the container
