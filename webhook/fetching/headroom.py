@@ -55,7 +55,7 @@ class PodResource(msgspec.Struct, frozen=True, cache_hash=True):
     pod_limit: Decimal | None = None
     """The limit in `spec.resources`."""
     smallest_limit: Decimal | None = None
-    """The smallest limit of a container. None if there is none."""
+    """The smallest limit of a container, above 0. None if there is none."""
 
     @property
     def total_request(self) -> Decimal:
@@ -166,7 +166,7 @@ def _headroom(pod: _Pod) -> PodHeadroom:
         cpu=_resource(pod, _CPU),
         memory=_resource(pod, _MEMORY),
         storage=_resource(pod, _STORAGE),
-        is_guaranteed=pod.level is None and all(map(_is_guaranteed, pod.everyone)),
+        is_guaranteed=pod.level is None and bool(pod.containers) and all(map(_is_guaranteed, pod.everyone)),
     )
 
 
@@ -183,7 +183,7 @@ def _resource(pod: _Pod, resource: int) -> PodResource:
         earlier_limit=_sum(sidecars, (), "limits", resource),
         pod_request=_pod_request(pod, pod.level, resource) if pod.level else None,
         pod_limit=pod.level.get("limits", resource) if pod.level else None,
-        smallest_limit=min(limits, default=None),
+        smallest_limit=min(filter(None, limits), default=None),
     )
 
 
