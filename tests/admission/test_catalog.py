@@ -88,7 +88,7 @@ def test_a_pod_that_limits_its_storage_is_not_evicted_for_the_model() -> None:
     limits = {"resources": {"limits": {"ephemeral-storage": "1Gi"}}}
     changed = injected(asking({"containers": [{"name": "app", **limits}]}))["spec"]
     resources = changed["initContainers"][0]["resources"]
-    size = parse_quantity(resources["requests"]["ephemeral-storage"])
+    size = parse_quantity(changed["volumes"][0]["emptyDir"]["sizeLimit"])
     assert parse_quantity(resources["limits"]["ephemeral-storage"]) == size + GIB
 
 

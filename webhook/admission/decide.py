@@ -11,7 +11,7 @@ from webhook.admission import rules
 from webhook.admission.account import service_account
 from webhook.admission.choosing import Choice, allowed, choose
 from webhook.admission.earlier import earlier_decision
-from webhook.admission.patching import patch
+from webhook.admission.patching import init_container_index, patch
 from webhook.admission.planning import plan_pod
 from webhook.admission.result import AdmissionResult, Decision
 from webhook.annotations.injected import InjectedModel
@@ -42,7 +42,7 @@ def inject(pod: Pod, namespace: str, settings: Settings, catalog: Catalog) -> Ad
     try:
         request = parse(annotations, settings)
         if request.models:
-            return _inject(request, Target(pod, namespace), settings, catalog)
+            return _inject(request, Target(pod, namespace, init_container_index(pod.spec)), settings, catalog)
     except Refusal as refusal:
         return AdmissionResult("refused", refusal.reason, str(refusal), warnings=unknown(annotations, settings))
     return AdmissionResult("skipped", "OptedOut" if request.opted_out else "NotAnnotated", warnings=request.warnings)

@@ -33,12 +33,12 @@ def patch(
             "/spec/initContainers",
             spec.init_containers,
             missing_init_containers(spec, plan.init_containers),
-            at=_init_container_index(spec),
+            at=init_container_index(spec),
         ),
     ]
 
 
-def _init_container_index(spec: PodSpec) -> int:
+def init_container_index(spec: PodSpec) -> int:
     """Where to insert init containers: first, because later ones have no network in meshes without native sidecars, or
     just after a mesh's native sidecar, which provides the network."""
     for index, container in reversed(list(enumerate(spec.init_containers or ()))):

@@ -119,6 +119,7 @@ class PodSpec(msgspec.Struct, rename="camel", frozen=True, gc=False):
     tolerations: tuple[dict[str, Any], ...] | None = None
     image_pull_secrets: tuple[LocalObjectReference, ...] | None = None
     scheduling_gates: tuple[LocalObjectReference, ...] | None = None
+    resources: ResourceRequirements | None = None
     os: PodOS | None = None
 
     @property

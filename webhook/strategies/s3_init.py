@@ -1,15 +1,17 @@
 """The strategy `s3-init`: an init container downloads each model from S3 into a volume of the pod."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from webhook.fetching.container import fetch_container
+from webhook.fetching.headroom import PodHeadroom, pod_quantity
 from webhook.fetching.options import ANNOTATIONS, FetchOptions, Medium
-from webhook.fetching.resources import PodHeadroom, resources
+from webhook.fetching.resources import Files, resources
 from webhook.fetching.settings import FetchSettings
 from webhook.kubernetes.patch import JSON
+from webhook.kubernetes.pod import PodSpec
 from webhook.kubernetes.quantities import format_bytes
 from webhook.model.refusals import InvalidAnnotation
 from webhook.strategies.strategy import Delivery, Location, Plan, Strategy, Target
@@ -20,6 +22,14 @@ VOLUMES: Final[dict[Medium, str]] = {"disk": "model-artifacts", "memory": "model
 _BLOCK: Final = 4096
 """Bytes in a block of the file system, the most that a file takes on disk beyond its length."""
 _MEBIBYTE: Final = 1 << 20
+
+
+class _EmptyDir(NamedTuple):
+    """An emptyDir of the pod's own."""
+
+    name: str
+    in_memory: bool
+    size_limit: Decimal | None
 
 
 def plan(deliveries: Sequence[Delivery[FetchOptions]], target: Target, settings: FetchSettings) -> Plan:
@@ -37,18 +47,26 @@ def plan(deliveries: Sequence[Delivery[FetchOptions]], target: Target, settings:
             raise InvalidAnnotation(
                 delivery.request.where("volume"), volume, allowed if present else "the name of a volume of the pod"
             )
-    headroom = PodHeadroom.of(pod, in_memory=any(delivery.options.medium == "memory" for delivery in deliveries))
+    headroom = PodHeadroom.of(pod.spec, target.init_container_index)
     user = (pod.spec.security_context and pod.spec.security_context.run_as_user) or settings.run_as_user
-    return _plan(tuple(deliveries), headroom, user, settings)
+    own = _own_empty_dirs(deliveries, pod.spec)
+    return _plan(tuple(deliveries), own, headroom, user, settings)
 
 
 @lru_cache(maxsize=256)
 def _plan(
-    deliveries: Sequence[Delivery[FetchOptions]], headroom: PodHeadroom, user: int, settings: FetchSettings
+    deliveries: Sequence[Delivery[FetchOptions]],
+    own: Sequence[_EmptyDir],
+    headroom: PodHeadroom,
+    user: int,
+    settings: FetchSettings,
 ) -> Plan:
     """Cached: identical for all pods of a workload. Callers must not mutate the result."""
     media = dict.fromkeys(delivery.options.medium for delivery in deliveries if delivery.options.volume is None)
-    sizes = {VOLUMES[medium]: _total_size(deliveries, medium, settings.size_headroom) for medium in media}
+    sizes = {name: _total_size(deliveries, name, settings.size_headroom) for name in map(VOLUMES.__getitem__, media)}
+    files = {name: Files(name == VOLUMES["memory"], size) for name, size in sizes.items()}
+    for name, in_memory, limit in own:
+        files[name] = Files(in_memory, _total_size(deliveries, name, settings.size_headroom) or limit, is_own=True)
     return Plan(
         locations=tuple(
             Location(
@@ -61,16 +79,16 @@ def _plan(
         ),
         volumes=tuple(_empty_dir(medium, sizes[VOLUMES[medium]]) for medium in media),
         init_containers=tuple(
-            _init_container(delivery, sizes.get(_volume(delivery.options)), headroom, user, settings)
+            _init_container(delivery, files.get(_volume(delivery.options)), headroom, user, settings)
             for delivery in deliveries
         ),
-        warnings=tuple(_warnings(sizes, headroom)),
+        warnings=tuple(_warnings(files, headroom)),
     )
 
 
 def _init_container(
     delivery: Delivery[FetchOptions],
-    size: Decimal | None,
+    files: Files | None,
     headroom: PodHeadroom,
     user: int,
     settings: FetchSettings,
@@ -81,19 +99,38 @@ def _init_container(
         artifact=delivery.artifact,
         options=delivery.options,
         read_only=delivery.request.read_only,
-        resources=resources(delivery.request, delivery.options, size, headroom, settings.resources),
+        resources=resources(delivery.request, delivery.options, files, headroom, settings.resources),
         user=user,
         settings=settings,
     )
 
 
-def _warnings(sizes: dict[str, Decimal | None], headroom: PodHeadroom) -> Iterable[str]:
-    if VOLUMES["memory"] in sizes and sizes[VOLUMES["memory"]] is None:
-        yield "the model is downloaded to memory without a limit, because its size is unknown; set size-limit"
-    if headroom.storage_limit is not None and VOLUMES["disk"] in sizes and sizes[VOLUMES["disk"]] is None:
+def _warnings(files: Mapping[str, Files], headroom: PodHeadroom) -> Iterable[str]:
+    for volume, (in_memory, size, is_own) in files.items():
+        advice = f"set the sizeLimit of the volume {volume}" if is_own else "set size-limit"
+        if in_memory:
+            yield from _memory_warnings(size, headroom, advice)
+        elif size is None and headroom.storage.total_limit is not None and not is_own:
+            yield (
+                f"the model counts towards the containers' ephemeral-storage limit of "
+                f"{format_bytes(headroom.storage.total_limit)} in total; set size-limit, which raises that limit"
+            )
+
+
+def _memory_warnings(size: Decimal | None, headroom: PodHeadroom, advice: str) -> Iterable[str]:
+    memory, limit = headroom.memory, headroom.memory_limit
+    if size is None and limit is not None:
         yield (
-            f"the model counts towards the containers' ephemeral-storage limit of "
-            f"{format_bytes(headroom.storage_limit)} in total; set size-limit, which raises that limit"
+            f"the model in memory counts towards the pod's memory limit of {format_bytes(limit)}, and its size is "
+            f"unknown; {advice}"
+        )
+    elif size is None:
+        yield f"the model is downloaded to memory without a limit, because its size is unknown; {advice}"
+    elif memory.pod_request is not None and (needed := size + memory.total_request) > memory.pod_request:
+        yield (
+            f"the containers and the model in memory need {format_bytes(needed)}, and the pod's "
+            f"spec.resources.requests.memory is {format_bytes(memory.pod_request)}; raise it to "
+            f"{format_bytes(needed)}, or the node may run out of memory"
         )
 
 
@@ -101,13 +138,22 @@ def _volume(options: FetchOptions) -> str:
     return options.volume or VOLUMES[options.medium]
 
 
-def _total_size(deliveries: Iterable[Delivery[FetchOptions]], medium: Medium, headroom: int) -> Decimal | None:
-    """The bytes of all models that the emptyDir of a medium holds. None if the size of a model is unknown."""
-    sizes = [
-        _size(delivery, headroom)
-        for delivery in deliveries
-        if delivery.options.volume is None and delivery.options.medium == medium
-    ]
+def _own_empty_dirs(deliveries: Iterable[Delivery[FetchOptions]], spec: PodSpec) -> tuple[_EmptyDir, ...]:
+    """The emptyDirs of the pod's own that models are downloaded into. Raises Conflict for an invalid sizeLimit."""
+    names = {delivery.options.volume for delivery in deliveries if delivery.options.volume}
+    if not names:
+        return ()
+    sources = {volume.name: volume.source.get("emptyDir") for volume in spec.volumes or () if volume.name in names}
+    return tuple(
+        _EmptyDir(name, source.get("medium") == "Memory", pod_quantity(source.get("sizeLimit") or 0) or None)
+        for name, source in sources.items()
+        if isinstance(source, dict)
+    )
+
+
+def _total_size(deliveries: Iterable[Delivery[FetchOptions]], volume: str, headroom: int) -> Decimal | None:
+    """The bytes of all models in a volume. None if the size of a model is unknown."""
+    sizes = [_size(delivery, headroom) for delivery in deliveries if _volume(delivery.options) == volume]
     return None if None in sizes else sum((size for size in sizes if size is not None), Decimal(0))
 
 

@@ -47,6 +47,8 @@ class Target(NamedTuple):
 
     pod: Pod
     namespace: str
+    init_container_index: int = 0
+    """Where the pod's init containers from strategies are inserted."""
 
 
 class Location(msgspec.Struct, frozen=True):
