@@ -103,11 +103,16 @@ class Volume(msgspec.Struct, rename=_camel, frozen=True, gc=False):
     secret: msgspec.Raw = _NULL
 
     @property
-    def source(self) -> dict[str, Any]:
-        """The volume's source, such as `{"emptyDir": {}}`. Raises InvalidObject where it is not JSON."""
+    def types(self) -> dict[str, msgspec.Raw]:
+        """The volume's source by its type, such as `emptyDir`. Not decoded, because it may be large."""
         fields = zip(self.__struct_encode_fields__, self.__struct_fields__, strict=True)
         sources = {key: getattr(self, field) for key, field in fields if field != "name"}
-        return {key: decoded(_json, raw, "a Volume") for key, raw in sources.items() if bytes(raw) != b"null"}
+        return {key: raw for key, raw in sources.items() if raw != _NULL}
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """The volume's source, such as `{"emptyDir": {}}`. Raises InvalidObject where it is not JSON."""
+        return {key: decoded(_json, raw, "a Volume") for key, raw in self.types.items()}
 
 
 class LocalObjectReference(msgspec.Struct, rename="camel", frozen=True, gc=False):
@@ -192,8 +197,8 @@ class PodSpec(msgspec.Struct, rename="camel", frozen=True, gc=False):
         """Whether the pod has to run on a Windows node."""
         if (self.os and self.os.name == "windows") or (self.affinity and self.affinity.is_windows):
             return True
-        selector = self.node_selector or {}
-        return any(selector.get(label) == "windows" for label in _OS_LABELS)
+        selector = self.node_selector
+        return selector is not None and any(selector.get(label) == "windows" for label in _OS_LABELS)
 
 
 class ObjectMeta(msgspec.Struct, rename="camel", frozen=True, gc=False):
