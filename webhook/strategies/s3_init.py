@@ -9,6 +9,8 @@ from webhook.fetching.container import fetch_container
 from webhook.fetching.options import ANNOTATIONS, FetchOptions, Medium
 from webhook.fetching.resources import PodHeadroom, resources
 from webhook.fetching.settings import FetchSettings
+from webhook.fetching.user import ContainerUser, container_user
+from webhook.fetching.volume import own_volume
 from webhook.kubernetes.patch import JSON
 from webhook.kubernetes.quantities import format_bytes
 from webhook.model.refusals import InvalidAnnotation
@@ -25,26 +27,32 @@ _MEBIBYTE: Final = 1 << 20
 def plan(deliveries: Sequence[Delivery[FetchOptions]], target: Target, settings: FetchSettings) -> Plan:
     """An init container for each model, and an emptyDir for each medium in use.
 
-    Raises InvalidAnnotation for `volume` if the pod has no such volume, and for `size-limit` if it is below the model's
-    size.
+    Raises InvalidAnnotation for `volume` if the pod has no such volume or none can write to it, and for `size-limit` if
+    it is below the model's size. Raises Conflict if the pod needs another user than its mesh allows.
     """
     pod = target.pod
-    present = [volume.name for volume in pod.spec.volumes or ()]
-    for delivery in deliveries:
-        volume = delivery.options.volume
-        if volume is not None and volume not in present:
-            allowed = f"one of the pod's volumes: {', '.join(present)}"
-            raise InvalidAnnotation(
-                delivery.request.where("volume"), volume, allowed if present else "the name of a volume of the pod"
+    users = tuple(
+        [
+            container_user(
+                pod,
+                delivery.request,
+                delivery.artifact.source,
+                own_volume(delivery.request, delivery.options, pod.spec),
+                settings,
             )
+            for delivery in deliveries
+        ]
+    )
     headroom = PodHeadroom.of(pod, in_memory=any(delivery.options.medium == "memory" for delivery in deliveries))
-    user = (pod.spec.security_context and pod.spec.security_context.run_as_user) or settings.run_as_user
-    return _plan(tuple(deliveries), headroom, user, settings)
+    return _plan(tuple(deliveries), headroom, users, settings)
 
 
 @lru_cache(maxsize=256)
 def _plan(
-    deliveries: Sequence[Delivery[FetchOptions]], headroom: PodHeadroom, user: int, settings: FetchSettings
+    deliveries: Sequence[Delivery[FetchOptions]],
+    headroom: PodHeadroom,
+    users: Sequence[ContainerUser],
+    settings: FetchSettings,
 ) -> Plan:
     """Cached: identical for all pods of a workload. Callers must not mutate the result."""
     media = dict.fromkeys(delivery.options.medium for delivery in deliveries if delivery.options.volume is None)
@@ -61,10 +69,10 @@ def _plan(
         ),
         volumes=tuple(_empty_dir(medium, sizes[VOLUMES[medium]]) for medium in media),
         init_containers=tuple(
-            _init_container(delivery, sizes.get(_volume(delivery.options)), headroom, user, settings)
-            for delivery in deliveries
+            _init_container(delivery, sizes.get(_volume(delivery.options)), headroom, user.uid, settings)
+            for delivery, user in zip(deliveries, users, strict=True)
         ),
-        warnings=tuple(_warnings(sizes, headroom)),
+        warnings=(*_warnings(sizes, headroom), *dict.fromkeys(user.warning for user in users if user.warning)),
     )
 
 
@@ -72,7 +80,7 @@ def _init_container(
     delivery: Delivery[FetchOptions],
     size: Decimal | None,
     headroom: PodHeadroom,
-    user: int,
+    user: int | None,
     settings: FetchSettings,
 ) -> JSON:
     return fetch_container(
