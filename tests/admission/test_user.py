@@ -265,6 +265,24 @@ def test_a_claim_of_another_user_is_refused_and_what_the_message_says_is_admitte
     assert user_of(injected, pod) == 1000
 
 
+def test_kuma_excludes_a_user_and_its_dns(injected: Injector) -> None:
+    pod = meshed("kuma-sidecar", KUMA, "kuma-validation", volumes=CLAIM["volumes"], securityContext={"runAsUser": 1000})
+    pod["metadata"]["annotations"]["model-injector.io/volume"] = "models"
+    annotation, value = "traffic.kuma.io/exclude-outbound-ports-for-uids", "tcp:443:1000,udp:53:1000"
+    assert f'{annotation}: "{value}"' in injected.refusal(pod)
+    pod["metadata"]["annotations"][annotation] = "tcp:443:1000"
+    assert injected.refusal(pod)
+    pod["metadata"]["annotations"][annotation] = f"tcp:80:1000, {value}"
+    assert user_of(injected, pod) == 1000
+
+
+def test_the_proxys_user_downloads_even_if_the_port_of_s3_is_excluded(injected: Injector) -> None:
+    pod = meshed(
+        "istio-proxy", ISTIO | {EXCLUDED: "443"}, "istio-validation", app={"securityContext": {"runAsUser": 1}}
+    )
+    assert user_of(injected, pod) == 1337
+
+
 def test_the_port_in_the_message_is_that_of_the_endpoint(configured: Callable[..., Injector]) -> None:
     pod = meshed("istio-proxy", ISTIO, user=1337, volumes=CLAIM["volumes"], securityContext={"runAsUser": 0})
     pod["metadata"]["annotations"]["model-injector.io/volume"] = "models"

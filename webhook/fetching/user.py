@@ -37,24 +37,31 @@ def container_user(
     user = _app_user(pod.spec, request.containers)
     context = pod.spec.security_context
     kind = belongs_to_root(volume, context.fs_group if context else None) if volume else ""
-    if (redirected := redirection(pod)) and not _is_excluded(pod, redirected, source):
-        if reason := _why_not(pod, redirected, user, volume, kind):
-            raise _cut_off(redirected, reason, source)
-        uid: int | None = redirected.user
-    elif user or (user == 0 and kind):
-        uid = user
-    else:
-        uid = None if _is_ranged(pod, user) else settings.run_as_user
-        if uid is None and context and context.run_as_user == 0:
-            raise Conflict(
-                "the pod's securityContext.runAsUser is 0, and the init container, which inherits it, must not run as "
-                "root; set the setting fetch.runAsUser, or another user in the pod"
-            )
+    redirected = redirection(pod)
+    reason = _why_not(pod, redirected, user, volume, kind) if redirected else ""
+    uid = redirected.user if redirected and not reason else _own_user(pod, user, kind, settings)
+    if redirected and reason:
+        _check_excluded(pod, redirected, uid, reason, source)
     if volume is None or not kind or uid == 0 or (context and context.supplemental_groups):
         return ContainerUser(uid)
     if ignores_fs_group(kind) and uid == user:
         return ContainerUser(uid)
     return ContainerUser(uid, _warning(volume.name, kind, uid))
+
+
+def _own_user(pod: Pod, user: int | None, kind: str, settings: FetchSettings) -> int | None:
+    """The user of an init container that has a network. `user` is the application's; `kind` is that of the volume."""
+    if user or (user == 0 and kind):
+        return user
+    if _is_ranged(pod, user):
+        return None
+    context = pod.spec.security_context
+    if settings.run_as_user is None and context and context.run_as_user == 0:
+        raise Conflict(
+            "the pod's securityContext.runAsUser is 0, and the init container, which inherits it, must not run as "
+            "root; set the setting fetch.runAsUser, or another user in the pod"
+        )
+    return settings.run_as_user
 
 
 def _app_user(spec: PodSpec, names: tuple[str, ...]) -> int | None:
@@ -82,11 +89,6 @@ def _is_ranged(pod: Pod, user: int | None) -> bool:
     return (pod.metadata.annotations or {}).get(_SCC, "").startswith(_RANGED)
 
 
-def _is_excluded(pod: Pod, redirected: Redirection, source: Source) -> bool:
-    ports = (pod.metadata.annotations or {}).get(redirected.mesh.excluded_ports, "")
-    return _port(source) in {port.strip() for port in ports.split(",")}
-
-
 def _port(source: Source) -> str:
     """The port of S3."""
     port = re.search(r":(\d+)(/|$)", source.endpoint_url)
@@ -107,13 +109,18 @@ def _why_not(pod: Pod, redirected: Redirection, user: int | None, volume: Volume
     return ""
 
 
-def _cut_off(redirected: Redirection, reason: str, source: Source) -> Conflict:
+def _check_excluded(pod: Pod, redirected: Redirection, uid: int | None, reason: str, source: Source) -> None:
+    """Raise Conflict unless an annotation of the mesh excludes the init container's traffic from the redirection."""
     mesh, user = redirected
-    return Conflict(
-        f"{mesh.name} redirects the pod's traffic to {mesh.proxy}, which starts after the init containers; only its "
-        f"user {user} can reach S3 before, and {reason}exclude the port of S3 with the annotation "
-        f'{mesh.excluded_ports}: "{_port(source)}", or let {mesh.name} add its proxy as a native sidecar'
-    )
+    annotation, template = mesh.exclusion
+    value = template.format(port=_port(source), user="USER" if uid is None else uid)
+    present = (pod.metadata.annotations or {}).get(annotation, "").replace(" ", "").split(",")
+    if not set(value.split(",")) <= set(present):
+        raise Conflict(
+            f"{mesh.name} redirects the pod's traffic to {mesh.proxy}, which starts after the init containers; only "
+            f"its user {user} can reach S3 before, and {reason}exclude S3 from the redirection with the annotation "
+            f'{annotation}: "{value}", or let {mesh.name} add its proxy as a native sidecar'
+        )
 
 
 def _warning(volume: str, kind: str, uid: int | None) -> str:

@@ -26,8 +26,8 @@ class Mesh(NamedTuple):
     """The annotation, and its value, by which a pod's traffic is not redirected."""
     user: int
     """The proxy's user ID, if its container does not name one."""
-    excluded_ports: str
-    """The annotation that lists outbound ports whose traffic is not redirected."""
+    exclusion: tuple[str, str]
+    """The annotation that excludes traffic from the redirection, and its value for a {port} and a {user}."""
 
 
 MESHES: Final = (
@@ -40,7 +40,7 @@ MESHES: Final = (
         status="sidecar.istio.io/status",
         off=("sidecar.istio.io/interceptionMode", "NONE"),
         user=1337,
-        excluded_ports="traffic.sidecar.istio.io/excludeOutboundPorts",
+        exclusion=("traffic.sidecar.istio.io/excludeOutboundPorts", "{port}"),
     ),
     # https://linkerd.io/2/features/cni/#allowing-initcontainer-networking
     Mesh(
@@ -51,7 +51,7 @@ MESHES: Final = (
         status="linkerd.io/proxy-version",
         off=("linkerd.io/inject", "disabled"),
         user=2102,
-        excluded_ports="config.linkerd.io/skip-outbound-ports",
+        exclusion=("config.linkerd.io/skip-outbound-ports", "{port}"),
     ),
     # https://developer.hashicorp.com/consul/docs/reference/k8s/annotation-label
     Mesh(
@@ -62,7 +62,7 @@ MESHES: Final = (
         status="consul.hashicorp.com/redirect-traffic-config",
         off=("consul.hashicorp.com/transparent-proxy", "false"),
         user=5995,
-        excluded_ports="consul.hashicorp.com/transparent-proxy-exclude-outbound-ports",
+        exclusion=("consul.hashicorp.com/transparent-proxy-exclude-outbound-ports", "{port}"),
     ),
     # https://kuma.io/docs/latest/production/init-containers/
     Mesh(
@@ -73,7 +73,7 @@ MESHES: Final = (
         status="kuma.io/sidecar-injected",
         off=("kuma.io/transparent-proxying", "disabled"),
         user=5678,
-        excluded_ports="traffic.kuma.io/exclude-outbound-ports",
+        exclusion=("traffic.kuma.io/exclude-outbound-ports-for-uids", "tcp:{port}:{user},udp:53:{user}"),
     ),
 )
 MESH_PROXIES: Final = frozenset(mesh.proxy for mesh in MESHES)
