@@ -33,6 +33,8 @@ def containers(draw: st.DrawFn, names: list[str], volumes: list[str]) -> list[JS
             container["volumeMounts"] = [
                 {"name": volume, "mountPath": f"/own/{index}", **draw(_unknown)} for index, volume in enumerate(mounted)
             ]
+        if draw(st.booleans()):
+            container["securityContext"] = {"runAsUser": draw(st.sampled_from([0, 1000, 1000920000])), **draw(_unknown)}
         made.append(container)
     return made
 
@@ -53,7 +55,8 @@ def specs(draw: st.DrawFn) -> JSON:
             *spec.get("initContainers", []),
         ]
     if draw(st.booleans()) or volumes:
-        spec["volumes"] = [{"name": volume, "emptyDir": {}, **draw(_unknown)} for volume in volumes]
+        sources: list[JSON] = [{"emptyDir": {}}, {"persistentVolumeClaim": {"claimName": "own"}}]
+        spec["volumes"] = [{"name": name, **draw(st.sampled_from(sources)), **draw(_unknown)} for name in volumes]
     if draw(st.booleans()):
         spec["serviceAccountName"] = spec["serviceAccount"] = "default"
     if draw(st.booleans()):

@@ -89,6 +89,12 @@ def test_a_null_removes_a_setting(name: str, which: str) -> None:
     assert rendered.settings.get(name) == (rendered.settings["certificates"] if name == "certificates" else None)
 
 
+@pytest.mark.parametrize("which", ["oldest", "newest"])
+def test_a_null_reaches_the_one_setting_that_has_it_as_a_value(which: str) -> None:
+    rendered = render({"config": {"fetch": {"runAsUser": None, "numWorkers": 7}}}, which=which)
+    assert rendered.settings["fetch"] == {"runAsUser": None, "numWorkers": 7}
+
+
 def test_the_chart_and_the_program_are_of_one_version_and_one_prefix() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     values = yaml.safe_load((CHART / "values.yaml").read_text())

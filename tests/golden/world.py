@@ -28,6 +28,7 @@ SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
         "annotationPrefix": "models.example.com",
         "defaults": {"version": "1.0.0", "mountPath": "/models", "serviceAccount": "model-reader", "verify": "sha256"},
     },
+    "platform": {**_PLAIN, "fetch": {"runAsUser": None}},
     "sources": {
         **_PLAIN,
         "sources": {"research": {"bucket": "research", "layout": "{model}/{version}", "region": "eu-west-1"}},

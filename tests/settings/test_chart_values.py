@@ -38,6 +38,13 @@ def test_a_null_leaves_the_default_as_it_does_in_helm(loaded: Load) -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ["{bucket: abc, fetch: {runAsUser: }}", "{config: {bucket: abc, fetch: {runAsUser: null}}}"]
+)
+def test_a_null_is_a_value_where_a_setting_says_so(loaded: Load, text: str) -> None:
+    assert loaded(text).fetch.run_as_user is None
+
+
+@pytest.mark.parametrize(
     ("text", "line"),
     [
         ("{config: {bucket: abc, default: {version: 1.2.3}}}", "unknown setting default; did you mean defaults"),

@@ -20,12 +20,12 @@ class MissingProgram(Exception):
 
 def busybox() -> Path:
     """The shell and tools of the image of s5cmd, which is Alpine's."""
-    return _on_path("busybox", "apt-get install busybox-static")
+    return on_path("busybox", "busybox-static")
 
 
 def dash() -> Path:
     """Debian's `/bin/sh`."""
-    return _on_path("dash", "apt-get install dash")
+    return on_path("dash", "dash")
 
 
 def shellcheck() -> Path:
@@ -89,10 +89,11 @@ def _await(ready: re.Pattern[str], log: Path, process: subprocess.Popen[bytes]) 
     raise RuntimeError(f"{process.args!r} did not start: {log.read_text()}")
 
 
-def _on_path(name: str, remedy: str) -> Path:
+def on_path(name: str, package: str) -> Path:
+    """A program of one of Debian's packages."""
     found = shutil.which(name)
     if found is None:
-        raise MissingProgram(f"{name} is missing: {remedy}")
+        raise MissingProgram(f"{name} is missing: apt-get install {package}")
     return Path(found)
 
 

@@ -21,10 +21,12 @@ def serve(
     anonymous: bool = False,
     certificate: ServerCertificate | None = None,
     virtual_hosts: bool = False,
+    inside: Sequence[str] = (),
 ) -> Iterator[str]:
     """Serve `root` on a free port of loopback; gives the endpoint's URL. What changes in `root` is seen at once.
 
-    With `virtual_hosts` the bucket is the first part of the host's name, as at AWS.
+    With `virtual_hosts` the bucket is the first part of the host's name, as at AWS. `inside` is a command line to run
+    it in: see network.
     """
     # No ETags: it would read every file whole for each listing.
     quick = ("--dir-cache-time", "0s", "--poll-interval", "0", "--etag-hash", "")
@@ -35,6 +37,6 @@ def serve(
         options = (*options, "--cert", certificate.certificate, "--key", certificate.key)
     if virtual_hosts:
         options = (*options, "--force-path-style=false")
-    command = (programs.rclone(), "serve", "s3", root, "--addr", "127.0.0.1:0", *options)
+    command = (*inside, programs.rclone(), "serve", "s3", root, "--addr", "127.0.0.1:0", *options)
     with programs.running_server(command, ready=_READY, log=log, env={"HOME": str(log.parent)}) as url:
         yield url

@@ -1,17 +1,21 @@
 """The volume mounts and environment variables of the pod's containers, and the operations that add them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import permutations
-from typing import Final
+from typing import TypeAlias
 
 from webhook.admission.planning import PlacedModel
+from webhook.kubernetes.mesh import MESH_PROXIES
+from webhook.kubernetes.mount_paths import is_parent, why_reserved
 from webhook.kubernetes.patch import JSON, Operation, extend
-from webhook.kubernetes.pod import Container, PodSpec, VolumeMount
+from webhook.kubernetes.pod import Container, PodSpec, Volume, VolumeMount
+from webhook.kubernetes.volumes import why_not_inside
 from webhook.model.refusals import Conflict, InvalidAnnotation
+from webhook.model.request import ModelRequest
 
-MESH_PROXIES: Final = frozenset({"istio-proxy", "linkerd-proxy", "consul-dataplane", "kuma-sidecar"})
-"""Containers that service meshes add to a pod. They get no models unless they are named."""
+_Kind: TypeAlias = tuple[str, bool | None, bool]
+"""A volume, whether it is mounted read-only, and whether by a subPath."""
 
 
 def attach(spec: PodSpec, models: Sequence[PlacedModel]) -> list[Operation]:
@@ -23,6 +27,8 @@ def attach(spec: PodSpec, models: Sequence[PlacedModel]) -> list[Operation]:
     exclusive = {model.location.volume for model in models if model.location.is_exclusive}
     parents = [model.delivery.request.mount_path for model in models]
     roots = tuple([f"{parent}/" for parent in parents if parent])
+    volumes = {volume.name: volume for volume in spec.volumes or ()}
+    usable: set[_Kind] = set()
     operations: list[Operation] = []
     for group, containers in (("containers", spec.containers), ("initContainers", spec.init_containers)):
         for index, container in enumerate(containers or ()):
@@ -33,7 +39,8 @@ def attach(spec: PodSpec, models: Sequence[PlacedModel]) -> list[Operation]:
                     if mount.mount_path.startswith(roots) and mount.name not in exclusive
                 ]
                 mounts, variables = _needs(tuple(wanted), tuple(models), tuple(inside))
-                operations += _attach(container, f"/spec/{group}/{index}", mounts, variables)
+                missing = [mount for mount in mounts if not _is_mounted(mount, container, volumes, usable)]
+                operations += _attach(container, f"/spec/{group}/{index}", missing, variables)
     return operations
 
 
@@ -66,10 +73,9 @@ def _needs(
 
 def _attach(container: Container, path: str, mounts: Sequence[JSON], variables: Sequence[JSON]) -> list[Operation]:
     present = {variable.name for variable in container.env or ()}
-    missing_mounts = [mount for mount in mounts if not _is_mounted(mount, container)]
     missing_variables = [variable for variable in variables if variable["name"] not in present]
     return [
-        *extend(f"{path}/volumeMounts", container.volume_mounts, missing_mounts),
+        *extend(f"{path}/volumeMounts", container.volume_mounts, mounts),
         # First, so that the container's other variables can refer to them as $(MODEL_PATH).
         *extend(f"{path}/env", container.env, missing_variables, at=0),
     ]
@@ -84,19 +90,24 @@ def _mounts(chosen: Sequence[PlacedModel], everything: Sequence[PlacedModel], ta
 
     A mount path shows only the models that are asked for there. If the volume has no other models, it is mounted as a
     whole; otherwise, each model's folder is mounted. Folders are also mounted separately if another mount is inside,
-    because a container runtime cannot create a mount point in a read-only volume.
+    because a container runtime cannot create a mount point in a read-only volume. Raises InvalidAnnotation for a path
+    that is reserved, and Conflict for paths that overlap.
     """
     by_path: dict[str, list[PlacedModel]] = {}
     mounts = []
     for model in chosen:
         request = model.delivery.request
         if request.mount_path:
+            if not is_parent(request.mount_path):
+                _check_path(request, "mount-path", request.mount_path)
             by_path.setdefault(request.mount_path, []).append(model)
         if request.model_path:
+            _check_path(request, "model-path", request.model_path)
             mounts.append(_folder_mount(model, request.model_path))
     others = (*taken, *by_path, *(mount["mountPath"] for mount in mounts))
     for path, models in by_path.items():
-        if _fill_their_volume(models, everything) and not any(_inside(other, path) for other in others):
+        is_shared = is_parent(path) or any(_inside(other, path) for other in others)
+        if _fill_their_volume(models, everything) and not is_shared:
             mounts.append(_mount(models[0], path))
         else:
             mounts += [_folder_mount(model, f"{path}/{model.delivery.artifact.folder}") for model in models]
@@ -104,6 +115,11 @@ def _mounts(chosen: Sequence[PlacedModel], everything: Sequence[PlacedModel], ta
         if path == other or _inside(path, other):
             raise Conflict(f"models would be mounted at {path} and at {other}; choose paths that do not overlap")
     return mounts
+
+
+def _check_path(request: ModelRequest, annotation: str, path: str) -> None:
+    if reason := why_reserved(path):
+        raise InvalidAnnotation(request.where(annotation), path, f"another path, because {reason}")
 
 
 def _fill_their_volume(models: Sequence[PlacedModel], everything: Sequence[PlacedModel]) -> bool:
@@ -129,9 +145,13 @@ def _folder_mount(model: PlacedModel, path: str) -> JSON:
     return {**mount, "subPath": model.location.sub_path} if model.location.sub_path else mount
 
 
-def _is_mounted(wanted: JSON, container: Container) -> bool:
-    """Whether the container has this mount already. Raises Conflict if another mount overlaps with it."""
+def _is_mounted(wanted: JSON, container: Container, volumes: Mapping[str, Volume], usable: set[_Kind]) -> bool:
+    """Whether the container has this mount already. Raises Conflict if another mount overlaps with it.
+
+    `usable` collects the kinds of mounts inside of which others can be mounted, so that each is examined once in a pod.
+    """
     path = wanted["mountPath"]
+    parent: VolumeMount | None = None
     for mount in container.volume_mounts or ():
         other = mount.mount_path.rstrip("/")
         if other == path:
@@ -140,8 +160,13 @@ def _is_mounted(wanted: JSON, container: Container) -> bool:
             raise _conflict(container, mount, "which is the path of the model")
         if other.startswith(f"{path}/"):
             raise _conflict(container, mount, f"which is inside the model's path {path}")
-        if mount.read_only and path.startswith(f"{other}/"):
-            raise _conflict(container, mount, f"read-only, so nothing can be mounted inside it at {path}")
+        if path.startswith(f"{other}/") and (parent is None or len(other) >= len(parent.mount_path.rstrip("/"))):
+            parent = mount
+    if parent:
+        kind = parent.name, parent.read_only, bool(parent.sub_path or parent.sub_path_expr)
+        if kind not in usable and (problem := why_not_inside(parent, volumes.get(parent.name))):
+            raise _conflict(container, parent, f"{problem}, so nothing can be mounted inside it at {path}")
+        usable.add(kind)
     return False
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from webhook.admission.account import account_operations
-from webhook.admission.containers import MESH_PROXIES, attach
+from webhook.admission.containers import attach
 from webhook.admission.planning import PodPlan
 from webhook.admission.recognition import covers, missing_init_containers, missing_volumes
 from webhook.annotations.contract import INJECTED
 from webhook.annotations.injected import InjectedModel, encode
+from webhook.kubernetes.mesh import MESH_PROXIES
 from webhook.kubernetes.patch import JSON, Operation, add, escape, extend
 from webhook.kubernetes.pod import LocalObjectReference, Pod, PodSpec
 from webhook.model.refusals import Conflict

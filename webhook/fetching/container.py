@@ -58,12 +58,13 @@ def fetch_container(  # noqa: PLR0913 - keyword arguments, each a part of the co
     options: FetchOptions,
     read_only: bool,
     resources: JSON,
-    user: int,
+    user: int | None,
     settings: FetchSettings,
 ) -> JSON:
     """A core/v1 Container that downloads `artifact` into `volume`, as `user`, admissible in *restricted* namespaces.
 
-    `read_only`: the application only reads the files.
+    `user`: None leaves the field out. 0 is only admissible where the application may run as root. `read_only`: the
+    application only reads the files.
     """
     environment = _environment(artifact, settings)
     return {
@@ -78,8 +79,8 @@ def fetch_container(  # noqa: PLR0913 - keyword arguments, each a part of the co
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
-            "runAsNonRoot": True,
-            "runAsUser": user,
+            "runAsNonRoot": user != 0,
+            **({} if user is None else {"runAsUser": user}),
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "terminationMessagePolicy": "FallbackToLogsOnError",

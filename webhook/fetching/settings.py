@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, Final, Self
 
-from pydantic import Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from webhook.fields.group import Group
 from webhook.fields.types import Quantity, Seconds
@@ -19,6 +19,11 @@ _ENV: Final = {
     },
     "additionalProperties": False,
 }
+
+
+def _null(value: object) -> object:
+    """None for `null`, as an environment variable spells it."""
+    return None if value == "null" else value
 
 
 class ResourceList(Group):
@@ -65,8 +70,9 @@ class FetchSettings(Group):
     size_headroom: int = Field(default=10, ge=0, le=1000)
     """Percent that a volume's size limit exceeds the size of its models, if the catalog knows the size. Leaves space
     for files that the application writes, and for models without a manifest that grow."""
-    run_as_user: int = Field(default=65532, ge=1)
-    """The user ID of the init container, if the pod sets none. The image's default is root."""
+    run_as_user: Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_null)] = 65532
+    """The user ID of the init container, if the pod names none. The image's default is root. null: the field is left
+    out, for platforms that fill it in and images with a user of their own."""
     resources: FetchResources = FetchResources()
     """Resources of the init container. A pod's annotations override them."""
     ca_bundle: str = Field(

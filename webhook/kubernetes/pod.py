@@ -10,6 +10,7 @@ import msgspec
 from webhook.kubernetes.decoding import decoded
 
 _NULL: Final = msgspec.Raw(b"null")
+_OS_LABELS: Final = ("kubernetes.io/os", "beta.kubernetes.io/os")
 _json: Final = msgspec.json.Decoder(Any)
 
 
@@ -35,10 +36,24 @@ class EnvVar(msgspec.Struct, rename="camel", frozen=True, gc=False):
     name: str = ""
 
 
+class VolumeDevice(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    """core/v1 VolumeDevice."""
+
+    name: str = ""
+
+
 class SecurityContext(msgspec.Struct, rename="camel", frozen=True, gc=False):
-    """The common fields of core/v1 SecurityContext and PodSecurityContext."""
+    """core/v1 SecurityContext."""
 
     run_as_user: int | None = None
+
+
+class PodSecurityContext(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    """core/v1 PodSecurityContext."""
+
+    run_as_user: int | None = None
+    fs_group: int | None = None
+    supplemental_groups: tuple[int, ...] | None = None
 
 
 class ResourceRequirements(msgspec.Struct, rename="camel", frozen=True, gc=False):
@@ -57,6 +72,7 @@ class Container(msgspec.Struct, rename="camel", frozen=True, gc=False):
     args: tuple[str, ...] | None = None
     env: tuple[EnvVar, ...] | None = None
     volume_mounts: tuple[VolumeMount, ...] | None = None
+    volume_devices: tuple[VolumeDevice, ...] | None = None
     security_context: SecurityContext | None = None
     restart_policy: str | None = None
     resources: ResourceRequirements | None = None
@@ -87,11 +103,16 @@ class Volume(msgspec.Struct, rename=_camel, frozen=True, gc=False):
     secret: msgspec.Raw = _NULL
 
     @property
-    def source(self) -> dict[str, Any]:
-        """The volume's source, such as `{"emptyDir": {}}`. Raises InvalidObject where it is not JSON."""
+    def types(self) -> dict[str, msgspec.Raw]:
+        """The volume's source by its type, such as `emptyDir`. Not decoded, because it may be large."""
         fields = zip(self.__struct_encode_fields__, self.__struct_fields__, strict=True)
         sources = {key: getattr(self, field) for key, field in fields if field != "name"}
-        return {key: decoded(_json, raw, "a Volume") for key, raw in sources.items() if bytes(raw) != b"null"}
+        return {key: raw for key, raw in sources.items() if raw != _NULL}
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """The volume's source, such as `{"emptyDir": {}}`. Raises InvalidObject where it is not JSON."""
+        return {key: decoded(_json, raw, "a Volume") for key, raw in self.types.items()}
 
 
 class LocalObjectReference(msgspec.Struct, rename="camel", frozen=True, gc=False):
@@ -106,6 +127,55 @@ class PodOS(msgspec.Struct, rename="camel", frozen=True, gc=False):
     name: str = ""
 
 
+class NodeSelectorRequirement(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    """core/v1 NodeSelectorRequirement."""
+
+    key: str = ""
+    operator: str = ""
+    values: tuple[str, ...] | None = None
+
+
+class NodeSelectorTerm(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    """core/v1 NodeSelectorTerm, whose requirements are ANDed."""
+
+    match_expressions: tuple[NodeSelectorRequirement, ...] | None = None
+
+    @property
+    def is_windows(self) -> bool:
+        """Whether it matches only Windows nodes."""
+        return any(
+            requirement.key in _OS_LABELS
+            and requirement.operator == "In"
+            and set(requirement.values or ()) == {"windows"}
+            for requirement in self.match_expressions or ()
+        )
+
+
+class NodeSelector(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    """core/v1 NodeSelector, whose terms are ORed."""
+
+    node_selector_terms: tuple[NodeSelectorTerm, ...] | None = None
+
+
+class NodeAffinity(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    """core/v1 NodeAffinity."""
+
+    required_during_scheduling_ignored_during_execution: NodeSelector | None = None
+
+
+class Affinity(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    """core/v1 Affinity."""
+
+    node_affinity: NodeAffinity | None = None
+
+    @property
+    def is_windows(self) -> bool:
+        """Whether it allows only Windows nodes."""
+        required = self.node_affinity and self.node_affinity.required_during_scheduling_ignored_during_execution
+        terms = (required and required.node_selector_terms) or ()
+        return bool(terms) and all(term.is_windows for term in terms)
+
+
 class PodSpec(msgspec.Struct, rename="camel", frozen=True, gc=False):
     """core/v1 PodSpec."""
 
@@ -114,7 +184,8 @@ class PodSpec(msgspec.Struct, rename="camel", frozen=True, gc=False):
     volumes: tuple[Volume, ...] | None = None
     service_account_name: str | None = None
     service_account: str | None = None
-    security_context: SecurityContext | None = None
+    security_context: PodSecurityContext | None = None
+    affinity: Affinity | None = None
     node_selector: dict[str, str] | None = None
     tolerations: tuple[dict[str, Any], ...] | None = None
     image_pull_secrets: tuple[LocalObjectReference, ...] | None = None
@@ -125,8 +196,10 @@ class PodSpec(msgspec.Struct, rename="camel", frozen=True, gc=False):
     @property
     def is_windows(self) -> bool:
         """Whether the pod has to run on a Windows node."""
-        selector = self.node_selector or {}
-        return (self.os is not None and self.os.name == "windows") or selector.get("kubernetes.io/os") == "windows"
+        if (self.os and self.os.name == "windows") or (self.affinity and self.affinity.is_windows):
+            return True
+        selector = self.node_selector
+        return selector is not None and any(selector.get(label) == "windows" for label in _OS_LABELS)
 
 
 class ObjectMeta(msgspec.Struct, rename="camel", frozen=True, gc=False):

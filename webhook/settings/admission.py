@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 from webhook.fields.group import Group
 from webhook.fields.parsers import SUBDOMAIN
 from webhook.fields.types import AbsolutePath, Globs, Seconds, Verification
+from webhook.kubernetes.mount_paths import is_parent, why_reserved
 from webhook.strategies import STRATEGIES, parse_strategies
 
 _STRATEGY: Final = "|".join(map(re.escape, STRATEGIES))
@@ -18,6 +19,13 @@ def _strategies(value: str) -> str:
         return ",".join(parse_strategies(value))
     except ValueError as error:
         raise ValueError(f"{value!r} is not {' or '.join(STRATEGIES)}, or a comma-separated list of them") from error
+
+
+def _free(path: str) -> str:
+    reason = why_reserved(path)
+    if reason and not is_parent(path):
+        raise ValueError(f"no model can be mounted at {path}: {reason}; set another path, such as /models")
+    return path
 
 
 StrategyList = Annotated[
@@ -36,7 +44,7 @@ class DefaultSettings(Group):
     version: str = Field(default="", pattern=r"^([A-Za-z0-9@^~<>=!*][A-Za-z0-9._+,<>=!^~ *-]*)?$")
     """The version of models that are asked for without one. Empty: such pods are refused, so that every version is
     chosen on purpose."""
-    mount_path: AbsolutePath = "/model-artifacts"
+    mount_path: Annotated[AbsolutePath, AfterValidator(_free)] = "/model-artifacts"
     """The parent of the models' folders in containers."""
     service_account: str = Field(default="", pattern=f"^({SUBDOMAIN})?$")
     """The service account of pods that do not name one. Empty: it is not changed."""

@@ -6,7 +6,8 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, get_origin
+from types import NoneType
+from typing import Any, Final, NamedTuple, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -95,21 +96,30 @@ def _settings_in(document: dict[str, Any]) -> dict[str, Any]:
     """The settings in a settings file, or in the chart's values, which only have the key `config`."""
     config = document.get("config")
     if not isinstance(config, dict):
-        return _without_nulls(document)
+        return _without_nulls(document, _nullable())
     # `certificates` is also a group of the chart's values.
     settings = {field.alias for field in Settings.model_fields.values()} - {"certificates"}
     for key in document:
         if key in settings:
             raise InvalidSettings(f"setting {key} is outside config: set config.{key}")
-    return _without_nulls(config)
+    return _without_nulls(config, _nullable())
 
 
-def _without_nulls(values: dict[str, Any]) -> dict[str, Any]:
+def _nullable() -> frozenset[str]:
+    """The paths of the settings for which null is a value other than the default."""
+    return frozenset(
+        setting.path
+        for setting in declared()
+        if setting.default is not None and NoneType in get_args(setting.field.annotation)
+    )
+
+
+def _without_nulls(values: dict[str, Any], nullable: frozenset[str], path: str = "") -> dict[str, Any]:
     """Remove null values: YAML reads an empty group as null, and Helm removes keys whose value is null."""
     return {
-        key: _without_nulls(value) if isinstance(value, dict) else value
+        key: _without_nulls(value, nullable, f"{path}{key}.") if isinstance(value, dict) else value
         for key, value in values.items()
-        if value is not None
+        if value is not None or f"{path}{key}" in nullable
     }
 
 

@@ -10,6 +10,8 @@ from webhook.fetching.headroom import PodHeadroom, pod_quantity
 from webhook.fetching.options import ANNOTATIONS, FetchOptions, Medium
 from webhook.fetching.resources import Files, resources
 from webhook.fetching.settings import FetchSettings
+from webhook.fetching.user import ContainerUser, container_user
+from webhook.fetching.volume import own_volume
 from webhook.kubernetes.patch import JSON
 from webhook.kubernetes.pod import PodSpec
 from webhook.kubernetes.quantities import format_bytes
@@ -35,22 +37,24 @@ class _EmptyDir(NamedTuple):
 def plan(deliveries: Sequence[Delivery[FetchOptions]], target: Target, settings: FetchSettings) -> Plan:
     """An init container for each model, and an emptyDir for each medium in use.
 
-    Raises InvalidAnnotation for `volume` if the pod has no such volume, and for `size-limit` if it is below the model's
-    size.
+    Raises InvalidAnnotation for `volume` if the pod has no such volume or none can write to it, and for `size-limit` if
+    it is below the model's size. Raises Conflict if the pod needs another user than its mesh allows.
     """
     pod = target.pod
-    present = [volume.name for volume in pod.spec.volumes or ()]
-    for delivery in deliveries:
-        volume = delivery.options.volume
-        if volume is not None and volume not in present:
-            allowed = f"one of the pod's volumes: {', '.join(present)}"
-            raise InvalidAnnotation(
-                delivery.request.where("volume"), volume, allowed if present else "the name of a volume of the pod"
+    users = tuple(
+        [
+            container_user(
+                pod,
+                delivery.request,
+                delivery.artifact.source,
+                own_volume(delivery.request, delivery.options, pod.spec),
+                settings,
             )
+            for delivery in deliveries
+        ]
+    )
     headroom = PodHeadroom.of(pod.spec, target.init_container_index)
-    user = (pod.spec.security_context and pod.spec.security_context.run_as_user) or settings.run_as_user
-    own = _own_empty_dirs(deliveries, pod.spec)
-    return _plan(tuple(deliveries), own, headroom, user, settings)
+    return _plan(tuple(deliveries), _own_empty_dirs(deliveries, pod.spec), headroom, users, settings)
 
 
 @lru_cache(maxsize=256)
@@ -58,7 +62,7 @@ def _plan(
     deliveries: Sequence[Delivery[FetchOptions]],
     own: Sequence[_EmptyDir],
     headroom: PodHeadroom,
-    user: int,
+    users: Sequence[ContainerUser],
     settings: FetchSettings,
 ) -> Plan:
     """Cached: identical for all pods of a workload. Callers must not mutate the result."""
@@ -79,10 +83,10 @@ def _plan(
         ),
         volumes=tuple(_empty_dir(medium, sizes[VOLUMES[medium]]) for medium in media),
         init_containers=tuple(
-            _init_container(delivery, files.get(_volume(delivery.options)), headroom, user, settings)
-            for delivery in deliveries
+            _init_container(delivery, files.get(_volume(delivery.options)), headroom, user.uid, settings)
+            for delivery, user in zip(deliveries, users, strict=True)
         ),
-        warnings=tuple(_warnings(files, headroom)),
+        warnings=(*_warnings(files, headroom), *dict.fromkeys(user.warning for user in users if user.warning)),
     )
 
 
@@ -90,7 +94,7 @@ def _init_container(
     delivery: Delivery[FetchOptions],
     files: Files | None,
     headroom: PodHeadroom,
-    user: int,
+    user: int | None,
     settings: FetchSettings,
 ) -> JSON:
     return fetch_container(

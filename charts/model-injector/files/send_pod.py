@@ -26,7 +26,7 @@ def main(namespace: str, prefix: str, account: str, annotations: str) -> str:
         },
         "spec": {
             "serviceAccountName": account,
-            "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
             "containers": [
                 {
                     "name": "app",
