@@ -334,7 +334,9 @@ def test_a_value_that_a_template_has_left_out_is_told_so(name: str, text: str, p
 @pytest.mark.parametrize("null", ["~", "null", "Null", "", "!!null x"])
 def test_a_null_in_the_list_of_models_is_told_so(null: str) -> None:
     message = refusal(models=f"[{{model: a, version: {null}}}]")
-    assert message.startswith(f"annotation {PREFIX}models[0].version: 'null' is how YAML reads ~, null and an empty value")
+    assert message.startswith(
+        f"annotation {PREFIX}models[0].version: 'null' is how YAML reads ~, null and an empty value"
+    )
     assert asked(models='[{model: "null", version: "~1"}]').models[0].model == "null"
 
 

@@ -86,7 +86,8 @@ def objects(body: bytes) -> Iterator[tuple[JSON, JSON]]:
     for document in yaml.safe_load_all(body):
         if document is None:
             continue
-        for each in document["items"] if document["kind"] == "List" else [document]:
+        unshared = json.loads(json.dumps(document, default=str))  # a patch of one alias does not change the others
+        for each in unshared["items"] if unshared["kind"] == "List" else [unshared]:
             if each["kind"] == "AdmissionReview":
                 yield each["request"]["object"], each
             else:

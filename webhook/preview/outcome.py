@@ -16,9 +16,11 @@ from webhook.kubernetes import pod, workload
 from webhook.kubernetes.decoding import InvalidObject
 from webhook.kubernetes.patch import Operation
 from webhook.preview.apply import apply
-from webhook.preview.documents import JSON, Document, Limits
+from webhook.preview.documents import Document
 from webhook.preview.errors import InvalidManifest, ManifestTooLarge
+from webhook.preview.limits import Limits
 from webhook.preview.misplaced import misplaced
+from webhook.preview.nodes import JSON
 from webhook.preview.templates import Template, templates
 from webhook.settings import Settings
 
