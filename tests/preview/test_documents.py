@@ -145,3 +145,39 @@ def test_nothing_is_built_of_what_must_not_be() -> None:
     with pytest.raises(ManifestTooLarge, match="more than 50000 nodes"):
         read(f"{POD}l0: &l0 lol\n{laughs}".encode(), SERVED)
     assert time.process_time() - started < 1
+
+
+TEMPLATE = """\
+apiVersion: template.openshift.io/v1
+kind: Template
+objects:
+- apiVersion: v1
+  kind: ConfigMap
+  metadata: {name: "${NAME}-${NAME}"}
+  data: {a: "${{NUMBER}}", b: "${{TEXT}}", c: "${OTHER}", d: "${QUOTES}", e: "$${NAME}"}
+parameters:
+- {name: NAME, value: x}
+- {name: NUMBER, value: "[2]"}
+- {name: TEXT, value: "a: b"}
+- {name: OTHER, generate: expression}
+- {name: QUOTES, value: "\\"\\n"}
+"""
+
+
+def test_the_objects_of_an_openshift_template_have_the_values_of_its_parameters() -> None:
+    (document,) = read(TEMPLATE.encode(), SERVED)
+    assert (document.path, document.name) == ("/objects/0", "x-x")
+    assert document.value["data"] == {"a": [2], "b": "a: b", "c": "${OTHER}", "d": '"\n', "e": "$x"}
+
+
+def test_the_values_of_parameters_are_counted_before_they_are_filled_in() -> None:
+    many = "".join(f"\n  d{index}: ${{LONG}}" for index in range(5000))
+    body = f"apiVersion: template.openshift.io/v1\nkind: Template\nobjects:\n- a: b{many}\n"
+    with pytest.raises(ManifestTooLarge, match="larger than"):
+        read(f"{body}parameters:\n- {{name: LONG, value: {'x' * 100_000}}}\n".encode(), SERVED)
+
+
+@pytest.mark.parametrize("objects", ["", "objects: 1", "objects: [1]"])
+def test_a_template_without_objects_is_told_so(objects: str) -> None:
+    with pytest.raises(InvalidManifest, match="document 1: objects is not a list of objects"):
+        read(f"apiVersion: template.openshift.io/v1\nkind: Template\n{objects}".encode(), SERVED)

@@ -13,6 +13,7 @@ import yaml
 from webhook.preview.errors import InvalidManifest, ManifestTooLarge
 from webhook.preview.limits import Limits, check_depth
 from webhook.preview.nodes import JSON, compose_all, value_of
+from webhook.preview.openshift import is_template, objects_in
 
 _UTF_16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _UNREADABLE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -78,7 +79,7 @@ def read(body: bytes, limits: Limits) -> list[Document]:
             continue
         if not isinstance(value, dict):
             raise InvalidManifest(f"document {index + 1} is not an object; write a mapping with apiVersion and kind")
-        for document in _objects(value, index, ""):
+        for document in _objects(value, index, "", limits):
             if not document.kind or not document.group_version:
                 place = f"document {index + 1}{document.path.replace('/', ' ')}"
                 raise InvalidManifest(f"{place}: apiVersion or kind is missing; set both")
@@ -168,12 +169,15 @@ def _described(error: yaml.YAMLError) -> str:
     return " ".join(str(error).split())
 
 
-def _objects(value: Mapping[str, JSON], source: int, path: str) -> Iterator[Document]:
-    """The object itself, the items of a List, or the object in an AdmissionReview."""
+def _objects(value: Mapping[str, JSON], source: int, path: str, limits: Limits) -> Iterator[Document]:
+    """The object itself, the items of a List or a Template, or the object in an AdmissionReview."""
     request = value.get("request")
     if (items := _items(value, source)) is not None:
         for index, item in enumerate(items):
-            yield from _objects(item, source, f"{path}/items/{index}")
+            yield from _objects(item, source, f"{path}/items/{index}", limits)
+    elif is_template(value):
+        for index, item in enumerate(objects_in(value, f"document {source + 1}", limits)):
+            yield from _objects(item, source, f"{path}/objects/{index}", limits)
     elif value.get("kind") == "AdmissionReview":
         if not isinstance(request, dict) or not isinstance(request.get("object"), dict):
             raise InvalidManifest(
