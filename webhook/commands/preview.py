@@ -22,6 +22,7 @@ from webhook.commands.output import print_at_once, print_json, print_raw
 from webhook.errors import InvalidInput, one_line
 from webhook.fields.parsers import label
 from webhook.preview import LOCAL, Document, DocumentPreview, Outcome, PreviewResponse, answer, manifests, preview, read
+from webhook.preview.documents import decoded
 from webhook.preview.errors import ManifestError
 from webhook.settings import Settings
 from webhook.settings.loading import InvalidSettings, load
@@ -71,8 +72,8 @@ def run(options: argparse.Namespace) -> int:
     if options.web:
         _open_page(options)
         return 0
-    body = _body(options.filename or [])
     try:
+        body = _body(options.filename or [])
         response = _request(options, body) if options.server is not None else _decide(options, body)
         _print_response(options.output, body, response)
     except ManifestError as error:
@@ -128,7 +129,7 @@ def _body(files: list[str]) -> bytes:
             parts.append(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
         except OSError as error:
             raise InvalidInput(f"{file}: {error.strerror}") from error
-    return parts[0] if len(parts) == 1 else b"\n---\n".join(part.removeprefix(b"\xef\xbb\xbf") for part in parts)
+    return parts[0] if len(parts) == 1 else "\n---\n".join(map(decoded, parts)).encode()
 
 
 def _request(options: argparse.Namespace, body: bytes) -> PreviewResponse:
