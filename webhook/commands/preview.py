@@ -72,8 +72,8 @@ def run(options: argparse.Namespace) -> int:
     if options.web:
         _open_page(options)
         return 0
+    body = _body(options.filename or [])
     try:
-        body = _body(options.filename or [])
         response = _request(options, body) if options.server is not None else _decide(options, body)
         _print_response(options.output, body, response)
     except ManifestError as error:
@@ -126,10 +126,12 @@ def _body(files: list[str]) -> bytes:
     parts = []
     for file in files:
         try:
-            parts.append(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
+            parts.append(decoded(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()))
         except OSError as error:
             raise InvalidInput(f"{file}: {error.strerror}") from error
-    return parts[0] if len(parts) == 1 else "\n---\n".join(map(decoded, parts)).encode()
+        except ManifestError as error:
+            raise InvalidInput(f"{file}: {error}") from error
+    return "\n---\n".join(parts).encode()
 
 
 def _request(options: argparse.Namespace, body: bytes) -> PreviewResponse:
