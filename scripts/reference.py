@@ -19,7 +19,7 @@ that each pod has them. On the workload itself they do nothing. The setting `ann
 
 {table}
 
-- Values are strings: `"false"`, not `false`.
+- Values are strings: `"false"`, not `false`. White space around a value is ignored.
 - A pod with an invalid value is refused at its creation. The message names the annotation, its value and what is
   allowed; `kubectl describe replicaset` shows it, because the creation of the Deployment itself succeeds.
 - An unknown annotation under the prefix causes a warning with the most similar known name.
@@ -59,6 +59,11 @@ the pod. The pod's own annotations are the defaults of all entries. Scalars are 
 | name | `MODEL_NAME` | `MODEL_<NAME>_NAME` |
 | exact version | `MODEL_VERSION` | `MODEL_<NAME>_VERSION` |
 
+The annotation `env-prefix` replaces `MODEL`. In `models`, an entry whose `envPrefix` no other entry has gets the short
+names, such as `ENCODER_PATH`. With `none`, containers get no variables. Kubernetes prefers a container's `env` to its
+`envFrom`, so the new variables hide those with the same names in a config map or a secret. If the application reads
+these, write another prefix or `none`.
+
 `<NAME>` is the model's name in capitals, with `_` for other characters (`my-org/encoder` is `MY_ORG_ENCODER`); where
 two models of a pod have the same one, the version is appended. A variable that a container already has is not changed.
 The new variables come first, so that the container's own can refer to them: `value: --model=$(MODEL_PATH)`.
@@ -90,7 +95,7 @@ fetch:
 {table}
 
 Each of `sources` has the settings `bucket` to `requesterPays` above. A duration is a number of seconds, or text such
-as `30m` or `1h30m`.
+as `30m`, `1h30m` or `1d`.
 
 Each of `rules` has the settings below. Names are globs: `*` matches any characters, slashes included, `?` matches one
 character, and `[abc]` one of these. The first rule that matches a pod and a model decides. If no rule matches, the

@@ -47,6 +47,7 @@ def test_every_annotation_is_heard() -> None:
         mount_path="/models/",
         model_path="/opt/model",
         containers="app, worker",
+        env_prefix="LLM",
         service_account="reader",
         read_only="false",
         medium="memory",
@@ -67,7 +68,7 @@ def test_every_annotation_is_heard() -> None:
         "/models",
         "/opt/model",
     )
-    assert (model.containers, model.read_only) == (("app", "worker"), False)
+    assert (model.containers, model.env_prefix, model.read_only) == (("app", "worker"), "LLM", False)
     (options,) = model.options
     assert (options.medium, options.size_limit, options.verify) == ("memory", Decimal(2**31), "sha256")
     assert (options.timeout, options.fetch_cpu_request, options.fetch_memory_limit) == (5400, "500m", "2Gi")
@@ -100,6 +101,12 @@ def test_every_annotation_is_heard() -> None:
         ("containers", "app,,web"),
         ("containers", "App"),
         ("service_account", "Reader"),
+        ("env_prefix", "1MODEL"),
+        ("env_prefix", "MY-MODEL"),
+        ("env_prefix", "MODEL=1"),
+        ("env_prefix", "_"),
+        ("env_prefix", "false"),
+        ("env_prefix", "M" * 129),
         ("read_only", "no"),
         ("volume", "my_volume"),
         ("medium", "Memory"),
@@ -227,3 +234,119 @@ def test_a_volume_of_the_pods_own_takes_nothing_that_is_for_ours(ours: str) -> N
     message = refusal(model="a", version="1", volume="cache", **{ours.replace("-", "_"): value})
     assert message.startswith(f"annotation {PREFIX}{ours}: ")
     assert f"and {PREFIX}volume" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "prefix"), [("LLM", "LLM"), ("MY_MODEL_", "MY_MODEL"), ("_x", "_x"), ("none", ""), ("None", "")]
+)
+def test_the_prefix_of_variables_is_a_word_or_none(text: str, prefix: str) -> None:
+    assert asked(model="a", version="1", env_prefix=text).models[0].env_prefix == prefix
+
+
+def test_an_entry_has_a_prefix_of_its_own_or_the_pods_or_that_of_the_settings() -> None:
+    models = "[{model: a, version: 1, envPrefix: A}, {model: b, version: 1}]"
+    assert [model.env_prefix for model in asked(models=models, env_prefix="none").models] == ["A", ""]
+    settings = Settings(bucket="my-ml-bucket", defaults={"envPrefix": "ML"})
+    assert [model.env_prefix for model in parse({f"{PREFIX}models": models}, settings).models] == ["A", "ML"]
+
+
+@pytest.mark.parametrize("around", ["{}\n", "{}\r\n", " {}", "\t{} \n\n"])
+def test_white_space_around_a_value_is_ignored(around: str) -> None:
+    values = {"model": "my-model", "version": "^1.2", "read_only": "false", "timeout": "1d", "containers": "app"}
+    request = asked(**{name: around.format(value) for name, value in values.items()})
+    assert request == asked(**values)
+    assert asked(model="a", version="1", inject=around.format("false")).opted_out
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("1d", 86_400), ("1d12h", 129_600), ("1w", 604_800), ("90s", 90)])
+def test_a_duration_has_units_up_to_a_week(text: str, seconds: int) -> None:
+    assert asked(model="a", version="1", timeout=text).models[0].options[0].timeout == seconds
+
+
+@pytest.mark.parametrize("text", ["2w", "8d", "1h1d", "1.5d", "1D"])
+def test_a_duration_that_is_too_long_or_in_disorder_is_refused(text: str) -> None:
+    assert "write a duration of at most a week, such as 30m, 1h30m or 1d" in refusal(
+        model="a", version="1", timeout=text
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "model", "version"),
+    [
+        ("my-model@1.2.3", "my-model", '"1.2.3"'),
+        ("my-model:1.2.3", "my-model", '"1.2.3"'),
+        ("my-org/my-model@champion", "my-org/my-model", '"@champion"'),
+        ("my-model:@champion", "my-model", '"@champion"'),
+        ("my-model@latest", "my-model", '"latest"'),
+        ("my-model:latest", "my-model", '"latest"'),
+        ("my-model@v2", "my-model", '"v2"'),
+        ("my-model@^1.2", "my-model", '"^1.2"'),
+        ("my-model:blue", "my-model", '"blue"'),
+    ],
+)
+def test_a_model_that_names_its_version_is_refused_with_the_two_annotations(
+    text: str, model: str, version: str
+) -> None:
+    assert refusal(model=text) == (
+        f"annotation {PREFIX}model: {text!r} also names a version; "
+        f"write {PREFIX}model: {model} and {PREFIX}version: {version}"
+    )
+    place = f"{PREFIX}models[0]."
+    assert f"write {place}model: {model} and {place}version: {version}" in refusal(models=f"[{{model: '{text}'}}]")
+
+
+@pytest.mark.parametrize(
+    ("text", "bucket", "folder"),
+    [
+        ("s3://my-ml-bucket/model-artifacts/my-model-1.2.3", "my-ml-bucket", "the model in the folder my-model-1.2.3"),
+        ("s3://my-ml-bucket/models/my-model-1.2.3/*", "my-ml-bucket", "the model in the folder my-model-1.2.3"),
+        ("s3://my-ml-bucket", "my-ml-bucket", "the model's name"),
+        ("gs://bucket/a:b@c", "bucket", "the model in the folder a:b@c"),
+    ],
+)
+def test_a_location_is_refused_with_the_annotations_source_model_and_version(
+    text: str, bucket: str, folder: str
+) -> None:
+    assert refusal(model=text, version="1") == (
+        f"annotation {PREFIX}model: {text!r} is a location; write {PREFIX}source: the name of the source with the "
+        f"bucket {bucket} and {PREFIX}model: {folder} and {PREFIX}version: its version"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("<nil>", "contains <nil>, which Helm writes for a value that is not set; set it; write"),
+        ("^<no value>", "contains <no value>, which Helm writes for a value that is not set; set it; write"),
+        ("%!s(<nil>)", "contains <nil>"),
+        ("${VERSION}", "contains the placeholder ${VERSION}, which no tool has replaced; replace it; write"),
+        ("{{ .Values.version }}", "contains the placeholder {{ .Values.version }}"),
+        ("$(VERSION)", "contains the placeholder $(VERSION)"),
+        (" \n", "is empty; write"),
+    ],
+)
+@pytest.mark.parametrize("name", ["model", "version", "mount_path", "timeout"])
+def test_a_value_that_a_template_has_left_out_is_told_so(name: str, text: str, problem: str) -> None:
+    message = refusal(**{"model": "a", "version": "1", name: text})
+    assert message.startswith(f"annotation {PREFIX}{name.replace('_', '-')}: {text!r} {problem}")
+
+
+@pytest.mark.parametrize("null", ["~", "null", "Null", "", "!!null x"])
+def test_a_null_in_the_list_of_models_is_told_so(null: str) -> None:
+    message = refusal(models=f"[{{model: a, version: {null}}}]")
+    assert message.startswith(
+        f"annotation {PREFIX}models[0].version: 'null' is how YAML reads ~, null and an empty value"
+    )
+    assert asked(models='[{model: "null", version: "~1"}]').models[0].model == "null"
+
+
+@pytest.mark.parametrize(
+    ("models", "place"),
+    [
+        ("<no value>", "models: '<no value>' contains <no value>"),
+        ("{{ .Values.models }}", "models: '{{ .Values.models }}' contains the placeholder"),
+        ("[{model: a, version: <nil>}]", "models[0].version: '<nil>' contains <nil>"),
+    ],
+)
+def test_a_list_of_models_that_a_template_has_not_filled_is_told_so(models: str, place: str) -> None:
+    assert refusal(models=models).startswith(f"annotation {PREFIX}{place}")

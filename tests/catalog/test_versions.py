@@ -92,6 +92,17 @@ def test_any_text_has_an_order_or_none_and_is_a_reference_or_none(text: str) -> 
         assert isinstance(parse_reference(text), ExactVersion | Alias | VersionRange)
 
 
+@pytest.mark.parametrize("text", ["latest", "Latest", "LATEST", "@latest"])
+def test_latest_is_a_word_in_any_case(text: str) -> None:
+    assert best(text, RELEASES) == "2.0.0"
+
+
+@pytest.mark.parametrize("text", ["||", "|| 1", "1 ||", "1 || || 2", "1 | 2", "1 || blue"])
+def test_each_side_of_a_range_is_a_range(text: str) -> None:
+    with pytest.raises(ValueError, match=r"such as \^1.2"):
+        parse_reference(text)
+
+
 @pytest.mark.parametrize("text", ["1.x", "1.2.x", "v1.X", "1.x.x"])
 def test_a_number_that_may_be_any_makes_a_range(text: str) -> None:
     assert isinstance(parse_reference(text), VersionRange)

@@ -49,6 +49,7 @@ def pod(annotations: Mapping[str, str] | None) -> JSON:
         ({"model-injector.io/modle": "misspelt: worth a warning"}, True),
         ({"model-injector.io/model": "my-model", "model-injector.io/inject": "true"}, True),
         ({"model-injector.io/model": "my-model", "model-injector.io/inject": "false"}, False),
+        ({"model-injector.io/model": "my-model", "model-injector.io/inject": " false\n"}, False),
         ({"model-injector.io/model": "my-model", "kubernetes.io/config.mirror": "abc"}, False),
     ],
 )

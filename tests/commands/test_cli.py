@@ -44,7 +44,7 @@ def test_bad_input_is_a_line_on_standard_error_and_status_2(arguments: tuple[str
 def test_a_wrong_setting_is_one_line() -> None:
     done = run_process("serve", MODEL_INJECTOR_BUCKET="my-ml-bucket", MODEL_INJECTOR_FETCH__TIMEOUT="soon")
     assert done.returncode == 2
-    assert done.stderr == "model-injector: setting fetch.timeout: 'soon' is not a duration such as 30m or 1h30m\n"
+    assert done.stderr == "model-injector: setting fetch.timeout: 'soon' is not a duration such as 30m, 1h30m or 1d\n"
 
 
 def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:

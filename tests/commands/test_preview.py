@@ -108,6 +108,12 @@ def test_several_files_are_one_manifest(config: str, manifest: Path, tmp_path: P
     assert [each["kind"] for each in json.loads(done.stdout)["documents"]] == ["Pod", "Deployment"]
 
 
+def test_several_files_may_have_several_encodings(config: str, manifest: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_bytes(DEPLOYMENT.replace("VERSION", "1.2.3").encode("utf-16"))
+    done = run("preview", "--config", config, "-f", str(manifest), "-f", str(tmp_path / "other.yaml"), "-o", "json")
+    assert [each["kind"] for each in json.loads(done.stdout)["documents"]] == ["Pod", "Deployment"]
+
+
 def test_the_namespace_is_an_option(config: str) -> None:
     assert "a/Pod/team-a/my-pod" in preview(config, ADMITTED, "-n", "team-a").stdout
 

@@ -22,6 +22,21 @@ NAMESPACE = "default"
 PINNED_KINDS = {"Deployment": "apps", "StatefulSet": "apps", "DaemonSet": "apps", "Job": "batch", "CronJob": "batch"}
 INLINE = ("InferenceService", "ServingRuntime", "ClusterServingRuntime", "Workflow")
 """Kinds that have a pod's fields among their own."""
+HANDED_DOWN = {
+    "Notebook": "/metadata",
+    "SeldonDeployment": "/spec/predictors/0",
+    "PodCliqueSet": "/spec/template/cliques/0",
+    "LLMInferenceService": "/spec",
+}
+"""Kinds whose controllers give these annotations to their pods, by the place of the mapping that has them."""
+MADE = {
+    "/spec/driver": ("/spec/driver", ["spark-kubernetes-driver"]),
+    "/spec/executor": ("/spec/executor", ["spark-kubernetes-executor"]),
+    "/spec/taskSpec": ("/metadata", ["step-evaluate", "step-report"]),
+    "/spec/services/Worker": ("/spec/services/Worker/extraPodMetadata", ["main"]),
+}
+"""Pods that controllers make: the place of their annotations, and their containers, by the place in the object."""
+MADE_KINDS = ("SparkApplication", "TaskRun", "DynamoGraphDeployment")
 SHOWN = ("kind", "name", "namespace", "decision", "reason", "message", "warnings", "models", "patch", "pods")
 SHOWN_OF_PODS = ("path", "decision", "reason", "message", "warnings", "patch")
 _LONGEST_WARNING = 256
@@ -89,7 +104,14 @@ def objects(body: bytes) -> Iterator[tuple[JSON, JSON]]:
     for document in yaml.safe_load_all(body):
         if document is None:
             continue
-        for each in document["items"] if document["kind"] == "List" else [document]:
+        unshared = json.loads(json.dumps(document, default=str))  # a patch of one alias does not change the others
+        if unshared["kind"] == "Template":
+            text = json.dumps(unshared["objects"])
+            for parameter in unshared["parameters"]:
+                text = text.replace(f'"${{{{{parameter["name"]}}}}}"', parameter.get("value", "?"))
+                text = text.replace(f"${{{parameter['name']}}}", parameter.get("value", f"${{{parameter['name']}}}"))
+            unshared = {"kind": "List", "items": json.loads(text)}
+        for each in unshared["items"] if unshared["kind"] == "List" else [unshared]:
             if each["kind"] == "AdmissionReview":
                 yield each["request"]["object"], each
             else:
@@ -115,7 +137,16 @@ def pod_at(document: JSON, path: str) -> JSON:
     found = resolve_pointer(document, path)
     if not path:
         return found
-    if "spec" in found:
+    metadata: JSON
+    spec: JSON
+    if document["kind"] in MADE_KINDS:
+        place, names = MADE[path]
+        metadata = {"annotations": resolve_pointer(document, place)["annotations"]}
+        spec = {"containers": [{"name": name} for name in names]}
+    elif document["kind"] in HANDED_DOWN:
+        place = resolve_pointer(document, HANDED_DOWN[document["kind"]])
+        metadata, spec = {"annotations": place.get("annotations", {})}, dict(found.get("spec", found))
+    elif "spec" in found:
         metadata, spec = found.get("metadata", {}), dict(found["spec"])
     else:
         metadata = found.get("metadata") or {"annotations": found.get("annotations", {})}
@@ -143,6 +174,10 @@ def in_document(document: JSON, template: str, operation: JSON) -> JSON:
         and "volumes" not in resolve_pointer(document, template)["spec"]
     ):
         return {**operation, "path": f"{template}/spec/volumes", "value": [operation["value"]]}
+    if kind in HANDED_DOWN:
+        spec = template + ("/spec" if "spec" in resolve_pointer(document, template) else "")
+        start, ours = ("/metadata", HANDED_DOWN[kind]) if path.startswith("/metadata/") else ("/spec", spec)
+        return {**operation, "path": ours + path.removeprefix(start)}
     if kind not in INLINE:
         return {**operation, "path": template + path}
     found = resolve_pointer(document, template)

@@ -197,6 +197,10 @@ def test_a_review_is_decided_on_as_it_was_asked() -> None:
             "Pod my-pod: the annotation model-injector.io/version is not text; quote its value",
         ),
         (
+            POD.format(version="~"),
+            "Pod my-pod: the annotation model-injector.io/version is null, as YAML reads ~, null and an empty value",
+        ),
+        (
             DEPLOYMENT.replace('"VERSION"', "1"),
             "Deployment my-app: /spec/template: the annotation model-injector.io/version",
         ),
@@ -278,6 +282,10 @@ def test_one_document_gets_no_more_models_than_a_whole_manifest() -> None:
     few = dataclasses.replace(SERVED, models=2)
     with pytest.raises(ManifestTooLarge, match="more than 2 models"):
         preview(read((body + 3 * template).encode(), SERVED)[0], "apps", SETTINGS, ExactCatalog(SETTINGS), few)
+
+
+def test_null_in_another_annotation_is_as_in_the_cluster() -> None:
+    assert only(POD.format(version="1.2.3\n    example.com/owner:")).decision == "injected"
 
 
 def test_names_steer_no_terminal_and_end_no_line() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from webhook.preview import Document
 from webhook.preview.errors import ManifestTooLarge
+from webhook.preview.operators import SOURCES
 from webhook.preview.templates import templates
 
 SPEC = {"containers": [{"name": "app"}]}
@@ -39,7 +40,7 @@ def document(kind: str, spec: Any, version: str = "example.com/v1", **metadata: 
         ("PyTorchJob", {"replicas": {"a/b": {"template": TEMPLATE}}}, ["/spec/replicas/a~1b/template"]),
         ("ServingRuntime", {"annotations": {"a": "b"}, **SPEC}, ["/spec"]),
         ("Workflow", {"templates": [{"metadata": {"annotations": {"a": "b"}}, **SPEC}]}, ["/spec/templates/0"]),
-        ("LLMInferenceService", {"template": SPEC}, []),
+        ("LLMInferenceService", {"template": SPEC}, []),  # of no group that is known
         ("Rollout", {"workloadRef": {"name": "y"}}, []),
         ("CustomResourceDefinition", {"properties": {"containers": {"type": "array"}}}, []),
         ("Service", {"containers": ["a"]}, []),
@@ -138,3 +139,93 @@ def test_a_template_without_volumes_gets_its_first_list_of_them() -> None:
         {"op": "add", "path": "/spec/template/spec/volumes", "value": [1]},
         {"op": "add", "path": "/spec/template/spec/volumes/-", "value": 2},
     )
+
+
+def of(group: str, kind: str, spec: Any, **metadata: Any) -> list[tuple[str, dict[str, Any], str]]:
+    """The templates of an object: path, annotations, and the place of those that a patch adds."""
+    found = templates(document(kind, spec, f"{group}/v1", **metadata))
+    return [(each.path, dict(each.annotations), each.in_object_at("/metadata/annotations")) for each in found]
+
+
+def test_seldon_gives_pods_the_annotations_of_all_levels() -> None:
+    predictor = {"annotations": {"b": "2"}, "componentSpecs": [{"spec": SPEC}], "graph": {"name": "g"}}
+    path = "/spec/predictors/0/componentSpecs/0"
+    seldon = ("machinelearning.seldon.io", "SeldonDeployment")
+    spec = {"annotations": {"a": "1", "b": "1"}, "predictors": [predictor]}
+    assert of(*seldon, spec) == [(path, {"a": "1", "b": "2"}, "/spec/predictors/0/annotations")]
+    predictor["componentSpecs"] = [{"metadata": {"annotations": {"b": "3"}}, "spec": SPEC}]
+    assert of(*seldon, spec) == [(path, {"a": "1", "b": "3"}, f"{path}/metadata/annotations")]
+    del predictor["componentSpecs"]
+    assert of(*seldon, spec) == [("/spec/predictors/0", {"a": "1", "b": "2"}, "/spec/predictors/0/annotations")]
+
+
+def test_a_pod_that_a_controller_makes_has_its_container_and_no_place_for_operations() -> None:
+    spec = {"driver": {"annotations": {"a": "b"}}, "executor": {"instances": 2}}
+    driver, executor = templates(document("SparkApplication", spec, "sparkoperator.k8s.io/v1beta2"))
+    assert (driver.path, driver.annotations, driver.is_made) == ("/spec/driver", {"a": "b"}, True)
+    assert driver.pod["spec"] == {"containers": [{"name": "spark-kubernetes-driver"}]}
+    assert (executor.path, executor.annotations) == ("/spec/executor", {})
+    assert driver.in_object(({"op": "add", "path": "/spec/volumes", "value": []},)) == ()
+
+
+def test_a_template_within_is_preferred_to_a_pod_that_a_controller_makes() -> None:
+    spec = {"driver": {"annotations": {"a": "b"}, "template": {"spec": SPEC}}}
+    place = "/spec/driver/annotations"
+    assert of("sparkoperator.k8s.io", "SparkApplication", spec) == [("/spec/driver/template", {"a": "b"}, place)]
+    assert of("sparkoperator.k8s.io", "ScheduledSparkApplication", {"template": spec}) == [
+        ("/spec/template/driver/template", {"a": "b"}, "/spec/template/driver/annotations")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "path"),
+    [
+        ("TaskRun", {"taskSpec": {"steps": [{"name": "a"}, {}]}}, "/spec/taskSpec"),
+        ("Task", {"steps": [{"name": "a"}, {}]}, "/spec"),
+        (
+            "PipelineRun",
+            {"pipelineSpec": {"tasks": [{"taskSpec": {"steps": [{"name": "a"}, {}]}}]}},
+            "/spec/pipelineSpec/tasks/0/taskSpec",
+        ),
+    ],
+)
+def test_the_steps_of_a_task_are_containers_of_a_pod(kind: str, spec: Any, path: str) -> None:
+    (found,) = templates(document(kind, spec, "tekton.dev/v1", annotations={"a": "b"}))
+    assert (found.path, found.annotations, found.is_made) == (path, {"a": "b"}, True)
+    assert [each["name"] for each in found.pod["spec"]["containers"]] == ["step-a", "step-unnamed-1"]
+
+
+def test_the_workloads_of_an_inference_service_for_language_models_have_their_annotations_beside_them() -> None:
+    workload = {"annotations": {"a": "b"}, "template": SPEC, "worker": SPEC}
+    spec = {"template": SPEC, "prefill": workload}
+    assert of("serving.kserve.io", "LLMInferenceService", spec, annotations={"c": "d"}) == [
+        ("/spec/template", {}, "/spec/annotations"),
+        ("/spec/prefill/template", {"a": "b"}, "/spec/prefill/annotations"),
+        ("/spec/prefill/worker", {"a": "b"}, "/spec/prefill/annotations"),
+    ]
+
+
+def test_the_pods_of_a_workflow_have_the_annotations_of_its_pod_metadata() -> None:
+    spec = {"podMetadata": {"annotations": {"a": "b"}}, "templates": [{"name": "s", "container": {"image": "i"}}]}
+    place = "/spec/podMetadata/annotations"
+    assert of("argoproj.io", "Workflow", spec) == [("/spec/templates/0", {"a": "b"}, place)]
+    assert of("argoproj.io", "CronWorkflow", {"workflowSpec": spec}) == [
+        ("/spec/workflowSpec/templates/0", {"a": "b"}, "/spec/workflowSpec/podMetadata/annotations")
+    ]
+
+
+def test_odd_objects_of_operators_are_no_fault() -> None:
+    oddities: list[Any] = [
+        None,
+        1,
+        "x",
+        [],
+        {},
+        {"predictors": 1},
+        {"driver": []},
+        {"steps": [1]},
+        {"services": {"a": 1}},
+    ]
+    for odd in oddities:
+        for group, kind in SOURCES:
+            assert isinstance(templates(document(kind, odd, f"{group}/v1", annotations={})), list)

@@ -1,5 +1,6 @@
 """The volume mounts and environment variables of the pod's containers, and the operations that add them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import permutations
@@ -68,7 +69,7 @@ def _needs(
 
     Cached, because they are identical for all pods of a workload. Callers must not mutate the result.
     """
-    return _mounts(chosen, everything, taken), _environment(chosen, len(everything))
+    return _mounts(chosen, everything, taken), _environment(chosen, everything)
 
 
 def _attach(container: Container, path: str, mounts: Sequence[JSON], variables: Sequence[JSON]) -> list[Operation]:
@@ -177,12 +178,20 @@ def _conflict(container: Container, mount: VolumeMount, problem: str) -> Conflic
     )
 
 
-def _environment(chosen: Sequence[PlacedModel], models: int) -> list[JSON]:
-    """MODEL_PATH, MODEL_NAME and MODEL_VERSION in a pod with one model; MODEL_<NAME>_PATH etc. with several."""
+def _environment(chosen: Sequence[PlacedModel], everything: Sequence[PlacedModel]) -> list[JSON]:
+    """MODEL_PATH, MODEL_NAME and MODEL_VERSION for the only model of the pod with the prefix MODEL, MODEL_<NAME>_PATH
+    etc. for several. Raises Conflict.
+    """
     variables: list[JSON] = []
+    sharing = Counter(model.delivery.request.env_prefix for model in everything)
     for model in chosen:
-        delivery = model.delivery
-        name = "MODEL" if models == 1 else f"MODEL_{delivery.slug.upper().replace('-', '_')}"
+        delivery, name = model.delivery, model.delivery.request.env_prefix
+        if not name:
+            continue
+        if sharing[name] > 1:
+            name += f"_{delivery.slug.upper().replace('-', '_')}"
+        if any(variable["name"] == f"{name}_PATH" for variable in variables):
+            raise Conflict(f"two models would set the variable {name}_PATH; write another env-prefix for one of them")
         variables += (
             {"name": f"{name}_PATH", "value": model.path},
             {"name": f"{name}_NAME", "value": delivery.artifact.model},

@@ -1,11 +1,23 @@
 """The declarations of all annotations. Those of strategies are declared by the strategies."""
 
+import re
 from typing import Any, Final
 
 from webhook import strategies
+from webhook.annotations.model_name import model_name
 from webhook.annotations.pinned import PINNED
 from webhook.fields.annotation import Annotation
-from webhook.fields.parsers import boolean, folder, label, labels, matching, subdomain
+from webhook.fields.parsers import (
+    REFERENCE,
+    WrittenOtherwise,
+    boolean,
+    env_prefix,
+    folder,
+    label,
+    labels,
+    matching,
+    subdomain,
+)
 from webhook.model.refusals import InvalidAnnotation
 from webhook.model.source import DEFAULT_SOURCE
 from webhook.strategies import STRATEGIES, parse_strategies
@@ -15,6 +27,8 @@ INJECTED: Final = "injected"
 WRITTEN: Final = (INJECTED, PINNED)
 _MAX_TEXT: Final = 4 * 1024
 
+_UNSET: Final = re.compile("<nil>|<no value>")
+_PLACEHOLDER: Final = re.compile(r"\$\{[^{}]*\}|\$\([^()]*\)|\{\{[^{}]*\}\}")
 _PATHS = "an absolute path of letters, digits and ._@%+=,- without `..` or `//`, such as /models"
 _BOOLEANS = '"true" or "false"'
 
@@ -23,14 +37,14 @@ _MODEL: Final = (
         name="model",
         allowed="a model's name, such as my-model or my-org/my-model",
         meaning="The model. Its presence opts the pod in.",
-        parse=matching(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*", 200),
+        parse=model_name,
     ),
     Annotation(
         name="version",
         allowed="a version such as 1.2.3, an alias such as @champion, a range such as ^1.2, or latest",
         default="the setting defaults.version, else refused",
         meaning="The version: exact (`1.2.3`), or with a catalog an alias, a range or `latest`.",
-        parse=matching(r"[A-Za-z0-9@^~<>=!*][A-Za-z0-9._+,<>=!^~ *-]*", 128),
+        parse=matching(REFERENCE, 128),
     ),
     Annotation(
         name="models",
@@ -78,6 +92,14 @@ _MODEL: Final = (
         is_list=True,
     ),
     Annotation(
+        name="env-prefix",
+        allowed="the first part of environment variables' names, such as MODEL or ENCODER, or none",
+        setting="defaults.envPrefix",
+        meaning="The first part of the names of the containers' environment variables, such as `MODEL_PATH`. `none`: "
+        "they get none.",
+        parse=env_prefix,
+    ),
+    Annotation(
         name="service-account",
         allowed="a service account's name",
         setting="defaults.serviceAccount",
@@ -112,10 +134,30 @@ BY_KEY: Final = {annotation.key: annotation for annotation in ANNOTATIONS if ann
 
 
 def parsed(annotation: Annotation, text: str, path: str) -> Any:
-    """Parse an annotation's text. Raises InvalidAnnotation, which names the annotation by `path`."""
+    """Parse an annotation's text without the white space around it, such as the line break that ends a YAML block.
+
+    Raises InvalidAnnotation, which names the annotation by `path`.
+    """
     if len(text) > _MAX_TEXT:
         raise InvalidAnnotation(path, text, f"at most {_MAX_TEXT} characters")
+    check_filled(annotation, text, path)
     try:
-        return annotation.parse(text)
+        return annotation.parse(text.strip())
+    except WrittenOtherwise as error:
+        place = path.removesuffix(annotation.name)
+        others = [f"{place}{name}: {value}" for name, value in error.instead.items()]
+        raise InvalidAnnotation(path, text, " and ".join(others), error.problem) from error
     except ValueError as error:
         raise InvalidAnnotation(path, text, annotation.allowed) from error
+
+
+def check_filled(annotation: Annotation, text: str, path: str) -> None:
+    """Raise InvalidAnnotation if a template has left the text without its value."""
+    if not text.strip():
+        raise InvalidAnnotation(path, text, annotation.allowed, "is empty")
+    if unset := _UNSET.search(text):
+        problem = f"contains {unset[0]}, which Helm writes for a value that is not set; set it"
+        raise InvalidAnnotation(path, text, annotation.allowed, problem)
+    if placeholder := _PLACEHOLDER.search(text):
+        problem = f"contains the placeholder {placeholder[0][:80]}, which no tool has replaced; replace it"
+        raise InvalidAnnotation(path, text, annotation.allowed, problem)

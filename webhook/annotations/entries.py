@@ -1,22 +1,34 @@
 """Parsing the annotation `models`, a YAML list with an entry for each model."""
 
 import difflib
+import re
 from typing import Any, Final
 
 import yaml
 
-from webhook.annotations.contract import BY_KEY, BY_NAME, parsed
+from webhook.annotations.contract import BY_KEY, BY_NAME, check_filled, parsed
 from webhook.model.refusals import InvalidAnnotation
 
 _MAX_MODELS: Final = 32
 _MAX_MODELS_TEXT: Final = 32 * 1024
 _MAX_MODELS_DEPTH: Final = 3  # a list of mappings of lists
+_MAX_SHOWN: Final = 4 * 1024
+_NULL: Final = "tag:yaml.org,2002:null"
+
+
+class _Loader(yaml.CBaseLoader):
+    """Loads scalars as text, or as None if they are null and not quoted."""
+
+
+_Loader.add_implicit_resolver(_NULL, re.compile("^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
+_Loader.add_constructor(_NULL, lambda _loader, _node: None)
 
 
 def parse_entries(text: str, annotation: str) -> dict[str, dict[str, Any]]:
     """The parsed entries of `models`: values by annotation name, by the entry's path in messages, `…/models[0].`."""
     entries = _load(text, annotation)
     if not isinstance(entries, list) or not entries or len(entries) > _MAX_MODELS:
+        check_filled(BY_NAME["models"], text[:_MAX_SHOWN], annotation)
         raise InvalidAnnotation(annotation, text, f"{BY_NAME['models'].allowed}, of 1 to {_MAX_MODELS} models")
     return {f"{annotation}[{index}].": _entry(entry, f"{annotation}[{index}]") for index, entry in enumerate(entries)}
 
@@ -32,6 +44,9 @@ def _entry(entry: object, path: str) -> dict[str, Any]:
             raise InvalidAnnotation(path, str(key), f"{near[0]}" if near else f"one of {', '.join(BY_KEY)}")
         if annotation.is_list and isinstance(value, list) and value:
             value = ",".join(map(str, value))  # noqa: PLW2901 - YAML lists are accepted as comma-separated text
+        if value is None:
+            problem = "is how YAML reads ~, null and an empty value; set it, or quote it if it is text"
+            raise InvalidAnnotation(f"{path}.{key}", "null", annotation.allowed, problem)
         if not isinstance(value, str):
             raise InvalidAnnotation(f"{path}.{key}", str(value), annotation.allowed)
         values[annotation.name] = parsed(annotation, value, f"{path}.{key}")
@@ -39,7 +54,7 @@ def _entry(entry: object, path: str) -> dict[str, Any]:
 
 
 def _load(text: str, annotation: str) -> object:
-    """Load YAML of limited size and depth, without aliases. Scalars stay text: `1.10` is not a number."""
+    """Load YAML of limited size and depth, without aliases. Scalars are text or null: `1.10` is not a number."""
     if len(text) > _MAX_MODELS_TEXT:
         raise InvalidAnnotation(annotation, text, f"at most {_MAX_MODELS_TEXT} characters")
     depth = 0
@@ -48,6 +63,7 @@ def _load(text: str, annotation: str) -> object:
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if isinstance(event, yaml.AliasEvent) or depth > _MAX_MODELS_DEPTH:
                 raise InvalidAnnotation(annotation, text, "a YAML list of flat mappings, without aliases")
-        return yaml.load(text, yaml.CBaseLoader)  # noqa: S506 - the base loader only creates text, lists and dicts
+        return yaml.load(text, _Loader)  # noqa: S506 - it only creates text, null, lists and dicts
     except (yaml.YAMLError, ValueError) as error:
+        check_filled(BY_NAME["models"], text[:_MAX_SHOWN], annotation)
         raise InvalidAnnotation(annotation, text, f"valid YAML: {' '.join(str(error).split())}") from error

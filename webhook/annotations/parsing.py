@@ -118,6 +118,7 @@ def _request(values: Mapping[str, Any], settings: Settings, path_prefix: str) ->
         mount_path=values.get("mount-path", None if model_path else settings.defaults.mount_path),
         model_path=model_path,
         containers=values.get("containers", ()),
+        env_prefix=values.get("env-prefix", settings.defaults.env_prefix),
         read_only=values.get("read-only", True),
         pinned_version=None,
         pinned_strategy=None,

@@ -3,15 +3,17 @@
 Versions are ordered as semantic versions, after normalization: `1.2` is 1.2.0, `7` is 7.0.0, `v1.2.3` is 1.2.3, and
 `2026-05-01` is 2026.5.1. Other versions, such as `blue`, have no order and can only be requested exactly.
 
-Ranges have npm's syntax without `||`; commas may replace blanks. As in npm, a range includes pre-releases of a version
-only if it names a pre-release of that version.
+Ranges have npm's syntax; commas may replace blanks. As in npm, a range includes pre-releases of a version only if it
+names a pre-release of that version on the same side of `||`. Unlike in npm, no side may be empty: it would mean every
+version, and is more likely a value that a template has left out.
 """
 
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from itertools import islice
+from heapq import merge
+from itertools import groupby, islice
 from typing import Final, TypeAlias
 
 import msgspec
@@ -19,7 +21,7 @@ import msgspec
 from webhook.fields.parsers import EXACT_VERSION
 
 LATEST: Final = "latest"
-ALIAS: Final = re.compile(r"(?!latest$)[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+ALIAS: Final = re.compile(r"(?!(?i:latest)$)[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _NUMBER: Final = r"(0|[1-9]\d{0,14})"
 _SUFFIX: Final = r"(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?(?:\+[0-9A-Za-z.-]+)?"
 _VERSION: Final = re.compile(rf"v?{_NUMBER}(?:\.{_NUMBER}(?:\.{_NUMBER}{_SUFFIX})?)?", re.ASCII)
@@ -31,7 +33,7 @@ _DATE: Final = re.compile(r"(?<![\w.-])(\d{4})-(\d\d)-(\d\d)(?![\w.-])", re.ASCI
 MAX_CANDIDATES: Final = 20
 """The maximum number of versions that a range resolves to."""
 _CACHE_SIZE: Final = 64
-_HELP: Final = "a range is such as ^1.2, ~1.2, >=1.2,<2 or 1.x"
+_HELP: Final = "a range is such as ^1.2, ~1.2, >=1.2,<2, 1.x or ^1.2 || ^2.0"
 _RELEASE: Final[tuple[object, ...]] = (1,)
 
 OrderKey: TypeAlias = tuple[int, int, int, tuple[object, ...]]
@@ -50,16 +52,28 @@ class Alias(msgspec.Struct, frozen=True):
     name: str
 
 
-class VersionRange(msgspec.Struct, frozen=True):
-    """A reference to the newest version between two bounds. `latest` is the range of all releases."""
+class Interval(msgspec.Struct, frozen=True):
+    """The versions between two bounds. By default, all releases."""
 
-    text: str
     above: OrderKey = (0, 0, 0, ())
     below: OrderKey | None = None
     includes_above: bool = True
     includes_below: bool = False
     prereleases: frozenset[tuple[int, int, int]] = frozenset()
     """The numbers whose pre-releases are included."""
+
+    @property
+    def has_every_release(self) -> bool:
+        """Whether it is as wide as `*`. npm ignores the pre-releases that are named on other sides of such a range."""
+        starts_at_zero = self.above <= (0, 0, 0, _RELEASE) and self.includes_above
+        return starts_at_zero and self.below is None and not self.prereleases
+
+
+class VersionRange(msgspec.Struct, frozen=True):
+    """A reference to the newest version in one of several intervals. `latest` is the range of all releases."""
+
+    text: str
+    intervals: tuple[Interval, ...] = (Interval(),)
 
 
 Reference: TypeAlias = ExactVersion | Alias | VersionRange
@@ -99,6 +113,12 @@ class Versions:
         return names
 
     def _within(self, wanted: VersionRange) -> Iterator[str]:
+        """The versions in a range, the newest first."""
+        newest_first = merge(*map(self._in_interval, wanted.intervals), reverse=True)
+        return (self.names[index] for index, _ in groupby(newest_first))
+
+    def _in_interval(self, wanted: Interval) -> Iterator[int]:
+        """The indexes of the versions in an interval, the newest first."""
         find = bisect_left if wanted.includes_above else bisect_right
         start, end = find(self._keys, wanted.above), len(self._keys)
         if wanted.below is not None:
@@ -106,7 +126,7 @@ class Versions:
             end = find(self._keys, wanted.below)
         for index in range(end - 1, start - 1, -1):
             if self._keys[index][3] == _RELEASE or self._keys[index][:3] in wanted.prereleases:
-                yield self.names[index]
+                yield index
 
 
 @lru_cache(maxsize=1024)
@@ -114,11 +134,14 @@ def parse_reference(text: str) -> Reference:
     """Parse a reference, such as the annotation `version`. Raises ValueError with what is allowed."""
     if EXACT_VERSION.fullmatch(text):
         return ExactVersion(text)
+    if text.removeprefix("@").lower() == LATEST:
+        return VersionRange(LATEST)
     if text.startswith("@"):
         if not ALIAS.fullmatch(text[1:]):
             raise ValueError("an alias is @ and letters, digits and ._-, such as @champion")
         return Alias(text[1:])
-    return VersionRange(LATEST) if text == LATEST else _range(text)
+    intervals = tuple(map(_interval, text.split("||")))
+    return VersionRange(text, next(((each,) for each in intervals if each.has_every_release), intervals))
 
 
 def order(version: str) -> OrderKey | None:
@@ -134,7 +157,7 @@ def _prerelease(text: str | None) -> tuple[object, ...]:
     return (0, *((0, int(part)) if part.isdigit() else (1, part) for part in text.split(".")))
 
 
-def _range(text: str) -> VersionRange:
+def _interval(text: str) -> Interval:
     plain = re.sub(r"([<>=~^])\s+", r"\1", _DATE.sub(_dotted, text.replace(",", " "))).strip()
     hyphens = _HYPHENS.fullmatch(plain)
     comparators = [f">={hyphens[1]}", f"<={hyphens[2]}"] if hyphens else plain.split()
@@ -154,7 +177,7 @@ def _range(text: str) -> VersionRange:
         if match[5]:
             prereleases.add((int(match[2]), int(match[3]), int(match[4])))
     below_key, is_open = upper or (None, 0)
-    return VersionRange(text, lower[0], below_key, not lower[1], bool(upper and is_open), frozenset(prereleases))
+    return Interval(lower[0], below_key, not lower[1], bool(upper and is_open), frozenset(prereleases))
 
 
 _Bound: TypeAlias = tuple[OrderKey, int]

@@ -8,7 +8,7 @@ from webhook.annotations.parsing import parse
 from webhook.catalog.bucket.store import Store
 from webhook.catalog.live import BlockingCatalog, settle
 from webhook.catalog.lookup.s3 import S3Catalog
-from webhook.catalog.versions import order
+from webhook.catalog.versions import LATEST, order
 from webhook.errors import InvalidInput
 from webhook.model.artifact import Artifact
 from webhook.model.refusals import Refusal
@@ -52,5 +52,5 @@ def split_reference(text: str) -> tuple[str, str]:
     Text after the `@` that is neither an ordered version nor a range is an alias.
     """
     model, _, version = text.partition("@")
-    is_alias = version[:1].isalnum() and version != "latest" and order(version) is None
+    is_alias = version[:1].isalnum() and version.lower() != LATEST and order(version) is None
     return model, f"@{version}" if is_alias else version or "latest"

@@ -22,6 +22,7 @@ from webhook.commands.output import print_at_once, print_json, print_raw
 from webhook.errors import InvalidInput, one_line
 from webhook.fields.parsers import label
 from webhook.preview import LOCAL, Document, DocumentPreview, Outcome, PreviewResponse, answer, manifests, preview, read
+from webhook.preview.documents import decoded
 from webhook.preview.errors import ManifestError
 from webhook.settings import Settings
 from webhook.settings.loading import InvalidSettings, load
@@ -125,10 +126,12 @@ def _body(files: list[str]) -> bytes:
     parts = []
     for file in files:
         try:
-            parts.append(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
+            parts.append(decoded(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()))
         except OSError as error:
             raise InvalidInput(f"{file}: {error.strerror}") from error
-    return parts[0] if len(parts) == 1 else b"\n---\n".join(part.removeprefix(b"\xef\xbb\xbf") for part in parts)
+        except ManifestError as error:
+            raise InvalidInput(f"{file}: {error}") from error
+    return "\n---\n".join(parts).encode()
 
 
 def _request(options: argparse.Namespace, body: bytes) -> PreviewResponse:

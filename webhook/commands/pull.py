@@ -42,12 +42,9 @@ def _run(options: argparse.Namespace) -> None:
     checked = "by sha256" if all(file.sha256 for file in files) else "by size, because it has no manifest"
     print_line(f"{model} {artifact.version}: {len(files)} files, {in_units(size)}, checked {checked}")
     mount = settings.defaults.mount_path
-    variables = {
-        "MODEL_PATH": f"{mount}/{artifact.folder}",
-        "MODEL_NAME": artifact.model,
-        "MODEL_VERSION": artifact.version,
-    }
+    prefix = settings.defaults.env_prefix
+    variables = {"PATH": f"{mount}/{artifact.folder}", "NAME": artifact.model, "VERSION": artifact.version}
     words = ["docker", "run", "-v", f"{options.folder.resolve()}:{mount}:ro"]
-    for name, value in variables.items():
-        words += ["-e", f"{name}={value}"]
+    for name, value in variables.items() if prefix else ():
+        words += ["-e", f"{prefix}_{name}={value}"]
     print_line(f"{shlex.join(words)} IMAGE")

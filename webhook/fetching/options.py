@@ -63,7 +63,7 @@ ANNOTATIONS: Final = (
     ),
     Annotation(
         name="timeout",
-        allowed="a duration of at most a week, such as 30m or 1h30m",
+        allowed="a duration of at most a week, such as 30m, 1h30m or 1d",
         setting="fetch.timeout",
         meaning="How long the download may take, retries included.",
         parse=duration,

@@ -1,13 +1,21 @@
 """Parsers of annotations' values. Each takes text and raises ValueError."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Final
 
 from webhook.kubernetes.quantities import parse_duration, parse_quantity
 
 _LONGEST_SECONDS: Final = 7 * 24 * 3600
+
+
+class WrittenOtherwise(ValueError):
+    """The text belongs into other annotations. `problem` says what it is, `instead` what to write, by their names."""
+
+    def __init__(self, problem: str, instead: Mapping[str, str]) -> None:
+        super().__init__(problem)
+        self.problem, self.instead = problem, instead
 
 
 def matching(pattern: str, longest: int) -> Callable[[str], str]:
@@ -69,7 +77,12 @@ SUBDOMAIN: Final = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9]
 subdomain = matching(SUBDOMAIN, 253)
 """A DNS subdomain: the name of a service account."""
 
-EXACT_VERSION: Final = re.compile(r"(?!latest$|v?\d+(\.\d+)?\.[xX](\.[xX])?$)[A-Za-z0-9][A-Za-z0-9._+-]*", re.ASCII)
+REFERENCE: Final = r"[A-Za-z0-9@^~<>=!*][A-Za-z0-9._+,<>=!^~ *|-]*"
+"""The characters of a reference to a version. Its syntax is checked when the catalog resolves it."""
+
+EXACT_VERSION: Final = re.compile(
+    r"(?!(?i:latest)$|v?\d+(\.\d+)?\.[xX](\.[xX])?$)[A-Za-z0-9][A-Za-z0-9._+-]*", re.ASCII
+)
 """An exact version, as opposed to an alias, a range or `latest`."""
 
 _absolute = matching(r"(/[A-Za-z0-9._@%+=,-]+)+", 512)
@@ -85,3 +98,17 @@ def folder(text: str) -> str:
 def labels(text: str) -> tuple[str, ...]:
     """Comma-separated DNS labels, without duplicates."""
     return tuple(dict.fromkeys(label(name.strip()) for name in text.split(",")))
+
+
+ENV_PREFIX: Final = r"[A-Za-z_][A-Za-z0-9_]*"
+NO_ENV: Final = "none"
+_env_prefix = matching(ENV_PREFIX, 128)
+_SWITCHES: Final = frozenset({"true", "false", "yes", "no", "on", "off", "null"})
+
+
+def env_prefix(text: str) -> str:
+    """The first part of environment variables' names, without `_` at its end; empty for `none`."""
+    prefix = _env_prefix(text).rstrip("_")
+    if not prefix or prefix.lower() in _SWITCHES:  # `false` is a valid name, but hardly meant as one
+        raise ValueError(text)
+    return "" if prefix.lower() == NO_ENV else prefix

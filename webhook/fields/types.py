@@ -1,11 +1,12 @@
 """Types of settings: how the file and the environment spell a value, its parsed form, and its JSON schema."""
 
+from collections.abc import Iterator
 from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from webhook.fields.parsers import folder, label
-from webhook.kubernetes.quantities import parse_duration, parse_quantity
+from webhook.fields.parsers import ENV_PREFIX, env_prefix, folder, label
+from webhook.kubernetes.quantities import DURATION_UNITS, parse_duration, parse_quantity
 
 
 def _duration(value: object) -> object:
@@ -35,8 +36,23 @@ def _source_name(value: str) -> str:
         raise ValueError(f"{value!r} is not a DNS label such as research, which an annotation could name") from error
 
 
+def _env_prefix(value: str) -> str:
+    try:
+        return env_prefix(value)
+    except ValueError as error:
+        raise ValueError(f"{value!r} is not the first part of a variable's name such as MODEL, or none") from error
+
+
 def _no_slashes_around(value: str) -> str:
     return value.strip("/")
+
+
+def _patterns_by_last_unit() -> Iterator[str]:
+    """Patterns of durations, one for each last unit. A single pattern of optional units would match empty text."""
+    optional = ""
+    for unit in DURATION_UNITS:
+        yield rf"^{optional}\d+{unit}$"
+        optional += rf"(\d+{unit})?"
 
 
 Verification: TypeAlias = Literal["size", "sha256", "none"]
@@ -45,7 +61,7 @@ _DURATION: Final = WithJsonSchema(
     {
         "anyOf": [
             {"type": "integer", "minimum": 1},
-            {"type": "string", "pattern": r"^[1-9]\d*$|^(\d+h)?(\d+m)?\d+s$|^(\d+h)?\d+m$|^\d+h$"},
+            {"type": "string", "pattern": "|".join((r"^[1-9]\d*$", *_patterns_by_last_unit()))},
         ]
     }
 )
@@ -62,6 +78,9 @@ KeyPrefix = Annotated[
     str,
     AfterValidator(_no_slashes_around),
     Field(pattern=r"^/?([A-Za-z0-9!_'()=+@-][A-Za-z0-9!_.'()=+@-]*/?)*$", max_length=512),
+]
+EnvPrefix = Annotated[
+    str, AfterValidator(_env_prefix), WithJsonSchema({"type": "string", "pattern": f"^{ENV_PREFIX}$"})
 ]
 SourceName = Annotated[str, AfterValidator(_source_name), Field(pattern=r"^[A-Za-z0-9]")]
 Globs = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=253)], ...], Field(min_length=1, max_length=1000)]

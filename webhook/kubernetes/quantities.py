@@ -1,4 +1,4 @@
-"""Kubernetes quantities (`500m`, `2Gi`) and durations (`30m`)."""
+"""Kubernetes quantities (`500m`, `2Gi`) and durations (`30m`, `1d`)."""
 
 import re
 from decimal import Decimal
@@ -14,7 +14,8 @@ _SUFFIXES: Final = {
     **{suffix: Decimal(1000) ** power for power, suffix in enumerate("kMGTPE", 1)},
     **{f"{suffix}i": Decimal(1024) ** power for power, suffix in enumerate("KMGTPE", 1)},
 }
-_DURATION: Final = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?", re.ASCII)
+DURATION_UNITS: Final = {"w": 7 * 24 * 3600, "d": 24 * 3600, "h": 3600, "m": 60, "s": 1}
+_DURATION: Final = re.compile("".join(rf"(?:(\d{{1,6}}){unit})?" for unit in DURATION_UNITS), re.ASCII)
 
 
 @lru_cache(maxsize=1024)
@@ -37,11 +38,13 @@ def format_bytes(value: Decimal) -> str:
 
 
 def parse_duration(text: str) -> int:
-    """A duration such as `1h30m`, `30m` or `90s`, in seconds. Raises ValueError."""
+    """A duration such as `1d`, `1h30m` or `90s`, in seconds. Raises ValueError."""
     match = _DURATION.fullmatch(text)
-    seconds = match and sum(int(part or 0) * unit for part, unit in zip(match.groups(), (3600, 60, 1), strict=True))
+    seconds = match and sum(
+        int(part or 0) * unit for part, unit in zip(match.groups(), DURATION_UNITS.values(), strict=True)
+    )
     if not seconds:
-        raise ValueError(f"{text!r} is not a duration such as 30m or 1h30m")
+        raise ValueError(f"{text!r} is not a duration such as 30m, 1h30m or 1d")
     return seconds
 
 

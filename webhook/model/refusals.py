@@ -15,14 +15,14 @@ class InvalidAnnotation(Refusal):
     """An annotation has an invalid value.
 
     `annotation` is the full name, or a path inside the value such as `…/models[0].version`. `allowed` completes the
-    phrase "write …". `value` is None if the annotation is missing.
+    phrase "write …". `value` is None if the annotation is missing. `problem` says why the value is not allowed.
     """
 
     reason = "InvalidAnnotation"
 
-    def __init__(self, annotation: str, value: str | None, allowed: str) -> None:
-        problem = "is missing" if value is None else f"{shown(value)} is not allowed"
-        super().__init__(f"annotation {annotation}: {problem}; write {allowed}")
+    def __init__(self, annotation: str, value: str | None, allowed: str, problem: str = "is not allowed") -> None:
+        found = "is missing" if value is None else f"{shown(value)} {problem}"
+        super().__init__(f"annotation {annotation}: {found}; write {allowed}")
 
 
 class Conflict(Refusal):

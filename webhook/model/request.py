@@ -28,6 +28,8 @@ class ModelRequest(msgspec.Struct, frozen=True, cache_hash=True):
     """The path of the model's folder in the containers. None if it follows from `mount_path`."""
     containers: tuple[str, ...]
     """The names of the containers that get the model. Empty: all app containers."""
+    env_prefix: str
+    """The first part of the names of environment variables. Empty: none are set."""
     read_only: bool
     pinned_version: str | None
     """The exact version that the workload is pinned to. None if `version` is exact, or the workload is not pinned."""

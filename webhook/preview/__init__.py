@@ -6,8 +6,9 @@ the size of the text, so a server can run them in a separate process.
 """
 
 from webhook.preview.answer import DocumentPreview, PodPreview, PreviewResponse, answer, manifests
-from webhook.preview.documents import LOCAL, SERVED, Document, Limits, read
+from webhook.preview.documents import Document, read
 from webhook.preview.formats import FORMATS, content
+from webhook.preview.limits import LOCAL, SERVED, Limits
 from webhook.preview.outcome import Outcome, check_models, makes_pods, preview
 
 __all__ = [

@@ -16,7 +16,8 @@ from webhook.annotations.injected import InjectedModel
 from webhook.errors import one_line
 from webhook.kubernetes.patch import Operation
 from webhook.preview.apply import apply
-from webhook.preview.documents import Document, Limits, read
+from webhook.preview.documents import Document, read
+from webhook.preview.limits import Limits
 from webhook.preview.outcome import Outcome, PodOutcome
 from webhook.preview.text import ManifestText
 

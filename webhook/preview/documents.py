@@ -1,48 +1,22 @@
-"""Parses a manifest, YAML or JSON, into documents, as the API server would read them, within limits.
+"""Parses a manifest, YAML or JSON, into documents, as the API server would read them, within limits."""
 
-Aliases are rejected: a few lines of them can expand to gigabytes, and a patch of an aliased value would change every
-place that refers to it.
-"""
-
+import codecs
 import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import yaml
 
 from webhook.preview.errors import InvalidManifest, ManifestTooLarge
-from webhook.preview.scalars import TAG, Loader, key, line, scalar
+from webhook.preview.limits import Limits, check_depth
+from webhook.preview.nodes import JSON, compose_all, value_of
+from webhook.preview.openshift import is_template, objects_in
 
-JSON = Any
-"""A JSON value as Python objects."""
-_DEPTH: Final = 64
+_UTF_16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _UNREADABLE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Upper limits of a preview. Exceeding one raises ManifestTooLarge."""
-
-    size: int
-    """Bytes of the manifest."""
-    documents: int
-    """Objects in the manifest. Items of a List count individually."""
-    models: int
-    """Models that all pods together request. Each adds an init container, script included, to the response."""
-    nodes: int
-    """YAML nodes of all documents together: mappings, lists and scalars, keys included."""
-    answer: int
-    """Bytes of the response."""
-
-
-SERVED: Final = Limits(512 * 1024, 500, 100, 50_000, 4 * 1024 * 1024)
-"""The limits of a server: many times the size of typical manifests, and small enough for any user to request."""
-LOCAL: Final = Limits(64 * 1024 * 1024, 20_000, 100_000, 10_000_000, 1 << 40)
-"""The limits of the command line: large enough for a whole release with CustomResourceDefinitions."""
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -105,7 +79,7 @@ def read(body: bytes, limits: Limits) -> list[Document]:
             continue
         if not isinstance(value, dict):
             raise InvalidManifest(f"document {index + 1} is not an object; write a mapping with apiVersion and kind")
-        for document in _objects(value, index, ""):
+        for document in _objects(value, index, "", limits):
             if not document.kind or not document.group_version:
                 place = f"document {index + 1}{document.path.replace('/', ' ')}"
                 raise InvalidManifest(f"{place}: apiVersion or kind is missing; set both")
@@ -147,55 +121,43 @@ _SPACE: Final = re.compile(r"\s*")
 
 
 def text_of(body: bytes, limits: Limits) -> str:
-    """Decode a manifest. Raises InvalidManifest for text that YAML does not allow, and ManifestTooLarge."""
-    if len(body) > limits.size:
-        raise ManifestTooLarge(f"the manifest is larger than {limits.size} bytes; preview a part of it")
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidManifest(f"the manifest is not UTF-8: byte {error.start} is invalid; save it as UTF-8") from error
+    """The text of a manifest within limits. Raises ManifestTooLarge, and InvalidManifest if YAML does not allow it."""
+    limits.check(size=len(body))
+    text = decoded(body)
     if match := _UNREADABLE.search(text):
         line = text.count("\n", 0, match.start()) + 1
         raise InvalidManifest(f"line {line} contains the control character {match[0]!r}; remove it")
     return text
 
 
+def decoded(body: bytes) -> str:
+    """The text of a manifest: UTF-8, or UTF-16 with a byte order mark, as kubectl reads it. Raises InvalidManifest."""
+    encoding, name = ("utf-16", "UTF-16") if body.startswith(_UTF_16_MARKS) else ("utf-8-sig", "UTF-8")
+    try:
+        return body.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise InvalidManifest(f"the manifest is not {name}: byte {error.start} is invalid; save it as UTF-8") from error
+
+
 def _check_tree(values: Iterable[JSON], limits: Limits) -> None:
-    nodes, level = 0, list(values)
-    for _ in range(_DEPTH):
+    nodes, depth, level = 0, 0, list(values)
+    while level:
         nodes += len(level) + sum(len(node) for node in level if isinstance(node, dict))
-        if nodes > limits.nodes:
-            raise _too_many(limits)
+        limits.check(nodes)
         level = [
             child
             for node in level
             if isinstance(node, dict | list)
             for child in (node.values() if isinstance(node, dict) else node)
         ]
-        if not level:
-            return
-    raise InvalidManifest(f"the manifest is nested deeper than {_DEPTH} levels")
+        depth += bool(level)
+        check_depth(depth)
 
 
 def _as_yaml(text: str, limits: Limits) -> Iterator[JSON]:
-    """The value of each document.
-
-    Checks the limits on the events of the parser, which need little memory, before it composes any node.
-    """
-    depth = nodes = 0
+    """The value of each document."""
     try:
-        for event in yaml.parse(text, Loader):
-            nodes += isinstance(event, yaml.NodeEvent)
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if nodes > limits.nodes:
-                raise _too_many(limits)
-            if depth > _DEPTH:
-                raise InvalidManifest(f"line {line(event)}: nested deeper than {_DEPTH} levels")
-            if isinstance(event, yaml.AliasEvent):
-                raise InvalidManifest(
-                    f"line {line(event)}: the alias *{event.anchor} is not supported; write out its value"
-                )
-        for node in yaml.compose_all(text, Loader):
+        for node in compose_all(text, limits):
             yield value_of(node)
     except yaml.YAMLError as error:
         raise InvalidManifest(f"invalid YAML: {_described(error)}") from error
@@ -207,30 +169,15 @@ def _described(error: yaml.YAMLError) -> str:
     return " ".join(str(error).split())
 
 
-def value_of(node: yaml.Node | None) -> JSON:
-    """The value of a YAML node. Raises InvalidManifest, with the line, for a value that JSON cannot represent."""
-    if isinstance(node, yaml.MappingNode) and node.tag == f"{TAG}map":
-        mapping = dict[str, JSON]()
-        for name, value in node.value:
-            mapping[key(name, mapping)] = value_of(value)
-        return mapping
-    if isinstance(node, yaml.SequenceNode) and node.tag == f"{TAG}seq":
-        return [value_of(child) for child in node.value]
-    if isinstance(node, yaml.ScalarNode):
-        return scalar(node)
-    if node is None:
-        return None
-    raise InvalidManifest(
-        f"line {line(node)}: JSON cannot represent {node.tag}; write text, a number, a boolean, a list or a mapping"
-    )
-
-
-def _objects(value: Mapping[str, JSON], source: int, path: str) -> Iterator[Document]:
-    """The object itself, the items of a List, or the object in an AdmissionReview."""
+def _objects(value: Mapping[str, JSON], source: int, path: str, limits: Limits) -> Iterator[Document]:
+    """The object itself, the items of a List or a Template, or the object in an AdmissionReview."""
     request = value.get("request")
     if (items := _items(value, source)) is not None:
         for index, item in enumerate(items):
-            yield from _objects(item, source, f"{path}/items/{index}")
+            yield from _objects(item, source, f"{path}/items/{index}", limits)
+    elif is_template(value):
+        for index, item in enumerate(objects_in(value, f"document {source + 1}", limits)):
+            yield from _objects(item, source, f"{path}/objects/{index}", limits)
     elif value.get("kind") == "AdmissionReview":
         if not isinstance(request, dict) or not isinstance(request.get("object"), dict):
             raise InvalidManifest(
@@ -256,7 +203,3 @@ def _items(value: Mapping[str, JSON], source: int) -> list[dict[str, JSON]] | No
 
 def _text(value: JSON) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _too_many(limits: Limits) -> ManifestTooLarge:
-    return ManifestTooLarge(f"the manifest has more than {limits.nodes} nodes; preview a part of it")

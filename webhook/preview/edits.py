@@ -1,11 +1,12 @@
 """Converts a JSON Patch into line edits of a document's YAML, so that all other lines keep their comments and quotes.
 
-The webhook's patches only add values, so an edit inserts lines. The exception is a collection in flow style (`{a: 1}`)
-that a patch adds to: it is rewritten in block style.
+The webhook's patches only add values, so an edit inserts lines. There are two exceptions: a collection in flow style
+(`{a: 1}`) that a patch adds to is rewritten in block style, and an alias whose value is no longer its anchor's after
+the patch is written out.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import jsonpatch
 import msgspec
@@ -13,9 +14,9 @@ import yaml
 
 from webhook.kubernetes.patch import Operation
 from webhook.preview.dump import dump
-from webhook.preview.scalars import Loader, key, scalar
+from webhook.preview.nodes import JSON, Alias, compose, is_merge, key, merged, value_of
+from webhook.preview.scalars import scalar
 
-JSON = Any
 _STEP: Final = 2
 
 
@@ -29,7 +30,7 @@ class Edit(NamedTuple):
 
 def edits(text: str, patch: Sequence[Operation]) -> list[Edit] | None:
     """The edits that apply a patch to a document's text, in line order. None if the whole text has to be rewritten."""
-    root = yaml.compose(text, Loader)
+    root = compose(text)
     if root is None:
         return None
     document = _Document(text, root)
@@ -45,6 +46,8 @@ class _Document:
     def __init__(self, text: str, root: yaml.Node) -> None:
         self._lines = text.splitlines()
         self._nodes = dict[int, yaml.Node]()
+        self._values = dict[int, JSON]()
+        """The value of each mapping and list that `build` has made, by the id of its node."""
         self._indented = _is_indented(root)
 
     def build(self, node: yaml.Node) -> JSON:
@@ -52,25 +55,46 @@ class _Document:
         if isinstance(node, yaml.ScalarNode):
             return scalar(node)
         value: JSON
-        if isinstance(node, yaml.MappingNode):
-            value = {key(name, ()): self.build(child) for name, child in node.value}
+        if isinstance(node, Alias):
+            value = value_of(node)
+        elif isinstance(node, yaml.MappingNode):
+            own = {id(name): (key(name), self.build(child)) for name, child in node.value if not is_merge(name)}
+            value = {}
+            for name, child in node.value:
+                value.update(merged(name, child) if is_merge(name) else [own[id(name)]])
         else:
             value = [self.build(child) for child in node.value]
-        self._nodes[id(value)] = node
+        if isinstance(value, dict | list):
+            self._nodes[id(value)] = node
+            self._values[id(node)] = value
         return value
 
     def changes(self, value: JSON) -> list[Edit] | None:
         """The edits for the additions to a mapping or list from `build`. None if it has to be rewritten."""
         node = self._nodes[id(value)]
+        if isinstance(node, Alias):
+            return [] if self._after(node) == value else None
         changes = self._of_mapping(node, value) if isinstance(node, yaml.MappingNode) else self._of_list(node, value)
         return None if changes and getattr(node, "flow_style", False) else changes
 
     def _of_mapping(self, node: yaml.MappingNode, value: dict[str, JSON]) -> list[Edit] | None:
-        changes, former = list[Edit](), {key(name, ()): (name, child) for name, child in node.value}
+        changes, own, inherited = list[Edit](), dict[str, tuple[yaml.Node, yaml.Node]](), dict[str, JSON]()
+        for name, child in node.value:
+            if is_merge(name):
+                inherited.update(merged(name, child, self._after))
+            else:
+                inherited.pop(key(name), None)
+                own[key(name)] = (name, child)
+        new = dict[str, JSON]()
         for name, child in value.items():
-            if name in former:
-                changes += self._of_entry(*former[name], child)
-        if new := {name: child for name, child in value.items() if name not in former}:
+            if name in inherited:
+                if inherited[name] != child:
+                    new[name] = child
+            elif name in own:
+                changes += self._of_entry(*own[name], child)
+            else:
+                new[name] = child
+        if new:
             end = _end(node)
             changes.append(Edit(end, end, tuple(self._written(new, _column(node.value[0][0]) if node.value else 0))))
         return changes
@@ -100,7 +124,7 @@ class _Document:
                 changes += self._of_item(node.value[index], child)
                 index += 1
             elif (line := self._line_before(node, index)) is not None:
-                changes.append(Edit(line, line, tuple(self._written([child], _column(node)))))
+                changes.append(Edit(line, line, tuple(self._written([child], self._dash(node).column))))
             else:
                 return None
         return changes if index == len(node.value) else None
@@ -115,30 +139,54 @@ class _Document:
 
     def _is_same(self, node: yaml.Node, value: JSON) -> bool:
         """Whether a value was built from a node. A patch may have added to it since."""
-        if isinstance(node, yaml.ScalarNode):
-            return not isinstance(value, dict | list) and bool(scalar(node) == value)
+        if isinstance(target := _target(node), yaml.ScalarNode):
+            return not isinstance(value, dict | list) and bool(scalar(target) == value)
         return self._nodes.get(id(value)) is node
 
     def _of_same(self, node: yaml.Node, value: JSON) -> list[Edit] | None:
-        return [] if isinstance(node, yaml.ScalarNode) else self.changes(value)
+        return [] if isinstance(_target(node), yaml.ScalarNode) else self.changes(value)
+
+    def _after(self, node: yaml.Node) -> JSON:
+        """The value that a node will have after the patch, for aliases of it."""
+        target = _target(node)
+        return self._values[id(target)] if id(target) in self._values else value_of(target)
 
     def _line_before(self, node: yaml.Node, index: int) -> int | None:
         """The line at which to insert an item at `index`, above the comments of the next item. None if not possible."""
-        if not node.value or self._lines[node.start_mark.line][: _column(node)].strip():
+        dash = self._dash(node)
+        if not node.value or self._lines[dash.line][: dash.column].strip():
             return None  # the list starts in the middle of a line, as in `- - a`
         if index == len(node.value):
             return _end(node)
-        line = node.value[index].start_mark.line if index else node.start_mark.line
+        line = node.value[index].start_mark.line if index else dash.line
         first = _end(node.value[index - 1]) if index else 0
-        while line > first and not self._lines[line][: _column(node) + 1].strip():
+        while line > first and not self._lines[line][: dash.column + 1].strip():
             line -= 1  # the dash may be alone on a line above its item
         while line > first and self._lines[line - 1].lstrip().startswith("#"):
             line -= 1
         return line
 
+    def _dash(self, node: yaml.Node) -> "_Place":
+        """The place of a list's first dash. The place of an anchored list is that of its anchor."""
+        start = node.start_mark
+        if self._lines[start.line][start.column : start.column + 1] != "&" or not node.value:
+            return _Place(start.line, start.column)
+        line = node.value[0].start_mark.line
+        return _Place(line, len(self._lines[line]) - len(self._lines[line].lstrip()))
+
     def _written(self, value: JSON, column: int) -> list[str]:
         lines = dump(value, indented=self._indented).splitlines()
         return [" " * column + line if line else line for line in lines]
+
+
+class _Place(NamedTuple):
+    line: int
+    column: int
+
+
+def _target(node: yaml.Node) -> yaml.Node:
+    """The node that an alias stands for; the node itself if it is no alias."""
+    return node.value if isinstance(node, Alias) else node
 
 
 def _column(node: yaml.Node) -> int:
@@ -159,7 +207,8 @@ def _end(node: yaml.Node) -> int:
 
 def _is_indented(node: yaml.Node) -> bool:
     """Whether the first list in a mapping is indented; False if there is none."""
-    return next((item.start_mark.column > name.start_mark.column for name, item in _lists(node)), False)
+    starts = ((name.start_mark, item.start_mark) for name, item in _lists(node))
+    return next((item.column > name.column for name, item in starts if item.line > name.line), False)
 
 
 def _lists(node: yaml.Node) -> Iterator[tuple[yaml.Node, yaml.Node]]:

@@ -6,8 +6,8 @@ from typing import Final
 import msgspec
 
 from webhook.preview.answer import PreviewResponse, answer, manifests
-from webhook.preview.documents import Limits
 from webhook.preview.errors import ManifestTooLarge
+from webhook.preview.limits import Limits
 from webhook.preview.outcome import Outcome
 
 FORMATS: Final[Mapping[str, Callable[[bytes, PreviewResponse, Limits], bytes]]] = {

@@ -7,6 +7,7 @@ from webhook.admission import pinning
 from webhook.annotations.parsing import is_asking
 from webhook.kubernetes.patch import escape
 from webhook.preview.documents import Document
+from webhook.preview.operators import passes_on_its_own
 from webhook.preview.templates import Template
 from webhook.settings import Settings
 
@@ -19,6 +20,9 @@ def misplaced(document: Document, pods: Sequence[Template], settings: Settings) 
     `pods` are the object's pod templates.
     """
     effective = {template.in_object_at(_OWN) for template in pods}
+    effective |= {f"{place}/annotations" for template in pods for place in template.annotated}
+    if passes_on_its_own(document):
+        effective.add(_OWN)
     pods_ask = any(is_asking(template.annotations, settings) for template in pods)
     for path, annotations in _annotations(document.value, ""):
         if path in effective or not is_asking(annotations, settings) or (path == _OWN and pods_ask):

@@ -16,9 +16,11 @@ from webhook.kubernetes import pod, workload
 from webhook.kubernetes.decoding import InvalidObject
 from webhook.kubernetes.patch import Operation
 from webhook.preview.apply import apply
-from webhook.preview.documents import JSON, Document, Limits
+from webhook.preview.documents import Document
 from webhook.preview.errors import InvalidManifest, ManifestTooLarge
+from webhook.preview.limits import Limits
 from webhook.preview.misplaced import misplaced
+from webhook.preview.nodes import JSON
 from webhook.preview.templates import Template, templates
 from webhook.settings import Settings
 
@@ -105,6 +107,11 @@ def _preview(document: Document, namespace: str, settings: Settings, catalog: Ca
             continue
         pods.append(PodOutcome(template, inject(decoded, namespace, settings, catalog)))
         _check_models(pods, limits)
+        if template.is_made and pods[-1].injection.operations:
+            warnings.append(
+                f"the pods of {template.path} get the model when their controller creates them: the manifest has no "
+                "place for what is added, so the diff does not show it"
+            )
     if document.kind != "Pod":
         warnings += misplaced(document, pinned_templates, settings)
     return Outcome(namespace, stored, tuple(pods), tuple(warnings))
@@ -136,10 +143,13 @@ def _check_annotations(template: Template, settings: Settings, *, is_strict: boo
     The decoder would also reject it, but without the annotation's name.
     """
     for name, value in template.annotations.items():
-        if not isinstance(value, str) and (is_strict or name.startswith(f"{settings.annotation_prefix}/")):
-            raise InvalidManifest(
-                f"{template.path}: the annotation {name} is not text; quote its value".removeprefix(": ")
-            )
+        is_ours = name.startswith(f"{settings.annotation_prefix}/")
+        if isinstance(value, str) or not (is_ours or (is_strict and value is not None)):
+            continue  # the API server takes null for empty text
+        problem = "is not text; quote its value"
+        if value is None:
+            problem = "is null, as YAML reads ~, null and an empty value; write a value, or remove the annotation"
+        raise InvalidManifest(f"{template.path}: the annotation {name} {problem}".removeprefix(": "))
 
 
 def _request(document: Document) -> review.AdmissionRequest | None:

@@ -7,7 +7,7 @@ differ from the object in the cluster.
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import yaml
@@ -86,17 +86,12 @@ def _integer(plain: str) -> int:
     return sign * int(digits, 8 if is_octal else 0)
 
 
-def key(node: yaml.Node, taken: Iterable[str]) -> str:
-    """The key of a mapping as text. Raises InvalidManifest if it is not a scalar, or already in `taken`."""
+def scalar_key(node: yaml.Node) -> str:
+    """The key of a mapping as text. Raises InvalidManifest if it is not a scalar."""
     if not isinstance(node, yaml.ScalarNode) or node.tag == f"{TAG}null":
         raise InvalidManifest(f"line {line(node)}: a key is not text; write text")
-    if node.tag == f"{TAG}merge":
-        raise InvalidManifest(f"line {line(node)}: the merge key << is not supported; write out its entries")
     value = scalar(node)
-    name = value if isinstance(value, str) else json.dumps(value)
-    if name in taken:
-        raise InvalidManifest(f"line {line(node)}: the key {name[:80]!r} is a duplicate; remove one")
-    return name
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def line(part: yaml.Event | yaml.Node) -> int:

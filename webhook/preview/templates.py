@@ -2,9 +2,10 @@
 
 A pod template is a mapping with `metadata` and a `spec` that has `containers`, at any path. This covers Kubernetes' own
 workloads and most custom resources. Some kinds inline the fields of a pod's spec in their own; then the annotations are
-next to the containers.
+next to the containers. For kinds with annotations in other places, and for pods without a template, see `operators`.
 """
 
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
@@ -14,12 +15,14 @@ import msgspec
 from webhook.kubernetes.patch import Operation, escape
 from webhook.preview.documents import Document
 from webhook.preview.errors import ManifestTooLarge
+from webhook.preview.operators import annotated, made_container
 
 MOST_TEMPLATES: Final = 64
 """Templates in one object. A RayCluster has one for each group of workers."""
 _VOLUMES: Final = "/spec/volumes"
 _METADATA: Final = ("annotations", "labels")
 _INFERENCE_SERVICE: Final = ("serving.kserve.io", "InferenceService")
+_TEKTON: Final = "tekton.dev"
 _RUNTIMES: Final = {("serving.kserve.io", "ServingRuntime"), ("serving.kserve.io", "ClusterServingRuntime")}
 _KSERVE_CONTAINER: Final = "kserve-container"
 _PREDICTOR: Final = "/spec/predictor"
@@ -43,6 +46,10 @@ class Template(msgspec.Struct, frozen=True):
     """Pairs of JSON Pointers: a part of the pod, and the same part in the object. More specific pairs come first."""
     has_volumes: bool = True
     """Whether the template has a list of volumes. `pod` may have volumes without it, from a StatefulSet's claims."""
+    annotated: tuple[str, ...] = ()
+    """The JSON Pointers of other mappings in the object whose `annotations` the pod gets."""
+    is_made: bool = False
+    """Whether a controller makes the pod's spec, so that the object has no place for its fields."""
 
     @property
     def annotations(self) -> Mapping[str, Any]:
@@ -52,7 +59,9 @@ class Template(msgspec.Struct, frozen=True):
         return annotations if isinstance(annotations, dict) else {}
 
     def in_object(self, operations: tuple[Operation, ...]) -> tuple[Operation, ...]:
-        """Operations on the pod as operations on the object."""
+        """Operations on the pod as operations on the object. None if the object has no place for the pod's fields."""
+        if self.is_made:
+            return ()
         has_volumes, moved = self.has_volumes, list[Operation]()
         for operation in operations:
             path = self.in_object_at(operation["path"])
@@ -90,18 +99,29 @@ def _within(value: object, path: str, document: Document) -> Iterator[Template]:
         if path and isinstance(spec, dict) and _has_containers(spec) and isinstance(metadata, dict | None):
             yield _template(path, metadata or {}, spec, document)
             return
+        if made := _made(value, path, document):
+            yield made
+            return
         inline = _inline(value, path, document)
         if inline:
             yield inline
-        for key, child in value.items():
-            if not inline or key not in _NOT_WITHIN:
-                yield from _within(child, f"{path}/{escape(key)}", document)
+            value = {key: child for key, child in value.items() if key not in _NOT_WITHIN}
+        yield from _within_children(value, path, document)
+
+
+def _within_children(value: dict[str, Any], path: str, document: Document) -> Iterator[Template]:
+    for key, child in value.items():
+        yield from _within(child, f"{path}/{escape(key)}", document)
 
 
 def _template(path: str, metadata: dict[str, Any], spec: dict[str, Any], document: Document) -> Template:
     claims = _claims(document)
     if not claims:
-        return Template(path, _pod(metadata, spec, document), (("", path),))
+        inherited = annotated(document, path)
+        sources = {**inherited, f"{path}/metadata": metadata} if metadata or not inherited else inherited
+        place, merged = _with_inherited(sources, metadata)
+        pod = _pod(merged, spec, document)
+        return Template(path, pod, (("/metadata", place), ("", path)), annotated=tuple(inherited))
     own = spec.get("volumes")
     volumes = [
         {"name": name, "persistentVolumeClaim": {"claimName": f"{name}-{document.name}-0"}} for name in claims
@@ -121,21 +141,51 @@ def _claims(document: Document) -> list[str]:
     ]
 
 
-def hands_down(document: Document) -> bool:
-    """Whether the controller of an object copies the object's annotations to its pods."""
-    return (document.group, document.kind) == _INFERENCE_SERVICE
+def _with_inherited(places: dict[str, dict[str, Any]], metadata: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The place of the annotations that a patch adds, and the pod's metadata with the annotations of all places.
+
+    A patch adds to existing annotations only, so the place is the last that has some, if any has.
+    """
+    having = {place: found["annotations"] for place, found in places.items() if _is_annotated(found)}
+    if not having:
+        return next(reversed(places)), metadata
+    return next(reversed(having)), {**metadata, "annotations": dict(ChainMap(*reversed(having.values())))}
+
+
+def _is_annotated(metadata: Mapping[str, Any]) -> bool:
+    return isinstance(metadata.get("annotations"), dict)
+
+
+def _made(value: dict[str, Any], path: str, document: Document) -> Template | None:
+    """The template of a pod whose containers a controller makes: of the steps of a task, or of other fields."""
+    steps = value.get("steps") if document.group == _TEKTON else None
+    if isinstance(steps, list) and steps and all(isinstance(step, dict) for step in steps):
+        names = [f"step-{step.get('name') or f'unnamed-{index}'}" for index, step in enumerate(steps)]
+    elif (name := made_container(document, path)) and not any(_within_children(value, path, document)):
+        names = [name]
+    else:
+        return None
+    places = annotated(document, path)
+    if isinstance(own := value.get("metadata"), dict) and path:
+        places[f"{path}/metadata"] = own
+    place, metadata = _with_inherited(places, {})
+    pod = _pod(metadata, {"containers": [{"name": name} for name in names]}, document)
+    return Template(path, pod, (("/metadata", place), ("/spec", path)), annotated=tuple(places), is_made=True)
 
 
 def _inline(value: dict[str, Any], path: str, document: Document) -> Template | None:
     """The template of a pod spec inlined in `value`. None without one, or if the path of its annotations is unknown."""
     spec, places = _inline_spec(value, path, document)
-    annotated, metadata = _inline_metadata(value, path, document)
-    if spec is None or annotated is None:
+    if spec is None:
         return None
-    if hands_down(document) and isinstance(inherited := document.metadata.get("annotations"), dict):
-        metadata = {**metadata, "annotations": {**inherited, **metadata.get("annotations", {})}}
+    inherited, (own, metadata) = annotated(document, path), _inline_metadata(value, path, document)
+    sources = {**inherited, own: metadata} if own is not None else inherited
+    if not sources:
+        return None
+    place, metadata = _with_inherited(sources, metadata)
     rest = {name: child for name, child in spec.items() if name not in (*_METADATA, "metadata")}
-    return Template(path, _pod(metadata, rest, document), (*places, ("/metadata", annotated), ("/spec", path)))
+    pod = _pod(metadata, rest, document)
+    return Template(path, pod, (*places, ("/metadata", place), ("/spec", path)), annotated=tuple(inherited))
 
 
 def _inline_spec(
@@ -146,7 +196,7 @@ def _inline_spec(
         return value, ()
     if _is_container(value.get("container")):  # a step of Argo Workflows
         return {**value, "containers": [value["container"]]}, (("/spec/containers/0", f"{path}/container"),)
-    if hands_down(document) and path == _PREDICTOR:
+    if (document.group, document.kind) == _INFERENCE_SERVICE and path == _PREDICTOR:
         for name in _KSERVE_MODELS:
             if isinstance(model := value.get(name), dict):
                 container = {**model, "name": model.get("name") or _KSERVE_CONTAINER}
@@ -155,13 +205,13 @@ def _inline_spec(
 
 
 def _inline_metadata(value: dict[str, Any], path: str, document: Document) -> tuple[str | None, dict[str, Any]]:
-    """The JSON Pointer of the mapping that has the annotations, None if it is unknown; and the pod's metadata."""
+    """The JSON Pointer of the mapping next to a pod spec that has its annotations, if any; and the pod's metadata."""
     if path and isinstance(own := value.get("metadata"), dict):
         return f"{path}/metadata", own
     adjacent = {name: value[name] for name in _METADATA if isinstance(value.get(name), dict)}
     if "annotations" in adjacent or (document.group, document.kind) in _RUNTIMES:
         return path, adjacent
-    return "/metadata" if hands_down(document) else None, adjacent
+    return None, adjacent
 
 
 def _has_containers(spec: dict[str, Any]) -> bool:

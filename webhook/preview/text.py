@@ -10,10 +10,11 @@ from webhook.errors import one_line
 from webhook.fetching.script import SCRIPT
 from webhook.kubernetes.patch import Operation
 from webhook.preview.apply import apply
-from webhook.preview.documents import Document, json_values, value_of
+from webhook.preview.documents import Document, decoded, json_values
 from webhook.preview.dump import dump
 from webhook.preview.edits import Edit, edits
 from webhook.preview.errors import InvalidManifest
+from webhook.preview.nodes import compose, value_of
 from webhook.preview.scalars import Loader
 from webhook.preview.unified import edited, unified
 
@@ -26,7 +27,7 @@ class ManifestText:
     """The text of a manifest that `read` accepts. JSON is rendered as YAML."""
 
     def __init__(self, body: bytes) -> None:
-        text = body.decode("utf-8-sig")
+        text = decoded(body)
         self._sources = None if json_values(text) else _sources(text)
 
     def diff(self, document: Document, patch: Sequence[Operation], namespace: str) -> str:
@@ -81,7 +82,8 @@ class _Written(NamedTuple):
     def reads_as(self, value: Any) -> bool:
         """Whether the edited text parses as the value. This detects edits that fail on unusual YAML."""
         try:
-            return bool(value_of(yaml.compose(self.text, Loader)) == value)
+            root = compose(self.text)
+            return root is not None and bool(value_of(root) == value)
         except (yaml.YAMLError, InvalidManifest):
             return False
 

@@ -6,8 +6,8 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from webhook.fields.group import Group
-from webhook.fields.parsers import SUBDOMAIN
-from webhook.fields.types import AbsolutePath, Globs, Seconds, Verification
+from webhook.fields.parsers import REFERENCE, SUBDOMAIN
+from webhook.fields.types import AbsolutePath, EnvPrefix, Globs, Seconds, Verification
 from webhook.kubernetes.mount_paths import is_parent, why_reserved
 from webhook.strategies import STRATEGIES, parse_strategies
 
@@ -41,11 +41,13 @@ class DefaultSettings(Group):
     strategy: StrategyList = "s3-init"
     """How models get into pods: a strategy, or a comma-separated list of which the first available one is used. s3-init
     only needs S3, and works on every node."""
-    version: str = Field(default="", pattern=r"^([A-Za-z0-9@^~<>=!*][A-Za-z0-9._+,<>=!^~ *-]*)?$")
+    version: str = Field(default="", pattern=f"^({REFERENCE})?$")
     """The version of models that are asked for without one. Empty: such pods are refused, so that every version is
     chosen on purpose."""
     mount_path: Annotated[AbsolutePath, AfterValidator(_free)] = "/model-artifacts"
     """The parent of the models' folders in containers."""
+    env_prefix: EnvPrefix = "MODEL"
+    """The first part of the names of the environment variables, MODEL_PATH and so on. none: containers get none."""
     service_account: str = Field(default="", pattern=f"^({SUBDOMAIN})?$")
     """The service account of pods that do not name one. Empty: it is not changed."""
     verify: Verification = "size"

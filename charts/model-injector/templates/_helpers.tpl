@@ -133,7 +133,7 @@ has({{ last . }}.annotations) && {{ last . }}.annotations.exists(name, name.star
 - name: not-opted-out
   expression: >-
     !has(object.metadata.annotations) || !({{ $inject }} in object.metadata.annotations)
-    || object.metadata.annotations[{{ $inject }}] != 'false'
+    || !object.metadata.annotations[{{ $inject }}].matches('^\\s*false\\s*$')
 {{- with .Values.webhook.matchConditions }}
 {{ toYaml . }}
 {{- end }}

@@ -109,7 +109,7 @@ class SourceIndex:
         asked = f"{request.model} has no version in {shown(request.version)}"
         if choices := self.choices(request, reference):
             return UnknownVersion(f"{asked} that is published; {choices[0]} is not")
-        hint = " (which excludes pre-releases)" if request.version == LATEST else ""
+        hint = " (which excludes pre-releases)" if reference.text == LATEST else ""
         return UnknownVersion(f"{asked}{hint}; the newest are {', '.join(islice(known.newest(), 3))}")
 
     def _listed(self, request: ModelRequest) -> SourceListing:
