@@ -84,8 +84,14 @@ classify() {
 	reason=Unreachable
 	message=$error
 	final=''
-	# The quoted parts hold the model's name, which may look like an error.
-	printed=$(sed 's/"[^"]*"//g' err)
+	# Names of models and files may look like an error.
+	printed=$(sed -E 's/^ERROR ".*": //; s/"[^"]*"//g; s|^([a-z]+) /.*: |\1 |' err)
+	# s5cmd takes a login page for a listing without objects, or for one that it cannot read.
+	if grep -qsE '^Content-Type:.*(html|json)' out; then
+		case $printed in
+		*'no object'* | *'code: 200'* | *'code: 3'*) printed='HTML page' ;;
+		esac
+	fi
 	# If `timeout` has killed s5cmd, there may be no output.
 	case ${printed:-Killed} in
 	# script.py puts an arm for each entry of errors.toml here.
