@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-from tests.support.faults import Answer, Cut, Drop, Edit, Fault, Request, Stall
+from tests.support.faults import Answer, Cut, Drop, Edit, Fault, Ignore, Request, Stall
 
 _CHUNK = 64 * 1024
 _PATIENCE = 60
@@ -115,6 +115,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
             case Answer() as answer:
                 self._send(answer)
+            case Ignore(header):
+                del request.headers[header]
+                self._pass_on(request, body, None)
             case fault:
                 self._pass_on(request, body, fault)
 
