@@ -80,5 +80,5 @@ def test_an_alias_in_a_store_without_conditional_writes_is_not_set(
 
 def test_a_store_without_object_tags_says_so(store: Store, proxy: FaultyProxy, tmp_path: Path) -> None:
     proxy.inject(r2("x-amz-tagging"), when=has("x-amz-tagging"))
-    with pytest.raises(Unsupported, match="may lack object tags: NotImplemented: .*x-amz-tagging"):
+    with pytest.raises(Unsupported, match=r"may lack object tags: NotImplemented: .*x-amz-tagging"):
         published(store, tmp_path / "m", "1.2.3", tags={"published": "true"})
