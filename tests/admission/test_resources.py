@@ -13,7 +13,7 @@ def test_a_size_limit_bounds_the_volume_and_asks_for_a_node_with_room(injected: 
     assert changed["initContainers"][0]["resources"]["requests"]["ephemeral-storage"] == "20480Mi"
 
 
-def test_each_init_container_asks_for_the_room_that_all_models_need(injected: Injector) -> None:
+def test_each_init_container_asks_for_the_space_that_all_models_need(injected: Injector) -> None:
     models = "[{model: a, version: '1', sizeLimit: 1Gi}, {model: b, version: '1', sizeLimit: 2Gi}]"
     changed = injected(annotated(models=models))["spec"]
     assert changed["volumes"][0]["emptyDir"] == {"sizeLimit": "3072Mi"}

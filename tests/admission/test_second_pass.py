@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.admission.conftest import JSON, PREFIX, Injector, annotated, asking
-from tests.admission.test_places import NATIVE
+from tests.admission.test_placement import NATIVE
 from webhook.admission.decide import inject
 from webhook.catalog.lookup.exact import ExactCatalog
 from webhook.kubernetes.decoding import InvalidObject

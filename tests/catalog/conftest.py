@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.catalog.webhook import Run, until
+from tests.catalog.webhook import Run
 from tests.support import constants, moto_s3
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
+from tests.support.polling import until
 from tests.support.webhook import Webhook, running_webhook
 from webhook.annotations.parsing import parse
 from webhook.catalog.bucket.manifest import Manifest
@@ -91,7 +92,7 @@ def aliased(store: Store, model: str, **aliases: str) -> None:
 
 
 class Reader:
-    """An S3Catalog that looks as soon as it has to."""
+    """An S3Catalog that looks versions up as soon as it requires that."""
 
     def __init__(self, bucket: MotoBucket, proxy: FaultyProxy, patience: float = 3, **options: Any) -> None:
         """Gives S3 up after `patience` seconds."""
@@ -114,14 +115,14 @@ class Reader:
         return parse(annotations, self.settings).models[0]
 
     def resolve(self, version: str, model: str = "my-model") -> Any:
-        """What the catalog answers, once it has looked at all that it wants to."""
+        """What the catalog answers after the lookups that it requires."""
         for _ in range(30):
             try:
                 return self.catalog.resolve(self.request(version, model))
-            except LookupRequired as unread:
-                for place in unread.keys:
-                    self.catalog.cache(place, self.catalog.look_up(place))
-        raise AssertionError("it never has enough")
+            except LookupRequired as required:
+                for key in required.keys:
+                    self.catalog.cache(key, self.catalog.look_up(key))
+        raise AssertionError("each lookup requires a further one")
 
     def version(self, version: str, model: str = "my-model") -> str:
         found: str = self.resolve(version, model).artifact.version

@@ -223,7 +223,7 @@ def test_a_part_that_changes_under_the_upload_leaves_nothing(
 
 
 def test_who_was_replaced_writes_over_nothing(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One hangs in the middle of a file, another one replaces it and publishes, and the first comes back."""
+    """A publisher hangs while it uploads a file, a second one takes over and publishes, and the first continues."""
     monkeypatch.setattr("webhook.catalog.publishing.publish._TAKEOVER_SECONDS", 0.1)
     slow = plan(scan(folder_of(tmp_path / "slow", weights_bin=b"s" * 1000)), store, "my-model", "1.2.3", {}, ignore)
     gate = threading.Event()

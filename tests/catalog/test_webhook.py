@@ -8,9 +8,10 @@ from tests.admission.conftest import asking
 from tests.admission.test_pinning import asking as workload_asking
 from tests.admission.test_pinning import template_of
 from tests.catalog.conftest import aliased, published
-from tests.catalog.webhook import applied, ask, created, record_of, until, version_of
+from tests.catalog.webhook import applied, ask, created, record_of, version_of
 from tests.support.faults import Answer
 from tests.support.faulty_proxy import FaultyProxy
+from tests.support.polling import until
 from tests.support.reviews import pod_of
 from tests.support.webhook import Webhook
 from webhook.catalog.bucket.store import Store

@@ -19,13 +19,6 @@ Run = Callable[..., AbstractContextManager[Webhook]]
 DEPLOYMENT = {"group": "apps", "version": "v1", "kind": "Deployment"}
 
 
-def until(holds: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it never came to hold"
-        time.sleep(0.02)
-
-
 def ask(client: httpx.Client, pod: JSON, **request: Any) -> JSON:
     found: JSON = client.post("/mutate", json=review(pod, **request)).json()
     return found

@@ -166,7 +166,7 @@ def test_who_issued_what_is_served_is_never_crowded_out_of_the_bundle() -> None:
 
 
 def test_an_authority_whose_key_is_out_goes_at_once_with_the_secret_and_the_bundles() -> None:
-    """Whether or not a replica has looked in between."""
+    """Whether or not a replica has read the Secret in between."""
     old = first()
     waiting = step(Authorities(), published=old.bundle)
     for held in (Authorities(), waiting):

@@ -59,12 +59,10 @@ def test_a_machine_whose_clock_is_wrong_can_still_tell(ahead: int) -> None:
     assert verification_error(authority.issue([HOST], now=time), authority.certificate, HOST, time) is None
 
 
-@pytest.mark.parametrize("key", [ed25519.Ed25519PrivateKey.generate(), rsa.generate_private_key(65537, 2048)])
-def test_a_certificate_that_signs_itself_is_taken_where_it_is_the_bundle(
-    key: ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey,
-) -> None:
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "provided")])
-    certificate = (
+def self_issued(common_name: str, key: ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey) -> x509.CertificateBuilder:
+    """A certificate whose issuer is its subject, not signed yet."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
+    return (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -72,6 +70,15 @@ def test_a_certificate_that_signs_itself_is_taken_where_it_is_the_bundle(
         .serial_number(1)
         .not_valid_before(NOW - DAY)
         .not_valid_after(NOW + DAY)
+    )
+
+
+@pytest.mark.parametrize("key", [ed25519.Ed25519PrivateKey.generate(), rsa.generate_private_key(65537, 2048)])
+def test_a_certificate_that_signs_itself_is_taken_where_it_is_the_bundle(
+    key: ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey,
+) -> None:
+    certificate = (
+        self_issued("provided", key)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
         .sign(key, hashes.SHA256() if isinstance(key, rsa.RSAPrivateKey) else None)
     )
@@ -108,17 +115,8 @@ def test_a_key_is_only_ever_in_memory_and_its_owners() -> None:
 def test_a_certificate_with_a_critical_extension_that_nobody_knows_is_left_out_of_a_bundle() -> None:
     """As a byte that has changed may make it: clients take nothing that is signed by such a one."""
     key = ed25519.Ed25519PrivateKey.generate()
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "odd")])
     unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.0"), b"\x05\x00")
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(NOW - DAY)
-        .not_valid_after(NOW + DAY)
-    )
+    builder = self_issued("odd", key)
     kept, odd = (
         builder.add_extension(unknown, critical).sign(key, None).public_bytes(Encoding.PEM)
         for critical in (False, True)

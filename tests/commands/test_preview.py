@@ -11,25 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.commands.conftest import ADMITTED
 from tests.preview.test_preview import DEPLOYMENT, POD
 from tests.support.command_line import run
-from tests.support.webhook import SETTINGS
 
-ADMITTED, REFUSED = POD.format(version="1.2.3"), POD.format(version="^1")
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> str:
-    file = tmp_path / "settings.yaml"
-    file.write_text(yaml.safe_dump(SETTINGS))
-    return str(file)
-
-
-@pytest.fixture
-def manifest(tmp_path: Path) -> Path:
-    file = tmp_path / "manifest.yaml"
-    file.write_text(ADMITTED)
-    return file
+REFUSED = POD.format(version="^1")
 
 
 def preview(config: str, text: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -20,29 +20,14 @@ import httpx
 import pytest
 import yaml
 
-from tests.preview.test_preview import POD
-from tests.server.auto.cluster import until
+from tests.commands.conftest import ADMITTED
 from tests.support.api_server import running_api_server
 from tests.support.command_line import run
+from tests.support.polling import until
 from tests.support.webhook import SETTINGS, Webhook, running_webhook
 
-ADMITTED = POD.format(version="1.2.3")
 SERVICE = "/api/v1/namespaces/model-injector/services/https:model-injector:443/proxy"
 CONFIGURATION = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/model-injector"
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> str:
-    file = tmp_path / "settings.yaml"
-    file.write_text(yaml.safe_dump(SETTINGS))
-    return str(file)
-
-
-@pytest.fixture
-def manifest(tmp_path: Path) -> Path:
-    file = tmp_path / "manifest.yaml"
-    file.write_text(ADMITTED)
-    return file
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +198,7 @@ def test_a_server_that_cannot_be_asked_is_status_2(
 
 
 def raw_status(url: str, path: str) -> int:
-    """What a path is answered with that no client has made another one of."""
+    """The status of a path that is sent as it is: httpx would normalize it."""
     connection = HTTPConnection(urlsplit(url).netloc, timeout=30)
     connection.request("GET", path)
     status = connection.getresponse().status

@@ -51,7 +51,7 @@ def test_a_prefix_that_starts_like_another_one_does_not_fetch_it(
     assert volume.read() == {"a": b"wanted"}
 
 
-def test_files_that_are_there_and_known_are_complete_with_s3_away(
+def test_files_that_are_there_and_known_are_complete_while_s3_is_unreachable(
     fetch: InitContainer, model: Model, s3: FaultyProxy
 ) -> None:
     model.write(FILES)

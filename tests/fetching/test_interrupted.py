@@ -1,6 +1,5 @@
 import os
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -9,17 +8,11 @@ from tests.support.container import InitContainer, Running
 from tests.support.faults import Request, Stall, download_of
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.folder import Folder
+from tests.support.polling import until
 
 SMALL = {f"small-{n}.bin": bytes([n]) * 1000 for n in range(20)}
 LARGE = {"large.bin": bytes(range(256)) * 4 * 4096}
 MIB = 1024 * 1024
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -28,7 +21,7 @@ def killed(fetch: InitContainer, model: Model, volume: Folder, s3: FaultyProxy, 
     model.write(SMALL | LARGE)
     s3.inject(Stall(after=MIB), when=download_of("large.bin"))
     run = fetch.start(inside=own(shm))
-    eventually(lambda: volume.names() > SMALL.keys())
+    until(lambda: volume.names() > SMALL.keys())
     assert run.kill().termination == ""
     s3.heal()
     s3.requests.clear()
@@ -60,7 +53,7 @@ def test_a_torn_file_of_full_length_is_not_taken_for_the_file(
     second_part = f"bytes={50 * MIB}-{100 * MIB - 1}"
     s3.inject(Stall(), when=lambda request: request.headers["Range"] == second_part)
     run = fetch.start(inside=own(shm))
-    eventually(lambda: volume.known() == model.known())
+    until(lambda: volume.known() == model.known())
     run.kill()
     s3.heal()
     assert fetch(known=model.known()).reason == "Complete"
@@ -82,7 +75,7 @@ def test_sigterm_ends_it_long_before_kubelets_grace_is_over(stalled: Running) ->
     stalled.terminate()
     stalled.process.wait(timeout=30)
     assert time.monotonic() - asked < 5
-    eventually(lambda: "s5cmd" not in stalled.programs())
+    until(lambda: "s5cmd" not in stalled.programs())
 
 
 def test_sigterm_leaves_nothing_in_the_memory_of_the_pod(stalled: Running, shm: Folder) -> None:

@@ -41,11 +41,11 @@ def test_a_fault_that_passes_is_got_over(
 
 def test_a_throttled_bucket_is_asked_again_after_a_pause(fetch: InitContainer, s3: FaultyProxy) -> None:
     s3.inject(SLOW_DOWN, when=everything, times=2)
-    outcome = fetch(flags=NO_RETRY)
+    outcome = fetch(flags=NO_RETRY, skip_pauses=True)
     assert outcome.reason == "Complete"
     assert outcome.log.count("Unreachable, retrying: ") == 2
     assert "SlowDown" in outcome.log
-    assert outcome.seconds > 1 + 2
+    assert outcome.message.seconds >= 1 + 2
 
 
 def test_s5cmds_own_retries_need_none_of_ours(fetch: InitContainer, s3: FaultyProxy) -> None:

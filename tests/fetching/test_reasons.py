@@ -101,7 +101,7 @@ def test_a_role_with_both_permissions_is_enough(fetch: InitContainer, moto: moto
 
 
 def test_an_endpoint_that_refuses_connections_is_unreachable(fetch: InitContainer) -> None:
-    outcome = fetch(limit=2, flags=NO_RETRY, env={"S3_ENDPOINT_URL": "http://127.0.0.1:1"})
+    outcome = fetch(flags=NO_RETRY, skip_pauses=True, env={"S3_ENDPOINT_URL": "http://127.0.0.1:1"})
     assert outcome.reason == "Unreachable"
     assert "connection refused" in outcome.message.message
 
@@ -110,7 +110,9 @@ def test_an_endpoint_whose_name_does_not_resolve_is_unreachable(fetch: InitConta
     assert fetch(flags=NO_RETRY, skip_pauses=True, env={"S3_ENDPOINT_URL": "http://s3.invalid"}).reason == "Unreachable"
 
 
-def test_an_s3_that_goes_away_in_the_middle_is_unreachable(fetch: InitContainer, model: Model, s3: FaultyProxy) -> None:
+def test_an_s3_that_stops_answering_in_the_middle_is_unreachable(
+    fetch: InitContainer, model: Model, s3: FaultyProxy
+) -> None:
     model.write({f"{n}": b"x" for n in range(10)})
     s3.inject(Drop(), when=lambda request: request.is_download() and s3.count(Request.is_download) > 3)
     assert fetch(flags=NO_RETRY, skip_pauses=True).reason == "Unreachable"
@@ -157,9 +159,9 @@ def test_a_transfer_that_stalls_is_timed_out_at_the_limit(
 ) -> None:
     model.write({"a": b"x" * 100_000})
     s3.inject(Stall(after), when=Request.is_download)
-    outcome = fetch(limit=2)
+    outcome = fetch(limit=3)  # the script may wait a second for S3's clock before it starts the transfer
     assert outcome.reason == "TimedOut"
-    assert outcome.seconds < 2 + 3
+    assert outcome.seconds < 3 + 3
     assert "timeout" in outcome.message.message
 
 

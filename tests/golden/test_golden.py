@@ -20,7 +20,6 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.catalog.webhook import until
 from tests.golden import world as worlds
 from tests.golden.three_ways import (
     INLINE,
@@ -40,6 +39,7 @@ from tests.golden.three_ways import (
 from tests.support import moto_s3
 from tests.support.faults import Answer
 from tests.support.faulty_proxy import FaultyProxy
+from tests.support.polling import until
 from tests.support.reviews import review
 from tests.support.webhook import running_webhook
 from webhook.model.refusals import Refusal
@@ -82,7 +82,7 @@ def world_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorldOf]:
                 webhook = stack.enter_context(
                     running_webhook(folder, yaml.safe_load(text), env=dict(moto_s3.CREDENTIALS))
                 )
-                running[name] = World(stack.enter_context(webhook.client()), folder / "settings.yaml", names)
+                running[name] = World(webhook, stack.enter_context(webhook.client()), folder / "settings.yaml", names)
                 if not REWRITE:
                     warm(running[name], [each for each in MANIFESTS if settings_of(each) == name])
             return running[name]
@@ -96,7 +96,7 @@ def settings_of(manifest: Path) -> str:
 
 
 def warm(world: World, manifests: list[Path]) -> None:
-    """Have the webhook look at all that it will be asked for: it gives S3 a second, and this machine may be busy."""
+    """Have the webhook look up all that it will be asked for: it gives S3 a second, and this machine may be busy."""
     for manifest in manifests:
         with suppress(AssertionError):  # the manifest's own test shows what it is instead
             until(partial(is_as_expected, world, manifest), seconds=10)
@@ -190,7 +190,7 @@ def test_there_are_many_of_them_and_each_has_its_expectation() -> None:
 
 
 def test_every_refusal_is_among_them() -> None:
-    # With a single strategy that is always available, no manifest can meet the other one.
+    # With a single strategy that is always available, no manifest is refused with StrategyUnavailable.
     refusals = {refusal.reason for refusal in subclasses(Refusal)} - {StrategyUnavailable.reason}
     expected = {document["reason"] for manifest in MANIFESTS for document in expected_of(manifest)}
     assert refusals <= expected

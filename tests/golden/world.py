@@ -18,7 +18,7 @@ PREFIX: Final = "model-artifacts"
 ENDPOINT: Final = "http://s3.example.com"
 """Stands for the S3 server's address."""
 DENIED: Final = "http://denied.example.com"
-"""Stands for that of one which lists names, and denies a look at one version."""
+"""Stands for that of one which lists names, and denies the lookup of a version."""
 
 _PLAIN: Final = {"bucket": "my-ml-bucket", "prefix": PREFIX}
 SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {

@@ -1,5 +1,6 @@
 """Clients that are slow, or never come to an end."""
 
+import asyncio
 import socket
 import ssl
 import time
@@ -10,20 +11,17 @@ from pathlib import Path
 import pytest
 
 from tests.chart.conftest import RenderError, render
-from tests.support import constants
+from tests.http.serving import accept, connected
+from tests.support import clock, constants
 from tests.support.webhook import HOST, SETTINGS, Webhook, running_webhook
 from webhook.http.protocol import HEAD_BYTES, REQUEST_SECONDS
 from webhook.http.serving import KEEP_ALIVE_SECONDS
 
-SHORT_SECONDS = 1
-"""How long a request may take at the webhook that is in a hurry."""
-
-
-@pytest.fixture(scope="module")
-def hurried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
-    program = constants.program({"webhook.http.protocol.REQUEST_SECONDS": SHORT_SECONDS})
-    with running_webhook(tmp_path_factory.mktemp("hurried"), SETTINGS, program=program) as running:
-        yield running
+INCOMPLETE = [
+    b"POST /mutate HTTP/1.1\r\nHost: localhost\r\n",
+    b"POST /mutate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{",
+]
+"""A part of a head, and a head with a part of its body."""
 
 
 @contextmanager
@@ -65,26 +63,52 @@ def test_a_head_without_end_is_cut_off(webhook: Webhook) -> None:
         assert send_until_refused(connected, b"X-Filler: " + b"x" * 4000 + b"\r\n") < HEAD_BYTES * 20
 
 
-@pytest.mark.parametrize(
-    "beginning",
-    [
-        b"POST /mutate HTTP/1.1\r\nHost: localhost\r\n",
-        b"POST /mutate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{",
-    ],
-)
-def test_a_request_that_does_not_come_whole_is_given_up(hurried: Webhook, beginning: bytes) -> None:
-    with connection(hurried) as connected:
-        started = time.monotonic()
-        connected.sendall(beginning)
+@pytest.mark.parametrize("beginning", INCOMPLETE)
+def test_an_incomplete_request_is_given_up_at_its_deadline(beginning: bytes) -> None:
+    async def steps() -> None:
+        started = clock.now()
+        async with connected(accept) as client:
+            client.writer.write(beginning)
+            received = asyncio.create_task(client.reader.read())
+            await clock.advance_until(received.done)
+            assert received.result() == b""
+            assert REQUEST_SECONDS <= clock.now() - started < KEEP_ALIVE_SECONDS
+
+    clock.run(steps())
+
+
+def test_an_incomplete_request_over_tls_is_given_up(tmp_path: Path) -> None:
+    """By the whole program and a real clock, because its event loop and TLS are not those of the test above."""
+    program = constants.program({"webhook.http.protocol.REQUEST_SECONDS": 0.5})
+    with running_webhook(tmp_path, SETTINGS, program=program) as hurried, connection(hurried) as connected:
+        connected.sendall(INCOMPLETE[0])
         assert until_closed(connected) == b""
-        assert time.monotonic() - started >= SHORT_SECONDS
 
 
-def test_an_idle_connection_stays_open_longer_than_a_request_may_take(hurried: Webhook) -> None:
-    with connection(hurried) as connected:
-        time.sleep(SHORT_SECONDS + 0.5)
-        connected.sendall(b"POST /mutate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}")
-        assert connected.recv(65536).startswith(b"HTTP/1.1 400")
+def test_an_idle_connection_stays_open_longer_than_a_request_may_take() -> None:
+    async def steps() -> None:
+        async with connected(accept) as client:
+            await clock.until(lambda: client.server.server_state.connections)
+            for _ in range(2):  # before its first request, and after it
+                await clock.advance(REQUEST_SECONDS + 1)
+                client.writer.write(b"GET / HTTP/1.1\r\n")
+                await clock.advance(1)  # so that the request has a deadline
+                client.writer.write(b"Host: localhost\r\n\r\n")
+                assert (await client.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204")
+
+    clock.run(steps())
+
+
+def test_a_connection_without_any_request_is_closed_in_the_end() -> None:
+    async def steps() -> None:
+        started = clock.now()
+        async with connected(accept) as client:
+            received = asyncio.create_task(client.reader.read())
+            await clock.advance_until(received.done)
+            assert received.result() == b""
+            assert clock.now() - started >= KEEP_ALIVE_SECONDS
+
+    clock.run(steps())
 
 
 def test_no_api_server_may_be_told_to_wait_longer_than_a_request_may_take() -> None:

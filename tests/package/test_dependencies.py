@@ -1,4 +1,4 @@
-"""What is imported is declared, and what is declared is imported: the package of another one may be gone tomorrow."""
+"""The declared dependencies are the imported packages: one that only a dependency requires could disappear."""
 
 import ast
 import sys

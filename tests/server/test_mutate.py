@@ -2,13 +2,13 @@
 
 import base64
 import json
-import time
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.admission.conftest import annotated, asking
+from tests.support.polling import until
 from tests.support.reviews import apply, operations, review
 from tests.support.webhook import Webhook
 
@@ -84,11 +84,12 @@ def test_the_patch_of_a_second_pass_is_empty(client: httpx.Client) -> None:
 
 def logged(webhook: Webhook, uid: str) -> dict[str, Any]:
     """The one line about a request; it is written after the answer has gone out."""
-    deadline = time.monotonic() + 20
-    while not (lines := [line for line in webhook.log() if line.get("uid") == uid]):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    (line,) = lines
+
+    def lines() -> list[dict[str, Any]]:
+        return [line for line in webhook.log() if line.get("uid") == uid]
+
+    until(lines)
+    (line,) = lines()
     return line
 
 

@@ -1,11 +1,11 @@
 """A stop that loses no request."""
 
+import asyncio
 import contextlib
 import http.client
 import json
 import signal
 import threading
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -15,10 +15,14 @@ import pytest
 
 from certs import Authority
 from tests.admission.conftest import asking
-from tests.catalog.webhook import until
 from tests.conftest import Start
+from tests.http.serving import accept, connected
+from tests.support import clock
+from tests.support.polling import until
 from tests.support.reviews import review
 from tests.support.webhook import HOST, SETTINGS, Webhook, running_webhook
+from webhook.http.ops import Health
+from webhook.server.run import _drain
 
 BODY = json.dumps(review(asking()))
 
@@ -35,18 +39,36 @@ def test_a_server_told_to_stop_goes_on_serving_and_ends_its_connections_one_by_o
         webhook.process.terminate()
         wait_until_not_ready(webhook)
         assert webhook.ops("/healthz").status_code == 200
-        time.sleep(1.1)  # uvicorn makes its headers anew once a second
-        during = client.post("/mutate", json=review(asking()))
-        assert during.status_code == 200
-        assert during.headers["connection"] == "close"
-        assert client.post("/mutate", json=review(asking())).status_code == 200  # on a new connection
+
+        def is_last_on_its_connection() -> bool:
+            during = client.post("/mutate", json=review(asking()))
+            assert during.status_code == 200
+            return "close" in during.headers.get_list("connection")
+
+        until(is_last_on_its_connection)  # within a second, when uvicorn updates its headers
+        assert is_last_on_its_connection()  # as the first one on a new connection
 
 
 def test_a_server_told_to_stop_ends_when_its_drain_is_over(start: Start) -> None:
-    webhook = start(drain=2)
+    webhook = start(drain=1)
     webhook.process.terminate()
-    wait_until_not_ready(webhook)
     assert webhook.process.wait(20) == 0
+
+
+def test_a_drain_lasts_its_seconds_and_each_response_in_it_closes_its_connection() -> None:
+    async def steps() -> None:
+        health, started = Health(stage=None), clock.now()
+        async with connected(accept) as client:
+            draining = asyncio.create_task(_drain(client.server, health, 30, asyncio.Event()))
+            for _ in range(30):  # uvicorn updates its headers every ten ticks of a tenth of a second
+                await clock.advance(0.1)
+            client.writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert b"\r\nconnection: close\r\n" in await client.reader.read()
+            assert health.not_ready == "stopping"
+            await clock.advance_until(draining.done)
+            assert 30 <= clock.now() - started < 35
+
+    clock.run(steps())
 
 
 def test_a_second_signal_ends_the_wait(start: Start) -> None:
@@ -192,10 +214,7 @@ def test_no_request_is_lost_while_replicas_stop_and_others_start(tmp_path: Path)
                 old, service.replicas[name] = service.replicas[name], new
                 old.process.terminate()
                 assert old.process.wait(30) == 0
-            deadline = time.monotonic() + 120
-            while sum(clients.counts) < 5000 and not clients.failures:
-                assert time.monotonic() < deadline
-                time.sleep(0.2)
+            until(lambda: sum(clients.counts) >= 5000 or clients.failures)
     assert not clients.failures
     assert sum(clients.counts) >= 5000
     assert max(clients.kept) > 100

@@ -4,7 +4,7 @@ import asyncio
 import http.client
 import ssl
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,9 +12,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from certs import Authority
+from certs import Authority, FileSource
 from tests.conftest import Start
+from tests.support import clock
+from tests.support.polling import until
 from tests.support.webhook import HOST, Webhook, write_certificate
+from webhook.http.metrics import Metrics
+from webhook.http.ops import Health
+from webhook.server.tls import CertificateReloader
 
 
 def served(webhook: Webhook) -> int:
@@ -24,10 +29,11 @@ def served(webhook: Webhook) -> int:
 
 
 def wait_until_served(webhook: Webhook, serial: int) -> None:
-    deadline = time.monotonic() + 20
-    while served(webhook) != serial:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: served(webhook) == serial)
+
+
+def wait_until_not_renewed(webhook: Webhook) -> None:
+    until(lambda: any(line["message"] == "certificate not renewed" for line in webhook.log()))
 
 
 def serial_on_disk(folder: Path) -> int:
@@ -86,10 +92,7 @@ def test_a_spoiled_file_leaves_the_old_certificate_in_place(start: Start, spoile
     before = served(webhook)
     whole = (webhook.folder / spoiled).read_bytes()
     (webhook.folder / spoiled).write_bytes(whole[: len(whole) // 2])
-    deadline = time.monotonic() + 20
-    while not any(line["message"] == "certificate not renewed" for line in webhook.log()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until_not_renewed(webhook)
     assert served(webhook) == before
     assert "PRIVATE KEY" not in (webhook.folder / "log").read_text()
     write_certificate(webhook.folder, authority)
@@ -101,10 +104,7 @@ def test_a_certificate_and_a_key_that_do_not_match_are_not_taken(start: Start) -
     webhook = start(authority, tlsPoll=1)
     before = served(webhook)
     (webhook.folder / "tls.key").write_bytes(authority.issue([HOST]).key)
-    deadline = time.monotonic() + 20
-    while not any(line["message"] == "certificate not renewed" for line in webhook.log()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until_not_renewed(webhook)
     asyncio.run(handshake(webhook, webhook.trust))
     assert served(webhook) == before
 
@@ -127,18 +127,41 @@ def test_a_key_with_a_passphrase_is_a_fault_and_no_question_at_the_terminal(star
         start(tlsKey=str(path))
 
 
-def test_a_certificate_that_is_over_is_not_ready_to_be_asked(start: Start) -> None:
+class AheadOfTime(FileSource):
+    """A certificate in files, at a time ahead of the machine's."""
+
+    ahead = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
+def test_a_certificate_that_expires_while_it_is_served_makes_the_server_not_ready(tmp_path: Path) -> None:
+    write_certificate(tmp_path, Authority.create())
+    source, health = AheadOfTime(tmp_path / "tls.crt", tmp_path / "tls.key"), Health(stage=None)
+
+    async def steps() -> None:
+        refreshing = asyncio.create_task(CertificateReloader(source, HOST, Metrics(), health).run(3600))
+        await clock.until(lambda: health.not_ready is None)
+        source.ahead = timedelta(days=91)
+        await clock.advance(3600)
+        await clock.until(lambda: health.not_ready)
+        assert str(health.not_ready).startswith("the certificate expired at ")
+        source.ahead = timedelta(days=89)
+        await clock.advance(1)
+        await clock.until(lambda: health.not_ready is None)
+        refreshing.cancel()
+
+    clock.run(steps())
+
+
+def test_an_expired_certificate_makes_the_server_not_ready_until_it_is_replaced(start: Start) -> None:
     authority = Authority.create()
     webhook = start(authority, tlsPoll=1)
     assert webhook.ops("/readyz").text == "ok"
-    leaf = authority.issue([HOST], timedelta(seconds=2))
-    (webhook.folder / "tls.crt").write_bytes(leaf.certificate)
-    (webhook.folder / "tls.key").write_bytes(leaf.key)
-    deadline = time.monotonic() + 20
-    while not webhook.ops("/readyz").text.startswith("the certificate expired at "):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    expired = authority.issue([HOST], timedelta(days=1), datetime.now(UTC) - timedelta(days=2))
+    (webhook.folder / "tls.crt").write_bytes(expired.certificate)
+    (webhook.folder / "tls.key").write_bytes(expired.key)
+    until(lambda: webhook.ops("/readyz").text.startswith("the certificate expired at "))
     write_certificate(webhook.folder, authority)
-    while webhook.ops("/readyz").text != "ok":
-        assert time.monotonic() < deadline + 20
-        time.sleep(0.1)
+    until(lambda: webhook.ops("/readyz").text == "ok")

@@ -1,25 +1,14 @@
 """The chart's values in place of a settings file."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.settings.conftest import Load
 from webhook.settings import Settings
 from webhook.settings.loading import InvalidSettings, load
 
 VALUES = Path(__file__).parents[2] / "charts" / "model-injector" / "values.yaml"
-Load = Callable[[str], Settings]
-
-
-@pytest.fixture
-def loaded(tmp_path: Path) -> Load:
-    def from_text(text: str) -> Settings:
-        file = tmp_path / "values.yaml"
-        file.write_text(text)
-        return load(file)
-
-    return from_text
 
 
 def test_the_settings_have_no_key_by_which_values_are_recognized() -> None:

@@ -1,24 +1,11 @@
 """Settings from a file and the environment, and the one line where they can't be."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from webhook.settings import Settings
+from tests.settings.conftest import Load
 from webhook.settings.loading import InvalidSettings, Setting, declared, load
-
-Load = Callable[[str], Settings]
-
-
-@pytest.fixture
-def loaded(tmp_path: Path) -> Load:
-    def from_text(text: str) -> Settings:
-        file = tmp_path / "settings.yaml"
-        file.write_text(text)
-        return load(file)
-
-    return from_text
 
 
 def test_a_bucket_is_enough(loaded: Load) -> None:

@@ -40,7 +40,7 @@ class ApiServer:
     rights: set[tuple[str, str]] = field(default_factory=set)
     """Users or groups, and the namespaces in which they may create pods."""
     denied: set[str] = field(default_factory=set)
-    """Users whom an authorizer denies what another one allows."""
+    """Users that one authorizer denies, although a different authorizer may allow them."""
     reviews: list[tuple[str, JSON]] = field(default_factory=list)
     """The kinds and specs of reviews that it was asked for, in order."""
     audiences: list[str] | None = None

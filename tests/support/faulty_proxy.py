@@ -64,8 +64,8 @@ class FaultyProxy(ThreadingHTTPServer):
         with self._changed:
             assert self._changed.wait_for(lambda: sum(map(what, self.requests)) >= times, _PATIENCE), self.requests
 
-    def take(self, request: Request) -> Fault | None:
-        """Note a request; gives the fault that it meets."""
+    def record(self, request: Request) -> Fault | None:
+        """Add a request to `requests`; returns the fault that it meets."""
         with self._changed:
             self.requests.append(request)
             self._changed.notify_all()
@@ -77,7 +77,7 @@ class FaultyProxy(ThreadingHTTPServer):
         return None
 
     def connect(self, name: str = "") -> socket.socket:
-        """A connection to the server behind, or to the other one of this name."""
+        """A connection to the server of this name in `others`, or to the server behind the proxy."""
         server = urlsplit(self.others.get(name, self.server_url))
         connected = socket.create_connection((server.hostname, server.port), timeout=_PATIENCE)
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -110,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
         target = parts._replace(scheme="", netloc="").geturl() if parts.scheme else self.path
         request = Request(self.command, target, self.headers)
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        match self.server.take(request):
+        match self.server.record(request):
             case Drop():
                 self.close_connection = True
             case Answer() as answer:

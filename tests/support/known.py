@@ -47,11 +47,11 @@ class Known(S3Catalog):
         """As an S3Catalog does it, for which S3 has no models that it was not told of."""
         try:
             return super().resolve(request)
-        except LookupRequired as unread:
-            for place in unread.keys:
-                if place.version:
+        except LookupRequired as required:
+            for key in required.keys:
+                if key.version:
                     raise
-                self.cache(place, VersionStatus("absent"))
+                self.cache(key, VersionStatus("absent"))
         return super().resolve(request)
 
     def tell(self, models: Mapping[str, tuple[str, ...]], aliases: Mapping[str, Mapping[str, str]]) -> None:

@@ -44,9 +44,10 @@ class Webhook:
         """What a client needs to trust it."""
         return ssl.create_default_context(cafile=str(self.folder / "ca.crt"))
 
-    def client(self) -> httpx.Client:
-        """A client that trusts it."""
-        return httpx.Client(base_url=self.url, verify=self.trust, timeout=30, trust_env=False)
+    def client(self, address: str | None = None) -> httpx.Client:
+        """A client that trusts it. `address` is the client's own, on loopback: some limits are for each address."""
+        transport = httpx.HTTPTransport(verify=self.trust, local_address=address)
+        return httpx.Client(base_url=self.url, transport=transport, timeout=30, trust_env=False)
 
     def ops(self, path: str) -> httpx.Response:
         """What its plain port answers."""

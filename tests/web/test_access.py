@@ -10,6 +10,8 @@ from cachetools import TTLCache
 from kubernetes.config import kube_config
 
 from tests.support.api_server import ApiServer, running_api_server
+from tests.support.clock import Clock
+from webhook.http.errors import TooManyRequests
 from webhook.web import access
 from webhook.web.access import ClusterAccess, NotAllowed, NotAuthenticated
 
@@ -27,19 +29,12 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
         yield api
 
 
-class Clock:
-    """The time that answers are remembered by."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of the cache and of the limit for unknown tokens."""
     clock = Clock()
     monkeypatch.setattr(access, "TTLCache", partial(TTLCache, timer=clock))
+    monkeypatch.setattr("webhook.http.limits.monotonic", clock)
     return clock
 
 
@@ -79,6 +74,41 @@ def test_a_refusal_is_remembered_as_well_and_not_for_ever(api: ApiServer, clock:
         api.rights.add(("ann", "other"))
         clock.now += 10.1
         await check(cluster, "other")
+
+    asyncio.run(steps())
+
+
+def test_a_client_that_guesses_tokens_has_to_wait_and_can_use_known_ones(api: ApiServer, clock: Clock) -> None:
+    async def steps() -> None:
+        cluster = ClusterAccess()
+        await check(cluster)
+        for number in range(20):
+            with pytest.raises(NotAuthenticated):
+                await cluster.user(f"Bearer guess-{number}", HOST)
+        asked = len(api.reviews)
+        for _ in range(2):
+            with pytest.raises(TooManyRequests, match="try again in 1 s"):
+                await cluster.user("Bearer guess", HOST)
+            await check(cluster)
+            clock.now += 0.4
+        assert len(api.reviews) == asked
+        clock.now += 0.1
+        with pytest.raises(NotAuthenticated):
+            await cluster.user("Bearer guess", HOST)
+
+    asyncio.run(steps())
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_client_with_many_valid_tokens_does_not_guess(api: ApiServer) -> None:
+    """Many users may have the same address, such as a proxy's."""
+    tokens = [f"user-{number}" for number in range(40)]
+    api.users = dict.fromkeys(tokens, ("ann", ""))
+
+    async def steps() -> None:
+        cluster = ClusterAccess()
+        for token in tokens:
+            assert (await cluster.user(f"Bearer {token}", HOST)).username == "ann"
 
     asyncio.run(steps())
 

@@ -3,7 +3,6 @@
 import socket
 import ssl
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import pytest
 import yaml
 
 from tests.preview.test_preview import DEPLOYMENT, POD
+from tests.support.polling import until
 from tests.support.reviews import operations, review
 from tests.support.webhook import SETTINGS, Webhook, running_webhook
 
@@ -192,14 +192,15 @@ def test_a_fault_is_logged_with_its_place_and_without_the_manifest(tmp_path: Pat
 
 
 def test_a_stop_in_the_midst_of_a_preview_is_told_to_its_client_and_leaves_no_process(tmp_path: Path) -> None:
-    slow = (sys.executable, "-m", "tests.support.slow_preview")
-    with running_webhook(tmp_path, {**OPEN, "server": {"drain": 1}}, program=slow) as webhook:
+    slow, reading = (sys.executable, "-m", "tests.support.slow_preview"), tmp_path / "reading"
+    with running_webhook(tmp_path, OPEN, program=slow, env={"READING": str(reading)}) as webhook:
         with ThreadPoolExecutor(1) as threads, webhook.client() as client:
             asked = threads.submit(client.post, "/preview", content=MANIFEST)
-            time.sleep(2)
+            until(lambda: reading.exists() and reading.read_text().endswith("\n"))
             webhook.process.terminate()
             assert asked.result().status_code == 503
         assert webhook.process.wait(20) == 0
+        until(lambda: not Path("/proc", reading.read_text().strip()).exists())
         assert not [line for line in webhook.log() if "exception" in line]
 
 

@@ -3,18 +3,15 @@
 import asyncio
 import os
 import signal
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from webhook.http.errors import Busy, TooManyRequests
-from webhook.http.limits import ConcurrencyLimiter
+from tests.support import clock
 from webhook.preview import bounded
 from webhook.preview.errors import ManifestTooLarge
-from webhook.web import worker
-from webhook.web.worker import Worker
+from webhook.web.worker import _SECONDS, Worker
 
 
 def run(steps: Callable[[Worker], Awaitable[None]]) -> None:
@@ -24,17 +21,33 @@ def run(steps: Callable[[Worker], Awaitable[None]]) -> None:
     asyncio.run(all_of_it())
 
 
-@pytest.mark.alone
-def test_what_runs_longer_than_its_time_is_ended_and_the_next_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "_SECONDS", 2)
+def test_a_call_has_its_time_and_is_ended_after_it_and_the_next_is_answered(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "opened")
 
-    async def steps(worker: Worker) -> None:
+    async def steps() -> None:
+        worker = Worker()
         before = await worker.run(os.getpid)
-        with pytest.raises(ManifestTooLarge, match="longer than 2 s"):
-            await worker.run(time.sleep, 60)
+        call = asyncio.create_task(worker.run(wait_for_writer, tmp_path))
+        await clock.until((tmp_path / "started").exists)
+        await clock.advance(_SECONDS / 2)  # the rest is for a slow machine
+        (tmp_path / "opened").write_text("")
+        assert await call == before
+        (tmp_path / "started").unlink()
+        call = asyncio.create_task(worker.run(wait_for_writer, tmp_path))
+        await clock.until((tmp_path / "started").exists)
+        await clock.advance(_SECONDS)
+        with pytest.raises(ManifestTooLarge, match="longer than 10 s"):
+            await call
         assert await worker.run(os.getpid) != before
 
-    run(steps)
+    clock.run(steps())
+
+
+def wait_for_writer(folder: Path) -> int:
+    """In the worker: wait until something is written to the pipe `opened`."""
+    (folder / "started").touch()
+    (folder / "opened").read_text()
+    return os.getpid()
 
 
 def test_what_takes_too_much_memory_is_told_so_and_the_next_is_answered() -> None:
@@ -81,59 +94,3 @@ async def gone(process: int) -> None:
     async with asyncio.timeout(30):
         while Path(f"/proc/{process}").exists():
             await asyncio.sleep(0.05)
-
-
-def test_of_those_who_wait_some_get_a_turn_and_the_rest_is_told_at_once() -> None:
-    held, served = asyncio.Event(), list[int]()
-    turns = ConcurrencyLimiter(at_a_time=2, waiting=3, each=9, seconds=30)
-
-    async def take(number: int) -> None:
-        async with turns.acquire("ann"):
-            served.append(number)
-            await held.wait()
-
-    async def steps() -> None:
-        tasks = [asyncio.create_task(take(number)) for number in range(7)]
-        await asyncio.sleep(0.1)
-        assert served == [0, 1]
-        assert [type(task.exception()) for task in tasks if task.done()] == [Busy, Busy]
-        held.set()
-        await asyncio.wait(tasks)
-        assert served == [0, 1, 2, 3, 4]
-
-    asyncio.run(steps())
-
-
-def test_nobody_takes_the_turns_of_others() -> None:
-    turns, held = ConcurrencyLimiter(at_a_time=1, waiting=9, each=2, seconds=30), asyncio.Event()
-
-    async def take(who: str) -> str:
-        async with turns.acquire(who):
-            await held.wait()
-            return who
-
-    async def steps() -> None:
-        tasks = [asyncio.create_task(take(who)) for who in ("ann", "ann", "ann", "bob")]
-        await asyncio.sleep(0.1)
-        held.set()
-        assert [
-            type(found) if isinstance(found, Exception) else found
-            for found in await asyncio.gather(*tasks, return_exceptions=True)
-        ] == ["ann", "ann", TooManyRequests, "bob"]
-        assert await take("ann") == "ann"
-
-    asyncio.run(steps())
-
-
-def test_a_turn_that_does_not_come_in_time_is_told_and_lost_for_nobody() -> None:
-    turns = ConcurrencyLimiter(at_a_time=1, waiting=1, each=9, seconds=0.1)
-
-    async def steps() -> None:
-        async with turns.acquire("ann"):
-            with pytest.raises(Busy, match="other requests kept the server busy for"):
-                async with turns.acquire("ann"):
-                    pass
-        async with turns.acquire("ann"):
-            pass
-
-    asyncio.run(steps())

@@ -61,13 +61,6 @@ def fails(webhook: Webhook, bundle: bytes) -> bool:
     return False
 
 
-def until(holds: Callable[[], object], seconds: float = SECONDS) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.05)
-
-
 def readiness(webhook: Webhook) -> str:
     return webhook.ops("/readyz").text
 

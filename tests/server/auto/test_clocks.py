@@ -9,8 +9,9 @@ import pytest
 from cryptography import x509
 
 from certs import parse_bundle
-from tests.server.auto.cluster import Replica, bundles, is_ready, shake_hands, until
+from tests.server.auto.cluster import Replica, bundles, is_ready, shake_hands
 from tests.support.api_server import ApiServer
+from tests.support.polling import until
 from tests.support.webhook import Webhook
 
 

@@ -22,9 +22,9 @@ from tests.server.auto.cluster import (
     load,
     secret,
     shake_hands,
-    until,
 )
 from tests.support.api_server import ApiServer
+from tests.support.polling import until
 
 
 def test_no_handshake_is_lost_while_leaves_and_authorities_are_replaced(api: ApiServer, replica: Replica) -> None:
@@ -91,7 +91,7 @@ def test_a_bundle_that_someone_else_overwrites_is_put_right(api: ApiServer, repl
         until(lambda: bundles(api) == [right, right])
 
 
-def test_an_api_server_that_is_away_changes_nothing_for_who_is_ready(api: ApiServer, replica: Replica) -> None:
+def test_an_api_server_that_answers_503_leaves_a_ready_replica_ready(api: ApiServer, replica: Replica) -> None:
     with replica() as webhook:
         until(lambda: is_ready(webhook))
         api.answer = 503

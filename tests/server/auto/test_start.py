@@ -17,9 +17,9 @@ from tests.server.auto.cluster import (
     readiness,
     secret,
     shake_hands,
-    until,
 )
 from tests.support.api_server import ApiServer
+from tests.support.polling import until
 
 
 def test_a_first_replica_is_trusted_by_every_entry_and_keeps_its_keys_to_itself(

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.catalog.webhook import until
 from tests.support import moto_s3
+from tests.support.polling import until
 from tests.support.webhook import Webhook, running_webhook
 from tests.web.page.browsing import Visit, launch, visiting
 

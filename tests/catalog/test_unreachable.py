@@ -13,12 +13,12 @@ from webhook.catalog.bucket.store import CatalogError, Store, Unreachable
 from webhook.catalog.resolution import UnknownModel, UnknownVersion, VersionKey
 from webhook.model.source import Source
 
-AWAY: list[Fault] = [Drop(), SLOW_DOWN, Answer(500, b""), Answer(200, b"<not xml"), Stall(), Cut(10)]
+UNREACHABLE: list[Fault] = [Drop(), SLOW_DOWN, Answer(500, b""), Answer(200, b"<not xml"), Stall(), Cut(10)]
 
 
-@pytest.mark.parametrize("fault", AWAY)
+@pytest.mark.parametrize("fault", UNREACHABLE)
 @pytest.mark.parametrize("preflight", ["off", "warn", "enforce"])
-def test_s3_away_stops_nobody_who_asks_for_an_exact_version(
+def test_exact_versions_resolve_while_s3_is_unreachable(
     store: Store, proxy: FaultyProxy, read: Read, tmp_path: Path, fault: Fault, preflight: str
 ) -> None:
     published(store, tmp_path / "m", "1.2.3")
@@ -43,11 +43,11 @@ def test_s3_away_stops_nobody_who_asks_for_an_exact_version(
 def test_without_any_listing_only_exact_versions_can_be_had(proxy: FaultyProxy, bucket: MotoBucket) -> None:
     reader = Reader(bucket, proxy, preflight="enforce")
     catalog = type(reader.catalog)(reader.settings, seconds=1, attempts=1)
-    catalog.listing_failed("default", "it is away")
+    catalog.listing_failed("default", "no answer")
     reader.catalog = catalog
     assert reader.version("1.2.3") == "1.2.3"
     for floating in ("@champion", "^1.2"):
-        with pytest.raises(UnknownModel, match=r"has not been read yet \(it is away\); ask for an exact version"):
+        with pytest.raises(UnknownModel, match=r"has not been read yet \(no answer\); ask for an exact version"):
             reader.resolve(floating)
 
 
@@ -69,28 +69,28 @@ def test_a_range_takes_the_newest_known_version_where_s3_says_nothing_of_a_newer
         reader.resolve(">1")
 
 
-def test_a_look_that_s3_does_not_answer_changes_nothing_that_is_known(
+def test_a_failed_lookup_leaves_cached_versions_as_they_are(
     store: Store, proxy: FaultyProxy, read: Read, tmp_path: Path
 ) -> None:
     published(store, tmp_path / "m", "1.2.3")
     reader = read(preflight="enforce")
     first = reader.resolve("1.2.3").artifact
-    place = VersionKey("default", "my-model", "1.2.3")
+    key = VersionKey("default", "my-model", "1.2.3")
     for fault in (SLOW_DOWN, ACCESS_DENIED):
         proxy.inject(fault, lambda _: True)
-        reader.catalog.cache(place, reader.catalog.look_up(place))
+        reader.catalog.cache(key, reader.catalog.look_up(key))
         proxy.heal()
         assert reader.resolve("1.2.3").artifact == first
 
 
-@pytest.mark.parametrize("fault", AWAY)
-def test_a_store_that_does_not_answer_is_away(bucket: MotoBucket, proxy: FaultyProxy, fault: Fault) -> None:
+@pytest.mark.parametrize("fault", UNREACHABLE)
+def test_a_store_that_does_not_answer_is_unreachable(bucket: MotoBucket, proxy: FaultyProxy, fault: Fault) -> None:
     proxy.inject(fault, lambda _: True)
     with closing(Store(source(bucket, proxy), seconds=1, attempts=1)) as store, pytest.raises(Unreachable):
         list(store.objects(""))
 
 
-def test_a_server_that_refuses_connections_is_away(bucket: MotoBucket) -> None:
-    nobody = Source(bucket=bucket.name, endpoint_url="http://127.0.0.1:9", region="us-east-1")
-    with closing(Store(nobody, seconds=1, attempts=1)) as store, pytest.raises(Unreachable):
+def test_a_server_that_refuses_connections_is_unreachable(bucket: MotoBucket) -> None:
+    refusing = Source(bucket=bucket.name, endpoint_url="http://127.0.0.1:9", region="us-east-1")
+    with closing(Store(refusing, seconds=1, attempts=1)) as store, pytest.raises(Unreachable):
         list(store.objects(""))

@@ -1,4 +1,4 @@
-"""A real webhook while S3 does not answer."""
+"""A real webhook while S3 is unreachable."""
 
 import time
 from collections.abc import Callable
@@ -9,9 +9,10 @@ import pytest
 
 from tests.admission.conftest import asking
 from tests.catalog.conftest import aliased, published
-from tests.catalog.webhook import Load, Run, ask, created, until
+from tests.catalog.webhook import Load, Run, ask, created
 from tests.support.faults import Answer, Drop, Fault, Request, Stall
 from tests.support.faulty_proxy import FaultyProxy
+from tests.support.polling import until
 from tests.support.webhook import Webhook
 from webhook.catalog.bucket.store import Store
 
@@ -38,7 +39,7 @@ def says_so(client: httpx.Client) -> bool:
 
 @pytest.mark.alone
 @pytest.mark.parametrize("fault", [Drop(), Stall()])
-def test_s3_away_under_load_fails_no_known_version_and_keeps_nobody_waiting(
+def test_under_load_an_unreachable_s3_fails_no_cached_version_and_delays_no_pod(
     ready: Callable[..., Webhook], store: Store, proxy: FaultyProxy, tmp_path: Path, fault: Fault
 ) -> None:
     published(store, tmp_path / "m", "1.2.3")
@@ -82,7 +83,7 @@ def test_a_server_that_needs_s3_is_ready_once_it_has_answered(run: Run, proxy: F
         until(lambda: webhook.ops("/readyz").status_code == 200)
 
 
-def test_a_stop_waits_for_no_s3(run: Run, proxy: FaultyProxy) -> None:
+def test_a_stop_does_not_wait_for_s3(run: Run, proxy: FaultyProxy) -> None:
     with run() as webhook:
         until(lambda: webhook.ops("/readyz").status_code == 200)
         proxy.inject(Stall(), lambda _: True)

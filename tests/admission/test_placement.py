@@ -1,4 +1,4 @@
-"""Where ours stands among what the pod has, and what happens where it can't."""
+"""Where the init container, volume and mounts go in a pod, and which conflicts are refused."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""How it looks: colours, widths, keys, what keeps people from using it; and screenshots, for people to look at."""
+"""Accessibility and layout: axe, widths, colours, the keyboard; and screenshots, for people to look at."""
 
 from itertools import product
 from typing import Any

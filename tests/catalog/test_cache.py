@@ -1,4 +1,4 @@
-"""What is remembered, for how long, and what is looked at again."""
+"""What the catalog caches, for how long, and what it looks up again."""
 
 import time
 from pathlib import Path
@@ -13,7 +13,7 @@ from webhook.catalog.bucket.store import Store
 from webhook.catalog.resolution import Archived, LookupRequired, UnknownModel, UnknownVersion, VersionKey
 
 
-def test_what_cannot_change_is_looked_at_once(store: Store, proxy: FaultyProxy, read: Read, tmp_path: Path) -> None:
+def test_a_published_version_is_looked_up_once(store: Store, proxy: FaultyProxy, read: Read, tmp_path: Path) -> None:
     published(store, tmp_path / "m", "1.2.3")
     reader = read()
     reader.resolve("latest")
@@ -24,20 +24,20 @@ def test_what_cannot_change_is_looked_at_once(store: Store, proxy: FaultyProxy, 
     assert list(reader.catalog.stale("default", 10)) == []
 
 
-def test_what_may_change_is_looked_at_again_while_it_is_used(bucket: MotoBucket, read: Read) -> None:
+def test_a_version_that_may_change_is_looked_up_again_while_it_is_used(bucket: MotoBucket, read: Read) -> None:
     bucket.put(f"{PREFIX}/my-model-1.2.3/weights.bin", b"w")
     reader = read()
     assert reader.resolve("1.2.3").artifact.bytes == 1
-    place = VersionKey("default", "my-model", "1.2.3")
+    key = VersionKey("default", "my-model", "1.2.3")
     reader.resolve("1.2.3")
-    assert list(reader.catalog.stale("default", 10)) == [place]
+    assert list(reader.catalog.stale("default", 10)) == [key]
     bucket.put(f"{PREFIX}/my-model-1.2.3/weights.bin", b"www")
-    reader.catalog.cache(place, reader.catalog.look_up(place))
+    reader.catalog.cache(key, reader.catalog.look_up(key))
     assert list(reader.catalog.stale("default", 10)) == []
     assert reader.resolve("1.2.3").artifact.bytes == 3
 
 
-def test_a_miss_is_remembered_for_seconds_and_not_for_ever(
+def test_a_missing_version_is_cached_for_seconds_only(
     store: Store, proxy: FaultyProxy, read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader = read(preflight="enforce")
@@ -52,7 +52,7 @@ def test_a_miss_is_remembered_for_seconds_and_not_for_ever(
     assert reader.version("1.2.3") == "1.2.3"
 
 
-def test_what_is_remembered_is_bounded(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_of_missing_versions_is_bounded(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("webhook.catalog.lookup.s3._MOST_TEMPORARY", 5)
     reader = read()
     for number in range(20):
@@ -60,12 +60,12 @@ def test_what_is_remembered_is_bounded(read: Read, monkeypatch: pytest.MonkeyPat
     assert len(reader.catalog._temporary) == 5
 
 
-def test_an_answer_waits_for_a_look(store: Store, read: Read, tmp_path: Path) -> None:
+def test_a_version_that_is_not_cached_requires_a_lookup(store: Store, read: Read, tmp_path: Path) -> None:
     published(store, tmp_path / "m", "1.2.3")
     reader = read()
-    with pytest.raises(LookupRequired) as unread:
+    with pytest.raises(LookupRequired) as required:
         reader.catalog.resolve(reader.request("latest"))
-    assert unread.value.keys == (VersionKey("default", "my-model", "1.2.3"),)
+    assert required.value.keys == (VersionKey("default", "my-model", "1.2.3"),)
 
 
 def test_a_version_that_is_gone_from_the_bucket_is_gone(store: Store, read: Read, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_version_that_is_gone_from_the_bucket_is_gone(store: Store, read: Read
             reader.resolve(version)
 
 
-def test_what_may_have_changed_while_nobody_asked_is_looked_at_first(
+def test_a_version_that_was_idle_and_may_have_changed_requires_a_lookup(
     bucket: MotoBucket, read: Read, monkeypatch: pytest.MonkeyPatch, proxy: FaultyProxy
 ) -> None:
     bucket.put(f"{PREFIX}/my-model-1.2.3/weights.bin", b"w")
@@ -97,24 +97,24 @@ def test_what_may_have_changed_while_nobody_asked_is_looked_at_first(
     assert reader.catalog.resolve(reader.request("1.2.3")).artifact.bytes == 1
 
 
-def test_a_second_look_reads_no_manifest_again_and_sees_what_became_of_the_objects(
+def test_a_second_lookup_reads_no_manifest_again_and_sees_changed_objects(
     store: Store, proxy: FaultyProxy, bucket: MotoBucket, read: Read, tmp_path: Path
 ) -> None:
     published(store, tmp_path / "m", "1.2.3", tags={"published": "true"})
     reader = read(preflight="enforce", requiredTag="published=true")
     first = reader.resolve("1.2.3").artifact
-    place = VersionKey("default", "my-model", "1.2.3")
+    key = VersionKey("default", "my-model", "1.2.3")
     proxy.requests.clear()
-    reader.catalog.cache(place, reader.catalog.look_up(place))
+    reader.catalog.cache(key, reader.catalog.look_up(key))
     assert reader.resolve("1.2.3").artifact == first
     assert not [request for request in proxy.requests if request.is_download() and "tagging" not in request.target]
     bucket.put(f"{PREFIX}/my-model-1.2.3/weights.bin", b"w" * 1000, "DEEP_ARCHIVE")
-    reader.catalog.cache(place, reader.catalog.look_up(place))
+    reader.catalog.cache(key, reader.catalog.look_up(key))
     with pytest.raises(Archived):
         reader.resolve("1.2.3")
 
 
-def test_what_cannot_change_is_looked_at_once_an_hour_for_what_may_become_of_its_objects(
+def test_a_published_version_is_looked_up_again_after_an_hour_because_its_objects_may_change(
     store: Store, read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     published(store, tmp_path / "m", "1.2.3")
@@ -127,14 +127,16 @@ def test_what_cannot_change_is_looked_at_once_an_hour_for_what_may_become_of_its
     assert list(reader.catalog.stale("default", 10)) == [VersionKey("default", "my-model", "1.2.3")]
 
 
-def test_what_is_looked_at_again_is_bounded_and_the_longest_waiting_comes_first(bucket: MotoBucket, read: Read) -> None:
+def test_repeated_lookups_are_bounded_and_the_longest_waiting_version_comes_first(
+    bucket: MotoBucket, read: Read
+) -> None:
     for number in range(5):
         bucket.put(f"{PREFIX}/my-model-1.{number}.0/weights.bin", b"w")
     reader = read()
     for _ in range(2):
         for number in (3, 1, 4, 0, 2):
             reader.resolve(f"1.{number}.0")
-    assert [place.version for place in reader.catalog.stale("default", 3)] == ["1.3.0", "1.1.0", "1.4.0"]
+    assert [key.version for key in reader.catalog.stale("default", 3)] == ["1.3.0", "1.1.0", "1.4.0"]
 
 
 def test_known_versions_are_bounded_and_the_oldest_goes(
