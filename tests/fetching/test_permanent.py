@@ -122,3 +122,22 @@ def test_https_to_a_port_that_speaks_http_is_not_s3(fetch: InitContainer, store:
     assert outcome.reason == "Unreachable"
     assert "HTTP response to HTTPS client" in outcome.message.message
     assert "retrying" not in outcome.log
+
+
+@pytest.mark.parametrize(("status", "said"), [(403, "the proxy refuses"), (407, "proxy, caBundle")])
+def test_a_proxy_that_opens_no_tunnel_ends_it_at_once(
+    fetch: InitContainer, s3: FaultyProxy, status: int, said: str
+) -> None:
+    s3.refusal = status
+    outcome = fetch(env={"S3_ENDPOINT_URL": "https://s3.models.test", "HTTPS_PROXY": s3.url})
+    assert outcome.reason == "Unreachable"
+    assert said in outcome.message.message
+    assert "retrying" not in outcome.log
+
+
+def test_a_proxy_that_is_overloaded_is_asked_again(fetch: InitContainer, s3: FaultyProxy) -> None:
+    s3.refusal = 503
+    env = {"S3_ENDPOINT_URL": "https://s3.models.test", "HTTPS_PROXY": s3.url}
+    outcome = fetch(flags=NO_RETRY, skip_pauses=True, env=env)
+    assert outcome.reason == "Unreachable"
+    assert "retrying" in outcome.log

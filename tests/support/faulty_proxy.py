@@ -35,6 +35,8 @@ class FaultyProxy(ThreadingHTTPServer):
         self.requests: list[Request] = []
         self.tunnels: list[str] = []
         """What CONNECT asked for, as host:port."""
+        self.refusal = 0
+        """The status that CONNECT is answered with, instead of a tunnel."""
         self.closing = threading.Event()
         self._faults: list[tuple[Callable[[Request], bool], Fault, int | None]] = []
         self._changed = threading.Condition()
@@ -126,6 +128,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_CONNECT(self) -> None:
         self.server.tunnels.append(self.path)
         self.close_connection = True
+        if self.server.refusal:
+            self.send_error(self.server.refusal)
+            return
         with self.server.connect(self.path.rpartition(":")[0]) as behind:
             self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             upwards = threading.Thread(target=_pour, args=(self.connection, behind), daemon=True)
