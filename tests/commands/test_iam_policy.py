@@ -287,6 +287,19 @@ def test_an_arn_names_the_partition(write: Callable[..., str]) -> None:
     assert reading["Resource"] == ["arn:aws-cn:s3:::my-ml-bucket/model-artifacts/my-model-1.2.3/*"]
 
 
+def test_an_access_point_has_arns_of_its_own(write: Callable[..., str]) -> None:
+    arn = "arn:aws:s3:eu-west-1:123456789012:accesspoint/my-ap"
+    listing, reading = printed("my-model@1.2.3", "--config", write(bucket=arn, region="eu-west-1"))["Statement"]
+    assert listing["Resource"] == [arn]
+    assert reading["Resource"] == [f"{arn}/object/model-artifacts/my-model-1.2.3/*"]
+
+
+def test_an_alias_of_an_access_point_has_no_policy(write: Callable[..., str]) -> None:
+    done = run("iam-policy", "my-model", "--config", write(bucket="my-ap-abc-s3alias"))
+    assert done.returncode == 2
+    assert "set bucket to the ARN of the access point" in done.stderr
+
+
 def test_a_word_may_be_a_version_and_is_said_to_be_taken_for_one(write: Callable[..., str]) -> None:
     done = run("iam-policy", "my-model@blue", "--config", write())
     assert "model-artifacts/my-model-blue/*" in done.stdout

@@ -21,12 +21,12 @@ NO_KEYS = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
 DEAD_PROXY = dict.fromkeys(("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"), "http://127.0.0.1:1")
 
 
-@pytest.fixture
-def agent(tmp_path: Path) -> Iterator[PodIdentityAgent]:
+@pytest.fixture(params=["127.0.0.1"])
+def agent(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PodIdentityAgent]:
     """Not up yet."""
     token = tmp_path / "eks-pod-identity-token"
     token.write_text("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW0ifQ.c2lnbmF0dXJl-_")
-    agent = PodIdentityAgent(KEYS, token)
+    agent = PodIdentityAgent(KEYS, token, request.param)
     yield agent
     agent.close()
 
@@ -39,6 +39,7 @@ def test_without_any_credentials_it_tries_again_and_says_so_in_the_end(fetch: In
     assert "NoCredentialProviders" in outcome.message.message
 
 
+@pytest.mark.parametrize("agent", ["127.0.0.1", "::1"], ids=["IPv4", "IPv6"], indirect=True)
 def test_pod_identity_gives_the_keys(
     fetch: InitContainer, model: Model, volume: Folder, agent: PodIdentityAgent
 ) -> None:

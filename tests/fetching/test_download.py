@@ -1,12 +1,13 @@
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.fetching.conftest import Model
 from tests.support import mounts
 from tests.support.container import NO_RETRY, InitContainer
-from tests.support.faults import Request
+from tests.support.faults import Answer, Request
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.folder import Folder
 
@@ -109,6 +110,29 @@ def test_a_read_only_root_file_system_is_enough(fetch: InitContainer, model: Mod
     model.write_sha256sums()
     assert fetch(verify="sha256", inside=mounts.read_only_root(volume.path.parent, fetch.logs)).reason == "Complete"
     assert volume.read() == model.read()
+
+
+SHM = Path("/dev/shm")  # noqa: S108 - that is where the script works
+
+
+@pytest.mark.parametrize("options", ["size=16k", "size=1m", "ro"])
+def test_little_or_no_shared_memory_is_enough(fetch: InitContainer, model: Model, volume: Folder, options: str) -> None:
+    model.write({f"{n:03}-{'x' * 200}": b"x" for n in range(100)})
+    model.write_sha256sums()
+    assert fetch(verify="sha256", inside=mounts.tmpfs(SHM, options)).reason == "Complete"
+    assert volume.read() == model.read()
+    model.write({"added-later": b"x"})
+    assert fetch(verify="sha256", inside=mounts.tmpfs(SHM, options)).reason == "Corrupt"
+    assert list(volume.path.parent.iterdir()) == [volume.path]
+
+
+def test_a_listing_that_shared_memory_cannot_hold_is_out_of_space(fetch: InitContainer, s3: FaultyProxy) -> None:
+    entry = "<Contents><Key>model-artifacts/my-model-1.2.3/{:06}{}</Key><Size>1</Size></Contents>"
+    entries = "".join(entry.format(number, "x" * 200) for number in range(25_000))
+    s3.inject(Answer(200, f"<R>{entries}</R>".encode()), when=Request.is_listing)
+    outcome = fetch(inside=mounts.tmpfs(SHM, "size=5m"))
+    assert outcome.reason == "OutOfSpace"
+    assert str(SHM) in outcome.message.message
 
 
 def test_an_empty_folder_of_the_bucket_is_not_found(fetch: InitContainer) -> None:

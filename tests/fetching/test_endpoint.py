@@ -1,6 +1,7 @@
 """Ways to S3: public buckets, requester pays, private certificates, HTTP proxies."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,9 +10,12 @@ import pytest
 from tests.fetching.conftest import Model, Store
 from tests.support import rclone
 from tests.support.certificates import ServerCertificate, throwaway_certificate
-from tests.support.container import FLAGS, NO_RETRY, InitContainer
+from tests.support.container import FLAGS, InitContainer
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.folder import Folder
+from webhook.catalog.bucket.store import Store as Catalog
+from webhook.model.artifact import Artifact
+from webhook.model.source import Source
 
 FILES = {"config.json": b"{}", "folder/weights.bin": b"w" * 1000}
 NAME = "s3.models.test"
@@ -55,9 +59,11 @@ def tls_port(store: Store, tmp_path: Path, certificate: ServerCertificate) -> It
 
 
 def test_a_certificate_of_an_unknown_authority_is_not_trusted(fetch: InitContainer, tls_port: int) -> None:
-    outcome = fetch(flags=NO_RETRY, skip_pauses=True, env={"S3_ENDPOINT_URL": f"https://localhost:{tls_port}"})
+    outcome = fetch(env={"S3_ENDPOINT_URL": f"https://localhost:{tls_port}"})
     assert outcome.reason == "Unreachable"
+    assert "caBundle" in outcome.message.message
     assert "x509" in outcome.message.message
+    assert "retrying" not in outcome.log
 
 
 def test_a_certificate_of_an_authority_in_the_bundle_is_trusted(
@@ -86,3 +92,69 @@ def test_http_goes_through_the_proxy_of_the_environment(fetch: InitContainer, vo
     assert fetch(env={"S3_ENDPOINT_URL": f"http://{NAME}", "HTTP_PROXY": s3.url}).reason == "Complete"
     assert volume.read() == FILES
     assert {request.headers["Host"] for request in s3.requests} == {NAME}
+
+
+ACCOUNT = "123456789012"
+DUAL_STACK, FIPS = {"AWS_USE_DUALSTACK_ENDPOINT": "true"}, {"AWS_USE_FIPS_ENDPOINT": "true"}
+
+
+@pytest.mark.parametrize(
+    ("bucket", "region", "host", "env"),
+    [
+        ("{name}", "eu-west-1", "{name}.s3.eu-west-1.amazonaws.com", {}),
+        ("{name}-s3alias", "eu-west-1", "{name}-s3alias.s3.eu-west-1.amazonaws.com", {}),
+        (
+            f"arn:aws:s3:eu-west-1:{ACCOUNT}:accesspoint/{{name}}",
+            "eu-west-1",
+            f"{{name}}-{ACCOUNT}.s3-accesspoint.eu-west-1.amazonaws.com",
+            {},
+        ),
+        (
+            f"arn:aws-cn:s3:cn-north-1:{ACCOUNT}:accesspoint/{{name}}",
+            "cn-north-1",
+            f"{{name}}-{ACCOUNT}.s3-accesspoint.cn-north-1.amazonaws.com.cn",
+            {},
+        ),
+        ("{name}", "cn-north-1", "{name}.s3.cn-north-1.amazonaws.com.cn", {}),
+        ("{name}", "us-gov-west-1", "{name}.s3.us-gov-west-1.amazonaws.com", {}),
+        ("{name}", "eu-west-1", "{name}.s3.dualstack.eu-west-1.amazonaws.com", DUAL_STACK),
+        ("{name}", "us-east-1", "{name}.s3-fips.us-east-1.amazonaws.com", FIPS),
+        ("{name}", "us-gov-west-1", "{name}.s3-fips.dualstack.us-gov-west-1.amazonaws.com", DUAL_STACK | FIPS),
+    ],
+)
+def test_init_container_and_catalog_find_buckets_of_aws_at_the_same_host(
+    fetch: InitContainer,
+    store: Store,
+    model: Model,
+    volume: Folder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    bucket: str,
+    region: str,
+    host: str,
+    env: dict[str, str],
+) -> None:
+    name = model.bucket[:-8]  # shorter, because a host's label has at most 63 characters
+    host = host.format(name=name)
+    (store.root / model.bucket).rename(store.root / host.partition(".")[0])
+    source = Source(bucket=bucket.format(name=name), region=region, prefix="model-artifacts")
+    artifact = Artifact("my-model", "1.2.3", source)
+    certificate = throwaway_certificate(tmp_path, host)
+    with (
+        rclone.serve(store.root, tmp_path / "tls-log", certificate=certificate, virtual_hosts=True) as url,
+        FaultyProxy(url) as proxy,
+    ):
+        ways = {"HTTPS_PROXY": proxy.url, "AWS_REGION": region, **env}
+        outcome = fetch(
+            uri=f"{artifact.uri}/*",
+            env={**ways, "S3_ENDPOINT_URL": None, "FETCH_CA_BUNDLE": certificate.authority},
+        )
+        (tmp_path / "authority").write_text(certificate.authority)
+        for variable, value in {**fetch.env, **ways, "AWS_CA_BUNDLE": str(tmp_path / "authority")}.items():
+            monkeypatch.setenv(variable, value)
+        with closing(Catalog(source)) as catalog:
+            listed = {each.key for each in catalog.objects(f"{artifact.folder}/")}
+    assert outcome.reason == "Complete"
+    assert volume.read() == FILES
+    assert listed == FILES.keys()
+    assert set(proxy.tunnels) == {f"{host}:443"}

@@ -1,21 +1,25 @@
 """Keys that are no ordinary paths: S3 allows every name, and who can write to a bucket can choose it."""
 
+import subprocess
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from tests.fetching.conftest import Model
 from tests.support.container import InitContainer
-from tests.support.faults import Answer, Edit, Request
+from tests.support.faults import Answer, Edit, Request, Stall, download_of
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.folder import Folder
 from tests.support.moto_s3 import MotoBucket
 from tests.support.outcome import Outcome
+from webhook.fields.types import Verification
 
 
-def fetch_from(moto: MotoBucket, fetch: InitContainer) -> Outcome:
-    return fetch(uri=f"s3://{moto.name}/models/m-1/*", env={"S3_ENDPOINT_URL": moto.url}, skip_pauses=True)
+def fetch_from(moto: MotoBucket, fetch: InitContainer, verify: Verification = "size") -> Outcome:
+    env = {"S3_ENDPOINT_URL": moto.url}
+    return fetch(uri=f"s3://{moto.name}/models/m-1/*", verify=verify, env=env, skip_pauses=True)
 
 
 @pytest.mark.parametrize("key", ["../evil", "../../evil", "a/../../evil", "a/..", "..", "a/../evil"])
@@ -65,20 +69,91 @@ def test_a_prefix_of_directory_markers_only_is_not_found(fetch: InitContainer, m
     assert fetch_from(moto, fetch).reason == "NotFound"
 
 
-def test_a_key_that_is_a_file_and_a_folder_is_not_complete(fetch: InitContainer, moto: MotoBucket) -> None:
-    moto.put("models/m-1/a", b"x")
-    moto.put("models/m-1/a/b", b"x")
-    assert fetch_from(moto, fetch).reason in {"Incomplete", "Unreachable"}
+IMPOSSIBLE = [["a", "a/b"], ["a//b"], ["a/b", "a//b"], ["/a"], ["a/./b"], ["x" * 256], ["x" * 256 + "/a"]]
 
 
-ODD = ["back\\slash", "  spaces  ", "a*b?c[d]", "-rf", "10  20", "$HOME", "'quote", '"quote"', "a;b|c&d>e", "e\u0301"]
+@pytest.mark.parametrize("names", IMPOSSIBLE)
+def test_a_key_that_no_file_can_have_is_incomplete_and_named(
+    fetch: InitContainer, moto: MotoBucket, names: list[str]
+) -> None:
+    for name in ("good", *names):
+        moto.put(f"models/m-1/{name}", b"x")
+    outcome = fetch_from(moto, fetch)
+    assert outcome.reason == "Incomplete"
+    assert names[-1].partition("/")[0] in outcome.message.message
+    assert "retrying" not in outcome.log
 
 
-@pytest.mark.parametrize("name", ODD)
-def test_odd_characters_arrive(fetch: InitContainer, model: Model, volume: Folder, name: str) -> None:
-    model.write({name: b"x"})
+PUNCTUATION = (*"+=%#&;:'[](){}<>|!~^@,*?\\\"`-", "$HOME", "%2F", "-rf", "--help", "...", ".hidden", "x.123", "10__20")
+ODD = {
+    *PUNCTUATION,
+    *(f"a{name}b/c{name}d" for name in PUNCTUATION),
+    "  spaces  ",
+    "10  20",
+    "a\tb",
+    "モデル/вес-é-e\u0301-ü",
+    "emoji \N{PILE OF POO}\u2028\x7f",
+}
+LONG = {
+    "x" * 245,
+    "x" * 246,
+    "x" * 250,
+    "é" * 127,
+    "folder/" + "y" * 255,
+    "z" * 255 + "/" + "z" * 255,
+    "-, *?[]\\\"'" * 25,
+    " " * 250,
+}
+
+
+@pytest.mark.parametrize("names", [ODD, LONG, ODD | LONG], ids=["odd", "long", "both"])
+def test_every_name_that_a_file_can_have_arrives(
+    fetch: InitContainer, moto: MotoBucket, volume: Folder, names: set[str]
+) -> None:
+    files = {name: name.encode() for name in names}
+    sums = "".join(f"{sha256(content).hexdigest()}  {name}\n" for name, content in files.items())
+    files["SHA256SUMS"] = sums.encode()
+    for name, content in files.items():
+        moto.put(f"models/m-1/{name}", content)
+    assert fetch_from(moto, fetch, verify="sha256").reason == "Complete"
+    assert volume.read() == files
+
+
+def test_names_with_a_backslash_are_checked_as_sha256sum_writes_them(
+    fetch: InitContainer, model: Model, volume: Folder
+) -> None:
+    names = {"a\\b", "a\\\\nb", "\\", "plain"}
+    model.write({name: name.encode() for name in names})
+    sums = subprocess.run(["/usr/bin/sha256sum", *names], cwd=model.path, capture_output=True, check=True).stdout
+    assert sums.count(b"\n\\") + sums.startswith(b"\\") == 3
+    model.write({"SHA256SUMS": sums})
+    assert fetch(verify="sha256").reason == "Complete"
+    volume.write({"a\\b": b"b\\a"})
+    assert fetch(verify="sha256").reason == "Corrupt"
+
+
+def test_a_long_name_is_downloaded_once_and_a_torn_one_is_removed(
+    fetch: InitContainer, model: Model, volume: Folder, s3: FaultyProxy
+) -> None:
+    model.write({"x" * 250: b"x", "short": b"y"})
+    s3.inject(Stall(), when=download_of("x"))
+    run = fetch.start()
+    s3.wait_for(download_of("x"))
+    run.kill()
+    assert len(volume.names()) == 1
+    s3.heal()
+    assert fetch(known=model.known()).reason == "Complete"
+    assert volume.read() == model.read()
+    s3.requests.clear()
     assert fetch().reason == "Complete"
-    assert volume.read() == {name: b"x"}
+    assert not s3.count(Request.is_download)
+
+
+def test_a_control_character_that_s5cmd_cannot_list_ends_it_at_once(fetch: InitContainer, moto: MotoBucket) -> None:
+    moto.put("models/m-1/a\x01b", b"x")
+    outcome = fetch_from(moto, fetch)
+    assert outcome.reason == "Incomplete"
+    assert "U+0001" in outcome.message.message
 
 
 @pytest.mark.parametrize("name", ["two\nlines", "two\n/../../evil", "a\n2026/01/01 00:00:00                 1  b"])

@@ -33,6 +33,35 @@ def test_sources_come_beside_the_default_one(loaded: Load) -> None:
     assert not settings.all_sources["research"].region
 
 
+@pytest.mark.parametrize(
+    "bucket", ["my.bucket.with.dots", "My_Old_Bucket", "my-ap-abcdefghijklmnopqrstuvwxyz123456euw1a-s3alias"]
+)
+def test_names_of_buckets_and_aliases_of_access_points_stay(loaded: Load, bucket: str) -> None:
+    assert loaded(f"bucket: {bucket}").all_sources["default"].bucket == bucket
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://minio:9000",
+        "https://s3.dualstack.eu-west-1.amazonaws.com",
+        "https://bucket.vpce-0a1b2c3d-abcdefgh.s3.eu-west-1.vpce.amazonaws.com",
+        "https://storage.googleapis.com/",
+        "http://[fd00::1]:9000",
+        "https://store.example.com/s3/path_1",
+    ],
+)
+def test_endpoints_stay(loaded: Load, url: str) -> None:
+    assert loaded(f"{{bucket: abc, endpointUrl: '{url}'}}").endpoint_url == url
+
+
+@pytest.mark.parametrize("separator", [":", "/"])
+def test_an_arn_of_an_access_point_has_no_slash(loaded: Load, separator: str) -> None:
+    arn = "arn:aws-cn:s3:cn-north-1:123456789012:accesspoint"
+    settings = loaded(f"{{bucket: '{arn}{separator}my-ap', region: cn-north-1}}")
+    assert settings.all_sources["default"].bucket == f"{arn}:my-ap"
+
+
 def test_the_environment_wins_over_the_file(loaded: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODEL_INJECTOR_BUCKET", "from-environment")
     monkeypatch.setenv("MODEL_INJECTOR_FETCH__NUM_WORKERS", "7")
@@ -93,6 +122,30 @@ def test_what_kubernetes_puts_into_the_environment_for_a_service_of_our_name_is_
         ("{bucket: abc, fetch: {env: [{value: a}]}}", "env: the name None is invalid; use letters, digits and _"),
         ("{bucket: abc, fetch: {env: [{name: a, value: 1}]}}", "env: a is invalid; set either value (a string)"),
         ("{bucket: abc, fetch: {caBundle: nonsense}}", "setting fetch.caBundle"),
+        ("{bucket: abc--euw1-az1--x-s3}", "setting bucket: 'abc--euw1-az1--x-s3' is a directory bucket of S3 Express"),
+        ("{bucket: abc.mrap}", "setting bucket: 'abc.mrap' is a multi-region access point"),
+        (
+            "{sources: {research: {bucket: ap--op-s3}}}",
+            "setting sources.research.bucket: 'ap--op-s3' is an access point",
+        ),
+        ("{bucket: 'arn:aws:s3:::abc'}", "setting bucket: "),
+        ("{bucket: 'arn:aws:s3:eu-west-1:123456789012:accesspoint/abc'}", "is in eu-west-1, and region is ''"),
+        (
+            "{bucket: 'arn:aws:s3:eu-west-1:123456789012:accesspoint/abc', region: eu-west-1, endpointUrl: 'http://x'}",
+            "cannot be reached by an endpointUrl",
+        ),
+        *(
+            (f"{{bucket: abc, endpointUrl: '{url}'}}", "setting endpointUrl: ")
+            for url in (
+                "minio:9000",
+                "ftp://minio",
+                "http://",
+                "http:///",
+                "http://[::1",
+                "http://a:80:80",
+                "http://a:x",
+            )
+        ),
         ("{bucket: abc, prefix: a//b}", "setting prefix"),
         ("{bucket: abc, prefix: ../b}", "setting prefix"),
         ("{bucket: 'a b c'}", "setting bucket"),

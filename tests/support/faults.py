@@ -82,7 +82,14 @@ class Drop:
     """The connection is closed without an answer."""
 
 
-Fault: TypeAlias = Answer | Edit | Cut | Stall | Drop
+@dataclass(frozen=True)
+class Ignore:
+    """The server's own answer to the request without this header."""
+
+    header: str
+
+
+Fault: TypeAlias = Answer | Edit | Cut | Stall | Drop | Ignore
 
 
 def s3_error(status: int, code: str, message: str) -> Answer:

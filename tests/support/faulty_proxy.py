@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-from tests.support.faults import Answer, Cut, Drop, Edit, Fault, Request, Stall
+from tests.support.faults import Answer, Cut, Drop, Edit, Fault, Ignore, Request, Stall
 
 _CHUNK = 64 * 1024
 _PATIENCE = 60
@@ -35,6 +35,8 @@ class FaultyProxy(ThreadingHTTPServer):
         self.requests: list[Request] = []
         self.tunnels: list[str] = []
         """What CONNECT asked for, as host:port."""
+        self.refusal = 0
+        """The status that CONNECT is answered with, instead of a tunnel."""
         self.closing = threading.Event()
         self._faults: list[tuple[Callable[[Request], bool], Fault, int | None]] = []
         self._changed = threading.Condition()
@@ -115,6 +117,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
             case Answer() as answer:
                 self._send(answer)
+            case Ignore(header):
+                del request.headers[header]
+                self._pass_on(request, body, None)
             case fault:
                 self._pass_on(request, body, fault)
 
@@ -123,6 +128,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_CONNECT(self) -> None:
         self.server.tunnels.append(self.path)
         self.close_connection = True
+        if self.server.refusal:
+            self.send_error(self.server.refusal)
+            return
         with self.server.connect(self.path.rpartition(":")[0]) as behind:
             self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             upwards = threading.Thread(target=_pour, args=(self.connection, behind), daemon=True)

@@ -1,6 +1,7 @@
 """A stand-in for the EKS Pod Identity agent, which gives a node's pods their credentials."""
 
 import json
+import socket
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +21,10 @@ class Credentials:
         return self.secret_key, self.session_token
 
 
+class _IPv6Server(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
 @dataclass
 class PodIdentityAgent:
     """Listens on loopback from `come_up` on; before, its port refuses connections, as when the agent's pod is late.
@@ -29,11 +34,14 @@ class PodIdentityAgent:
 
     credentials: Credentials
     token_file: Path
+    address: str = "127.0.0.1"
+    """Of loopback, IPv4 or IPv6."""
     answered: list[int] = field(default_factory=list)
     """The statuses of its answers."""
 
     def __post_init__(self) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler(), bind_and_activate=False)
+        server = _IPv6Server if ":" in self.address else ThreadingHTTPServer
+        self._server = server((self.address, 0), self._handler(), bind_and_activate=False)
         self._server.daemon_threads = True
         self._server.server_bind()
         self._thread: threading.Thread | None = None
@@ -41,8 +49,9 @@ class PodIdentityAgent:
     @property
     def env(self) -> dict[str, str | None]:
         """What EKS' webhook adds to a container, and no keys beside it."""
+        host = f"[{self.address}]" if ":" in self.address else self.address
         return {
-            "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://127.0.0.1:{self._server.server_port}/v1/credentials",
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://{host}:{self._server.server_port}/v1/credentials",
             "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(self.token_file),
             "AWS_ACCESS_KEY_ID": None,
             "AWS_SECRET_ACCESS_KEY": None,

@@ -12,6 +12,7 @@ import msgspec
 
 from webhook.catalog.bucket.folders import ALIASES
 from webhook.catalog.bucket.manifest import MANIFEST
+from webhook.errors import InvalidInput
 from webhook.model.source import Source
 from webhook.settings import Settings
 
@@ -110,7 +111,7 @@ def _below_prefix(source: Source) -> dict[str, dict[str, list[str]]]:
 
 def _list(source: Source, condition: Mapping[str, Any], session: Session) -> dict[str, Any]:
     conditions = {**condition, **session.condition("PrincipalTag")}
-    return _allow("s3:ListBucket", [f"arn:{partition(source.region)}:s3:::{source.bucket}"], conditions)
+    return _allow("s3:ListBucket", [_bucket(source)], conditions)
 
 
 def _key(source: Source, *parts: str) -> str:
@@ -118,7 +119,19 @@ def _key(source: Source, *parts: str) -> str:
 
 
 def _objects(source: Source, key: str) -> str:
-    return f"arn:{partition(source.region)}:s3:::{source.bucket}/{key}"
+    return f"{_bucket(source)}{'/object' if source.bucket.startswith('arn:') else ''}/{key}"
+
+
+def _bucket(source: Source) -> str:
+    """The ARN of a bucket or access point. Raises InvalidInput for an alias, which IAM does not know."""
+    if source.bucket.startswith("arn:"):
+        return source.bucket.replace(":accesspoint:", ":accesspoint/")
+    if source.bucket.endswith("-s3alias"):
+        raise InvalidInput(
+            f"{source.bucket} is the alias of an access point, and IAM policies do not match aliases; set bucket to "
+            "the ARN of the access point"
+        )
+    return f"arn:{partition(source.region)}:s3:::{source.bucket}"
 
 
 def _allow(action: str, resources: Sequence[str], condition: Mapping[str, Any]) -> dict[str, Any]:

@@ -84,12 +84,23 @@ classify() {
 	reason=Unreachable
 	message=$error
 	final=''
-	# The quoted parts hold the model's name, which may look like an error.
-	printed=$(sed 's/"[^"]*"//g' err)
+	# Names of models and files may look like an error.
+	printed=$(sed -E 's/^ERROR ".*": //; s/"[^"]*"//g; s|^([a-z]+) /.*: |\1 |' err)
+	# s5cmd takes a login page for a listing without objects, or for one that it cannot read.
+	if grep -qsE '^Content-Type:.*(html|json)' out; then
+		case $printed in
+		*'no object'* | *'code: 200'* | *'code: 3'*) printed='HTML page' ;;
+		esac
+	fi
 	# If `timeout` has killed s5cmd, there may be no output.
 	case ${printed:-Killed} in
 	# script.py puts an arm for each entry of errors.toml here.
 	esac
+}
+
+# The lists of files must not be cut off.
+check_room() {
+	echo >full || finish OutOfSpace "no room for the lists of files in $work"
 }
 
 remove_files() {
@@ -115,7 +126,7 @@ count_files() {
 
 # Compare the volume with the bucket's listing in the file `list`. Set `arrived`, and set `missing` to the name of one
 # file that is not complete. Write the paths of torn downloads to the file `torn`: s5cmd writes to NAME<digits>, and
-# renames that to NAME at the end.
+# renames that to NAME at the end. Write missing names that leave no room for ten digits to the file `long`.
 compare_with_listing() {
 	list_volume | awk -v folder="$destination/" '
 		{
@@ -135,17 +146,22 @@ compare_with_listing() {
 			delete missing[name]
 			next
 		}
+		name ~ /^model-fetch\.......[0-9]+$/ {
+			print >"torn"
+		}
 		{
 			while (sub(/[0-9]$/, "", name))
 				if (name in missing)
 					print >"torn"
 		}
 		END {
-			printf "%d,%.0f ", files, total
 			for (name in missing) {
-				print name
-				exit
+				last = name
+				sub(/.*\//, "", name)
+				if (length(name) > 245)
+					print last >"long"
 			}
+			printf "%d,%.0f %s\n", files, total, last
 		}' list - >out
 	read -r arrived missing <out
 }
@@ -195,6 +211,7 @@ list_bucket() {
 		finish Corrupt "a key has .."
 	fi
 	listed=$(awk '{ bytes += $1 } END { printf "%d,%.0f", NR, bytes }' list)
+	check_room
 	[ -s list ] || finish NotFound "none older"
 	if [ "$expected" != - ] && [ "$expected" != "$listed" ]; then
 		finish Incomplete "S3 has files,bytes $listed, not $expected"
@@ -208,23 +225,43 @@ report_progress() {
 	done
 }
 
+# download_long_name FLAG...: download the file `name` under a short name, which ends in a digit as those of all torn
+# downloads, and rename it.
+download_long_name() {
+	short=$destination/${work##*/}0
+	until attempt s5cmd --log error "$@" cp --raw -c "$parts" "${uri%\*}$name" "$short"; do
+		:
+	done
+	path=$destination/$name
+	{ mkdir -p "${path%/*}" && mv "$short" "$path"; } || finish Incomplete "cannot write $name"
+}
+
 # download FLAG...: download the files that are missing.
 download() {
 	remove_files <torn
 	echo "$uri: $arrived of $listed here"
 	report_progress &
 	progress=$!
+	while IFS= read -r name; do
+		download_long_name "$@"
+	done <long
+	# s5cmd splits a pattern at commas, and trims it.
+	set -- s5cmd --log error "$@" cp -c "$parts"
+	while IFS= read -r name; do
+		set -- "$@" --exclude "$(printf %s "$name" | tr ', ' '??')"
+	done <long
 	# -s skips files that are complete, but asks S3 about each object first. An empty volume does not need it.
 	skip=''
 	[ "$arrived" = 0,0 ] || skip=-s
-	until attempt s5cmd "$@" cp $skip -c "$parts" "$uri" "$destination/"; do
+	until attempt "$@" $skip "$uri" "$destination/"; do
 		skip=-s
 	done
 	compare_with_listing
 	[ "$arrived" = "$listed" ] || finish Incomplete "$arrived of $listed came, not $missing"
 }
 
-# Compare every file with SHA256SUMS. A file that SHA256SUMS does not name gets a digest that never matches.
+# Compare every file with SHA256SUMS. A file that SHA256SUMS does not name gets a digest that never matches. A line that
+# starts with \ has a name in which \ is written twice.
 check_digests() {
 	[ -f "$destination/SHA256SUMS" ] || finish Corrupt "no SHA256SUMS"
 	awk -v folder="$destination/" '
@@ -232,6 +269,9 @@ check_digests() {
 			sub(/^[0-9]+  /, "")
 			digests[$0] = sprintf("%064d", 0)
 			next
+		}
+		sub(/^\\/, "") {
+			gsub(/\\\\/, "\\")
 		}
 		{
 			name = substr($0, 67)
@@ -245,15 +285,21 @@ check_digests() {
 				if (name !~ /^(manifest.json|SHA256SUMS)$/)
 					print digests[name] "  " folder name
 		}' list "$destination/SHA256SUMS" >sums
+	check_room
 	until attempt sha256sum -c sums; do
 		:
 	done
 }
 
-work=$(mktemp -d -p /dev/shm)
+# Temporary files are in memory, if there is enough for the lists of files; else in the volume.
+room=$(df -kP /dev/shm | awk 'END { print int($4) }')
+files=${expected%%[,-]*}
+mkdir -p "$destination"
+{ [ "$room" -gt $((4096 + files / 2)) ] && work=$(mktemp -d -p /dev/shm model-fetch.XXXXXX); } ||
+	work=$(mktemp -d -p "${destination%/*}" model-fetch.XXXXXX)
 trap 'rm -rf "$work"; kill $child $progress 2>/dev/null' EXIT
 trap 'exit 143' TERM INT
-{ cd "$work" && touch list torn && mkdir -p "$destination"; } || finish Incomplete "cannot write"
+{ [ -d "$destination" ] && [ "$work" ] && cd "$work" && touch list torn long; } || finish Incomplete "cannot write"
 
 count_files
 if [ "$arrived" = "$expected" ] && [ "$verify" = size ]; then

@@ -40,11 +40,15 @@ def render(source: str, errors: tuple[KnownError, ...]) -> str:
 
 
 def _arm(error: KnownError) -> str:
-    """The arm of a shell's `case`."""
-    patterns = " | ".join(f"*{shlex.quote(pattern)}*" for pattern in error.patterns)
-    final = "''" if error.retried else "1"
+    """The arm of a shell's `case`, without the assignments that `classify` makes before it."""
+    patterns = "|".join(f"*{shlex.quote(pattern)}*" for pattern in error.patterns)
     message = error.message.replace("{error}", "$error")
-    return f'{patterns}) reason={error.reason} final={final} message="{message}" ;;\n'
+    assignments = (
+        f"reason={error.reason} " if error.reason != "Unreachable" else "",
+        "" if error.retried else "final=1 ",
+        f'message="{message}" ' if message != "$error" else "",
+    )
+    return f"{patterns}) {''.join(assignments)};;\n"
 
 
 def strip(source: str) -> str:

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from webhook.catalog.bucket.folders import UNFINISHED
 from webhook.errors import InjectorError
 from webhook.model.source import Source
 
@@ -40,11 +41,23 @@ class Unreachable(CatalogError):
     """S3 did not answer, or reported a temporary error."""
 
 
+class Unsupported(CatalogError):
+    """The store does not implement a part of S3."""
+
+
 _CONNECTIONS: Final = 16
 """The size of the connection pool: the number of threads with which publishing uploads."""
 _ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
-_CODES: Final[Mapping[str, type[CatalogError]]] = {"ExpiredToken": Denied, "InvalidToken": Denied}
-"""Codes that S3 sends with the unspecific status 400."""
+_PROBE: Final = f"{UNFINISHED}/.conditions"
+_NO_ETAG: Final = '"00000000000000000000000000000000"'
+_NO_CONDITIONS: Final = "the store lacks conditional writes, without which concurrent changes would be lost"
+_CODES: Final[Mapping[str, type[CatalogError]]] = {
+    "ExpiredToken": Denied,
+    "InvalidToken": Denied,
+    "InvalidArgument": Unsupported,
+    "NotImplemented": Unsupported,
+}
+"""Codes that stores send with unspecific statuses, such as 400. Requests have no argument that AWS calls invalid."""
 _STATUSES: Final[Mapping[int, type[CatalogError]]] = {
     401: Denied,
     403: Denied,
@@ -52,6 +65,7 @@ _STATUSES: Final[Mapping[int, type[CatalogError]]] = {
     409: PreconditionFailed,
     412: PreconditionFailed,
     429: Unreachable,
+    501: Unsupported,
 }
 
 
@@ -82,6 +96,7 @@ class Store:
         self._root = f"{source.prefix}/" if source.prefix else ""
         self._payer = {"RequestPayer": "requester"} if source.requester_pays else {}
         self._s3: Any = None
+        self._has_conditions = False
 
     def folders(self, parent: str = "") -> Iterator[str]:
         """The names, without slashes, of the folders directly below a folder. `parent` is empty or ends in a slash."""
@@ -91,13 +106,29 @@ class Store:
 
     def objects(self, folder: str) -> Iterator[StoredObject]:
         """All objects below a folder, whose name ends in a slash. Folder markers, which end in a slash, are omitted."""
-        for page in self._pages(Prefix=f"{self._root}{folder}", OptionalObjectAttributes=["RestoreStatus"]):
+        restored: frozenset[str] | None = None
+        for page in self._pages(Prefix=f"{self._root}{folder}"):
             for listed in page.get("Contents", ()):
                 key = listed["Key"].removeprefix(f"{self._root}{folder}")
                 if key and not key.endswith("/"):
-                    restored = "RestoreExpiryDate" in listed.get("RestoreStatus", {})
-                    archived = listed.get("StorageClass") in _ARCHIVES and not restored
+                    archived = listed.get("StorageClass") in _ARCHIVES
+                    if archived and restored is None:
+                        restored = self._restored(folder)
+                    archived = archived and listed["Key"] not in (restored or ())
                     yield StoredObject(key, listed["Size"], listed["ETag"], archived)
+
+    def _restored(self, folder: str) -> frozenset[str]:
+        """The keys of the archived objects that can be read. Other stores than AWS do not know this request."""
+        pages = self._pages(Prefix=f"{self._root}{folder}", OptionalObjectAttributes=["RestoreStatus"])
+        try:
+            return frozenset(
+                listed["Key"]
+                for page in pages
+                for listed in page.get("Contents", ())
+                if "RestoreExpiryDate" in listed.get("RestoreStatus", {})
+            )
+        except Unsupported:
+            return frozenset()
 
     def exists(self, key: str) -> bool:
         """Whether an object exists, by a listing."""
@@ -140,6 +171,18 @@ class Store:
         """Overwrite the object with this ETag. Raises PreconditionFailed if the object changed."""
         self._put(key, body, None, IfMatch=etag)
 
+    def check_conditions(self) -> None:
+        """Raise Unsupported if the store writes an object in spite of a condition that does not hold. Asks once."""
+        if self._has_conditions:
+            return
+        try:
+            self._put(_PROBE, b"", None, IfMatch=_NO_ETAG)
+        except (PreconditionFailed, NotFound, Denied):  # who may not write this key learns nothing, and is let through
+            self._has_conditions = True
+            return
+        self.delete(_PROBE)
+        raise Unsupported(f"{self.uri('')}: {_NO_CONDITIONS}: it ignores If-Match")
+
     def write(self, key: str, body: bytes) -> None:
         """Write an object unconditionally."""
         self._put(key, body, None)
@@ -172,7 +215,7 @@ class Store:
         try:
             yield send
             parts = [{"PartNumber": number, "ETag": etag} for number, etag in sorted(etags.items())]
-            with self._errors(key):
+            with self._errors(key, _NO_CONDITIONS):
                 self._client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts}, IfNoneMatch="*")
         except BaseException:
             with contextlib.suppress(CatalogError), self._errors(key):
@@ -200,7 +243,7 @@ class Store:
 
     def _put(self, key: str, body: bytes, tags: Mapping[str, str] | None, **condition: Any) -> None:
         tagging = {"Tagging": urlencode(tags)} if tags else {}
-        with self._errors(key):
+        with self._errors(key, "the store may lack object tags" if tags else _NO_CONDITIONS if condition else ""):
             self._client.put_object(**self._at(key), Body=body, **tagging, **condition, **self._payer)
 
     def _pages(self, **arguments: Any) -> Iterator[dict[str, Any]]:
@@ -240,20 +283,25 @@ class Store:
         return self._s3
 
     @contextlib.contextmanager
-    def _errors(self, key: str) -> Iterator[None]:
-        """Convert botocore's errors to CatalogError. Their texts contain codes and addresses, never credentials."""
+    def _errors(self, key: str, lacks: str = "") -> Iterator[None]:
+        """Convert botocore's errors to CatalogError. Their texts contain codes and addresses, never credentials.
+
+        `lacks` explains Unsupported.
+        """
         from boto3.exceptions import Boto3Error  # noqa: PLC0415
         from botocore import exceptions  # noqa: PLC0415
 
         try:
             yield
         except exceptions.ClientError as error:
-            raise _kind(error)(f"{self.uri(key)}: {_words(error)}") from error
+            kind = _kind(error)
+            cause = f"{lacks}: " if lacks and kind is Unsupported else ""
+            raise kind(f"{self.uri(key)}: {cause}{_words(error)}") from error
         except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.ProfileNotFound) as error:
             raise Denied(f"{self.uri(key)}: {error}") from error
         except (exceptions.BotoCoreError, Boto3Error, OSError, ValueError) as error:  # ValueError: a malformed response
-            cause = error.__cause__ or error.__context__
-            kind = _kind(cause) if isinstance(cause, exceptions.ClientError) else Unreachable
+            inner = error.__cause__ or error.__context__
+            kind = _kind(inner) if isinstance(inner, exceptions.ClientError) else Unreachable
             raise kind(f"{self.uri(key)}: {error}") from error
 
 

@@ -46,6 +46,7 @@ def _change_once(store: Store, key: str, edit: Callable[[dict[str, str]], None])
     content = msgspec.json.encode(dict(sorted(aliases.items())))
     if len(content) > _LARGEST:
         raise CatalogError(f"the aliases of the model would exceed {_LARGEST} bytes; remove some")
+    store.check_conditions()
     if existing:
         store.replace(key, content, existing.etag)
     else:

@@ -17,7 +17,7 @@ import msgspec
 from webhook.catalog.bucket.folders import UNFINISHED, split
 from webhook.catalog.bucket.manifest import LARGEST, MANIFEST, SUMS, Manifest, digest, sums
 from webhook.catalog.bucket.status import read_manifest
-from webhook.catalog.bucket.store import CatalogError, NotFound, PreconditionFailed, Store
+from webhook.catalog.bucket.store import CatalogError, NotFound, PreconditionFailed, Store, Unsupported
 from webhook.catalog.publishing.upload import HASH, LocalFile, read
 from webhook.catalog.publishing.upload import upload as send
 from webhook.errors import InvalidInput
@@ -100,6 +100,11 @@ def publish(
     """
     marker = f"{UNFINISHED}/{upload.folder}"
     _write_marker(upload, store, marker, restart=restart)
+    try:
+        store.check_conditions()
+    except Unsupported:
+        store.delete(marker)
+        raise
     if read_manifest(store, upload.folder)[0]:  # another publisher finished just before the marker was written
         store.delete(marker)
         raise AlreadyPublished(
