@@ -1,10 +1,13 @@
 """The rotation of authorities as a pure function: from what the Secret holds to what it should hold next.
 
 There is no leader. Each replica reads the Secret, computes the next state, and writes it with the resourceVersion that
-it read; a replica whose write conflicts starts again. Two rules keep every replica trusted at all times:
+it read; a replica whose write conflicts starts again. Three rules keep replicas trusted:
 
 - A new authority is first `upcoming`: it is in the caBundle, and does not sign until every API server has had time to
   read that. At the first start nothing is trusted yet, so a new authority signs immediately.
+- If the signing authority is lost, replicas that still serve a certificate of it record that in the Secret at each
+  refresh. While they do, a new authority waits as usual. Otherwise nobody is trusted, and waiting would only prolong
+  that.
 - An authority leaves the caBundle when it expires, not when it is replaced.
 """
 
@@ -20,6 +23,7 @@ from certs.trust import is_valid, parse_bundle, to_bundle
 
 _MOST_TRUSTED: Final = 6
 """The maximum number of certificates in the caBundle. Each deletion of the Secret adds one."""
+_LONGEST_TIME: Final = 40
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Authorities:
     signing: Authority | None = None
     upcoming: Authority | None = None
     trusted: tuple[x509.Certificate, ...] = ()
+    served_at: bytes = b""
+    """When a replica last served a certificate of an authority that is lost. Empty while an authority signs."""
 
     @classmethod
     def parse(cls, data: Mapping[str, bytes]) -> Self:
@@ -37,15 +43,18 @@ class Authorities:
             _authority(data, "tls.crt", "tls.key"),
             _authority(data, "upcoming.crt", "upcoming.key"),
             parse_bundle(data.get("ca.crt", b"")),
+            data.get("served-at", b"")[:_LONGEST_TIME],
         )
 
     def data(self) -> dict[str, bytes]:
-        """The Secret's data: `ca.crt`, `tls.crt`, `tls.key`, `upcoming.crt`, `upcoming.key`."""
+        """The Secret's data: `ca.crt`, `tls.crt`, `tls.key`, `upcoming.crt`, `upcoming.key`, `served-at`."""
         data = {"ca.crt": self.bundle}
         if self.signing:
             data |= {"tls.crt": self.signing.certificate, "tls.key": self.signing.key}
         if self.upcoming:
             data |= {"upcoming.crt": self.upcoming.certificate, "upcoming.key": self.upcoming.key}
+        if self.served_at:
+            data["served-at"] = self.served_at
         return data
 
     def summary(self) -> dict[str, str | int | None]:
@@ -72,8 +81,8 @@ def successor(  # noqa: PLR0913 - a pure function takes all of its inputs
     """What the Secret should hold. Equal to `held` when nothing has to change.
 
     `published` holds the certificates of the current caBundles. `is_settled` says that the upcoming authority has been
-    in all caBundles for the overlap period. `create` makes a new authority. `issuer` signed the certificate that this
-    replica serves; it is the last certificate to be dropped when there are too many.
+    in all caBundles for long enough. `create` makes a new authority. `issuer` signed the certificate that this replica
+    serves; it is the last certificate to be dropped when there are too many.
     """
     signing = held.signing if held.signing and is_valid(held.signing.parsed, now) else None
     upcoming = held.upcoming if held.upcoming and is_valid(held.upcoming.parsed, now) else None
@@ -94,7 +103,10 @@ def successor(  # noqa: PLR0913 - a pure function takes all of its inputs
     ]
     others.sort(key=lambda certificate: certificate == issuer)  # stable: the oldest first, the issuer last
     kept = others[-(_MOST_TRUSTED - len(current)) :]
-    return Authorities(signing, upcoming, (*kept, *current))
+    served_at = held.served_at if signing is None else b""
+    if signing is None and issuer in published:
+        served_at = now.isoformat().encode()
+    return Authorities(signing, upcoming, (*kept, *current), served_at)
 
 
 def _authority(data: Mapping[str, bytes], certificate: str, key: str) -> Authority | None:

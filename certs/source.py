@@ -21,6 +21,8 @@ from certs.trust import is_valid, parse_bundle
 from webhook.kubernetes.client import ClusterError
 
 _log = logging.getLogger(__name__)
+_GRACE: Final = timedelta(seconds=2)
+"""How much longer than between two refreshes the other replicas may take to report that they serve."""
 _ATTEMPTS: Final = 5
 """How often one refresh starts again after another replica changed the objects."""
 
@@ -92,7 +94,7 @@ class AutoSource:
     trust its issuer.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword arguments, each a duration
         self,
         cluster: ClusterObjects,
         hosts: Sequence[str],
@@ -100,11 +102,17 @@ class AutoSource:
         ca_lifetime: timedelta,
         leaf_lifetime: timedelta,
         overlap: timedelta,
+        interval: timedelta,
     ) -> None:
+        """`interval`: how often each replica refreshes."""
         self._cluster, self._hosts = cluster, hosts
-        self._ca_lifetime, self._leaf_lifetime, self._overlap = ca_lifetime, leaf_lifetime, overlap
+        self._ca_lifetime, self._leaf_lifetime = ca_lifetime, leaf_lifetime
+        self._overlap, self._orphaned = overlap, min(interval + _GRACE, overlap)
+        """How long a new authority waits before it signs: in a rotation, and if no replica is trusted."""
         self._published: tuple[Authority, float] | None = None
         """The upcoming authority, and since when (monotonic seconds) it has been in all caBundles."""
+        self._served: tuple[bytes, float] = b"", 0
+        """The last `served_at`, and when (monotonic seconds) it was first read."""
         self._leaf: ServingCertificate | None = None
         self._issuer: Authority | None = None
         self._bundles: tuple[bytes, ...] = ()
@@ -138,7 +146,7 @@ class AutoSource:
             held,
             tuple(certificate for bundle in published for certificate in bundle),
             self.now(),
-            is_settled=self._is_settled(held.upcoming, published),
+            is_settled=self._is_settled(held, published),
             create=lambda: Authority.create(self._ca_lifetime, self.now()),
             issuer=self._issuer.parsed if self._issuer else None,
         )
@@ -158,13 +166,19 @@ class AutoSource:
             self._cluster.create_secret()
             return self._cluster.read_secret()
 
-    def _is_settled(self, upcoming: Authority | None, published: Sequence[Sequence[x509.Certificate]]) -> bool:
+    def _is_settled(self, held: Authorities, published: Sequence[Sequence[x509.Certificate]]) -> bool:
+        upcoming, now = held.upcoming, monotonic()
         if upcoming is None or any(upcoming.parsed not in bundle for bundle in published):
             self._published = None
             return False
         if self._published is None or self._published[0] != upcoming:
-            self._published = (upcoming, monotonic())
-        return monotonic() - self._published[1] >= self._overlap.total_seconds()
+            self._published = upcoming, now
+        if self._served[0] != held.served_at:
+            self._served = held.served_at, now
+        since = self._published[1]
+        if now - since >= self._overlap.total_seconds():
+            return True
+        return held.signing is None and now - max(since, self._served[1]) >= self._orphaned.total_seconds()
 
     def _renew(self, signing: Authority | None) -> str | None:
         """Issue a certificate if one is due. Returns why there is no certificate at all."""

@@ -53,7 +53,9 @@ def test_the_annotated_example_becomes_the_guides_manifest(configured: Callable[
 
     (download,), (fetch,) = wanted["initContainers"], found["initContainers"]
     assert fetch["image"] == f"{download['image']}:v2.3.0"
-    assert fetch["volumeMounts"] == download["volumeMounts"]
+    mount, in_place_of_the_api_token = fetch["volumeMounts"]
+    assert [mount] == download["volumeMounts"]
+    assert in_place_of_the_api_token["mountPath"] == "/var/run/secrets/kubernetes.io/serviceaccount"
     source, target = download["command"][2].split()[2:]
     assert fetch["command"][:2] == download["command"][:2]
     assert fetch["args"][:2] == [source, target]

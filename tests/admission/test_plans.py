@@ -11,6 +11,8 @@ from webhook.strategies import STRATEGIES
 from webhook.strategies.strategy import Location, Plan, Strategy
 
 NODES = {"models.example.com/my-model": "1.2.3"}
+SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+SAFE_VOLUMES = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
 TOLERATION = {"key": "models.example.com/baked", "operator": "Exists"}
 NEEDS: Mapping[str, Any] = {
     "volumes": ({"name": "models", "hostPath": {"path": "/opt/models", "type": "Directory"}},),
@@ -171,3 +173,31 @@ def test_a_sidecar_of_its_name_with_another_image_is_refused(planned: Planned) -
 def test_the_account_that_the_annotation_asks_for_is_always_used(planned: Planned) -> None:
     pod = planned(baked=NEEDS)(asking(strategy="baked", service_account="own"))
     assert pod["spec"]["serviceAccountName"] == "own"
+
+
+@pytest.mark.parametrize(
+    ("own", "listed"),
+    [
+        ({}, "models"),
+        ({SAFE_VOLUMES: ""}, "models"),
+        ({SAFE_VOLUMES: "tmp,cache"}, "tmp,cache,models"),
+        ({SAFE_VOLUMES: "models,tmp"}, "models,tmp"),
+        ({SAFE_TO_EVICT: "true"}, None),
+        ({SAFE_TO_EVICT: "false", SAFE_VOLUMES: "tmp"}, "tmp"),
+    ],
+)
+@pytest.mark.parametrize("source", [{"emptyDir": {}}, {"emptyDir": {"sizeLimit": "1Gi"}}, {"hostPath": {"path": "/m"}}])
+def test_cluster_autoscaler_may_remove_the_node_of_a_pod_with_local_volumes(
+    planned: Planned, source: JSON, own: Mapping[str, str], listed: str | None
+) -> None:
+    injector, pod = planned(local={"volumes": ({"name": "models", **source},)}), asking(strategy="local")
+    pod["metadata"]["annotations"] |= own
+    patched = injector(pod)
+    assert patched["metadata"]["annotations"].get(SAFE_VOLUMES) == listed
+    assert injector(patched) == patched
+
+
+@pytest.mark.parametrize("source", [{"emptyDir": {"medium": "Memory"}}, {"image": {"reference": "m:1"}}])
+def test_cluster_autoscaler_is_told_of_local_volumes_only(planned: Planned, source: JSON) -> None:
+    pod = planned(other={"volumes": ({"name": "models", **source},)})(asking(strategy="other"))
+    assert SAFE_VOLUMES not in pod["metadata"]["annotations"]

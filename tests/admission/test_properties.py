@@ -34,7 +34,8 @@ def without_ours(pod: JSON) -> JSON:
         container["env"] = container.get("env", [])[sum(1 for _ in added_variables(container)) :]
     for field in ("serviceAccountName", "serviceAccount"):
         spec.pop(field, None)
-    found["metadata"].get("annotations", {}).pop(f"{PREFIX}/injected", None)
+    for name in (f"{PREFIX}/injected", "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"):
+        found["metadata"].get("annotations", {}).pop(name, None)
     return normal(found)
 
 

@@ -84,7 +84,14 @@ def monotonic(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def replica(cluster: ClusterObjects) -> AutoSource:
     days = timedelta(days=1)
-    return AutoSource(cluster, [HOST], ca_lifetime=90 * days, leaf_lifetime=7 * days, overlap=timedelta(seconds=60))
+    return AutoSource(
+        cluster,
+        [HOST],
+        ca_lifetime=90 * days,
+        leaf_lifetime=7 * days,
+        overlap=timedelta(seconds=60),
+        interval=timedelta(seconds=2),
+    )
 
 
 def refresh(auto: AutoSource) -> ServingCertificate:
@@ -225,3 +232,61 @@ def test_a_secret_with_one_byte_changed_anywhere_is_healed(key: str, monotonic: 
         leaf = refresh(auto)
         for bundle in cluster.bundles.values():
             assert verification_error(leaf, bundle, HOST, cluster.time) is None
+
+
+def test_a_lost_secret_costs_seconds_if_no_replica_survives(cluster: FakeCluster, monotonic: list[float]) -> None:
+    old = refresh(replica(cluster))
+    cluster.secret = None
+    late = replica(cluster)
+    assert late.refresh().leaf is None
+    monotonic[0] += 1
+    assert late.refresh().leaf is None  # from now on, the new authority is in all caBundles
+    monotonic[0] += 3
+    assert late.refresh().leaf is None
+    monotonic[0] += 1
+    leaf = refresh(late)
+    assert cluster.held.served_at == b""
+    bundle = cluster.bundles["pods"]
+    assert [verification_error(served, bundle, HOST, cluster.time) for served in (old, leaf)] == [None, None]
+
+
+def test_a_lost_secret_costs_nothing_if_a_replica_survives(cluster: FakeCluster, monotonic: list[float]) -> None:
+    survivor = replica(cluster)
+    old = refresh(survivor)
+    cluster.secret = None
+    late = replica(cluster)
+    for _ in range(30):  # a minute, in which both refresh every two seconds
+        assert late.refresh().leaf is None
+        assert refresh(survivor) == old
+        monotonic[0] += 2
+        cluster.time += timedelta(seconds=2)
+    assert refresh(survivor) != old
+    refresh(late)
+    assert "served-at" not in (cluster.secret or {})
+
+
+def test_a_survivor_that_ends_is_not_waited_for(cluster: FakeCluster, monotonic: list[float]) -> None:
+    survivor = replica(cluster)
+    refresh(survivor)
+    cluster.secret = None
+    late = replica(cluster)
+    for _ in range(5):
+        assert late.refresh().leaf is None
+        refresh(survivor)
+        monotonic[0] += 2
+        cluster.time += timedelta(seconds=2)
+    assert late.refresh().leaf is None
+    monotonic[0] += 4
+    refresh(late)
+
+
+def test_a_rotation_waits_for_the_whole_overlap_although_nobody_reports(
+    cluster: FakeCluster, monotonic: list[float]
+) -> None:
+    auto = replica(cluster)
+    refresh(auto)
+    due(cluster)
+    refresh(auto)
+    refresh(auto)
+    monotonic[0] += 59
+    assert issuer(refresh(auto), cluster.held.upcoming, cluster.held.signing) == 1

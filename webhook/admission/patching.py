@@ -1,6 +1,7 @@
 """The JSON Patch of a pod. It omits what the pod has already, so a second pass adds nothing."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from webhook.admission.account import account_operations
 from webhook.admission.containers import attach
@@ -14,6 +15,9 @@ from webhook.kubernetes.pod import LocalObjectReference, Pod, PodSpec
 from webhook.model.refusals import Conflict
 from webhook.settings import Settings
 from webhook.strategies.strategy import Plan
+
+_SAFE_TO_EVICT: Final = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+_SAFE_VOLUMES: Final = f"{_SAFE_TO_EVICT}-local-volumes"
 
 
 def patch(
@@ -29,7 +33,7 @@ def patch(
         *extend("/spec/volumes", spec.volumes, missing_volumes(spec, plan.volumes, plan.init_containers)),
         *account_operations(spec, asked_account, planned.strategies, settings),
         *_placement(spec, plan),
-        *_annotations(pod, plan.annotations, f"{settings.annotation_prefix}/{INJECTED}", encode(injected)),
+        *_annotations(pod, plan, {f"{settings.annotation_prefix}/{INJECTED}": encode(injected)}),
         *extend(
             "/spec/initContainers",
             spec.init_containers,
@@ -85,10 +89,28 @@ def _references(path: str, own: Sequence[LocalObjectReference] | None, names: Se
     return extend(path, own, [{"name": name} for name in dict.fromkeys(names) if name not in present])
 
 
-def _annotations(pod: Pod, planned: Mapping[str, str], injected: str, models: str) -> list[Operation]:
+def _annotations(pod: Pod, plan: Plan, injected: Mapping[str, str]) -> list[Operation]:
     """Add the planned annotations that the pod lacks, and set `injected`."""
     own = pod.metadata.annotations or {}
-    wanted = {name: value for name, value in planned.items() if name not in own} | {injected: models}
+    wanted = {name: value for name, value in plan.annotations.items() if name not in own}
+    wanted |= {**_safe_volumes(own, plan.volumes), **injected}
     return [
         add(f"/metadata/annotations/{escape(name)}", value) for name, value in wanted.items() if own.get(name) != value
     ]
+
+
+def _safe_volumes(own: Mapping[str, str], volumes: Sequence[JSON]) -> dict[str, str]:
+    """The annotation that lists the planned local volumes, besides those that the pod's author has listed.
+
+    Cluster Autoscaler does not remove the node of a pod with other local volumes: emptyDir on disk, and hostPath.
+    `safe-to-evict` takes precedence, whatever its value.
+    """
+    if _SAFE_TO_EVICT in own:
+        return {}
+    listed = own[_SAFE_VOLUMES].split(",") if own.get(_SAFE_VOLUMES) else []
+    missing = [volume["name"] for volume in volumes if _is_local(volume) and volume["name"] not in listed]
+    return {_SAFE_VOLUMES: ",".join(listed + missing)} if missing else {}
+
+
+def _is_local(volume: JSON) -> bool:
+    return "hostPath" in volume or volume.get("emptyDir", {"medium": "Memory"}).get("medium") != "Memory"

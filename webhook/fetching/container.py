@@ -15,6 +15,10 @@ from webhook.model.artifact import Artifact
 
 ROOT: Final = "/model-artifacts"
 """Where the container mounts its volume."""
+_ACCOUNT_FILES: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
+"""Where the API server mounts the service account's token in each container that mounts nothing else there. The
+download needs no access to the API. Without the token, the pod that the webhook returns is final, so that the API
+server does not call webhooks again."""
 _RETRIES: Final = 3
 """Retries by s5cmd itself, for one request. The script retries what fails for longer, and reports it."""
 
@@ -74,7 +78,10 @@ def fetch_container(  # noqa: PLR0913 - keyword arguments, each a part of the co
         "args": _arguments(artifact, options, settings, read_only=read_only),
         **({"env": environment} if environment else {}),
         "resources": resources,
-        "volumeMounts": [{"name": volume, "mountPath": ROOT}],
+        "volumeMounts": [
+            {"name": volume, "mountPath": ROOT},
+            {"name": volume, "mountPath": _ACCOUNT_FILES, "readOnly": True},
+        ],
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},

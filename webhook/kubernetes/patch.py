@@ -1,4 +1,5 @@
-"""JSON Patch (RFC 6902). Only `add` operations: the patch never replaces or removes a value of the pod."""
+"""JSON Patch (RFC 6902). Only `add` operations: the patch removes nothing from the pod, and the only values that it
+replaces are those of annotations."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias

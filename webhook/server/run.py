@@ -59,8 +59,8 @@ async def _serve(
     ops = server(operations(health, metrics))
     stop, stop_now = _signals()
     async with asyncio.TaskGroup() as tasks:
-        background = [tasks.create_task(reloader.run(settings.server.tls_poll))]
-        background.append(tasks.create_task(live.refresh(settings.catalog.refresh_seconds)))
+        reloading = tasks.create_task(reloader.run(settings.server.tls_poll))
+        refreshing = tasks.create_task(live.refresh(settings.catalog.refresh_seconds))
         tasks.create_task(admission.serve([admission_socket]))
         ops_task = tasks.create_task(ops.serve([ops_socket]))
         while not (admission.started and ops.started and (reloader.has_refreshed or stop.is_set())):
@@ -70,10 +70,10 @@ async def _serve(
         ports = {"port": admission_socket.getsockname()[1], "opsPort": ops_socket.getsockname()[1]}
         _log.info("serving", extra={FIELDS: {"version": __version__, **ports}})
         await stop.wait()
+        reloading.cancel()  # other replicas must not wait for this one
         await _drain(admission, health, settings.server.drain, stop_now)
         admission.should_exit = True
-        for task in background:
-            task.cancel()
+        refreshing.cancel()
         ops.should_exit = True
         await ops_task
     live.close()

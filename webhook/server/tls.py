@@ -52,6 +52,7 @@ def certificate_source(settings: Settings) -> CertificateSource:
             ca_lifetime=timedelta(seconds=options.ca_lifetime),
             leaf_lifetime=timedelta(seconds=options.leaf_lifetime),
             overlap=timedelta(seconds=options.overlap),
+            interval=timedelta(seconds=settings.server.tls_poll),
         )
     cert, key = settings.server.tls_cert, settings.server.tls_key
     files = FileSource(cert, key, cluster)

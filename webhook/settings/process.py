@@ -74,7 +74,7 @@ class ServerSettings(Group):
     """The certificate chain (PEM), unless certificates.mode is auto. Loaded again when it changes."""
     tls_key: Path = Path("/etc/model-injector/tls/tls.key")
     """The private key of the certificate (PEM)."""
-    tls_poll: Seconds = 5
+    tls_poll: Seconds = 2
     """How often the certificate and the caBundle are read. Mounted Secrets give no reliable file events."""
     drain: Seconds = 10
     """How long the server keeps serving after it was told to stop, while the cluster removes it from the Service."""
