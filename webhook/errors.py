@@ -32,6 +32,7 @@
     │   ├── Denied                 403, or no credentials
     │   ├── PreconditionFailed     409 or 412: the object changed since it was read
     │   ├── Unreachable            no answer, or a temporary one: 5xx, throttled
+    │   ├── Unsupported            the store does not implement a part of S3
     │   └── AlreadyPublished       catalog.publishing.publish: the version exists, and versions never change
     ├── ClusterError               kubernetes.client: the API server is missing, or its answer is unusable
     └── AssociationError           aws.pod_identity: EKS did not associate a role with a service account

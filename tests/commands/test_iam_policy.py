@@ -328,7 +328,7 @@ def test_what_the_page_shows_is_what_is_printed(tmp_path: Path) -> None:
         (("my-model@latest",), "give my-model, or an exact version"),
         (("my-model@^1.2",), "give my-model, or an exact version"),
         (("my-*",), "'my-*' is not allowed; write a model's name"),
-        (("${aws:username}",), "is not allowed; write a model's name"),
+        (("${aws:username}",), "contains the placeholder"),
         (("my-model", "--source", "archive"), "'archive' is not allowed; write default or public"),
         (("my-model", "--source", "public"), "no policy is needed: source public is anonymous"),
         (("my-model", "--namespace", "apps,*"), "'apps,*' is not comma-separated namespaces"),

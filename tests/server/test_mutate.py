@@ -108,7 +108,7 @@ def test_every_decision_is_one_line_of_the_log_without_the_object(webhook: Webho
         "generateName": "app-",
         "decision": "injected",
         "reason": "Injected",
-        "operations": 7,
+        "operations": 8,
         "models": ["my-model:1.2.3"],
     }
     assert "hush-hush" not in (webhook.folder / "log").read_text()

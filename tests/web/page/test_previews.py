@@ -217,7 +217,7 @@ def test_lines_of_the_diff_have_the_numbers_that_they_have_in_the_manifest(visit
     line = DEPLOYMENT.splitlines().index("        - name: app") + 1
     row = view.page.get_by_role("row").filter(has_text=re.compile(r"- name: app$"))
     expect(row.locator("td").first).to_have_text(str(line))
-    expect(row.locator("td").nth(1)).to_have_text(str(line + 1))
+    expect(row.locator("td").nth(1)).to_have_text(str(line + 2))
 
 
 def test_of_several_documents_there_is_a_list_and_where_nothing_happens_a_line(visit: Visiting) -> None:
