@@ -5,7 +5,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
@@ -152,6 +152,7 @@ class AutoSource:
         )
         if wanted != held:
             self._cluster.write_secret(secret, wanted.data())
+        if replace(wanted, served_at=held.served_at) != held:
             _log.info("authorities changed", extra={"fields": wanted.summary()})
         if any(bundle != wanted.trusted for bundle in published):
             self._cluster.write_bundles(configuration, wanted.bundle)

@@ -250,10 +250,13 @@ def test_a_lost_secret_costs_seconds_if_no_replica_survives(cluster: FakeCluster
     assert [verification_error(served, bundle, HOST, cluster.time) for served in (old, leaf)] == [None, None]
 
 
-def test_a_lost_secret_costs_nothing_if_a_replica_survives(cluster: FakeCluster, monotonic: list[float]) -> None:
+def test_a_lost_secret_costs_nothing_if_a_replica_survives(
+    cluster: FakeCluster, monotonic: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
     survivor = replica(cluster)
     old = refresh(survivor)
     cluster.secret = None
+    caplog.set_level("INFO")
     late = replica(cluster)
     for _ in range(30):  # a minute, in which both refresh every two seconds
         assert late.refresh().leaf is None
@@ -263,6 +266,8 @@ def test_a_lost_secret_costs_nothing_if_a_replica_survives(cluster: FakeCluster,
     assert refresh(survivor) != old
     refresh(late)
     assert "served-at" not in (cluster.secret or {})
+    changes = [record for record in caplog.records if record.message == "authorities changed"]
+    assert len(changes) == 2  # the new authority is made, and signs; the reports in between are no changes
 
 
 def test_a_survivor_that_ends_is_not_waited_for(cluster: FakeCluster, monotonic: list[float]) -> None:

@@ -166,7 +166,7 @@ def test_the_webhook_configuration_is_this(default: Rendered) -> None:
         "clientConfig": {"service": {"name": NAME, "namespace": NAMESPACE, "path": "/mutate", "port": 443}},
         "failurePolicy": "Fail",
         "matchPolicy": "Equivalent",
-        "reinvocationPolicy": "IfNeeded",
+        "reinvocationPolicy": "Never",
         "sideEffects": "None",
         "timeoutSeconds": 5,
         "rules": [

@@ -29,3 +29,23 @@ def test_a_pipe_that_nobody_reads_stops_neither_admission_nor_the_server(tmp_pat
         assert webhook.ops("/healthz").text == "ok"
         process.terminate()
         assert process.wait(20) == 0
+
+
+def test_threads_write_at_the_same_time() -> None:
+    """As the event loop and the thread that rotates certificates do."""
+    program = """
+import threading
+from webhook.http import log
+log.configure()
+def write():
+    for number in range(3000):
+        log.write("line", {"number": number})
+        log.logging.info("line")
+threads = [threading.Thread(target=write) for _ in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        output, errors = process.communicate(timeout=60)
+    assert errors == b""
+    assert {json.loads(line)["message"] for line in output.splitlines()} == {"line"}

@@ -4,8 +4,10 @@ import logging
 import os
 import select
 import sys
+import threading
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -27,7 +29,10 @@ class JsonFormatter(logging.Formatter):
 
 
 class _Output:
-    """Standard output that drops lines instead of blocking: a full pipe or disk must not stop admission."""
+    """Standard output that drops lines instead of blocking: a full pipe or disk must not stop admission.
+
+    Several threads may write: a poll object raises RuntimeError if two of them use it at the same time.
+    """
 
     _CHUNK = 4096
     """PIPE_BUF: the number of bytes that a writable pipe accepts without blocking."""
@@ -36,16 +41,15 @@ class _Output:
         self._descriptor = sys.stdout.fileno()
         self._poll = select.poll()
         self._poll.register(self._descriptor, select.POLLOUT)
+        self._lock = threading.Lock()
 
     def write(self, text: str) -> None:
         data = text.encode()
-        try:
+        with self._lock, suppress(OSError):  # standard output is the log, so its errors cannot be logged
             for start in range(0, len(data), self._CHUNK):
                 if self._poll.poll(0) != [(self._descriptor, select.POLLOUT)]:
                     return
                 os.write(self._descriptor, data[start : start + self._CHUNK])
-        except OSError:
-            pass  # standard output is the log, so this error cannot be logged
 
 
 _output: Final = _Output()
