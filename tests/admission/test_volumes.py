@@ -51,6 +51,11 @@ def test_a_download_into_a_file_of_the_node_is_refused(injected: Injector, host_
     assert f"its hostPath is a {host_path}" in injected.refusal(asking({"volumes": [volume]}, volume="data"))
 
 
+def test_a_download_into_an_empty_dir_of_huge_pages_is_refused(injected: Injector) -> None:
+    volume = {"name": "data", "emptyDir": {"medium": "HugePages-2Mi"}}
+    assert "huge pages" in injected.refusal(asking({"volumes": [volume]}, volume="data"))
+
+
 @pytest.mark.parametrize("group", ["containers", "initContainers"])
 def test_a_download_into_a_block_device_is_refused(injected: Injector, group: str) -> None:
     device = {"name": "format", "volumeDevices": [{"name": "data", "devicePath": "/dev/xvda"}]}
@@ -152,12 +157,23 @@ RESERVED = [
     "/run/secrets/kubernetes.io/serviceaccount",
     "/var/run/secrets/kubernetes.io/serviceaccount",
     "/var/run/secrets/kubernetes.io/serviceaccount/models",
+    "/var/run/secrets/eks.amazonaws.com/serviceaccount",
+    "/run/secrets/pods.eks.amazonaws.com",
     "/etc/hosts",
     "/etc/resolv.conf",
 ]
 SHM = "/dev/shm"  # noqa: S108
-PARENTS = [SHM, "/run", "/var/run", "/run/secrets", "/var/run/secrets/kubernetes.io", "/etc"]
-FREE = [f"{SHM}/models", "/run/models", "/var/run/models", "/etc/app", "/processes", "/devices/proc", "/var", "/srv"]
+PARENTS = [SHM, "/var", "/run", "/var/run", "/run/secrets", "/var/run/secrets/kubernetes.io", "/etc"]
+FREE = [
+    f"{SHM}/models",
+    "/run/models",
+    "/var/run/models",
+    "/etc/app",
+    "/processes",
+    "/devices/proc",
+    "/var/lib",
+    "/srv",
+]
 
 
 @pytest.mark.parametrize("annotation", ["mount-path", "model-path"])

@@ -23,6 +23,8 @@ def why_read_only(volume: Volume) -> str:
             return f"its {kind} is readOnly"
         if kind == "hostPath" and fields.get("type") in _NO_FOLDERS:
             return f"its hostPath is a {fields['type']}"
+        if kind == "emptyDir" and str(fields.get("medium")).startswith("HugePages"):
+            return "programs can only map the files of an emptyDir of huge pages, not write them"
     return ""
 
 
