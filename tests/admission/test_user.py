@@ -287,7 +287,7 @@ def test_a_claim_of_another_user_is_refused_and_what_the_message_says_is_admitte
 def test_a_claim_of_another_user_is_admitted_if_the_mesh_excludes_s3(
     injected: Injector, proxy: str, annotations: JSON, excluding: JSON, is_admitted: bool
 ) -> None:
-    pod = meshed(proxy, annotations | excluding, app={"securityContext": {"runAsUser": 1000}}, **CLAIM)
+    pod = meshed(proxy, annotations | excluding, app={"securityContext": {"runAsUser": 1000}}, volumes=CLAIM["volumes"])
     pod["metadata"]["annotations"]["model-injector.io/volume"] = "models"
     assert (injected.decide(pod).decision == "injected") == is_admitted
 

@@ -37,11 +37,14 @@ def container_user(
     user = _app_user(pod.spec, request.containers)
     context = pod.spec.security_context
     kind = belongs_to_root(volume, context.fs_group if context else None) if volume else ""
-    redirected = redirection(pod)
-    reason = _why_not(pod, redirected, user, volume, kind) if redirected else ""
-    uid = redirected.user if redirected and not reason else _own_user(pod, user, kind, settings)
-    if redirected and reason:
+    uid: int | None
+    if (redirected := redirection(pod)) is None:
+        uid = _own_user(pod, user, kind, settings)
+    elif reason := _why_not(pod, redirected, user, volume, kind):
+        uid = _own_user(pod, user, kind, settings)
         _check_excluded(pod, redirected, uid, reason, source)
+    else:
+        uid = redirected.user
     if volume is None or not kind or uid == 0 or (context and context.supplemental_groups):
         return ContainerUser(uid)
     if ignores_fs_group(kind) and uid == user:
