@@ -205,14 +205,6 @@ def test_a_volume_over_or_inside_the_models_own_folder_is_refused(injected: Inje
     assert f"container app mounts the volume conf at {inside}" in message
 
 
-def test_a_model_inside_of_a_volume_that_is_read_only_is_refused(injected: Injector) -> None:
-    own = {"name": "app", "volumeMounts": [{"name": "conf", "mountPath": "/app", "readOnly": True}]}
-    spec = {"containers": [own], "volumes": [{"name": "conf", "emptyDir": {}}]}
-    assert "read-only, so nothing can be mounted inside it" in injected.refusal(asking(spec, mount_path="/app/models"))
-    del own["volumeMounts"][0]["readOnly"]  # type: ignore[attr-defined]
-    assert injected(asking(spec, mount_path="/app/models"))
-
-
 def test_models_at_paths_inside_of_each_other_are_refused(injected: Injector) -> None:
     models = "[{model: a, version: '1', modelPath: /m}, {model: b, version: '1', modelPath: /m/b}]"
     assert "paths that do not overlap" in injected.refusal(annotated(models=models))

@@ -7,7 +7,7 @@ from webhook.kubernetes.pod import Volume, VolumeMount
 _FILLED_BY_KUBELET: Final = frozenset({"configMap", "downwardAPI", "projected", "secret"})
 _CLAIMS: Final = frozenset({"csi", "ephemeral", "persistentVolumeClaim"})
 _UNMANAGED: Final = frozenset({"hostPath", "nfs"})
-_NO_FOLDERS: Final = frozenset({"BlockDevice", "CharDevice", "File", "Socket"})
+_NO_FOLDERS: Final = ("BlockDevice", "CharDevice", "File", "Socket")
 
 
 def why_read_only(volume: Volume) -> str:
