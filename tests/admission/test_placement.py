@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.admission.conftest import Injector, annotated, asking
+from tests.admission.operating_systems import LINUX_PODS, WINDOWS_PODS
 
 NATIVE = {"name": "istio-proxy", "restartPolicy": "Always"}
 
@@ -139,25 +140,7 @@ def test_a_mirror_pod_is_left_alone(injected: Injector) -> None:
     assert (injection.decision, injection.reason, injection.warnings) == ("skipped", "MirrorPod", ())
 
 
-def on_nodes(*terms: list[dict[str, Any]]) -> dict[str, Any]:
-    required = {"nodeSelectorTerms": [{"matchExpressions": term} for term in terms]}
-    return {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}}
-
-
-WINDOWS = {"key": "kubernetes.io/os", "operator": "In", "values": ["windows"]}
-IN_ZONE_A = {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["a"]}
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [
-        {"os": {"name": "windows"}},
-        {"nodeSelector": {"kubernetes.io/os": "windows"}},
-        {"nodeSelector": {"beta.kubernetes.io/os": "windows"}},
-        on_nodes([WINDOWS]),
-        on_nodes([IN_ZONE_A, WINDOWS], [{**WINDOWS, "key": "beta.kubernetes.io/os"}]),
-    ],
-)
+@pytest.mark.parametrize("spec", WINDOWS_PODS)
 def test_a_windows_pod_is_left_alone_with_a_warning(injected: Injector, spec: dict[str, Any]) -> None:
     injection = injected.decide(asking(spec))
     assert (injection.decision, injection.reason) == ("skipped", "WindowsPod")
@@ -165,18 +148,7 @@ def test_a_windows_pod_is_left_alone_with_a_warning(injected: Injector, spec: di
     assert not injected.decide(annotated(spec)).warnings
 
 
-@pytest.mark.parametrize(
-    "spec",
-    [
-        {"nodeSelector": {"kubernetes.io/os": "linux"}},
-        {"affinity": {"nodeAffinity": None}},
-        on_nodes(),
-        on_nodes([WINDOWS], [IN_ZONE_A]),
-        on_nodes([{**WINDOWS, "values": ["linux", "windows"]}]),
-        on_nodes([{**WINDOWS, "operator": "NotIn"}]),
-        on_nodes([{**WINDOWS, "operator": "Exists", "values": None}]),
-    ],
-)
+@pytest.mark.parametrize("spec", LINUX_PODS)
 def test_a_pod_that_may_run_on_linux_gets_its_model(injected: Injector, spec: dict[str, Any]) -> None:
     assert injected(asking(spec))["spec"]["initContainers"]
 
@@ -231,14 +203,6 @@ def test_a_volume_over_or_inside_the_models_own_folder_is_refused(injected: Inje
     own = {"name": "app", "volumeMounts": [{"name": "conf", "mountPath": inside}]}
     message = injected.refusal(asking({"containers": [own], "volumes": [{"name": "conf", "emptyDir": {}}]}))
     assert f"container app mounts the volume conf at {inside}" in message
-
-
-def test_a_model_inside_of_a_volume_that_is_read_only_is_refused(injected: Injector) -> None:
-    own = {"name": "app", "volumeMounts": [{"name": "conf", "mountPath": "/app", "readOnly": True}]}
-    spec = {"containers": [own], "volumes": [{"name": "conf", "emptyDir": {}}]}
-    assert "read-only, so nothing can be mounted inside it" in injected.refusal(asking(spec, mount_path="/app/models"))
-    del own["volumeMounts"][0]["readOnly"]  # type: ignore[attr-defined]
-    assert injected(asking(spec, mount_path="/app/models"))
 
 
 def test_models_at_paths_inside_of_each_other_are_refused(injected: Injector) -> None:

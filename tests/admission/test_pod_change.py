@@ -215,6 +215,23 @@ def test_a_store_that_is_not_aws_is_reached_as_the_settings_say(configured: Call
     }
 
 
+@pytest.mark.parametrize(
+    ("file", "is_kept"),
+    [
+        ("/var/run/secrets/kubernetes.io/serviceaccount/token", True),
+        ("/run/secrets/kubernetes.io/serviceaccount/token", True),
+        ("/var/run/secrets/eks.amazonaws.com/serviceaccount/token", False),
+    ],
+)
+def test_the_init_container_keeps_its_token_if_the_settings_name_it(
+    configured: Callable[..., Injector], file: str, is_kept: bool
+) -> None:
+    injector = configured(fetch={"env": [{"name": "AWS_WEB_IDENTITY_TOKEN_FILE", "value": file}]})
+    (fetch,) = injector(asking())["spec"]["initContainers"]
+    folders = {mount["mountPath"] for mount in fetch["volumeMounts"]}
+    assert ("/var/run/secrets/kubernetes.io/serviceaccount" not in folders) == is_kept
+
+
 def test_a_pod_chooses_among_the_sources(configured: Callable[..., Injector]) -> None:
     injector = configured(sources={"research": {"bucket": "research-bucket"}})
     (fetch,) = injector(asking(source="research"))["spec"]["initContainers"]

@@ -251,24 +251,24 @@ def own_volume(**empty_dir: str) -> dict[str, Any]:
     return {"containers": [app], "volumes": [{"name": "cache", "emptyDir": empty_dir}]}
 
 
-def test_a_download_into_the_pods_own_volume_in_memory_has_the_memory_for_it(injected: Injector) -> None:
-    """What the containers request includes their own volumes."""
-    resources = fetch_of(injected(asking(own_volume(medium="Memory", sizeLimit="3Gi"), volume="cache")))
-    assert resources == {"requests": {"cpu": "100m", "memory": "3136Mi"}, "limits": {"memory": "3328Mi"}}
-
-
-def test_without_a_size_it_has_no_limit_of_memory_and_a_warning(injected: Injector) -> None:
-    pod = asking(own_volume(medium="Memory"), volume="cache")
-    assert "memory" not in fetch_of(injected(pod))["limits"]
+def test_a_download_into_the_pods_own_volume_in_memory_has_no_limit_of_memory_and_a_warning(injected: Injector) -> None:
+    """Its sizeLimit is a bound, and may be far above the model's size, so nothing is requested for it."""
+    pod = asking(own_volume(medium="Memory", sizeLimit="500Gi"), volume="cache")
+    assert fetch_of(injected(pod)) == {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {}}
     (warning,) = injected.decide(pod).warnings
-    assert "set the sizeLimit of the volume cache" in warning
+    assert "set fetch-memory-limit" in warning
+    pod["metadata"]["annotations"]["model-injector.io/fetch-memory-limit"] = "4Gi"
+    assert fetch_of(injected(pod))["limits"] == {"memory": "4Gi"}
 
 
-def test_a_download_into_the_pods_own_volume_on_disk_raises_its_limit(injected: Injector) -> None:
-    changed = injected(asking(own_volume(sizeLimit="3Gi"), volume="cache"))
-    assert fetch_of(changed)["requests"]["ephemeral-storage"] == "3072Mi"
-    assert effective(changed, "limits")["ephemeral-storage"] == 4 << 30
+def test_a_large_volume_of_its_own_fits_into_the_resources_of_the_pod(injected: Injector) -> None:
+    spec = {**own_volume(medium="Memory", sizeLimit="500Gi"), "resources": {"limits": {"memory": "8Gi"}}}
+    (warning,) = injected.decide(asking(spec, volume="cache")).warnings
+    assert "memory limit of 8192Mi" in warning
 
 
-def test_the_sizelimit_of_the_pods_own_volume_may_be_invalid(injected: Injector) -> None:
-    assert "a lot" in injected.refusal(asking(own_volume(sizeLimit="a lot"), volume="cache"))
+def test_a_download_into_the_pods_own_volume_on_disk_requests_nothing_for_it(injected: Injector) -> None:
+    before = asking(own_volume(sizeLimit="3Ti"), volume="cache")
+    changed = injected(before)
+    for kind in ("requests", "limits"):
+        assert effective(changed, kind).get("ephemeral-storage") == effective(before, kind).get("ephemeral-storage")

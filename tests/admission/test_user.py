@@ -189,6 +189,7 @@ def meshed(
         (meshed("istio-proxy", ISTIO, "istio-validation"), 1337),
         (meshed("istio-proxy", {}, "istio-validation", user=1337), 1337),
         (meshed("istio-proxy", ISTIO, user=1000650001), 1000650001),
+        (meshed("istio-proxy", ISTIO | {"openshift.io/scc": "restricted-v2"}, user=1337), 1337),
         (meshed("istio-proxy", ISTIO, "istio-validation", user=0), 1337),
         (meshed("linkerd-proxy", LINKERD, "linkerd-network-validator", user=2102), 2102),
         (meshed("linkerd-proxy", LINKERD), 2102),
@@ -211,6 +212,8 @@ def test_the_proxys_user_downloads_where_a_cni_plugin_redirects_the_traffic(
         meshed("istio-proxy", ISTIO, "istio-init"),
         meshed("istio-proxy", ISTIO | {"sidecar.istio.io/interceptionMode": "NONE"}),
         meshed("istio-proxy", {}),
+        meshed("istio-proxy", {"sidecar.istio.io/status": '{"initContainers":null,"containers":["istio-proxy"]}'}),
+        meshed("app2", {"ambient.istio.io/redirection": "enabled"}),
         meshed("linkerd-proxy", LINKERD, "linkerd-init"),
         meshed("consul-dataplane", {"consul.hashicorp.com/connect-inject-status": "injected"}, "any"),
         meshed("kuma-sidecar", KUMA, "kuma-init"),
@@ -265,6 +268,30 @@ def test_a_claim_of_another_user_is_refused_and_what_the_message_says_is_admitte
     assert user_of(injected, pod) == 1000
 
 
+@pytest.mark.parametrize(
+    ("proxy", "annotations", "excluding", "is_admitted"),
+    [
+        ("istio-proxy", ISTIO, {"traffic.sidecar.istio.io/excludeOutboundPorts": "80"}, False),
+        ("istio-proxy", ISTIO, {"traffic.sidecar.istio.io/excludeOutboundPorts": "80, 443"}, True),
+        ("istio-proxy", ISTIO, {"traffic.sidecar.istio.io/excludeOutboundIPRanges": "0.0.0.0/0"}, True),
+        ("istio-proxy", ISTIO, {"traffic.sidecar.istio.io/excludeOutboundIPRanges": ""}, False),
+        ("istio-proxy", ISTIO, {"traffic.sidecar.istio.io/includeOutboundIPRanges": "10.96.0.0/12"}, True),
+        ("istio-proxy", ISTIO, {"traffic.sidecar.istio.io/includeOutboundIPRanges": "*"}, False),
+        ("linkerd-proxy", LINKERD, {"config.linkerd.io/skip-outbound-ports": "25,440-450"}, True),
+        ("linkerd-proxy", LINKERD, {"config.linkerd.io/skip-outbound-ports": "25,444-450"}, False),
+        ("linkerd-proxy", LINKERD, {"config.linkerd.io/skip-outbound-ports": "1-" + "9" * 5000}, False),
+        ("linkerd-proxy", LINKERD, {"config.linkerd.io/skip-subnets": "0.0.0.0/0"}, True),
+        ("consul-dataplane", CONSUL, {"consul.hashicorp.com/transparent-proxy-exclude-uids": "1000"}, True),
+    ],
+)
+def test_a_claim_of_another_user_is_admitted_if_the_mesh_excludes_s3(
+    injected: Injector, proxy: str, annotations: JSON, excluding: JSON, is_admitted: bool
+) -> None:
+    pod = meshed(proxy, annotations | excluding, app={"securityContext": {"runAsUser": 1000}}, volumes=CLAIM["volumes"])
+    pod["metadata"]["annotations"]["model-injector.io/volume"] = "models"
+    assert (injected.decide(pod).decision == "injected") == is_admitted
+
+
 def test_kuma_excludes_a_user_and_its_dns(injected: Injector) -> None:
     pod = meshed("kuma-sidecar", KUMA, "kuma-validation", volumes=CLAIM["volumes"], securityContext={"runAsUser": 1000})
     pod["metadata"]["annotations"]["model-injector.io/volume"] = "models"
@@ -300,14 +327,17 @@ def test_a_proxys_user_outside_of_openshifts_range_is_refused(injected: Injector
     pod = with_scc(meshed("istio-proxy", ISTIO, "istio-validation", app=app))
     assert "OpenShift only admits users of the namespace's range" in injected.refusal(pod)
     assert "OpenShift" in injected.refusal(with_scc(meshed("istio-proxy", ISTIO, "istio-validation")))
+    low = meshed("istio-proxy", ISTIO, "istio-validation", app={"securityContext": {"runAsUser": 5000}})
+    assert "OpenShift" in injected.refusal(with_scc(low))
     pod["metadata"]["annotations"][EXCLUDED] = "443"
     assert user_of(injected, pod) == RANGED
 
 
-def test_a_proxys_user_within_openshifts_range_downloads(injected: Injector) -> None:
+@pytest.mark.parametrize("user", [RANGED + 1, 1337])
+def test_a_proxys_user_that_its_container_names_downloads_on_openshift(injected: Injector, user: int) -> None:
+    """OpenShift admits a pod by one constraint, so what admits the proxy admits the init container."""
     app = {"securityContext": {"runAsUser": RANGED}}
-    pod = with_scc(meshed("istio-proxy", ISTIO, "istio-validation", user=RANGED + 1, app=app))
-    assert user_of(injected, pod) == RANGED + 1
+    assert user_of(injected, with_scc(meshed("istio-proxy", ISTIO, "istio-validation", user=user, app=app))) == user
 
 
 def test_openshift_with_an_scc_for_any_user_admits_the_proxys(injected: Injector) -> None:

@@ -8,6 +8,7 @@ from cel_expr_python import cel
 from cel_expr_python.ext import ext_strings
 
 from tests.admission.conftest import Injector, annotated, asking
+from tests.admission.operating_systems import LINUX_PODS, WINDOWS_PODS
 from tests.chart.conftest import JSON, Rendered, render
 from tests.support.reviews import apply
 from webhook.settings import Settings
@@ -155,15 +156,16 @@ def test_the_guard_refuses_a_pod_that_lacks_the_init_container_of_one_of_its_mod
     assert "lacks an init container that fetches one of them" in message
 
 
-@pytest.mark.parametrize("spec", [{"os": {"name": "windows"}}, {"nodeSelector": {"kubernetes.io/os": "windows"}}])
+@pytest.mark.parametrize("spec", WINDOWS_PODS)
 def test_the_guard_leaves_windows_pods_alone_as_the_webhook_does(spec: JSON) -> None:
     asked = asking(spec)
     assert Injector(Settings(bucket="my-ml-bucket")).decide(asked).reason == "WindowsPod"
     assert verdicts(asked) == []
 
 
-@pytest.mark.parametrize("spec", [{"os": {"name": "linux"}}, {"nodeSelector": {"kubernetes.io/os": "linux"}}])
-def test_the_guard_looks_at_linux_pods(spec: JSON) -> None:
+@pytest.mark.parametrize("spec", LINUX_PODS)
+def test_the_guard_looks_at_linux_pods_as_the_webhook_does(spec: JSON) -> None:
+    assert Injector(Settings(bucket="my-ml-bucket")).decide(asking(spec)).decision == "injected"
     (message,) = verdicts(asking(spec))
     assert "has none injected" in message
 

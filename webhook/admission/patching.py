@@ -113,4 +113,4 @@ def _safe_volumes(own: Mapping[str, str], volumes: Sequence[JSON]) -> dict[str, 
 
 
 def _is_local(volume: JSON) -> bool:
-    return "hostPath" in volume or volume.get("emptyDir", {"medium": "Memory"}).get("medium") != "Memory"
+    return "hostPath" in volume or ("emptyDir" in volume and volume["emptyDir"].get("medium") != "Memory")

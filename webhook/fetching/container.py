@@ -19,6 +19,8 @@ _ACCOUNT_FILES: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 """Where the API server mounts the service account's token in each container that mounts nothing else there. The
 download needs no access to the API. Without the token, the pod that the webhook returns is final, so that the API
 server does not call webhooks again."""
+_TOKEN_FOLDER: Final = "/run/secrets/kubernetes.io/serviceaccount/"  # noqa: S105 - a path
+"""What each spelling of a path in that folder contains: `/var/run` is a link to `/run`."""
 _RETRIES: Final = 3
 """Retries by s5cmd itself, for one request. The script retries what fails for longer, and reports it."""
 
@@ -71,6 +73,9 @@ def fetch_container(  # noqa: PLR0913 - keyword arguments, each a part of the co
     application only reads the files.
     """
     environment = _environment(artifact, settings)
+    mounts: list[JSON] = [{"name": volume, "mountPath": ROOT}]
+    if not any(_TOKEN_FOLDER in str(entry.get("value")) for entry in environment):
+        mounts.append({"name": volume, "mountPath": _ACCOUNT_FILES, "readOnly": True})
     return {
         "name": name,
         "image": settings.image,
@@ -78,10 +83,7 @@ def fetch_container(  # noqa: PLR0913 - keyword arguments, each a part of the co
         "args": _arguments(artifact, options, settings, read_only=read_only),
         **({"env": environment} if environment else {}),
         "resources": resources,
-        "volumeMounts": [
-            {"name": volume, "mountPath": ROOT},
-            {"name": volume, "mountPath": _ACCOUNT_FILES, "readOnly": True},
-        ],
+        "volumeMounts": mounts,
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},

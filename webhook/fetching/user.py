@@ -37,11 +37,14 @@ def container_user(
     user = _app_user(pod.spec, request.containers)
     context = pod.spec.security_context
     kind = belongs_to_root(volume, context.fs_group if context else None) if volume else ""
-    redirected = redirection(pod)
-    reason = _why_not(pod, redirected, user, volume, kind) if redirected else ""
-    uid = redirected.user if redirected and not reason else _own_user(pod, user, kind, settings)
-    if redirected and reason:
+    uid: int | None
+    if (redirected := redirection(pod)) is None:
+        uid = _own_user(pod, user, kind, settings)
+    elif reason := _why_not(pod, redirected, user, volume, kind):
+        uid = _own_user(pod, user, kind, settings)
         _check_excluded(pod, redirected, uid, reason, source)
+    else:
+        uid = redirected.user
     if volume is None or not kind or uid == 0 or (context and context.supplemental_groups):
         return ContainerUser(uid)
     if ignores_fs_group(kind) and uid == user:
@@ -84,9 +87,8 @@ def _app_user(spec: PodSpec, names: tuple[str, ...]) -> int | None:
 
 def _is_ranged(pod: Pod, user: int | None) -> bool:
     """Whether the platform fills in the user of each container, or only admits users of the namespace's range."""
-    if user is not None:
-        return user >= _FIRST_OF_RANGES
-    return (pod.metadata.annotations or {}).get(_SCC, "").startswith(_RANGED)
+    scc = (pod.metadata.annotations or {}).get(_SCC, "")
+    return scc.startswith(_RANGED) or (user is not None and user >= _FIRST_OF_RANGES)
 
 
 def _port(source: Source) -> str:
@@ -100,7 +102,7 @@ def _why_not(pod: Pod, redirected: Redirection, user: int | None, volume: Volume
 
     Empty if it can.
     """
-    if redirected.user < _FIRST_OF_RANGES and _is_ranged(pod, user):
+    if not redirected.is_named and _is_ranged(pod, user):
         return "OpenShift only admits users of the namespace's range; "
     groups = pod.spec.security_context and pod.spec.security_context.supplemental_groups
     if volume and kind and user is not None and user != redirected.user and not groups:
@@ -111,15 +113,13 @@ def _why_not(pod: Pod, redirected: Redirection, user: int | None, volume: Volume
 
 def _check_excluded(pod: Pod, redirected: Redirection, uid: int | None, reason: str, source: Source) -> None:
     """Raise Conflict unless an annotation of the mesh excludes the init container's traffic from the redirection."""
-    mesh, user = redirected
-    annotation, template = mesh.exclusion
-    value = template.format(port=_port(source), user="USER" if uid is None else uid)
-    present = (pod.metadata.annotations or {}).get(annotation, "").replace(" ", "").split(",")
-    if not set(value.split(",")) <= set(present):
+    mesh = redirected.mesh
+    value = mesh.exclusion_of(_port(source), uid)
+    if not mesh.excludes(pod.metadata.annotations or {}, value):
         raise Conflict(
             f"{mesh.name} redirects the pod's traffic to {mesh.proxy}, which starts after the init containers; only "
-            f"its user {user} can reach S3 before, and {reason}exclude S3 from the redirection with the annotation "
-            f'{annotation}: "{value}", or let {mesh.name} add its proxy as a native sidecar'
+            f"its user {redirected.user} can reach S3 before, and {reason}exclude S3 from the redirection with the "
+            f'annotation {mesh.exclusion[0]}: "{value}", or let {mesh.name} add its proxy as a native sidecar'
         )
 
 

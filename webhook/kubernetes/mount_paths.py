@@ -4,11 +4,14 @@ from typing import Final
 
 _SHM: Final = "/dev/shm"  # noqa: S108 - the name of a mount, not a temporary file
 _TOKEN: Final = "/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
+_OF_EKS: Final = "a webhook of EKS mounts the service account's token below it"
 _RESERVED: Final = {
     "/proc": "container runtimes refuse volumes there",
     "/sys": "it contains files of the kernel, and no mount points can be created there",
     "/dev": "it contains the container's devices",
     _TOKEN: "kubelet mounts the service account's token there",
+    "/run/secrets/eks.amazonaws.com": _OF_EKS,
+    "/run/secrets/pods.eks.amazonaws.com": _OF_EKS,
     "/etc/hosts": "kubelet mounts a file there",
     "/etc/hostname": "the container runtime mounts a file there",
     "/etc/resolv.conf": "the container runtime mounts a file there",
@@ -18,7 +21,8 @@ _PARENTS: Final = {
     _SHM: "it is the containers' shared memory",
     "/etc": "kubelet and the container runtime mount files there",
     **dict.fromkeys(
-        ("/run", "/run/secrets", "/run/secrets/kubernetes.io"), "kubelet mounts the service account's token below it"
+        ("/var", "/run", "/run/secrets", "/run/secrets/kubernetes.io"),
+        "kubelet mounts the service account's token below it",
     ),
 }
 """Folders with mounts of others: a volume may be mounted below them, but not over them."""

@@ -134,6 +134,13 @@ class NodeSelectorRequirement(msgspec.Struct, rename="camel", frozen=True, gc=Fa
     operator: str = ""
     values: tuple[str, ...] | None = None
 
+    @property
+    def is_windows(self) -> bool:
+        """Whether it matches only Windows nodes. kubelet runs on Linux and Windows, and labels each node."""
+        values = set(self.values or ())
+        is_one = (self.operator == "In" and values == {"windows"}) or (self.operator == "NotIn" and "linux" in values)
+        return self.key in _OS_LABELS and is_one
+
 
 class NodeSelectorTerm(msgspec.Struct, rename="camel", frozen=True, gc=False):
     """core/v1 NodeSelectorTerm, whose requirements are ANDed."""
@@ -143,12 +150,7 @@ class NodeSelectorTerm(msgspec.Struct, rename="camel", frozen=True, gc=False):
     @property
     def is_windows(self) -> bool:
         """Whether it matches only Windows nodes."""
-        return any(
-            requirement.key in _OS_LABELS
-            and requirement.operator == "In"
-            and set(requirement.values or ()) == {"windows"}
-            for requirement in self.match_expressions or ()
-        )
+        return any(requirement.is_windows for requirement in self.match_expressions or ())
 
 
 class NodeSelector(msgspec.Struct, rename="camel", frozen=True, gc=False):

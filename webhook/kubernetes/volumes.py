@@ -7,7 +7,7 @@ from webhook.kubernetes.pod import Volume, VolumeMount
 _FILLED_BY_KUBELET: Final = frozenset({"configMap", "downwardAPI", "projected", "secret"})
 _CLAIMS: Final = frozenset({"csi", "ephemeral", "persistentVolumeClaim"})
 _UNMANAGED: Final = frozenset({"hostPath", "nfs"})
-_NO_FOLDERS: Final = frozenset({"BlockDevice", "CharDevice", "File", "Socket"})
+_NO_FOLDERS: Final = ("BlockDevice", "CharDevice", "File", "Socket")
 
 
 def why_read_only(volume: Volume) -> str:
@@ -23,6 +23,8 @@ def why_read_only(volume: Volume) -> str:
             return f"its {kind} is readOnly"
         if kind == "hostPath" and fields.get("type") in _NO_FOLDERS:
             return f"its hostPath is a {fields['type']}"
+        if kind == "emptyDir" and str(fields.get("medium")).startswith("HugePages"):
+            return "programs can only map the files of an emptyDir of huge pages, not write them"
     return ""
 
 

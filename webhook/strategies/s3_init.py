@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from webhook.fetching.container import fetch_container
-from webhook.fetching.headroom import PodHeadroom, pod_quantity
+from webhook.fetching.headroom import PodHeadroom
 from webhook.fetching.options import ANNOTATIONS, FetchOptions, Medium
 from webhook.fetching.resources import Files, resources
 from webhook.fetching.settings import FetchSettings
@@ -31,7 +31,6 @@ class _EmptyDir(NamedTuple):
 
     name: str
     in_memory: bool
-    size_limit: Decimal | None
 
 
 def plan(deliveries: Sequence[Delivery[FetchOptions]], target: Target, settings: FetchSettings) -> Plan:
@@ -69,8 +68,8 @@ def _plan(
     media = dict.fromkeys(delivery.options.medium for delivery in deliveries if delivery.options.volume is None)
     sizes = {name: _total_size(deliveries, name, settings.size_headroom) for name in map(VOLUMES.__getitem__, media)}
     files = {name: Files(name == VOLUMES["memory"], size) for name, size in sizes.items()}
-    for name, in_memory, limit in own:
-        files[name] = Files(in_memory, _total_size(deliveries, name, settings.size_headroom) or limit, is_own=True)
+    for name, in_memory in own:
+        files[name] = Files(in_memory, _total_size(deliveries, name, settings.size_headroom), is_own=True)
     return Plan(
         locations=tuple(
             Location(
@@ -110,8 +109,8 @@ def _init_container(
 
 
 def _warnings(files: Mapping[str, Files], headroom: PodHeadroom) -> Iterable[str]:
-    for volume, (in_memory, size, is_own) in files.items():
-        advice = f"set the sizeLimit of the volume {volume}" if is_own else "set size-limit"
+    for in_memory, size, is_own in files.values():
+        advice = "set fetch-memory-limit" if is_own else "set size-limit"
         if in_memory:
             yield from _memory_warnings(size, headroom, advice)
         elif size is None and headroom.storage.total_limit is not None and not is_own:
@@ -143,13 +142,13 @@ def _volume(options: FetchOptions) -> str:
 
 
 def _own_empty_dirs(deliveries: Iterable[Delivery[FetchOptions]], spec: PodSpec) -> tuple[_EmptyDir, ...]:
-    """The emptyDirs of the pod's own that models are downloaded into. Raises Conflict for an invalid sizeLimit."""
+    """The emptyDirs of the pod's own that models are downloaded into."""
     names = {delivery.options.volume for delivery in deliveries if delivery.options.volume}
     if not names:
         return ()
     sources = {volume.name: volume.source.get("emptyDir") for volume in spec.volumes or () if volume.name in names}
     return tuple(
-        _EmptyDir(name, source.get("medium") == "Memory", pod_quantity(source.get("sizeLimit") or 0) or None)
+        _EmptyDir(name, source.get("medium") == "Memory")
         for name, source in sources.items()
         if isinstance(source, dict)
     )
