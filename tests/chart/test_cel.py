@@ -186,7 +186,7 @@ def test_the_guard_refuses_a_pod_without_a_record_of_a_strategy(record: str | No
 def test_the_guard_refuses_half_a_set_of_credentials(environment: tuple[str, ...]) -> None:
     changed = injected(*environment)
     (message,) = verdicts(changed)
-    assert "no whole set of AWS credentials" in message
+    assert "a complete set of AWS credentials" in message
     assert verdicts(changed, {"credentials": False}) == []
 
 

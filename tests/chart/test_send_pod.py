@@ -98,6 +98,20 @@ def test_a_refusal_is_told_in_the_api_servers_words(api: ApiServer, tmp_path: Pa
     assert "the API server refuses the pod: annotation model-injector.io/source" in done.stderr
 
 
+def test_other_names_of_variables_are_no_failure(api: ApiServer, tmp_path: Path) -> None:
+    api.decide = Injector(Settings(bucket="my-ml-bucket", defaults={"env_prefix": "none"})).decide
+    done = run(api, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_api_server_that_does_not_answer_is_a_line(api: ApiServer, tmp_path: Path) -> None:
+    (tmp_path / "ca.crt").write_text(throwaway_certificate(tmp_path, "other").authority)
+    done = run(api, tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("the API server does not answer: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_catalog_that_knows_no_such_model_has_answered(api: ApiServer, tmp_path: Path) -> None:
     settings = known_settings()
     catalog = Known(settings, {"my-model": ("1.2.3",)})

@@ -88,6 +88,27 @@ def test_a_configuration_without_a_service_is_status_2(manifest: Path, tmp_path:
     assert "names no Service; give --server NAMESPACE/SERVICE" in done.stderr
 
 
+@pytest.mark.parametrize(("status", "problem"), [(403, "may not be read by this user"), (404, "does not exist")])
+def test_a_configuration_that_cannot_be_read_is_status_2(
+    manifest: Path, tmp_path: Path, status: int, problem: str
+) -> None:
+    with running_api_server() as api:
+        api.answer = status
+        done = run("preview", "-f", str(manifest), "--server", KUBECONFIG=str(api.kubeconfig(tmp_path)))
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"model-injector: the MutatingWebhookConfiguration model-injector {problem}; give --server NAMESPACE/SERVICE\n"
+    )
+
+
+def test_what_the_api_server_itself_denies_is_told_in_its_words(manifest: Path, tmp_path: Path) -> None:
+    with running_api_server() as api:
+        api.answer = 403
+        kubeconfig = str(api.kubeconfig(tmp_path))
+        done = run("preview", "-f", str(manifest), "--server", "model-injector/model-injector", KUBECONFIG=kubeconfig)
+    assert done.stderr == "model-injector: the server answers 403: pods is forbidden\n"
+
+
 DOCUMENT: dict[str, Any] = {
     "apiVersion": "v1",
     "kind": "Pod",

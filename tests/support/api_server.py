@@ -160,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
             api.requests.append((self.command, path))
             content: JSON = {}
             if api.answer:
-                status = api.answer
+                status, content = api.answer, {"kind": "Status", "message": "pods is forbidden", "code": api.answer}
             elif self.command == "POST" and path.endswith("reviews"):
                 review = json.loads(body)
                 status, content = 201, {**review, "status": api.review(review["kind"], review["spec"])}

@@ -88,9 +88,10 @@ def preview(server: PreviewServer, body: bytes, namespace: str) -> bytes:
     if reply.status == 200:
         return reply.content
     try:
-        error = msgspec.json.decode(reply.content, type=dict[str, str])["error"]
-    except (msgspec.MsgspecError, LookupError, ValueError):
-        error = "it is not this webhook, or a proxy answers for it"
+        failure = msgspec.json.decode(reply.content, type=_Failure)
+    except (msgspec.MsgspecError, ValueError):
+        failure = _Failure()
+    error = failure.error or failure.message or "it is not this webhook, or a proxy answers for it"
     hint = "; see --token-file" if reply.status == 401 else ""
     raise InvalidInput(f"the server answers {reply.status}: {error}{hint}")
 
@@ -146,14 +147,25 @@ class _ByService:
 
 def _service(api: KubernetesClient) -> tuple[str, str]:
     """The namespace and name of the Service in the cluster's MutatingWebhookConfiguration."""
-    try:
-        webhooks = msgspec.convert(api.request("GET", _CONFIGURATION).json(), _Configuration).webhooks
-    except msgspec.ValidationError:
-        webhooks = ()
-    for entry in webhooks:
-        if service := entry.client_config.service:
-            return _split(f"{service.namespace}/{service.name}")
-    raise InvalidInput("the MutatingWebhookConfiguration names no Service; give --server NAMESPACE/SERVICE")
+    reply = api.request("GET", _CONFIGURATION)
+    problem = {403: "may not be read by this user", 404: "does not exist"}.get(reply.status)
+    if problem is None:
+        try:
+            webhooks = msgspec.convert(reply.json(), _Configuration).webhooks
+        except msgspec.ValidationError:
+            webhooks = ()
+        for entry in webhooks:
+            if service := entry.client_config.service:
+                return _split(f"{service.namespace}/{service.name}")
+        problem = "names no Service"
+    raise InvalidInput(f"the MutatingWebhookConfiguration model-injector {problem}; give --server NAMESPACE/SERVICE")
+
+
+class _Failure(msgspec.Struct):
+    """An error response: of the webhook, or a Status of the API server."""
+
+    error: str = ""
+    message: str = ""
 
 
 class _ServiceReference(msgspec.Struct):

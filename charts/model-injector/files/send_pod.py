@@ -21,7 +21,12 @@ def main(namespace: str, prefix: str, account: str, annotations: str) -> str:
     pod = {
         "metadata": {
             "generateName": "model-injector-test-",
-            "annotations": {f"{prefix}/model": MODEL, f"{prefix}/version": VERSION, **json.loads(annotations)},
+            "annotations": {
+                f"{prefix}/model": MODEL,
+                f"{prefix}/version": VERSION,
+                f"{prefix}/env-prefix": "MODEL",
+                **json.loads(annotations),
+            },
             "labels": {f"{prefix}/inject": "true"},
         },
         "spec": {
@@ -52,6 +57,8 @@ def main(namespace: str, prefix: str, account: str, annotations: str) -> str:
         if f"model {MODEL} {VERSION} is not in" in message:  # the webhook's own words, where its catalog is enforced
             return f"the webhook has answered, and refuses what there is none of, as it should: {message}"
         sys.exit(f"the API server refuses the pod: {message}")
+    except OSError as error:
+        sys.exit(f"the API server does not answer: {error}")
     injected = created["metadata"].get("annotations", {}).get(f"{prefix}/injected")
     app = next(container for container in created["spec"]["containers"] if container["name"] == "app")
     paths = [variable["value"] for variable in app.get("env", ()) if variable["name"] == "MODEL_PATH"]
