@@ -5,17 +5,18 @@ of the template get the same version by the same strategy, also after a rollback
 author gets warnings if the template's pods will be refused, or if annotations are misplaced.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from webhook.admission.choosing import allowed
 from webhook.admission.decide import inject
+from webhook.admission.misplaced import misplaced_on
 from webhook.admission.result import AdmissionResult, Decision
 from webhook.annotations import pinned
 from webhook.annotations.injected import InjectedModel
 from webhook.annotations.parsing import is_asking, parse
-from webhook.annotations.pinned import PINNED, Pin, Pins
+from webhook.annotations.pinned import NONE, PINNED, Pin, Pins
 from webhook.catalog.resolution import Catalog, UnknownModel
 from webhook.kubernetes.patch import Operation, add, escape
 from webhook.kubernetes.pod import Pod
@@ -26,8 +27,13 @@ from webhook.settings import Settings
 from webhook.strategies.strategy import Target
 
 
-def pin(change: WorkloadChange, namespace: str, settings: Settings, catalog: Catalog) -> AdmissionResult:
-    """Decide about a workload. Raises LookupRequired, as the catalog does."""
+def pin(
+    change: WorkloadChange, namespace: str, settings: Settings, catalog: Catalog, held: Pins = NONE
+) -> AdmissionResult:
+    """Decide about a workload. Raises LookupRequired, as the catalog does.
+
+    `held` are the pins of other templates of the object, which take precedence over a new choice.
+    """
     misplaced = _misplaced(change, settings)
     if change.keeps_template:
         return AdmissionResult("unchanged", "TemplateUnchanged", warnings=misplaced)
@@ -38,7 +44,7 @@ def pin(change: WorkloadChange, namespace: str, settings: Settings, catalog: Cat
         request = parse(template.metadata.annotations or {}, settings)
         for model in request.models:  # before a message of the catalog reveals anything about a forbidden model
             allowed(model, Target(template, namespace), request.service_account, settings)
-        wanted, kept = _wanted(change, request, settings, catalog)
+        wanted, kept = _wanted(change, request, settings, catalog, held)
     except Refusal as refusal:
         return _advice(change, misplaced, str(refusal))
     is_pinned = any(map(pinned.needs_pin, request.models))
@@ -58,25 +64,24 @@ def _misplaced(change: WorkloadChange, settings: Settings) -> tuple[str, ...]:
     new = change.new
     if is_asking(new.template.metadata.annotations or {}, settings):
         return ()
-    return misplaced(new.kind, new.annotations, f"{new.path}/metadata/annotations", settings)
+    return misplaced_on(new.kind, new.annotations, new.annotations_path, settings)
 
 
-def misplaced(kind: str, annotations: Mapping[str, str], where: str, settings: Settings) -> tuple[str, ...]:
-    """A warning if an object itself has annotations that belong at `where`, a JSON Pointer."""
-    if not is_asking(annotations, settings):
-        return ()
-    path = where.strip("/").replace("/", ".")
-    return (f"{settings.annotation_prefix}/model does nothing on a {kind} itself: write it to {path}",)
+def valid_pins(change: WorkloadChange, settings: Settings) -> list[Pins]:
+    """The pins of the new and of the old template that hold for the new one: a restart has not ended them."""
+    annotations = change.new.template.metadata.annotations or {}
+    found = (_pins(workload.template, settings) for workload in (change.new, change.old) if workload)
+    return [pins for pins in found if pins.holds_for(annotations)]
 
 
 def _advice(change: WorkloadChange, warnings: tuple[str, ...], message: str) -> AdmissionResult:
     """Leave the workload unchanged, and warn its author that its pods will be refused."""
     warning = f"pods of this {change.new.kind} will be refused: {message}"
-    return AdmissionResult("unchanged", "WouldBeRefused", warnings=(*warnings, warning))
+    return AdmissionResult("unchanged", "WouldBeRefused", warnings=(*warnings, warning), foretold=(warning,))
 
 
 def _wanted(
-    change: WorkloadChange, request: PodRequest, settings: Settings, catalog: Catalog
+    change: WorkloadChange, request: PodRequest, settings: Settings, catalog: Catalog, held: Pins
 ) -> tuple[Pins, list[str]]:
     """The pins that the template should have, and warnings about those that could not be renewed.
 
@@ -87,14 +92,15 @@ def _wanted(
     current, former = _pins(change.new.template, settings), Pins()
     if change.old:
         former = _pins(change.old.template, settings)
-    valid = [pins for pins in (current, former) if pins.holds_for(annotations)]
+    valid = valid_pins(change, settings)
     kept, warnings = [], []
     for model in filter(pinned.needs_pin, request.models):
         pin = next(filter(None, (pins.pin_of(model) for pins in valid)), None)
         if pin is None and change.may_change_template:
             last = current.pin_of(model) or former.pin_of(model)
             try:
-                pin = Pin.of(model, _resolved_version(model, catalog))
+                shared = held.pin_of(model)
+                pin = Pin.of(model, shared.version if shared else _resolved_version(model, catalog))
             except Refusal as refusal:
                 if last is None:
                     raise
@@ -147,7 +153,7 @@ def _operations(change: WorkloadChange, wanted: Pins, settings: Settings) -> lis
 
 
 def _write(change: WorkloadChange, name: str, value: str) -> Operation:
-    return add(f"{change.new.path}/metadata/annotations/{escape(name)}", value)
+    return add(f"{change.new.annotations_path}/{escape(name)}", value)
 
 
 def _name(settings: Settings) -> str:
