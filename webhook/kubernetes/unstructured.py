@@ -11,7 +11,7 @@ from webhook.kubernetes.decoding import decoded
 
 DEEPEST: Final = 64
 """Levels of nesting in an object."""
-_MOST_NODES: Final = 50_000
+_MOST_NODES: Final = 20_000
 _decoder: Final = msgspec.json.Decoder(dict[str, Any])
 
 
