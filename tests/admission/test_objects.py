@@ -178,6 +178,32 @@ def test_what_is_inserted_before_a_template_does_not_move_its_version() -> None:
     assert cluster.versions(cluster.store(inserted, stored)) == ["3.0.0", "1.2.3"]
 
 
+def test_what_is_removed_before_a_template_does_not_move_its_version() -> None:
+    cluster = Cluster()
+    stored = cluster.store(ray(template(), template(model="my-model", version="3.0.0"), template(**CHAMPION)))
+    cluster.champion("2.0.0")
+    assert cluster.versions(cluster.store(ray(template(), template(**CHAMPION)), stored)) == ["1.2.3"]
+
+
+def test_a_pin_that_its_template_no_longer_asks_for_does_not_hold_up_a_restart_of_another() -> None:
+    cluster = Cluster()
+    stored = cluster.store(ray(template(**CHAMPION), template(**CHAMPION)))
+    cluster.champion("2.0.0")
+    new = changed(changed(stored, HEAD, version="3.0.0"), WORKER, restarted="2026-01-01T00:00:00Z")
+    assert cluster.versions(cluster.store(new, stored)) == ["3.0.0", "2.0.0"]
+
+
+def test_a_rollback_of_all_templates_brings_back_the_version_of_then() -> None:
+    cluster = Cluster()
+    first = cluster.store(ray(template(**CHAMPION), template(**CHAMPION)))
+    cluster.champion("2.0.0")
+    restarted = first
+    for path in (HEAD, WORKER):
+        restarted = changed(restarted, path, restarted="2026-01-01T00:00:00Z")
+    second = cluster.store(restarted, first)
+    assert cluster.versions(cluster.store(first, second)) == ["1.2.3", "1.2.3"]
+
+
 def test_a_restart_of_one_template_stays_with_the_others() -> None:
     cluster = Cluster()
     stored = cluster.store(ray(template(**CHAMPION), template(**CHAMPION)))

@@ -4,7 +4,7 @@ The templates are found by their shape, so the object may have any number of the
 gets the same version. The object is never refused.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain, islice
 from typing import Final
 
@@ -12,10 +12,10 @@ import msgspec
 
 from webhook.admission.decide import MOST_ATTACHMENTS
 from webhook.admission.misplaced import misplaced
-from webhook.admission.pinning import pin, valid_pins
+from webhook.admission.pinning import pin, pins_of
 from webhook.admission.result import AdmissionResult, Decision
 from webhook.annotations.parsing import is_asking, parse
-from webhook.annotations.pinned import Pins
+from webhook.annotations.pinned import Reference, reference_of, restarted_at
 from webhook.catalog.resolution import Catalog, LookupRequired, VersionKey
 from webhook.kubernetes.decoding import InvalidObject
 from webhook.kubernetes.patch import Operation
@@ -23,6 +23,7 @@ from webhook.kubernetes.templates import Template, templates
 from webhook.kubernetes.unstructured import ObjectTooLarge, Unstructured
 from webhook.kubernetes.workload import Workload, WorkloadChange
 from webhook.model.refusals import Refusal
+from webhook.model.request import ModelRequest
 from webhook.settings import Settings
 
 _SIGNIFICANCE: Final[tuple[Decision, ...]] = ("pinned", "unchanged", "skipped")
@@ -43,12 +44,15 @@ def pin_object(change: ObjectChange, namespace: str, settings: Settings, catalog
     """Decide about an object. Raises LookupRequired, with the keys of all templates."""
     try:
         found, former = _templates(change.new), _templates(change.old) if change.old else []
-        changes, warnings = _changes(change.new.kind, found, former, settings)
-        _check_size(change.new.kind, changes, settings)
+        new, warnings = _workloads(change.new.kind, found, settings)
+        old, _ = _workloads(change.new.kind, former, settings)
+        _check_size(change.new.kind, new.values(), settings)
     except ObjectTooLarge as error:
         return AdmissionResult("unchanged", "TooLarge", warnings=(f"no version is pinned: {error}",))
     warnings += islice(misplaced(change.new, found, settings), _MOST_MISPLACED)
-    return _merged(_pinned(changes, namespace, settings, catalog), warnings)
+    held = _held(new.values(), old.values(), settings)
+    changes = [WorkloadChange(workload, old.get(path)) for path, workload in new.items()]
+    return _merged(_pinned(changes, held, namespace, settings, catalog), warnings)
 
 
 def undecodable(template: Template, error: InvalidObject, settings: Settings) -> tuple[str, ...]:
@@ -62,56 +66,67 @@ def _templates(owner: Unstructured) -> list[Template]:
     return templates(owner)
 
 
-def _changes(
-    kind: str, found: Iterable[Template], former: Iterable[Template], settings: Settings
-) -> tuple[list[WorkloadChange], list[str]]:
-    """The change of each template, and warnings about those that are not pods."""
-    before = {template.path: template for template in former}
-    changes, warnings = list[WorkloadChange](), list[str]()
+def _workloads(kind: str, found: Iterable[Template], settings: Settings) -> tuple[dict[str, Workload], list[str]]:
+    """The templates by their paths, and warnings about those that are not pods."""
+    decoded, warnings = dict[str, Workload](), list[str]()
     for template in found:
         try:
-            new = _workload(kind, template)
+            decoded[template.path] = Workload(kind, {}, template.decode(), template.pod, template.annotations_path)
         except InvalidObject as error:
             warnings += undecodable(template, error, settings)
-            continue
-        changes.append(WorkloadChange(new, _old(kind, before.get(template.path))))
-    return changes, warnings
+    return decoded, warnings
 
 
-def _old(kind: str, template: Template | None) -> Workload | None:
-    try:
-        return _workload(kind, template) if template else None
-    except InvalidObject:
-        return None
-
-
-def _workload(kind: str, template: Template) -> Workload:
-    return Workload(kind, {}, template.decode(), template.pod, template.annotations_path)
-
-
-def _check_size(kind: str, changes: Iterable[WorkloadChange], settings: Settings) -> None:
+def _check_size(kind: str, new: Iterable[Workload], settings: Settings) -> None:
     """Raise ObjectTooLarge if all templates together ask for more than one pod may."""
-    attachments = sum(_attachments(change, settings) for change in changes)
+    attachments = 0
+    for workload in new:
+        spec = workload.template.spec
+        containers = (*(spec.containers or ()), *(spec.init_containers or ()))
+        attachments += len(_models(workload, settings)) * len(containers)
     if attachments > MOST_ATTACHMENTS:
         raise ObjectTooLarge(
             f"the templates of the {kind} ask for {attachments} models times containers; at most {MOST_ATTACHMENTS}"
         )
 
 
-def _attachments(change: WorkloadChange, settings: Settings) -> int:
-    template = change.new.template
+def _models(workload: Workload, settings: Settings) -> tuple[ModelRequest, ...]:
+    """The models that a template asks for; none if its annotations are invalid."""
     try:
-        models = parse(template.metadata.annotations or {}, settings).models
+        return parse(workload.template.metadata.annotations or {}, settings).models
     except Refusal:
-        return 0
-    return len(models) * len((*(template.spec.containers or ()), *(template.spec.init_containers or ())))
+        return ()
+
+
+def _held(new: Collection[Workload], old: Collection[Workload], settings: Settings) -> dict[Reference, str]:
+    """The version of each reference that is pinned in the object, for a template that asks for it.
+
+    The pins of all old templates count, because the items of a list can move, and a patch can replace the whole list.
+    A pin counts unless all templates that ask for its reference have been restarted since.
+    """
+    pinned = dict[Reference, dict[str | None, str]]()
+    for workload in (*new, *old):
+        pins = pins_of(workload.template, settings)
+        for each in pins.models:
+            pinned.setdefault(each.reference, {}).setdefault(pins.restarted_at, each.version)
+    held = dict[Reference, str]()
+    for workload in new:
+        restarted = restarted_at(workload.template.metadata.annotations or {})
+        for reference in map(reference_of, _models(workload, settings)):
+            versions = pinned.get(reference, {})
+            version = versions.get(restarted) if restarted else next(iter(versions.values()), None)
+            if version:
+                held.setdefault(reference, version)
+    return held
 
 
 def _pinned(
-    changes: Iterable[WorkloadChange], namespace: str, settings: Settings, catalog: Catalog
+    changes: Iterable[WorkloadChange],
+    held: Mapping[Reference, str],
+    namespace: str,
+    settings: Settings,
+    catalog: Catalog,
 ) -> list[AdmissionResult]:
-    asking = [change for change in changes if is_asking(change.new.template.metadata.annotations or {}, settings)]
-    held = Pins(tuple(pin for change in asking for pins in valid_pins(change, settings) for pin in pins.models))
     results, keys = list[AdmissionResult](), list[VersionKey]()
     for change in changes:
         try:

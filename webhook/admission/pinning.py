@@ -5,7 +5,8 @@ of the template get the same version by the same strategy, also after a rollback
 author gets warnings if the template's pods will be refused, or if annotations are misplaced.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -16,7 +17,7 @@ from webhook.admission.result import AdmissionResult, Decision
 from webhook.annotations import pinned
 from webhook.annotations.injected import InjectedModel
 from webhook.annotations.parsing import is_asking, parse
-from webhook.annotations.pinned import NONE, PINNED, Pin, Pins
+from webhook.annotations.pinned import PINNED, Pin, Pins, Reference, reference_of
 from webhook.catalog.resolution import Catalog, UnknownModel
 from webhook.kubernetes.patch import Operation, add, escape
 from webhook.kubernetes.pod import Pod
@@ -26,13 +27,19 @@ from webhook.model.request import ModelRequest, PodRequest
 from webhook.settings import Settings
 from webhook.strategies.strategy import Target
 
+_NOTHING_HELD: Final[Mapping[Reference, str]] = {}
+
 
 def pin(
-    change: WorkloadChange, namespace: str, settings: Settings, catalog: Catalog, held: Pins = NONE
+    change: WorkloadChange,
+    namespace: str,
+    settings: Settings,
+    catalog: Catalog,
+    held: Mapping[Reference, str] = _NOTHING_HELD,
 ) -> AdmissionResult:
     """Decide about a workload. Raises LookupRequired, as the catalog does.
 
-    `held` are the pins of other templates of the object, which take precedence over a new choice.
+    `held` are the versions that other templates of the object have. They take precedence over a new choice.
     """
     misplaced = _misplaced(change, settings)
     if change.keeps_template:
@@ -67,13 +74,6 @@ def _misplaced(change: WorkloadChange, settings: Settings) -> tuple[str, ...]:
     return misplaced_on(new.kind, new.annotations, new.annotations_path, settings)
 
 
-def valid_pins(change: WorkloadChange, settings: Settings) -> list[Pins]:
-    """The pins of the new and of the old template that hold for the new one: a restart has not ended them."""
-    annotations = change.new.template.metadata.annotations or {}
-    found = (_pins(workload.template, settings) for workload in (change.new, change.old) if workload)
-    return [pins for pins in found if pins.holds_for(annotations)]
-
-
 def _advice(change: WorkloadChange, warnings: tuple[str, ...], message: str) -> AdmissionResult:
     """Leave the workload unchanged, and warn its author that its pods will be refused."""
     warning = f"pods of this {change.new.kind} will be refused: {message}"
@@ -81,7 +81,7 @@ def _advice(change: WorkloadChange, warnings: tuple[str, ...], message: str) -> 
 
 
 def _wanted(
-    change: WorkloadChange, request: PodRequest, settings: Settings, catalog: Catalog, held: Pins
+    change: WorkloadChange, request: PodRequest, settings: Settings, catalog: Catalog, held: Mapping[Reference, str]
 ) -> tuple[Pins, list[str]]:
     """The pins that the template should have, and warnings about those that could not be renewed.
 
@@ -89,18 +89,17 @@ def _wanted(
     because `kubectl replace` drops the annotation. Raises UnknownModel.
     """
     annotations = change.new.template.metadata.annotations or {}
-    current, former = _pins(change.new.template, settings), Pins()
+    current, former = pins_of(change.new.template, settings), Pins()
     if change.old:
-        former = _pins(change.old.template, settings)
-    valid = valid_pins(change, settings)
+        former = pins_of(change.old.template, settings)
+    valid = [pins for pins in (current, former) if pins.holds_for(annotations)]
     kept, warnings = [], []
     for model in filter(pinned.needs_pin, request.models):
         pin = next(filter(None, (pins.pin_of(model) for pins in valid)), None)
         if pin is None and change.may_change_template:
             last = current.pin_of(model) or former.pin_of(model)
             try:
-                shared = held.pin_of(model)
-                pin = Pin.of(model, shared.version if shared else _resolved_version(model, catalog))
+                pin = Pin.of(model, held.get(reference_of(model)) or _resolved_version(model, catalog))
             except Refusal as refusal:
                 if last is None:
                     raise
@@ -133,7 +132,8 @@ def _with_strategies(wanted: Pins, request: PodRequest, models: Sequence[Injecte
     return msgspec.structs.replace(wanted, models=tuple(complete))
 
 
-def _pins(template: Pod, settings: Settings) -> Pins:
+def pins_of(template: Pod, settings: Settings) -> Pins:
+    """The pins in a template's annotation; empty if it has none."""
     return pinned.decode((template.metadata.annotations or {}).get(_name(settings)))
 
 
@@ -145,7 +145,7 @@ def _with_pins(template: Pod, wanted: Pins, settings: Settings) -> Pod:
 
 def _operations(change: WorkloadChange, wanted: Pins, settings: Settings) -> list[Operation]:
     """Write the pins, unless the template has them."""
-    current = _pins(change.new.template, settings)
+    current = pins_of(change.new.template, settings)
     annotations = change.new.template.metadata.annotations or {}
     if not wanted.models or (current.models == wanted.models and current.holds_for(annotations)):
         return []
