@@ -16,6 +16,7 @@
     │   │   └── NoAccess           S3 denies the webhook access to the version
     │   └── Forbidden              admission.rules: a rule of the settings forbids it
     ├── InvalidObject              kubernetes.decoding: JSON without the fields that its kind has
+    ├── ObjectTooLarge             kubernetes.unstructured: an object of any kind exceeds a limit
     ├── ManifestError              preview.errors
     │   ├── InvalidManifest        the text is not a Kubernetes manifest
     │   └── ManifestTooLarge       the manifest exceeds a limit of the preview

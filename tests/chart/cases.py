@@ -32,7 +32,18 @@ CASES: dict[str, JSON] = {
             "annotations": {"x": "y"},
         }
     },
-    "pods alone": {"webhook": {"workloads": False}},
+    "pods alone": {"webhook": {"workloads": {"enabled": False}}},
+    "kinds": {
+        "webhook": {
+            "workloads": {
+                "kinds": [
+                    {"group": "leaderworkerset.x-k8s.io", "version": "v1", "resource": "leaderworkersets"},
+                    {"group": "argoproj.io", "version": "v1alpha1", "resource": "rollouts"},
+                    {"group": "", "version": "v1", "resource": "replicationcontrollers"},
+                ]
+            }
+        }
+    },
     "host network": {"hostNetwork": True, "config": {"server": {"port": 9443, "opsPort": 9080}}},
     "names": {"nameOverride": "models", "commonLabels": {"team": "platform"}},
     "full name": {"fullnameOverride": "models"},

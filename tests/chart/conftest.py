@@ -51,8 +51,14 @@ class Rendered(dict[tuple[str, str], JSON]):
 
     @property
     def workloads_entry(self) -> JSON:
-        """Its entry for workloads."""
-        (_, found) = self.one("MutatingWebhookConfiguration")["webhooks"]
+        """Its entry for workloads of Kubernetes."""
+        found: JSON = self.one("MutatingWebhookConfiguration")["webhooks"][1]
+        return found
+
+    @property
+    def kinds_entry(self) -> JSON:
+        """Its entry for the kinds that the platform names."""
+        (_, _, found) = self.one("MutatingWebhookConfiguration")["webhooks"]
         assert isinstance(found, dict)
         return found
 

@@ -9,12 +9,13 @@ from cel_expr_python.ext import ext_strings
 
 from tests.admission.conftest import Injector, annotated, asking
 from tests.admission.operating_systems import LINUX_PODS, WINDOWS_PODS
+from tests.chart.cases import CASES
 from tests.chart.conftest import JSON, Rendered, render
 from tests.support.reviews import apply
 from webhook.settings import Settings
 
 ENVIRONMENT = cel.NewEnv(
-    variables={"object": cel.Type.DYN, "request": cel.Type.DYN, "variables": cel.Type.DYN},
+    variables=dict.fromkeys(("object", "oldObject", "request", "variables"), cel.Type.DYN),
     extensions=[ext_strings.ExtStrings()],
 )
 IDENTITY = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
@@ -78,6 +79,43 @@ OTHER = {"annotations": {"sidecar.istio.io/inject": "true"}}
 )
 def test_only_an_annotated_workload_costs_a_call(workload: JSON, costs_a_call: bool) -> None:
     assert all_hold(render().workloads_entry["matchConditions"], workload) is costs_a_call
+
+
+def asks(operation: str, new: JSON | None, old: JSON | None = None) -> bool:
+    """Whether the API server asks about an object of a kind that the platform names."""
+    (condition,) = render(CASES["kinds"]).kinds_entry["matchConditions"]
+    data = {"object": new, "oldObject": old, "request": {"operation": operation}}
+    found = evaluate(condition["expression"], **data)
+    assert isinstance(found, bool)
+    return found
+
+
+SPEC: JSON = {"groups": [{"template": {"metadata": {"annotations": {"a": "b"}}, "replicas": 2}}]}
+
+
+@pytest.mark.parametrize("new", [{"metadata": {}}, {"metadata": {}, "spec": SPEC}, {"metadata": MINE}])
+def test_every_creation_of_a_named_kind_costs_a_call(new: JSON) -> None:
+    assert asks("CREATE", new)
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "costs_a_call"),
+    [
+        ({"metadata": {}}, {"metadata": {}}, False),
+        ({"metadata": {}, "spec": SPEC}, {"metadata": {}, "spec": SPEC}, False),
+        ({"metadata": {"labels": {"a": "b"}}, "spec": SPEC}, {"metadata": {}, "spec": SPEC}, False),
+        ({"metadata": MINE, "spec": SPEC, "status": {"a": 1}}, {"metadata": MINE, "spec": SPEC}, False),
+        ({"metadata": {}, "spec": SPEC}, {"metadata": {}}, True),
+        ({"metadata": {}}, {"metadata": {}, "spec": SPEC}, True),
+        ({"metadata": {}, "spec": {"groups": []}}, {"metadata": {}, "spec": SPEC}, True),
+        ({"metadata": {}, "spec": None}, {"metadata": {}, "spec": SPEC}, True),
+        ({"metadata": MINE, "spec": SPEC}, {"metadata": {}, "spec": SPEC}, True),
+        ({"metadata": {}, "spec": SPEC}, {"metadata": MINE, "spec": SPEC}, True),
+        ({"metadata": MINE, "spec": SPEC}, {"metadata": OTHER, "spec": SPEC}, True),
+    ],
+)
+def test_only_an_update_of_the_spec_or_of_annotations_costs_a_call(new: JSON, old: JSON, costs_a_call: bool) -> None:
+    assert asks("UPDATE", new, old) is costs_a_call
 
 
 def test_another_prefix_is_looked_for_where_it_is_set() -> None:

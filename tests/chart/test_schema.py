@@ -68,7 +68,8 @@ def test_the_webhook_takes_the_settings_that_it_is_given(case: str, tmp_path: Pa
 def test_every_setting_can_be_a_value_and_is_written_as_it_is() -> None:
     config = CASES["settings"]["config"]
     groups = {setting.path.partition(".")[0] for setting in declared()}
-    assert groups - {"strategies"} == {"bucket", *config}  # strategies bring settings of their own
+    # Strategies bring settings of their own, and workloads are set by another value.
+    assert groups - {"strategies", "workloads"} == {"bucket", *config}
     rendered = render(CASES["settings"]).settings
     assert {**rendered, **config} == {
         **rendered,
@@ -154,6 +155,23 @@ def test_a_mapping_takes_no_key_that_the_schema_does_not_know() -> None:
         ({"webhook": {"namespaceSelector": {"matchLabel": {"a": "b"}}}}, "matchLabel"),
         ({"webhook": {"name": "a..b"}}, "name"),
         ({"webhook": None}, "webhook"),
+        ({"webhook": {"workloads": True}}, "workloads.*object"),
+        ({"webhook": {"workloads": {"kind": []}}}, "kind"),
+        ({"webhook": {"workloads": {"kinds": ["rollouts"]}}}, "object"),
+        ({"webhook": {"workloads": {"kinds": [{"version": "v1", "resource": "jobsets"}]}}}, "group"),
+        ({"webhook": {"workloads": {"kinds": [{"group": "a.io", "version": "v1", "resource": "*"}]}}}, "resource"),
+        ({"webhook": {"workloads": {"kinds": [{"group": "*", "version": "v1", "resource": "a"}]}}}, "group"),
+        ({"webhook": {"workloads": {"kinds": [{"group": "a.io", "version": "*", "resource": "a"}]}}}, "version"),
+        (
+            {"webhook": {"workloads": {"kinds": [{"group": "a.io", "version": "v1", "resource": "a/scale"}]}}},
+            "resource",
+        ),
+        (
+            {"webhook": {"workloads": {"kinds": [{"group": "", "version": "v1", "resource": "pods"}]}}},
+            r"kinds\[0\] is pods, which the webhook handles without it: remove the item",
+        ),
+        ({"webhook": {"workloads": {"kinds": [{"group": "batch", "version": "v1", "resource": "jobs"}]}}}, "is jobs"),
+        ({"config": {"workloads": {"kinds": []}}}, r"set webhook\.workloads\.kinds"),
         ({"webhook": {"namespaceSelector": None}}, "namespaceSelector"),
         ({"replicaCount": None}, "replicaCount"),
         ({"podDisruptionBudget": {"maxUnavailable": -1}}, "maxUnavailable"),

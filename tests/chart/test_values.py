@@ -1,13 +1,15 @@
 """What values do."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.chart.cases import CASES, EVERYTHING
-from tests.chart.conftest import JSON, Rendered, RenderError, render
+from tests.chart.conftest import CHART, JSON, Rendered, RenderError, render
 from webhook.settings import Settings
 
 
@@ -178,15 +180,56 @@ def test_labels_that_meet_are_one_and_the_selectors_stay() -> None:
 
 
 def test_a_second_release_has_entries_of_its_own() -> None:
-    second = render({"webhook": {"name": "second"}})
+    second = render({"webhook": {"name": "second", **CASES["kinds"]["webhook"]}})
     assert second.entry["name"] == "pods.second.model-injector.io"
     assert second.workloads_entry["name"] == "workloads.second.model-injector.io"
+    assert second.kinds_entry["name"] == "kinds.second.model-injector.io"
 
 
-@pytest.mark.parametrize("webhook", [{"workloads": False}, {"select": "label"}])
-def test_workloads_can_be_left_out_and_are_where_nothing_could_select_them(webhook: JSON) -> None:
-    (entry,) = render({"webhook": webhook}).one("MutatingWebhookConfiguration")["webhooks"]
+@pytest.mark.parametrize("webhook", [{"workloads": {"enabled": False}}, {"select": "label"}])
+@pytest.mark.parametrize("kinds", [{}, CASES["kinds"]["webhook"]["workloads"]])
+def test_workloads_can_be_left_out_and_are_where_nothing_could_select_them(webhook: JSON, kinds: JSON) -> None:
+    rendered = render({"webhook": {**webhook, "workloads": {**webhook.get("workloads", {}), **kinds}}})
+    (entry,) = rendered.one("MutatingWebhookConfiguration")["webhooks"]
     assert entry["name"] == "pods.model-injector.io"
+    assert "workloads" not in rendered.settings
+
+
+def test_kinds_that_are_named_are_sent_and_never_held_up() -> None:
+    rendered = render(CASES["kinds"])
+    entry, kinds = rendered.kinds_entry, CASES["kinds"]["webhook"]["workloads"]["kinds"]
+    assert entry["name"] == "kinds.model-injector.io"
+    rest = entry.keys() - {"name", "rules", "matchConditions"}
+    assert {key: entry[key] for key in rest} == {key: rendered.workloads_entry[key] for key in rest}
+    assert entry["failurePolicy"] == "Ignore"
+    assert entry["rules"] == [
+        {
+            "apiGroups": [kind["group"]],
+            "apiVersions": [kind["version"]],
+            "operations": ["CREATE", "UPDATE"],
+            "resources": [kind["resource"]],
+            "scope": "Namespaced",
+        }
+        for kind in kinds
+    ]
+    assert rendered.settings["workloads"] == {"kinds": kinds}
+    assert [kind.model_dump() for kind in Settings(**rendered.settings).workloads.kinds] == kinds
+
+
+@pytest.mark.parametrize("workloads", [{}, {"kinds": None}, {"kinds": []}])
+def test_no_kind_is_named_by_default(workloads: JSON) -> None:
+    rendered = render({"webhook": {"workloads": workloads}})
+    assert len(rendered.one("MutatingWebhookConfiguration")["webhooks"]) == 2
+    assert "workloads" not in rendered.settings
+
+
+def test_the_kinds_to_uncomment_can_all_be_named() -> None:
+    text = (CHART / "values.yaml").read_text()
+    offered = re.findall(r"^    # - (\{group: .*\})$", text, re.MULTILINE)
+    assert len(offered) > 10
+    uncommented = re.sub(r"^    kinds: \[\]$", "    kinds:", text, flags=re.MULTILINE).replace("    # - {", "    - {")
+    rendered = render({"webhook": {"workloads": yaml.safe_load(uncommented)["webhook"]["workloads"]}})
+    assert len(rendered.kinds_entry["rules"]) == len(offered)
 
 
 def test_the_test_asks_for_a_source_that_there_is() -> None:

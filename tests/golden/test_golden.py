@@ -83,7 +83,9 @@ def world_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorldOf]:
                 webhook = stack.enter_context(
                     running_webhook(folder, yaml.safe_load(text), env=dict(moto_s3.CREDENTIALS))
                 )
-                running[name] = World(webhook, stack.enter_context(webhook.client()), folder / "settings.yaml", names)
+                kinds = worlds.KINDS if name == "kinds" else ()
+                client = stack.enter_context(webhook.client())
+                running[name] = World(webhook, client, folder / "settings.yaml", names, kinds)
                 if not REWRITE:
                     warm(running[name], [each for each in MANIFESTS if settings_of(each) == name])
             return running[name]

@@ -1,7 +1,7 @@
 """One manifest through /mutate, /preview and the command line, each in its own words, all in one form."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -51,6 +51,8 @@ class World:
     client: httpx.Client
     config: Path
     names: Mapping[str, str]
+    kinds: Collection[tuple[str, str, str]] = ()
+    """Group, version and resource of the kinds that the API server sends besides those of Kubernetes."""
 
     def plain(self, value: JSON) -> JSON:
         """A result without what changes each time, or with each release."""
@@ -119,12 +121,16 @@ def objects(body: bytes) -> Iterator[tuple[JSON, JSON]]:
 
 
 def stored(world: World, document: JSON, namespace: str) -> tuple[JSON, Reviewed]:
-    """What the API server stores of an object, and what it was told: workloads are sent to the webhook, too."""
-    group = PINNED_KINDS.get(document["kind"])
-    if group is None or document["apiVersion"] != f"{group}/v1":
+    """What the API server stores of an object, and what it was told: it sends workloads to the webhook, too."""
+    group, _, version = document["apiVersion"].rpartition("/")
+    kind, resource = document["kind"], (group, version, f"{document['kind'].lower()}s")
+    if (PINNED_KINDS.get(kind), "v1") != (group, version) and resource not in world.kinds:
         return document, Reviewed(allowed=True, message="", warnings=[], patch=[])
-    kind = {"group": group, "version": "v1", "kind": document["kind"]}
-    answer = reviewed(world, review(document, namespace, kind=kind))
+    asked: JSON = {
+        "kind": {"group": group, "version": version, "kind": kind},
+        "resource": dict(zip(("group", "version", "resource"), resource, strict=True)),
+    }
+    answer = reviewed(world, review(document, namespace, **asked))
     return apply(document, answer.patch), answer
 
 
@@ -141,7 +147,7 @@ def pod_at(document: JSON, path: str) -> JSON:
     spec: JSON
     if document["kind"] in MADE_KINDS:
         place, names = MADE[path]
-        metadata = {"annotations": resolve_pointer(document, place)["annotations"]}
+        metadata = {"annotations": resolve_pointer(document, place).get("annotations", {})}
         spec = {"containers": [{"name": name} for name in names]}
     elif document["kind"] in HANDED_DOWN:
         place = resolve_pointer(document, HANDED_DOWN[document["kind"]])

@@ -21,6 +21,17 @@ DENIED: Final = "http://denied.example.com"
 """Stands for that of one which lists names, and denies the lookup of a version."""
 
 _PLAIN: Final = {"bucket": "my-ml-bucket", "prefix": PREFIX}
+_S3: Final = {"bucket": BUCKET, "prefix": PREFIX, "region": "us-east-1", "endpointUrl": ENDPOINT}
+KINDS: Final = (
+    ("leaderworkerset.x-k8s.io", "v1", "leaderworkersets"),
+    ("argoproj.io", "v1alpha1", "rollouts"),
+    ("jobset.x-k8s.io", "v1alpha2", "jobsets"),
+    ("ray.io", "v1", "rayclusters"),
+    ("serving.knative.dev", "v1", "services"),
+    ("serving.kserve.io", "v1beta1", "inferenceservices"),
+    ("sparkoperator.k8s.io", "v1beta2", "sparkapplications"),
+)
+"""Group, version and resource of the kinds that the installation `kinds` names."""
 SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
     "plain": _PLAIN,
     "defaults": {
@@ -41,19 +52,17 @@ SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
         ],
     },
     "catalog": {
-        "bucket": BUCKET,
-        "prefix": PREFIX,
-        "region": "us-east-1",
-        "endpointUrl": ENDPOINT,
+        **_S3,
         "sources": {"private": {"bucket": BUCKET, "prefix": PREFIX, "region": "us-east-1", "endpointUrl": DENIED}},
         "catalog": {"mode": "s3", "preflight": "enforce"},
     },
-    "warn": {
-        "bucket": BUCKET,
-        "prefix": PREFIX,
-        "region": "us-east-1",
-        "endpointUrl": ENDPOINT,
-        "catalog": {"mode": "s3", "preflight": "warn"},
+    "warn": {**_S3, "catalog": {"mode": "s3", "preflight": "warn"}},
+    "kinds": {
+        **_S3,
+        "catalog": {"mode": "s3", "preflight": "enforce"},
+        "workloads": {
+            "kinds": [{"group": group, "version": version, "resource": name} for group, version, name in KINDS]
+        },
     },
 }
 """Settings by the name that a manifest's first line asks for: `# settings: catalog`."""

@@ -30,6 +30,29 @@ def test_values_of_the_chart_alone_are_ignored(loaded: Load) -> None:
     assert loaded(values) == Settings(bucket="my-ml-bucket")
 
 
+KIND = "{group: argoproj.io, version: v1alpha1, resource: rollouts}"
+
+
+@pytest.mark.parametrize(
+    ("webhook", "resources"),
+    [
+        (f"{{workloads: {{enabled: true, kinds: [{KIND}]}}}}", ["rollouts"]),
+        (f"{{workloads: {{kinds: [{KIND}]}}}}", ["rollouts"]),
+        (f"{{workloads: {{enabled: false, kinds: [{KIND}]}}}}", []),
+        (f"{{select: label, workloads: {{enabled: true, kinds: [{KIND}]}}}}", []),
+        ("{workloads: {enabled: true, kinds: }}", []),
+        ("{workloads: true}", []),
+        ("{workloads: }", []),
+        ("", []),
+    ],
+)
+def test_the_kinds_that_the_chart_names_are_a_setting(loaded: Load, webhook: str, resources: list[str]) -> None:
+    settings = loaded(f"{{config: {{bucket: my-ml-bucket}}, webhook: {webhook}}}")
+    assert [kind.resource for kind in settings.workloads.kinds] == resources
+    assert settings.workloads.names("argoproj.io", "rollouts") == bool(resources)
+    assert not settings.workloads.names("", "rollouts")
+
+
 def test_a_null_leaves_the_default_as_it_does_in_helm(loaded: Load) -> None:
     values = "{config: {bucket: my-ml-bucket, defaults: , fetch: {timeout: , numWorkers: 7}}}"
     settings = loaded(values)
@@ -51,6 +74,7 @@ def test_a_null_is_a_value_where_a_setting_says_so(loaded: Load, text: str) -> N
         ("{config: {bucket: abc, layout: ''}}", "setting layout: "),
         ("{config: {region: eu-west-1}, bucket: abc}", "setting bucket is outside config: set config.bucket"),
         ("{config: , replicaCount: 2}", "unknown setting replicaCount"),
+        ("{config: {bucket: abc}, webhook: {workloads: {kinds: [{}]}}}", "setting workloads.kinds.0.group: "),
         ("{config: {}, replicaCount: 2}", "no bucket is set"),
         ("{config: settings.yaml}", "unknown setting config"),
         ("{bucket: abc, replicaCount: 2}", "unknown setting replicaCount"),

@@ -25,9 +25,10 @@ from webhook.strategies.strategy import Target
 
 PROTECTED_NAMESPACES: Final = frozenset({"kube-system", "kube-node-lease"})
 """Namespaces whose pods are never changed, even if the webhook's configuration includes them."""
+MOST_ATTACHMENTS: Final = 2000
+"""Models times containers of a pod."""
 
 _MIRROR_POD: Final = "kubernetes.io/config.mirror"  # the kubelet's annotation on the mirror pod of a static pod
-_MOST_ATTACHMENTS: Final = 2000
 _MOST_PARTS: Final = 20_000
 
 
@@ -98,8 +99,8 @@ def _check_size(spec: PodSpec, models: int) -> None:
     """Reject oversized pods early, so that they do not delay other requests."""
     containers = (*(spec.containers or ()), *(spec.init_containers or ()))
     parts = sum(len(container.env or ()) + len(container.volume_mounts or ()) for container in containers)
-    if len(containers) * models > _MOST_ATTACHMENTS or parts + len(spec.volumes or ()) > _MOST_PARTS:
+    if len(containers) * models > MOST_ATTACHMENTS or parts + len(spec.volumes or ()) > _MOST_PARTS:
         raise Conflict(
             f"the pod is too large for injection: {models} models in {len(containers)} containers with {parts} mounts "
-            f"and variables; at most {_MOST_ATTACHMENTS} models times containers, and {_MOST_PARTS} of the others"
+            f"and variables; at most {MOST_ATTACHMENTS} models times containers, and {_MOST_PARTS} of the others"
         )

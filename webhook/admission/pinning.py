@@ -6,16 +6,18 @@ author gets warnings if the template's pods will be refused, or if annotations a
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
 from webhook.admission.choosing import allowed
 from webhook.admission.decide import inject
+from webhook.admission.misplaced import misplaced_on
 from webhook.admission.result import AdmissionResult, Decision
 from webhook.annotations import pinned
 from webhook.annotations.injected import InjectedModel
 from webhook.annotations.parsing import is_asking, parse
-from webhook.annotations.pinned import PINNED, Pin, Pins
+from webhook.annotations.pinned import PINNED, Pin, Pins, Reference, reference_of
 from webhook.catalog.resolution import Catalog, UnknownModel
 from webhook.kubernetes.patch import Operation, add, escape
 from webhook.kubernetes.pod import Pod
@@ -25,9 +27,20 @@ from webhook.model.request import ModelRequest, PodRequest
 from webhook.settings import Settings
 from webhook.strategies.strategy import Target
 
+_NOTHING_HELD: Final[Mapping[Reference, str]] = {}
 
-def pin(change: WorkloadChange, namespace: str, settings: Settings, catalog: Catalog) -> AdmissionResult:
-    """Decide about a workload. Raises LookupRequired, as the catalog does."""
+
+def pin(
+    change: WorkloadChange,
+    namespace: str,
+    settings: Settings,
+    catalog: Catalog,
+    held: Mapping[Reference, str] = _NOTHING_HELD,
+) -> AdmissionResult:
+    """Decide about a workload. Raises LookupRequired, as the catalog does.
+
+    `held` are the versions that other templates of the object have. They take precedence over a new choice.
+    """
     misplaced = _misplaced(change, settings)
     if change.keeps_template:
         return AdmissionResult("unchanged", "TemplateUnchanged", warnings=misplaced)
@@ -38,7 +51,7 @@ def pin(change: WorkloadChange, namespace: str, settings: Settings, catalog: Cat
         request = parse(template.metadata.annotations or {}, settings)
         for model in request.models:  # before a message of the catalog reveals anything about a forbidden model
             allowed(model, Target(template, namespace), request.service_account, settings)
-        wanted, kept = _wanted(change, request, settings, catalog)
+        wanted, kept = _wanted(change, request, settings, catalog, held)
     except Refusal as refusal:
         return _advice(change, misplaced, str(refusal))
     is_pinned = any(map(pinned.needs_pin, request.models))
@@ -58,25 +71,17 @@ def _misplaced(change: WorkloadChange, settings: Settings) -> tuple[str, ...]:
     new = change.new
     if is_asking(new.template.metadata.annotations or {}, settings):
         return ()
-    return misplaced(new.kind, new.annotations, f"{new.path}/metadata/annotations", settings)
-
-
-def misplaced(kind: str, annotations: Mapping[str, str], where: str, settings: Settings) -> tuple[str, ...]:
-    """A warning if an object itself has annotations that belong at `where`, a JSON Pointer."""
-    if not is_asking(annotations, settings):
-        return ()
-    path = where.strip("/").replace("/", ".")
-    return (f"{settings.annotation_prefix}/model does nothing on a {kind} itself: write it to {path}",)
+    return misplaced_on(new.kind, new.annotations, new.annotations_path, settings)
 
 
 def _advice(change: WorkloadChange, warnings: tuple[str, ...], message: str) -> AdmissionResult:
     """Leave the workload unchanged, and warn its author that its pods will be refused."""
     warning = f"pods of this {change.new.kind} will be refused: {message}"
-    return AdmissionResult("unchanged", "WouldBeRefused", warnings=(*warnings, warning))
+    return AdmissionResult("unchanged", "WouldBeRefused", warnings=(*warnings, warning), foretold=(warning,))
 
 
 def _wanted(
-    change: WorkloadChange, request: PodRequest, settings: Settings, catalog: Catalog
+    change: WorkloadChange, request: PodRequest, settings: Settings, catalog: Catalog, held: Mapping[Reference, str]
 ) -> tuple[Pins, list[str]]:
     """The pins that the template should have, and warnings about those that could not be renewed.
 
@@ -84,9 +89,9 @@ def _wanted(
     because `kubectl replace` drops the annotation. Raises UnknownModel.
     """
     annotations = change.new.template.metadata.annotations or {}
-    current, former = _pins(change.new.template, settings), Pins()
+    current, former = pins_of(change.new.template, settings), Pins()
     if change.old:
-        former = _pins(change.old.template, settings)
+        former = pins_of(change.old.template, settings)
     valid = [pins for pins in (current, former) if pins.holds_for(annotations)]
     kept, warnings = [], []
     for model in filter(pinned.needs_pin, request.models):
@@ -94,7 +99,7 @@ def _wanted(
         if pin is None and change.may_change_template:
             last = current.pin_of(model) or former.pin_of(model)
             try:
-                pin = Pin.of(model, _resolved_version(model, catalog))
+                pin = Pin.of(model, held.get(reference_of(model)) or _resolved_version(model, catalog))
             except Refusal as refusal:
                 if last is None:
                     raise
@@ -127,7 +132,8 @@ def _with_strategies(wanted: Pins, request: PodRequest, models: Sequence[Injecte
     return msgspec.structs.replace(wanted, models=tuple(complete))
 
 
-def _pins(template: Pod, settings: Settings) -> Pins:
+def pins_of(template: Pod, settings: Settings) -> Pins:
+    """The pins in a template's annotation; empty if it has none."""
     return pinned.decode((template.metadata.annotations or {}).get(_name(settings)))
 
 
@@ -139,7 +145,7 @@ def _with_pins(template: Pod, wanted: Pins, settings: Settings) -> Pod:
 
 def _operations(change: WorkloadChange, wanted: Pins, settings: Settings) -> list[Operation]:
     """Write the pins, unless the template has them."""
-    current = _pins(change.new.template, settings)
+    current = pins_of(change.new.template, settings)
     annotations = change.new.template.metadata.annotations or {}
     if not wanted.models or (current.models == wanted.models and current.holds_for(annotations)):
         return []
@@ -147,7 +153,7 @@ def _operations(change: WorkloadChange, wanted: Pins, settings: Settings) -> lis
 
 
 def _write(change: WorkloadChange, name: str, value: str) -> Operation:
-    return add(f"{change.new.path}/metadata/annotations/{escape(name)}", value)
+    return add(f"{change.new.annotations_path}/{escape(name)}", value)
 
 
 def _name(settings: Settings) -> str:

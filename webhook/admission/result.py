@@ -23,3 +23,5 @@ class AdmissionResult(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     models: tuple[InjectedModel, ...] = ()
     """The injected models, in the order of the request."""
+    foretold: tuple[str, ...] = ()
+    """Those of a workload's warnings that say that its pods will be refused."""

@@ -5,11 +5,13 @@ from typing import Any, Final, Literal
 import msgspec
 import pybase64
 
+from webhook.admission.objects import ObjectChange
 from webhook.admission.result import AdmissionResult
 from webhook.annotations.injected import encode
 from webhook.errors import one_line
-from webhook.kubernetes import workload
+from webhook.kubernetes import unstructured, workload
 from webhook.kubernetes.decoding import InvalidObject, decoded
+from webhook.settings import WorkloadSettings
 
 
 class GroupVersionKind(msgspec.Struct, frozen=True, gc=False):
@@ -20,12 +22,21 @@ class GroupVersionKind(msgspec.Struct, frozen=True, gc=False):
     kind: str = ""
 
 
+class GroupVersionResource(msgspec.Struct, frozen=True, gc=False):
+    """meta/v1 GroupVersionResource."""
+
+    group: str = ""
+    version: str = ""
+    resource: str = ""
+
+
 class AdmissionRequest(msgspec.Struct, rename="camel", frozen=True, gc=False):
     """The fields of an AdmissionRequest that are read. `object` stays JSON until its kind is checked."""
 
     uid: str
     kind: GroupVersionKind
     operation: str
+    resource: GroupVersionResource = GroupVersionResource()
     object: msgspec.Raw = msgspec.Raw(b"null")
     old_object: msgspec.Raw = msgspec.Raw(b"null")
     namespace: str = ""
@@ -43,14 +54,24 @@ class AdmissionRequest(msgspec.Struct, rename="camel", frozen=True, gc=False):
 
     @property
     def changes_a_workload(self) -> bool:
-        """Whether this is the creation or the update of a workload with a pod template."""
+        """Whether this is the creation or the update of a workload of Kubernetes with a pod template."""
         kind = self.kind
-        return (
-            self.operation in ("CREATE", "UPDATE")
-            and not self.sub_resource
-            and kind.version == "v1"
-            and (kind.group, kind.kind) in workload.TEMPLATES
-        )
+        return self._is_written and kind.version == "v1" and (kind.group, kind.kind) in workload.TEMPLATES
+
+    @property
+    def _is_written(self) -> bool:
+        return self.operation in ("CREATE", "UPDATE") and not self.sub_resource
+
+    def changes_one_of(self, workloads: WorkloadSettings) -> bool:
+        """Whether this is the creation or the update of an object of one of the other kinds that are named.
+
+        In any version: the API server converts objects to the version that the webhook is registered for.
+        """
+        return self._is_written and workloads.names(self.resource.group, self.resource.resource)
+
+    def mentions(self, text: str) -> bool:
+        """Whether a text that JSON does not escape occurs in the object."""
+        return text.encode() in bytes(self.object)
 
     def decode_workload(self) -> workload.WorkloadChange:
         """Decode the new workload, and of an update the old one. Raises InvalidObject."""
@@ -59,6 +80,13 @@ class AdmissionRequest(msgspec.Struct, rename="camel", frozen=True, gc=False):
         if self.operation == "CREATE":
             return workload.WorkloadChange(new)
         return workload.WorkloadChange(new, workload.decode(self.old_object, group, kind))
+
+    def decode_object(self) -> ObjectChange:
+        """Decode the new object, and of an update the old one. Raises InvalidObject if one is not a JSON object."""
+        new = unstructured.decode(self.object)
+        return (
+            ObjectChange(new) if self.operation == "CREATE" else ObjectChange(new, unstructured.decode(self.old_object))
+        )
 
 
 class AdmissionReview(msgspec.Struct, rename="camel", frozen=True, gc=False):

@@ -6,7 +6,7 @@ several strategies are asked for, an entry also has `strategies` and the chosen 
 """
 
 from collections.abc import Mapping
-from typing import Final, Self
+from typing import Final, Self, TypeAlias
 
 import msgspec
 
@@ -15,6 +15,8 @@ from webhook.model.request import ModelRequest
 
 PINNED: Final = "pinned"
 _RESTARTED: Final = "kubectl.kubernetes.io/restartedAt"
+Reference: TypeAlias = tuple[str, str, str]
+"""What a pin is of: the source, the model, and the version as it was asked for."""
 
 
 class Pin(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -43,11 +45,14 @@ class Pin(msgspec.Struct, frozen=True, omit_defaults=True):
             strategy if has_choice else "",
         )
 
+    @property
+    def reference(self) -> Reference:
+        """What this is a pin of."""
+        return self.source, self.model, self.asked
+
     def is_of(self, request: ModelRequest) -> bool:
         """Whether this is the pin of `request`, whatever strategies that asks for."""
-        expected = self.of(request, self.version)
-        is_same = (self.source, self.model, self.asked) == (expected.source, expected.model, expected.asked)
-        return is_same and (is_floating(request) or self.version == request.version)
+        return self.reference == reference_of(request) and (is_floating(request) or self.version == request.version)
 
     def strategy_for(self, request: ModelRequest) -> str | None:
         """The pinned strategy. None if the request has a single strategy, or other ones than when it was pinned."""
@@ -92,6 +97,11 @@ def decode(text: str | None) -> Pins:
 def restarted_at(annotations: Mapping[str, str]) -> str | None:
     """The time of a template's last `kubectl rollout restart`, as it wrote it."""
     return annotations.get(_RESTARTED)
+
+
+def reference_of(request: ModelRequest) -> Reference:
+    """What a pin of this request would be of."""
+    return Pin.of(request, request.version).reference
 
 
 def is_floating(request: ModelRequest) -> bool:

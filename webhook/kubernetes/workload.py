@@ -58,8 +58,8 @@ class Workload(msgspec.Struct, frozen=True, gc=False):
     """The pod template. A StatefulSet's volumeClaimTemplates are among its volumes, as in the pods."""
     whole_template: Any
     """The pod template as plain JSON with all fields, to compare templates."""
-    path: str
-    """The JSON Pointer of the template."""
+    annotations_path: str
+    """The JSON Pointer of the template's annotations in the object."""
 
 
 class WorkloadChange(msgspec.Struct, frozen=True, gc=False):
@@ -84,7 +84,7 @@ class WorkloadChange(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def may_change_template(self) -> bool:
-        """Whether the API server accepts a change of the template: a Job's template is immutable."""
+        """Whether the API server accepts a change of the template: that of a Job, also of Volcano's, is immutable."""
         return self.old is None or self.new.kind != "Job"
 
 
@@ -101,7 +101,7 @@ def decode(raw: bytes | msgspec.Raw, group: str, kind: str) -> Workload:
     template = workload.spec.job_template.spec.template if kind == "CronJob" else workload.spec.template
     whole = decoded(_json, template, f"a {kind}")
     template_pod = _with_claims(pod.decode(template), workload.spec)
-    return Workload(kind, workload.metadata.annotations or {}, template_pod, whole, path)
+    return Workload(kind, workload.metadata.annotations or {}, template_pod, whole, f"{path}/metadata/annotations")
 
 
 def _with_claims(template: Pod, spec: _Spec) -> Pod:

@@ -5,11 +5,12 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
 from typing import Final
 
-import msgspec
 import yaml
 
+from webhook.kubernetes.unstructured import Unstructured, levels
 from webhook.preview.errors import InvalidManifest, ManifestTooLarge
 from webhook.preview.limits import Limits, check_depth
 from webhook.preview.nodes import JSON, compose_all, value_of
@@ -19,47 +20,20 @@ _UTF_16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _UNREADABLE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
-class Document(msgspec.Struct, frozen=True):
+class Document(Unstructured, frozen=True):
     """One object of a manifest."""
 
-    value: dict[str, JSON]
-    source: int
+    source: int = 0
     """The index, from 0, of the YAML or JSON document that contains the object."""
     path: str = ""
     """Its JSON Pointer in that document: `/items/0` in a List, `/request/object` in an AdmissionReview."""
     review: dict[str, JSON] | None = None
     """The `request` of the AdmissionReview that contains the object; None if it comes from elsewhere."""
 
-    @property
-    def kind(self) -> str:
-        """The kind; empty if it is missing."""
-        return _text(self.value.get("kind"))
-
-    @property
-    def group_version(self) -> str:
-        """The apiVersion, such as `apps/v1`; empty if it is missing."""
-        return _text(self.value.get("apiVersion"))
-
-    @property
-    def group(self) -> str:
-        """The API group; empty for the core group."""
-        group, slash, _ = self.group_version.partition("/")
-        return group if slash else ""
-
-    @property
-    def metadata(self) -> dict[str, JSON]:
-        """The metadata; empty if it is missing."""
-        metadata = self.value.get("metadata")
-        return metadata if isinstance(metadata, dict) else {}
-
-    @property
-    def name(self) -> str:
-        """`metadata.name`, else `metadata.generateName`, else empty."""
-        return _text(self.metadata.get("name")) or _text(self.metadata.get("generateName"))
-
     def namespace(self, default: str) -> str:
         """The namespace of the AdmissionReview or the object, else `default`."""
-        return _text((self.review or self.metadata).get("namespace")) or default
+        namespace = (self.review or self.metadata).get("namespace")
+        return namespace if isinstance(namespace, str) and namespace else default
 
 
 def read(body: bytes, limits: Limits) -> list[Document]:
@@ -140,17 +114,8 @@ def decoded(body: bytes) -> str:
 
 
 def _check_tree(values: Iterable[JSON], limits: Limits) -> None:
-    nodes, depth, level = 0, 0, list(values)
-    while level:
-        nodes += len(level) + sum(len(node) for node in level if isinstance(node, dict))
+    for depth, nodes in enumerate(accumulate(levels(values))):
         limits.check(nodes)
-        level = [
-            child
-            for node in level
-            if isinstance(node, dict | list)
-            for child in (node.values() if isinstance(node, dict) else node)
-        ]
-        depth += bool(level)
         check_depth(depth)
 
 
@@ -199,7 +164,3 @@ def _items(value: Mapping[str, JSON], source: int) -> list[dict[str, JSON]] | No
             f"document {source + 1}: items[{invalid}] is not an object; write a mapping with apiVersion and kind"
         )
     return items if invalid is None else None
-
-
-def _text(value: JSON) -> str:
-    return value if isinstance(value, str) else ""

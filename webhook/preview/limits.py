@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from webhook.kubernetes.unstructured import DEEPEST
 from webhook.preview.errors import InvalidManifest, ManifestTooLarge
-
-_DEPTH: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,5 +39,5 @@ LOCAL: Final = Limits(64 * 1024 * 1024, 20_000, 100_000, 10_000_000, 1 << 40)
 
 def check_depth(depth: int, where: str = "the manifest is") -> None:
     """Raise InvalidManifest for a value that is nested too deep."""
-    if depth > _DEPTH:
-        raise InvalidManifest(f"{where} nested deeper than {_DEPTH} levels")
+    if depth > DEEPEST:
+        raise InvalidManifest(f"{where} nested deeper than {DEEPEST} levels")

@@ -1,27 +1,30 @@
-"""Decides on a document as admission does: `pin` for the workload itself, `inject` for the pods of each template."""
+"""Decides on a document as admission does: `pin` or `pin_object` for the workload itself, `inject` for its pods."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 import msgspec
 
 from webhook.admission import review
 from webhook.admission.decide import inject
+from webhook.admission.misplaced import misplaced
+from webhook.admission.objects import ObjectChange, pin_object, undecodable
 from webhook.admission.pinning import pin
 from webhook.admission.result import AdmissionResult, Decision
 from webhook.annotations.injected import InjectedModel
-from webhook.annotations.parsing import is_asking
+from webhook.annotations.parsing import parse
+from webhook.annotations.pinned import is_floating
 from webhook.catalog.resolution import Catalog
-from webhook.kubernetes import pod, workload
+from webhook.kubernetes import workload
 from webhook.kubernetes.decoding import InvalidObject
 from webhook.kubernetes.patch import Operation
+from webhook.kubernetes.templates import Template
+from webhook.kubernetes.templates import templates as templates_of
+from webhook.kubernetes.unstructured import ObjectTooLarge, without_nulls
 from webhook.preview.apply import apply
 from webhook.preview.documents import Document
 from webhook.preview.errors import InvalidManifest, ManifestTooLarge
 from webhook.preview.limits import Limits
-from webhook.preview.misplaced import misplaced
-from webhook.preview.nodes import JSON
-from webhook.preview.templates import Template, templates
 from webhook.settings import Settings
 
 
@@ -57,9 +60,8 @@ class Outcome(msgspec.Struct, frozen=True):
     @property
     def warnings(self) -> tuple[str, ...]:
         """All warnings without duplicates."""
-        stored = self.stored.warnings
-        if self.stored.reason == "WouldBeRefused" and self.message:
-            stored = stored[:-1]  # the last warning predicts the refusal in `message`
+        foretold = self.stored.foretold if self.message else ()  # `message` has the refusals themselves
+        stored = (warning for warning in self.stored.warnings if warning not in foretold)
         return _distinct(chain(stored, self.misplaced, *(outcome.injection.warnings for outcome in self.pods)))
 
     @property
@@ -87,23 +89,21 @@ def preview(document: Document, namespace: str, settings: Settings, catalog: Cat
 
 
 def _preview(document: Document, namespace: str, settings: Settings, catalog: Catalog, limits: Limits) -> Outcome:
-    for template in templates(document):
+    for template in _templates(document):
         _check_annotations(template, settings, is_strict=_is_of_kubernetes(document))
     request = _request(document)
     if request and not _makes_pods(request):
         return Outcome(namespace, AdmissionResult("skipped", "NotForUs"), ())
-    change = request.decode_workload() if request and request.changes_a_workload else _change(document)
-    stored = pin(change, namespace, settings, catalog) if change else AdmissionResult("skipped", "NoPods")
-    pinned_templates = templates(msgspec.structs.replace(document, value=apply(document.value, stored.operations)))
+    stored = _stored(document, request, namespace, settings, catalog)
+    pinned_templates = _templates(msgspec.structs.replace(document, value=apply(document.value, stored.operations)))
     pods, warnings = list[PodOutcome](), list[str]()
     for template in pinned_templates:
         try:
-            decoded = pod.decode(_encoded(template.pod))
+            decoded = template.decode()
         except InvalidObject as error:
             if _is_of_kubernetes(document):
                 raise
-            if is_asking(template.annotations, settings):  # otherwise it may not be a pod template at all
-                warnings.append(f"no model is injected: {template.path} is {error}")
+            warnings += undecodable(template, error, settings)
             continue
         pods.append(PodOutcome(template, inject(decoded, namespace, settings, catalog)))
         _check_models(pods, limits)
@@ -114,12 +114,38 @@ def _preview(document: Document, namespace: str, settings: Settings, catalog: Ca
             )
     if document.kind != "Pod":
         warnings += misplaced(document, pinned_templates, settings)
+        warnings += _floating(document.kind, pods, settings)
     return Outcome(namespace, stored, tuple(pods), tuple(warnings))
+
+
+def _stored(
+    document: Document, request: review.AdmissionRequest | None, namespace: str, settings: Settings, catalog: Catalog
+) -> AdmissionResult:
+    """The decision on the object itself."""
+    if request.changes_a_workload if request else _is_workload(document):
+        change = request.decode_workload() if request else _workload_change(document)
+        return pin(change, namespace, settings, catalog)
+    if request.changes_one_of(settings.workloads) if request else _is_named(document, settings):
+        return pin_object(request.decode_object() if request else ObjectChange(document), namespace, settings, catalog)
+    return AdmissionResult("skipped", "NoPods")
+
+
+def _floating(kind: str, pods: Iterable[PodOutcome], settings: Settings) -> Iterator[str]:
+    """A warning if pods would resolve a reference each for itself, because nothing pins it in their template."""
+    injected = [pod.template for pod in pods if pod.injection.decision == "injected"]
+    for template in injected:
+        for model in parse(template.annotations, settings).models:
+            if is_floating(model) and model.pinned_version is None:
+                yield (
+                    f"{model.model} {model.version} is resolved again for each pod of this {kind}, or each workload "
+                    "that makes them: they can get different versions. Write an exact version, or let the platform "
+                    "name the kind in webhook.workloads.kinds"
+                )
 
 
 def makes_pods(document: Document) -> bool:
     """Whether a document creates pods, so that its preview reveals which models exist and needs authorization."""
-    return bool(document.review) or document.kind == "Pod" or _is_workload(document) or bool(templates(document))
+    return bool(document.review) or document.kind == "Pod" or _is_workload(document) or bool(_templates(document))
 
 
 def check_models(outcomes: Iterable[Outcome], limits: Limits) -> None:
@@ -173,21 +199,21 @@ def _makes_pods(request: review.AdmissionRequest) -> bool:
     return request.creates_a_pod or (is_written and request.kind.kind != "Pod")
 
 
-def _change(document: Document) -> workload.WorkloadChange | None:
-    if not _is_workload(document):
-        return None
-    return workload.WorkloadChange(workload.decode(_encoded(document.value), document.group, document.kind))
+def _workload_change(document: Document) -> workload.WorkloadChange:
+    value = msgspec.json.encode(without_nulls(document.value))  # as the API server sends objects to webhooks
+    return workload.WorkloadChange(workload.decode(value, document.group, document.kind))
 
 
-def _encoded(value: JSON) -> bytes:
-    """An object as JSON in the form that the API server sends to webhooks: without null fields."""
-    return msgspec.json.encode(_without_nulls(value))
+def _templates(document: Document) -> list[Template]:
+    try:
+        return templates_of(document)
+    except ObjectTooLarge as error:
+        raise ManifestTooLarge(str(error)) from error
 
 
-def _without_nulls(value: JSON) -> JSON:
-    if isinstance(value, dict):
-        return {key: _without_nulls(child) for key, child in value.items() if child is not None}
-    return [_without_nulls(child) for child in value] if isinstance(value, list) else value
+def _is_named(document: Document, settings: Settings) -> bool:
+    """Whether the document is of a kind that the platform names. Its plural is guessed, as it is not in a manifest."""
+    return settings.workloads.names(document.group, document.resource)
 
 
 def _is_workload(document: Document) -> bool:

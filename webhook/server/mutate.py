@@ -1,4 +1,4 @@
-"""POST /mutate: reads an AdmissionReview, calls `inject` or `pin`, and writes the AdmissionReview that answers."""
+"""POST /mutate: reads an AdmissionReview, decides with `inject`, `pin` or `pin_object`, and writes the answer."""
 
 import logging
 from dataclasses import dataclass, field
@@ -10,6 +10,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from webhook.admission.decide import inject
+from webhook.admission.objects import pin_object
 from webhook.admission.pinning import pin
 from webhook.admission.result import AdmissionResult
 from webhook.admission.review import AdmissionRequest, decode, respond
@@ -31,6 +32,8 @@ class _Reviewed(NamedTuple):
     request: AdmissionRequest
     reviewed: pod.Pod | None
     result: AdmissionResult
+    label: str
+    """The metrics' label `kind`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +74,23 @@ class MutateEndpoint:
         if request.creates_a_pod:
             reviewed = pod.decode(request.object)
             decide = partial(inject, reviewed, request.namespace, self.settings)
-            return _Reviewed(request, reviewed, await settle(decide, self.live))
+            return _Reviewed(request, reviewed, await settle(decide, self.live), "Pod")
         if request.changes_a_workload:
             decide = partial(pin, request.decode_workload(), request.namespace, self.settings)
-            return _Reviewed(request, None, await settle(decide, self.live))
-        return _Reviewed(request, None, AdmissionResult("skipped", "NotForUs"))
+            return _Reviewed(request, None, await settle(decide, self.live), "Workload")
+        if request.changes_one_of(self.settings.workloads):
+            return _Reviewed(request, None, await self._pin_object(request), "Workload")
+        return _Reviewed(request, None, AdmissionResult("skipped", "NotForUs"), "Other")
+
+    async def _pin_object(self, request: AdmissionRequest) -> AdmissionResult:
+        if not request.mentions(f"{self.settings.annotation_prefix}/"):
+            return AdmissionResult("skipped", "NotAnnotated")  # without decoding, because most objects ask for nothing
+        return await settle(partial(pin_object, request.decode_object(), request.namespace, self.settings), self.live)
 
     def _record(self, decision: _Reviewed, seconds: float) -> None:
         """Update the metrics and log one line. Never logs the object."""
-        request, reviewed, result = decision
-        self.metrics.decisions.labels(_kind(request), result.decision, result.reason).inc()
+        request, reviewed, result, label = decision
+        self.metrics.decisions.labels(label, result.decision, result.reason).inc()
         self.metrics.seconds.observe(seconds)
         name = request.name or (reviewed and reviewed.metadata.name)
         generate_name = reviewed and reviewed.metadata.generate_name
@@ -98,11 +108,6 @@ class MutateEndpoint:
                 "milliseconds": round(seconds * 1000, 3),
             },
         )
-
-
-def _kind(request: AdmissionRequest) -> str:
-    """The metrics' label `kind`."""
-    return "Pod" if request.creates_a_pod else "Workload" if request.changes_a_workload else "Other"
 
 
 def _failure(error: str) -> bytes:

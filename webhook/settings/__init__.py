@@ -16,7 +16,7 @@ from webhook.fields.group import Group
 from webhook.fields.parsers import EXACT_VERSION, SUBDOMAIN
 from webhook.fields.types import SourceName
 from webhook.model.source import DEFAULT_SOURCE, Source, SourceFields
-from webhook.settings.admission import CatalogSettings, DefaultSettings, Rule
+from webhook.settings.admission import CatalogSettings, DefaultSettings, Rule, WorkloadSettings
 from webhook.settings.process import CertificateSettings, PreviewSettings, ServerSettings
 from webhook.strategies import STRATEGIES
 
@@ -29,6 +29,7 @@ __all__ = [
     "Rule",
     "ServerSettings",
     "Settings",
+    "WorkloadSettings",
     "setting_at",
 ]
 
@@ -84,6 +85,8 @@ class Settings(SourceFields, BaseSettings):
     """The catalog of the models in the buckets."""
     rules: tuple[Rule, ...] = Field(default=(), max_length=1000)
     """Which namespaces may use which models, strategies and service accounts. Each has the settings below."""
+    workloads: WorkloadSettings = WorkloadSettings()
+    """Workloads whose templates are pinned."""
     preview: PreviewSettings = PreviewSettings()
     """Access to previews."""
     certificates: CertificateSettings = CertificateSettings()

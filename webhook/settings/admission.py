@@ -11,6 +11,7 @@ from webhook.fields.types import AbsolutePath, EnvPrefix, Globs, Seconds, Verifi
 from webhook.kubernetes.mount_paths import is_parent, why_reserved
 from webhook.strategies import STRATEGIES, parse_strategies
 
+_LABEL: Final = "^[a-z]([a-z0-9-]*[a-z0-9])?$"
 _STRATEGY: Final = "|".join(map(re.escape, STRATEGIES))
 
 
@@ -90,3 +91,26 @@ class Rule(Group):
     """Whether pods that match may use models that match."""
     message: str = Field(default="", max_length=300)
     """A hint for the author of a refused pod, such as whom to ask."""
+
+
+class WorkloadKind(Group):
+    """A kind of workload, by the names in the paths of its API: `/apis/GROUP/VERSION/namespaces/…/RESOURCE`."""
+
+    group: str = Field(pattern=f"^({SUBDOMAIN})?$", max_length=253)
+    """The API group. Empty: the core group."""
+    version: str = Field(pattern=_LABEL, max_length=63)
+    """A version of the group. Objects of its other versions are included, because the API server converts them."""
+    resource: str = Field(pattern=_LABEL, max_length=63)
+    """The plural name, such as leaderworkersets."""
+
+
+class WorkloadSettings(Group):
+    """Workloads whose templates are pinned."""
+
+    kinds: tuple[WorkloadKind, ...] = Field(default=(), max_length=100)
+    """Kinds whose pod templates are pinned, besides those of Kubernetes: `group`, `version` and `resource` of each. The
+    chart sets it from its value webhook.workloads.kinds, which also makes the API server send these kinds."""
+
+    def names(self, group: str, resource: str) -> bool:
+        """Whether one of the kinds is this one."""
+        return any((kind.group, kind.resource) == (group, resource) for kind in self.kinds)

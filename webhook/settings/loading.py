@@ -102,7 +102,20 @@ def _settings_in(document: dict[str, Any]) -> dict[str, Any]:
     for key in document:
         if key in settings:
             raise InvalidSettings(f"setting {key} is outside config: set config.{key}")
-    return _without_nulls(config, _nullable())
+    return _without_nulls({**config, **_of_webhook(document)}, _nullable())
+
+
+def _of_webhook(values: dict[str, Any]) -> dict[str, Any]:
+    """The setting that the chart derives from its value `webhook.workloads`."""
+    webhook = _mapping(values, "webhook")
+    workloads = _mapping(webhook, "workloads")
+    is_on = workloads.get("enabled", True) and webhook.get("select", "annotations") == "annotations"
+    return {"workloads": {"kinds": workloads["kinds"]}} if is_on and workloads.get("kinds") else {}
+
+
+def _mapping(values: dict[str, Any], key: str) -> dict[str, Any]:
+    value = values.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def _nullable() -> frozenset[str]:

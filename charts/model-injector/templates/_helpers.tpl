@@ -75,7 +75,14 @@ from the release.
 {{- fail (printf "config.certificates.%s follows from the release: remove it%s" $name (ternary ", and set certificates.mode" "" (eq $name "mode"))) }}
 {{- end }}
 {{- end }}
-{{- set (deepCopy $config) "certificates" (merge $ofRelease $certificates) | toPrettyJson }}
+{{- if hasKey $config "workloads" }}
+{{- fail "config.workloads follows from webhook.workloads: remove it, and set webhook.workloads.kinds" }}
+{{- end }}
+{{- $settings := set (deepCopy $config) "certificates" (merge $ofRelease $certificates) }}
+{{- with include "model-injector.kinds" . | fromJsonArray }}
+{{- $_ := set $settings "workloads" (dict "kinds" .) }}
+{{- end }}
+{{- $settings | toPrettyJson }}
 {{- end }}
 
 {{- /*
@@ -104,6 +111,21 @@ excludes the system's namespaces and the release's.
 {{- /* Name of the webhook that is called for pods. */ -}}
 {{- define "model-injector.entry" -}}
 pods.{{ include "model-injector.domain" . }}
+{{- end }}
+
+{{- /* The kinds whose templates are pinned besides those of Kubernetes, as a JSON array. */ -}}
+{{- define "model-injector.kinds" -}}
+{{- $kinds := list }}
+{{- if and .Values.webhook.workloads.enabled (eq .Values.webhook.select "annotations") }}
+{{- $kinds = .Values.webhook.workloads.kinds | default list }}
+{{- end }}
+{{- $served := list "/pods" "apps/deployments" "apps/statefulsets" "apps/daemonsets" "batch/jobs" "batch/cronjobs" }}
+{{- range $index, $kind := $kinds }}
+{{- if has (printf "%s/%s" $kind.group $kind.resource) $served }}
+{{- fail (printf "webhook.workloads.kinds[%d] is %s, which the webhook handles without it: remove the item" $index $kind.resource) }}
+{{- end }}
+{{- end }}
+{{- $kinds | toJson }}
 {{- end }}
 
 {{- define "model-injector.clientConfig" -}}

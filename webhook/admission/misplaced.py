@@ -3,36 +3,43 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from webhook.admission import pinning
 from webhook.annotations.parsing import is_asking
+from webhook.kubernetes.operators import passes_on_its_own
 from webhook.kubernetes.patch import escape
-from webhook.preview.documents import Document
-from webhook.preview.operators import passes_on_its_own
-from webhook.preview.templates import Template
+from webhook.kubernetes.templates import Template
+from webhook.kubernetes.unstructured import Unstructured
 from webhook.settings import Settings
 
 _OWN = "/metadata/annotations"
 
 
-def misplaced(document: Document, pods: Sequence[Template], settings: Settings) -> Iterator[str]:
+def misplaced(owner: Unstructured, pods: Sequence[Template], settings: Settings) -> Iterator[str]:
     """A warning for each mapping of annotations in an object that requests a model without effect.
 
     `pods` are the object's pod templates.
     """
-    effective = {template.in_object_at(_OWN) for template in pods}
+    effective = {template.annotations_path for template in pods}
     effective |= {f"{place}/annotations" for template in pods for place in template.annotated}
-    if passes_on_its_own(document):
+    if passes_on_its_own(owner):
         effective.add(_OWN)
     pods_ask = any(is_asking(template.annotations, settings) for template in pods)
-    for path, annotations in _annotations(document.value, ""):
+    for path, annotations in _annotations(owner.value, ""):
         if path in effective or not is_asking(annotations, settings) or (path == _OWN and pods_ask):
             continue
         if path == _OWN and pods:
-            yield from pinning.misplaced(document.kind, annotations, pods[0].in_object_at(_OWN), settings)
+            yield from misplaced_on(owner.kind, annotations, pods[0].annotations_path, settings)
         else:
-            where = f"on a {document.kind}" if path == _OWN else f"at {path.strip('/').replace('/', '.')}"
+            where = f"on a {owner.kind}" if path == _OWN else f"at {path.strip('/').replace('/', '.')}"
             problem = f"{settings.annotation_prefix}/model does nothing {where}"
             yield f"{problem}: no pod template was found there; move it to one"
+
+
+def misplaced_on(kind: str, annotations: Mapping[str, str], where: str, settings: Settings) -> tuple[str, ...]:
+    """A warning if an object itself has annotations that belong at `where`, a JSON Pointer."""
+    if not is_asking(annotations, settings):
+        return ()
+    path = where.strip("/").replace("/", ".")
+    return (f"{settings.annotation_prefix}/model does nothing on a {kind} itself: write it to {path}",)
 
 
 def _annotations(value: object, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

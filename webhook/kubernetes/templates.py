@@ -12,10 +12,11 @@ from typing import Any, Final
 
 import msgspec
 
+from webhook.kubernetes.operators import annotated, made_container
 from webhook.kubernetes.patch import Operation, escape
-from webhook.preview.documents import Document
-from webhook.preview.errors import ManifestTooLarge
-from webhook.preview.operators import annotated, made_container
+from webhook.kubernetes.pod import Pod
+from webhook.kubernetes.pod import decode as decode_pod
+from webhook.kubernetes.unstructured import ObjectTooLarge, Unstructured, without_nulls
 
 MOST_TEMPLATES: Final = 64
 """Templates in one object. A RayCluster has one for each group of workers."""
@@ -58,6 +59,15 @@ class Template(msgspec.Struct, frozen=True):
         annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
         return annotations if isinstance(annotations, dict) else {}
 
+    @property
+    def annotations_path(self) -> str:
+        """The JSON Pointer in the object of the annotations that a patch adds to."""
+        return self.in_object_at("/metadata/annotations")
+
+    def decode(self) -> Pod:
+        """The pod, typed. Raises InvalidObject with the JSON path of a field of the wrong type."""
+        return decode_pod(msgspec.json.encode(without_nulls(self.pod)))
+
     def in_object(self, operations: tuple[Operation, ...]) -> tuple[Operation, ...]:
         """Operations on the pod as operations on the object. None if the object has no place for the pod's fields."""
         if self.is_made:
@@ -78,62 +88,60 @@ class Template(msgspec.Struct, frozen=True):
         return in_object + path.removeprefix(in_pod)
 
 
-def templates(document: Document) -> list[Template]:
-    """The pod templates in a document in their order. Raises ManifestTooLarge for more than MOST_TEMPLATES."""
-    if document.kind == "Pod" and document.group_version == "v1":
-        return [Template("", document.value, (("", ""),))]
-    pod_templates = list(islice(_within(document.value, "", document), MOST_TEMPLATES + 1))
+def templates(owner: Unstructured) -> list[Template]:
+    """The pod templates in an object in their order. Raises ObjectTooLarge for more than MOST_TEMPLATES."""
+    if owner.kind == "Pod" and owner.group_version == "v1":
+        return [Template("", owner.value, (("", ""),))]
+    pod_templates = list(islice(_within(owner.value, "", owner), MOST_TEMPLATES + 1))
     if len(pod_templates) > MOST_TEMPLATES:
-        raise ManifestTooLarge(
-            f"{document.kind} {document.name} has more than {MOST_TEMPLATES} pod templates; split it"
-        )
+        raise ObjectTooLarge(f"{owner.kind} {owner.name} has more than {MOST_TEMPLATES} pod templates; split it")
     return pod_templates
 
 
-def _within(value: object, path: str, document: Document) -> Iterator[Template]:
+def _within(value: object, path: str, owner: Unstructured) -> Iterator[Template]:
     if isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _within(item, f"{path}/{index}", document)
+            yield from _within(item, f"{path}/{index}", owner)
     elif isinstance(value, dict):
         spec, metadata = value.get("spec"), value.get("metadata")
         if path and isinstance(spec, dict) and _has_containers(spec) and isinstance(metadata, dict | None):
-            yield _template(path, metadata or {}, spec, document)
+            yield _template(path, metadata or {}, spec, owner)
             return
-        if made := _made(value, path, document):
+        if made := _made(value, path, owner):
             yield made
             return
-        inline = _inline(value, path, document)
+        inline = _inline(value, path, owner)
         if inline:
             yield inline
             value = {key: child for key, child in value.items() if key not in _NOT_WITHIN}
-        yield from _within_children(value, path, document)
+        yield from _within_children(value, path, owner)
 
 
-def _within_children(value: dict[str, Any], path: str, document: Document) -> Iterator[Template]:
+def _within_children(value: dict[str, Any], path: str, owner: Unstructured) -> Iterator[Template]:
     for key, child in value.items():
-        yield from _within(child, f"{path}/{escape(key)}", document)
+        yield from _within(child, f"{path}/{escape(key)}", owner)
 
 
-def _template(path: str, metadata: dict[str, Any], spec: dict[str, Any], document: Document) -> Template:
-    claims = _claims(document)
+def _template(path: str, metadata: dict[str, Any], spec: dict[str, Any], owner: Unstructured) -> Template:
+    claims = _claims(owner)
     if not claims:
-        inherited = annotated(document, path)
+        inherited = annotated(owner, path)
         sources = {**inherited, f"{path}/metadata": metadata} if metadata or not inherited else inherited
         place, merged = _with_inherited(sources, metadata)
-        pod = _pod(merged, spec, document)
+        pod = _pod(merged, spec, owner)
         return Template(path, pod, (("/metadata", place), ("", path)), annotated=tuple(inherited))
     own = spec.get("volumes")
-    volumes = [
-        {"name": name, "persistentVolumeClaim": {"claimName": f"{name}-{document.name}-0"}} for name in claims
-    ] + [volume for volume in own or () if not isinstance(volume, dict) or volume.get("name") not in claims]
-    pod = _pod(metadata, {**spec, "volumes": volumes}, document)
+    volumes = [{"name": name, "persistentVolumeClaim": {"claimName": f"{name}-{owner.name}-0"}} for name in claims] + [
+        volume for volume in own or () if not isinstance(volume, dict) or volume.get("name") not in claims
+    ]
+    pod = _pod(metadata, {**spec, "volumes": volumes}, owner)
     return Template(path, pod, (("", path),), has_volumes=isinstance(own, list))
 
 
-def _claims(document: Document) -> list[str]:
+def _claims(owner: Unstructured) -> list[str]:
     """The names of a StatefulSet's claims. Its controller adds a volume with that name to each pod."""
-    spec = document.value.get("spec")
-    if (document.group, document.kind) != ("apps", "StatefulSet") or not isinstance(spec, dict):
+    spec = owner.value.get("spec")
+    if (owner.group, owner.kind) != ("apps", "StatefulSet") or not isinstance(spec, dict):
         return []
     claims = [claim.get("metadata") for claim in spec.get("volumeClaimTemplates") or () if isinstance(claim, dict)]
     return [
@@ -156,47 +164,47 @@ def _is_annotated(metadata: Mapping[str, Any]) -> bool:
     return isinstance(metadata.get("annotations"), dict)
 
 
-def _made(value: dict[str, Any], path: str, document: Document) -> Template | None:
+def _made(value: dict[str, Any], path: str, owner: Unstructured) -> Template | None:
     """The template of a pod whose containers a controller makes: of the steps of a task, or of other fields."""
-    steps = value.get("steps") if document.group == _TEKTON else None
+    steps = value.get("steps") if owner.group == _TEKTON else None
     if isinstance(steps, list) and steps and all(isinstance(step, dict) for step in steps):
         names = [f"step-{step.get('name') or f'unnamed-{index}'}" for index, step in enumerate(steps)]
-    elif (name := made_container(document, path)) and not any(_within_children(value, path, document)):
+    elif (name := made_container(owner, path)) and not any(_within_children(value, path, owner)):
         names = [name]
     else:
         return None
-    places = annotated(document, path)
+    places = annotated(owner, path)
     if isinstance(own := value.get("metadata"), dict) and path:
         places[f"{path}/metadata"] = own
     place, metadata = _with_inherited(places, {})
-    pod = _pod(metadata, {"containers": [{"name": name} for name in names]}, document)
+    pod = _pod(metadata, {"containers": [{"name": name} for name in names]}, owner)
     return Template(path, pod, (("/metadata", place), ("/spec", path)), annotated=tuple(places), is_made=True)
 
 
-def _inline(value: dict[str, Any], path: str, document: Document) -> Template | None:
+def _inline(value: dict[str, Any], path: str, owner: Unstructured) -> Template | None:
     """The template of a pod spec inlined in `value`. None without one, or if the path of its annotations is unknown."""
-    spec, places = _inline_spec(value, path, document)
+    spec, places = _inline_spec(value, path, owner)
     if spec is None:
         return None
-    inherited, (own, metadata) = annotated(document, path), _inline_metadata(value, path, document)
+    inherited, (own, metadata) = annotated(owner, path), _inline_metadata(value, path, owner)
     sources = {**inherited, own: metadata} if own is not None else inherited
     if not sources:
         return None
     place, metadata = _with_inherited(sources, metadata)
     rest = {name: child for name, child in spec.items() if name not in (*_METADATA, "metadata")}
-    pod = _pod(metadata, rest, document)
+    pod = _pod(metadata, rest, owner)
     return Template(path, pod, (*places, ("/metadata", place), ("/spec", path)), annotated=tuple(inherited))
 
 
 def _inline_spec(
-    value: dict[str, Any], path: str, document: Document
+    value: dict[str, Any], path: str, owner: Unstructured
 ) -> tuple[dict[str, Any] | None, tuple[tuple[str, str], ...]]:
     """The pod spec, and the pair of JSON Pointers of its container if that is not in `containers`."""
     if _has_containers(value):
         return value, ()
     if _is_container(value.get("container")):  # a step of Argo Workflows
         return {**value, "containers": [value["container"]]}, (("/spec/containers/0", f"{path}/container"),)
-    if (document.group, document.kind) == _INFERENCE_SERVICE and path == _PREDICTOR:
+    if (owner.group, owner.kind) == _INFERENCE_SERVICE and path == _PREDICTOR:
         for name in _KSERVE_MODELS:
             if isinstance(model := value.get(name), dict):
                 container = {**model, "name": model.get("name") or _KSERVE_CONTAINER}
@@ -204,12 +212,12 @@ def _inline_spec(
     return None, ()
 
 
-def _inline_metadata(value: dict[str, Any], path: str, document: Document) -> tuple[str | None, dict[str, Any]]:
+def _inline_metadata(value: dict[str, Any], path: str, owner: Unstructured) -> tuple[str | None, dict[str, Any]]:
     """The JSON Pointer of the mapping next to a pod spec that has its annotations, if any; and the pod's metadata."""
     if path and isinstance(own := value.get("metadata"), dict):
         return f"{path}/metadata", own
     adjacent = {name: value[name] for name in _METADATA if isinstance(value.get(name), dict)}
-    if "annotations" in adjacent or (document.group, document.kind) in _RUNTIMES:
+    if "annotations" in adjacent or (owner.group, owner.kind) in _RUNTIMES:
         return path, adjacent
     return None, adjacent
 
@@ -228,10 +236,10 @@ def _is_container(value: object) -> bool:
     )
 
 
-def _pod(metadata: Mapping[str, Any], spec: Mapping[str, Any], document: Document) -> dict[str, Any]:
+def _pod(metadata: Mapping[str, Any], spec: Mapping[str, Any], owner: Unstructured) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {**metadata, **({"generateName": f"{document.name}-"} if document.name else {})},
+        "metadata": {**metadata, **({"generateName": f"{owner.name}-"} if owner.name else {})},
         "spec": {**spec},
     }

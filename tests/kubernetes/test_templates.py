@@ -4,17 +4,16 @@ from typing import Any
 
 import pytest
 
-from webhook.preview import Document
-from webhook.preview.errors import ManifestTooLarge
-from webhook.preview.operators import SOURCES
-from webhook.preview.templates import templates
+from webhook.kubernetes.operators import SOURCES
+from webhook.kubernetes.templates import templates
+from webhook.kubernetes.unstructured import ObjectTooLarge, Unstructured
 
 SPEC = {"containers": [{"name": "app"}]}
 TEMPLATE = {"metadata": {"annotations": {"a": "b"}}, "spec": SPEC}
 
 
-def document(kind: str, spec: Any, version: str = "example.com/v1", **metadata: Any) -> Document:
-    return Document({"apiVersion": version, "kind": kind, "metadata": {"name": "x", **metadata}, "spec": spec}, 0)
+def document(kind: str, spec: Any, version: str = "example.com/v1", **metadata: Any) -> Unstructured:
+    return Unstructured({"apiVersion": version, "kind": kind, "metadata": {"name": "x", **metadata}, "spec": spec})
 
 
 @pytest.mark.parametrize(
@@ -68,7 +67,7 @@ def test_a_spec_that_stands_in_anothers_has_its_annotations_beside_it() -> None:
     assert found.in_object_at("/spec/volumes") == "/spec/volumes"
 
 
-def inference_service(predictor: Any, **annotations: str) -> Document:
+def inference_service(predictor: Any, **annotations: str) -> Unstructured:
     return document("InferenceService", {"predictor": predictor}, "serving.kserve.io/v1beta1", annotations=annotations)
 
 
@@ -90,7 +89,7 @@ def test_the_model_of_an_inference_service_is_the_container_that_kserve_makes_of
 
 
 def test_there_is_an_end_to_templates() -> None:
-    with pytest.raises(ManifestTooLarge, match="RayCluster x has more than 64 pod templates"):
+    with pytest.raises(ObjectTooLarge, match="RayCluster x has more than 64 pod templates"):
         templates(document("RayCluster", {"groups": [{"template": TEMPLATE}] * 65}))
 
 
@@ -116,7 +115,7 @@ def test_a_predictors_workers_are_pods_beside_it() -> None:
     assert templates(service)[0].in_object_at("/spec/containers/0/env") == "/spec/predictor/sklearn/env"
 
 
-def stateful_set(**spec: Any) -> Document:
+def stateful_set(**spec: Any) -> Unstructured:
     claims = [{"metadata": {"name": "data"}}, {"metadata": {"name": "logs"}}]
     return document("StatefulSet", {"template": {"spec": {**SPEC, **spec}}, "volumeClaimTemplates": claims}, "apps/v1")
 

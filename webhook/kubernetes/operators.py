@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from jsonpointer import resolve_pointer
 
-from webhook.preview.documents import Document
+from webhook.kubernetes.unstructured import Unstructured
 
 
 class Source(NamedTuple):
@@ -61,28 +61,28 @@ SOURCES: Final[Mapping[tuple[str, str], tuple[Source, ...]]] = {
 }
 
 
-def annotated(document: Document, path: str) -> dict[str, dict[str, Any]]:
+def annotated(owner: Unstructured, path: str) -> dict[str, dict[str, Any]]:
     """The mappings of the object whose `annotations` the pods at `path` get, by JSON Pointer; later ones override."""
     found = dict[str, dict[str, Any]]()
-    for source in _sources(document):
+    for source in _sources(owner):
         if match := source.pods.fullmatch(path):
             for place in map(match.expand, source.places):
-                if isinstance(mapping := resolve_pointer(document.value, place, None), dict):
+                if isinstance(mapping := resolve_pointer(owner.value, place, None), dict):
                     found[place] = mapping
     return found
 
 
-def made_container(document: Document, path: str) -> str:
+def made_container(owner: Unstructured, path: str) -> str:
     """The container in the pods that a controller makes of the mapping at `path`. Empty if it makes none."""
-    sources = (source for source in _sources(document) if source.container)
+    sources = (source for source in _sources(owner) if source.container)
     name = next((source.container for source in sources if source.pods.fullmatch(path)), "")
-    return str(resolve_pointer(document.value, path + name, "") if name.startswith("/") else name)
+    return str(resolve_pointer(owner.value, path + name, "") if name.startswith("/") else name)
 
 
-def passes_on_its_own(document: Document) -> bool:
+def passes_on_its_own(owner: Unstructured) -> bool:
     """Whether the pods of an object get the annotations of its own metadata."""
-    return any("/metadata" in source.places for source in _sources(document))
+    return any("/metadata" in source.places for source in _sources(owner))
 
 
-def _sources(document: Document) -> tuple[Source, ...]:
-    return SOURCES.get((document.group, document.kind), ())
+def _sources(owner: Unstructured) -> tuple[Source, ...]:
+    return SOURCES.get((owner.group, owner.kind), ())
