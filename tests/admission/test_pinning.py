@@ -318,6 +318,7 @@ def test_a_refusal_by_rule_is_foretold_as_well() -> None:
     assert "rules[0]" in injection.warnings[-1]
 
 
+@pytest.mark.parametrize("name", ["model", "models"])
 @pytest.mark.parametrize(
     ("kind", "place"),
     [
@@ -325,12 +326,12 @@ def test_a_refusal_by_rule_is_foretold_as_well() -> None:
         ("CronJob", "spec.jobTemplate.spec.template.metadata.annotations"),
     ],
 )
-def test_annotations_that_do_nothing_where_they_stand_are_told_of(kind: str, place: str) -> None:
-    misplaced = workload(kind, {f"{PREFIX}/model": "my-model"})
+def test_annotations_that_do_nothing_where_they_stand_are_told_of(kind: str, place: str, name: str) -> None:
+    misplaced = workload(kind, {f"{PREFIX}/{name}": "my-model"})
     injection = Cluster().decide(misplaced)
     assert injection.operations == ()
     (warning,) = injection.warnings
-    assert warning == f"{PREFIX}/model does nothing on a {kind} itself: write it to {place}"
+    assert warning == f"{PREFIX}/{name} does nothing on a {kind} itself: write it to {place}"
     assert Cluster().decide(misplaced, misplaced).warnings == (warning,)
 
 

@@ -30,7 +30,7 @@ def misplaced(owner: Unstructured, pods: Sequence[Template], settings: Settings)
             yield from misplaced_on(owner.kind, annotations, pods[0].annotations_path, settings)
         else:
             where = f"on a {owner.kind}" if path == _OWN else f"at {path.strip('/').replace('/', '.')}"
-            problem = f"{settings.annotation_prefix}/model does nothing {where}"
+            problem = f"{_asking(annotations, settings)} does nothing {where}"
             yield f"{problem}: no pod template was found there; move it to one"
 
 
@@ -39,7 +39,13 @@ def misplaced_on(kind: str, annotations: Mapping[str, str], where: str, settings
     if not is_asking(annotations, settings):
         return ()
     path = where.strip("/").replace("/", ".")
-    return (f"{settings.annotation_prefix}/model does nothing on a {kind} itself: write it to {path}",)
+    return (f"{_asking(annotations, settings)} does nothing on a {kind} itself: write it to {path}",)
+
+
+def _asking(annotations: Mapping[str, str], settings: Settings) -> str:
+    """The annotation that asks for models: `models`, or else `model`."""
+    models = f"{settings.annotation_prefix}/models"
+    return models if models in annotations else models.removesuffix("s")
 
 
 def _annotations(value: object, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
