@@ -102,6 +102,7 @@ DUAL_STACK, FIPS = {"AWS_USE_DUALSTACK_ENDPOINT": "true"}, {"AWS_USE_FIPS_ENDPOI
     ("bucket", "region", "host", "env"),
     [
         ("{name}", "eu-west-1", "{name}.s3.eu-west-1.amazonaws.com", {}),
+        ("{name}.v1", "eu-west-1", "s3.eu-west-1.amazonaws.com", {}),
         ("{name}-s3alias", "eu-west-1", "{name}-s3alias.s3.eu-west-1.amazonaws.com", {}),
         (
             f"arn:aws:s3:eu-west-1:{ACCOUNT}:accesspoint/{{name}}",
@@ -136,12 +137,13 @@ def test_init_container_and_catalog_find_buckets_of_aws_at_the_same_host(
 ) -> None:
     name = model.bucket[:-8]  # shorter, because a host's label has at most 63 characters
     host = host.format(name=name)
-    (store.root / model.bucket).rename(store.root / host.partition(".")[0])
     source = Source(bucket=bucket.format(name=name), region=region, prefix="model-artifacts")
+    has_own_host = name in host
+    (store.root / model.bucket).rename(store.root / (host.partition(".")[0] if has_own_host else source.bucket))
     artifact = Artifact("my-model", "1.2.3", source)
     certificate = throwaway_certificate(tmp_path, host)
     with (
-        rclone.serve(store.root, tmp_path / "tls-log", certificate=certificate, virtual_hosts=True) as url,
+        rclone.serve(store.root, tmp_path / "tls-log", certificate=certificate, virtual_hosts=has_own_host) as url,
         FaultyProxy(url) as proxy,
     ):
         ways = {"HTTPS_PROXY": proxy.url, "AWS_REGION": region, **env}

@@ -56,7 +56,7 @@ def test_credentials_in_the_environment_are_not_waited_for(error: KnownError, ex
 
 def test_each_pattern_has_an_example() -> None:
     for error in KNOWN_ERRORS:
-        unquoted = [re.sub('"[^"]*"', "", example) for example in error.examples]
+        unquoted = [re.sub('"[^"]*"|/[^ ]*: ', "", example) for example in error.examples]
         for pattern in error.patterns:
             assert any(pattern in example for example in unquoted), pattern
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -218,6 +219,14 @@ def test_no_digests_at_all_are_corrupt(fetch: InitContainer) -> None:
     outcome = fetch(verify="sha256")
     assert outcome.reason == "Corrupt"
     assert "SHA256SUMS" in outcome.message.message
+
+
+def test_digests_and_no_files_are_corrupt(fetch: InitContainer, model: Model) -> None:
+    shutil.rmtree(model.path)
+    model.write({"SHA256SUMS": b"", "manifest.json": b"{}"})
+    outcome = fetch(verify="sha256")
+    assert outcome.reason == "Corrupt"
+    assert "retrying" not in outcome.log
 
 
 def test_a_corrupt_file_with_a_nasty_name_is_named_in_json(fetch: InitContainer, model: Model) -> None:
