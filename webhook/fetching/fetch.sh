@@ -47,7 +47,7 @@ finish() {
 }
 
 # The shell handles SIGTERM during `wait`, but not while a command runs in the foreground.
-run_in_background() {
+in_background() {
 	"$@" &
 	child=$!
 	wait "$child"
@@ -63,13 +63,13 @@ check_deadline() {
 attempt() {
 	check_deadline
 	# KILL, because s5cmd exits with 0 on SIGTERM.
-	run_in_background timeout -sKILL "$remaining" "$@" >out 2>err && return
+	in_background timeout -sKILL "$remaining" "$@" >out 2>err && return
 	classify
 	[ "$reason" != Corrupt ] || discard_corrupt_files
 	[ -z "$final" ] || finish "$reason" "$message"
 	echo "$reason, retrying: $message"
 	check_deadline
-	run_in_background sleep $((pause < remaining ? pause : remaining))
+	in_background sleep $((pause < remaining ? pause : remaining))
 	pause=$((pause < 9 ? pause * 2 : 15))
 	return 1
 }
@@ -135,7 +135,7 @@ count_files() {
 # - `commands` how s5cmd downloads the missing files, or some of them, so that the file stays small
 # - `renamed` the missing names that leave no room for ten digits, or in which s5cmd puts the digits in place of a `*`.
 #   The commands write to short names, which end in a digit as those of torn downloads. They stand before a slash
-compare_with_listing() {
+compare() {
 	list_volume | awk -v folder="$target/" -v work="${work##*/}" -v copy="cp --raw -c $parts \"${uri%\*}\"" '
 		{
 			bytes = $1
@@ -175,6 +175,7 @@ compare_with_listing() {
 			printf "%d,%.0f %s\n", files, total, last
 		}' list - >out
 	read -r arrived missing <out
+	check_room
 }
 
 # The SDK in s5cmd refuses the address of the EKS Pod Identity agent, but it can run a command that asks the agent.
@@ -186,7 +187,7 @@ credential_process=http_proxy= wget -qO- --header "Authorization: $(cat $AWS_CON
 END
 }
 
-trust_private_authority() {
+trust_authority() {
 	export AWS_CA_BUNDLE=authorities
 	{
 		cat /etc/ssl/cert.pem
@@ -215,7 +216,7 @@ list_bucket() {
 		done
 		[ "$s3_time" ] || s3_time=$(s3_clock out)
 		[ "$node_time" -lt "$s3_time" ] || break
-		run_in_background sleep 1
+		in_background sleep 1
 	done
 	sed -nE 's|^[0-9/]{10} .{8} +([0-9]+  )|\1|p' out >list
 	! grep -qE '(  |/)\.\.(/|$)' out || finish Corrupt "a key has .."
@@ -223,15 +224,6 @@ list_bucket() {
 	check_room
 	[ -s list ] || finish NotFound "no files"
 	[ "$expected" = - ] || [ "$expected" = "$listed" ] || finish Incomplete "S3 has files,bytes $listed, not $expected"
-}
-
-# Give the files that were downloaded under short names their own.
-rename_files() {
-	while IFS=/ read -r short name; do
-		path=$target/$name
-		mkdir -p "${path%/*}"
-		[ ! -e "$target/$short" ] || mv "$target/$short" "$path"
-	done <renamed
 }
 
 # download S5CMD...: download the files that are missing.
@@ -254,8 +246,12 @@ download() {
 		else
 			attempt "$@" run commands
 		fi || before=-1
-		rename_files
-		compare_with_listing
+		while IFS=/ read -r short name; do
+			path=$target/$name
+			mkdir -p "${path%/*}"
+			[ ! -e "$target/$short" ] || mv "$target/$short" "$path"
+		done <renamed
+		compare
 	done
 }
 
@@ -307,9 +303,9 @@ if [ "$arrived" = "$expected" ] && [ "$verify" = size ]; then
 	finish Complete "$target"
 fi
 [ -z "$AWS_CONTAINER_CREDENTIALS_FULL_URI" ] || use_pod_identity
-[ -z "$FETCH_CA_BUNDLE" ] || trust_private_authority
+[ -z "$FETCH_CA_BUNDLE" ] || trust_authority
 list_bucket "$@"
-compare_with_listing
+compare
 download s5cmd --log error "$@"
 [ "$verify" != sha256 ] || check_digests
 chmod -R "$mode" "$target"
