@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.catalog.conftest import Read, aliased, published
-from tests.support.faults import Answer, Ignore, Request, s3_error
+from tests.support.faults import ACCESS_DENIED, Answer, Ignore, Request, s3_error
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
 from webhook.catalog.bucket.store import Store, Unsupported
@@ -76,6 +76,15 @@ def test_an_alias_in_a_store_without_conditional_writes_is_not_set(
     with pytest.raises(Unsupported, match="lacks conditional writes"):
         aliased(store, "my-model", champion="1.2.3")
     assert list(store.objects("")) == []
+
+
+def test_a_store_without_conditional_writes_is_named_even_if_nothing_can_be_deleted(
+    store: Store, proxy: FaultyProxy, tmp_path: Path
+) -> None:
+    proxy.inject(Ignore("If-Match"), when=has("if-match", "PUT"))
+    proxy.inject(ACCESS_DENIED, when=lambda request: request.method == "DELETE")
+    with pytest.raises(Unsupported, match="lacks conditional writes"):
+        published(store, tmp_path / "m", "1.2.3")
 
 
 def test_a_store_without_object_tags_says_so(store: Store, proxy: FaultyProxy, tmp_path: Path) -> None:

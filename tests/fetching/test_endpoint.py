@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -96,61 +97,72 @@ def test_http_goes_through_the_proxy_of_the_environment(fetch: InitContainer, vo
 
 ACCOUNT = "123456789012"
 DUAL_STACK, FIPS = {"AWS_USE_DUALSTACK_ENDPOINT": "true"}, {"AWS_USE_FIPS_ENDPOINT": "true"}
+ACCESS_POINT = f"my-ap-{ACCOUNT}.s3-accesspoint"
+ADDRESSES = [
+    ("my-bucket", "eu-west-1", "my-bucket.s3.eu-west-1.amazonaws.com", {}),
+    ("my.bucket", "eu-west-1", "s3.eu-west-1.amazonaws.com", {}),
+    ("my-ap-s3alias", "eu-west-1", "my-ap-s3alias.s3.eu-west-1.amazonaws.com", {}),
+    (f"arn:aws:s3:eu-west-1:{ACCOUNT}:accesspoint/my-ap", "eu-west-1", f"{ACCESS_POINT}.eu-west-1.amazonaws.com", {}),
+    (
+        f"arn:aws-cn:s3:cn-north-1:{ACCOUNT}:accesspoint/my-ap",
+        "cn-north-1",
+        f"{ACCESS_POINT}.cn-north-1.amazonaws.com.cn",
+        {},
+    ),
+    ("my-bucket", "cn-north-1", "my-bucket.s3.cn-north-1.amazonaws.com.cn", {}),
+    ("my-bucket", "us-gov-west-1", "my-bucket.s3.us-gov-west-1.amazonaws.com", {}),
+    ("my-bucket", "eu-west-1", "my-bucket.s3.dualstack.eu-west-1.amazonaws.com", DUAL_STACK),
+    ("my-bucket", "us-east-1", "my-bucket.s3-fips.us-east-1.amazonaws.com", FIPS),
+    ("my-bucket", "us-gov-west-1", "my-bucket.s3-fips.dualstack.us-gov-west-1.amazonaws.com", DUAL_STACK | FIPS),
+]
+"""Bucket, region, the host that AWS documents, variables."""
 
 
-@pytest.mark.parametrize(
-    ("bucket", "region", "host", "env"),
-    [
-        ("{name}", "eu-west-1", "{name}.s3.eu-west-1.amazonaws.com", {}),
-        ("{name}-s3alias", "eu-west-1", "{name}-s3alias.s3.eu-west-1.amazonaws.com", {}),
-        (
-            f"arn:aws:s3:eu-west-1:{ACCOUNT}:accesspoint/{{name}}",
-            "eu-west-1",
-            f"{{name}}-{ACCOUNT}.s3-accesspoint.eu-west-1.amazonaws.com",
-            {},
-        ),
-        (
-            f"arn:aws-cn:s3:cn-north-1:{ACCOUNT}:accesspoint/{{name}}",
-            "cn-north-1",
-            f"{{name}}-{ACCOUNT}.s3-accesspoint.cn-north-1.amazonaws.com.cn",
-            {},
-        ),
-        ("{name}", "cn-north-1", "{name}.s3.cn-north-1.amazonaws.com.cn", {}),
-        ("{name}", "us-gov-west-1", "{name}.s3.us-gov-west-1.amazonaws.com", {}),
-        ("{name}", "eu-west-1", "{name}.s3.dualstack.eu-west-1.amazonaws.com", DUAL_STACK),
-        ("{name}", "us-east-1", "{name}.s3-fips.us-east-1.amazonaws.com", FIPS),
-        ("{name}", "us-gov-west-1", "{name}.s3-fips.dualstack.us-gov-west-1.amazonaws.com", DUAL_STACK | FIPS),
-    ],
-)
+@dataclass(frozen=True)
+class Amazon:
+    """Servers of S3 at all these hosts: buckets are the first label of a host's name, or the first part of a path."""
+
+    authority: Path
+    by_host: str
+    by_path: str
+
+
+@pytest.fixture(scope="module")
+def amazon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Amazon]:
+    folder = tmp_path_factory.mktemp("amazon")
+    hosts = {host for _, _, host, _ in ADDRESSES}
+    certificate = throwaway_certificate(folder, *sorted(hosts))
+    (folder / "authority").write_text(certificate.authority)
+    for bucket in {"my.bucket", *(host.partition(".")[0] for host in hosts)}:
+        Folder(folder / "buckets" / bucket / "model-artifacts" / "my-model-1.2.3").write(FILES)
+    root, log = folder / "buckets", folder / "log"
+    with (
+        rclone.serve(root, log, certificate=certificate, virtual_hosts=True) as by_host,
+        rclone.serve(root, folder / "log-by-path", certificate=certificate) as by_path,
+    ):
+        yield Amazon(folder / "authority", by_host, by_path)
+
+
+@pytest.mark.parametrize(("bucket", "region", "host", "env"), ADDRESSES)
 def test_init_container_and_catalog_find_buckets_of_aws_at_the_same_host(
     fetch: InitContainer,
-    store: Store,
-    model: Model,
     volume: Folder,
-    tmp_path: Path,
+    amazon: Amazon,
     monkeypatch: pytest.MonkeyPatch,
     bucket: str,
     region: str,
     host: str,
     env: dict[str, str],
 ) -> None:
-    name = model.bucket[:-8]  # shorter, because a host's label has at most 63 characters
-    host = host.format(name=name)
-    (store.root / model.bucket).rename(store.root / host.partition(".")[0])
-    source = Source(bucket=bucket.format(name=name), region=region, prefix="model-artifacts")
+    source = Source(bucket=bucket, region=region, prefix="model-artifacts")
     artifact = Artifact("my-model", "1.2.3", source)
-    certificate = throwaway_certificate(tmp_path, host)
-    with (
-        rclone.serve(store.root, tmp_path / "tls-log", certificate=certificate, virtual_hosts=True) as url,
-        FaultyProxy(url) as proxy,
-    ):
+    with FaultyProxy(amazon.by_path if host.startswith("s3.") else amazon.by_host) as proxy:
         ways = {"HTTPS_PROXY": proxy.url, "AWS_REGION": region, **env}
         outcome = fetch(
             uri=f"{artifact.uri}/*",
-            env={**ways, "S3_ENDPOINT_URL": None, "FETCH_CA_BUNDLE": certificate.authority},
+            env={**ways, "S3_ENDPOINT_URL": None, "FETCH_CA_BUNDLE": amazon.authority.read_text()},
         )
-        (tmp_path / "authority").write_text(certificate.authority)
-        for variable, value in {**fetch.env, **ways, "AWS_CA_BUNDLE": str(tmp_path / "authority")}.items():
+        for variable, value in {**fetch.env, **ways, "AWS_CA_BUNDLE": str(amazon.authority)}.items():
             monkeypatch.setenv(variable, value)
         with closing(Catalog(source)) as catalog:
             listed = {each.key for each in catalog.objects(f"{artifact.folder}/")}

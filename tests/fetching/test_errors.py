@@ -10,7 +10,7 @@ import pytest
 from tests.support import programs
 from webhook.fetching.script import KNOWN_ERRORS, SCRIPT, SOURCE, KnownError, render
 
-FUNCTION = re.compile(r"^classify\(\) \{\n.*?^\}\n", re.MULTILINE | re.DOTALL)
+FUNCTIONS = re.compile(r"^(?:fatal|classify)\(\) \{\n.*?^\}\n", re.MULTILINE | re.DOTALL)
 EXAMPLES = [(error, example) for error in KNOWN_ERRORS for example in error.examples]
 PAGE = Path(__file__).parents[2] / "docs" / "fetch.md"
 
@@ -24,13 +24,13 @@ class Classified:
     message: str
 
 
-def classified(printed: str, folder: Path, script: str = SCRIPT) -> Classified:
-    (function,) = FUNCTION.findall(script)
+def classified(printed: str, folder: Path, script: str = SCRIPT, **env: str) -> Classified:
+    functions = "".join(FUNCTIONS.findall(script))
     (folder / "err").write_text(printed)
     done = subprocess.run(
-        [programs.busybox(), "sh", "-c", function + 'classify; printf "%s\\n" "$reason" "$final" "$message"'],
+        [programs.busybox(), "sh", "-c", functions + 'classify; printf "%s\\n" "$reason" "$final" "$message"'],
         cwd=folder,
-        env={},
+        env=env,
         capture_output=True,
         text=True,
         check=True,
@@ -43,13 +43,20 @@ def classified(printed: str, folder: Path, script: str = SCRIPT) -> Classified:
 def test_each_example_has_the_reason_and_the_message_of_its_entry(
     error: KnownError, example: str, tmp_path: Path
 ) -> None:
-    expected = Classified(error.reason, "" if error.retried else "1", error.message.replace("{error}", example))
-    assert classified(f"{example}\n", tmp_path) == expected
+    message = f"{error.advice}. {example}" if error.advice else example
+    assert classified(f"{example}\n", tmp_path) == Classified(error.reason, "" if error.retried else "1", message)
+
+
+@pytest.mark.parametrize(("error", "example"), EXAMPLES, ids=range(len(EXAMPLES)))
+def test_credentials_in_the_environment_are_not_waited_for(error: KnownError, example: str, tmp_path: Path) -> None:
+    static = {"AWS_SESSION_TOKEN": "any"}
+    is_final = classified(f"{example}\n", tmp_path, **static).final != ""
+    assert is_final == (error.retried is not True)
 
 
 def test_each_pattern_has_an_example() -> None:
     for error in KNOWN_ERRORS:
-        unquoted = [re.sub('"[^"]*"', "", example) for example in error.examples]
+        unquoted = [re.sub('"[^"]*"|/[^ ]*: ', "", example) for example in error.examples]
         for pattern in error.patterns:
             assert any(pattern in example for example in unquoted), pattern
 
@@ -72,7 +79,7 @@ def test_names_are_no_errors(printed: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("printed", ["", '"Killed or not"\n'])
 def test_no_output_outside_quotes_is_timed_out(tmp_path: Path, printed: str) -> None:
-    assert classified(printed, tmp_path) == Classified("TimedOut", "", "raise timeout")
+    assert classified(printed, tmp_path) == Classified("TimedOut", "", f"raise timeout. {printed.strip()}")
 
 
 @pytest.mark.parametrize("words", [pattern for error in KNOWN_ERRORS for pattern in error.patterns])

@@ -9,11 +9,12 @@ import pytest
 
 from tests.fetching.conftest import Model
 from tests.support.container import InitContainer
-from tests.support.faults import Answer, Edit, Request, Stall, download_of
+from tests.support.faults import Answer, Edit, Request, Stall
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.folder import Folder
 from tests.support.moto_s3 import MotoBucket
 from tests.support.outcome import Outcome
+from tests.support.polling import until
 from webhook.fields.types import Verification
 
 
@@ -115,7 +116,8 @@ def test_every_name_that_a_file_can_have_arrives(
     files["SHA256SUMS"] = sums.encode()
     for name, content in files.items():
         moto.put(f"models/m-1/{name}", content)
-    assert fetch_from(moto, fetch, verify="sha256").reason == "Complete"
+    outcome = fetch_from(moto, fetch, verify="sha256")
+    assert outcome.reason == "Complete", outcome.log
     assert volume.read() == files
 
 
@@ -132,21 +134,35 @@ def test_names_with_a_backslash_are_checked_as_sha256sum_writes_them(
     assert fetch(verify="sha256").reason == "Corrupt"
 
 
-def test_a_long_name_is_downloaded_once_and_a_torn_one_is_removed(
-    fetch: InitContainer, model: Model, volume: Folder, s3: FaultyProxy
+@pytest.mark.parametrize("name", ["x" * 250, "x*z"])
+def test_a_name_without_room_for_digits_at_its_end_is_downloaded_once_and_a_torn_one_is_removed(
+    fetch: InitContainer, model: Model, volume: Folder, s3: FaultyProxy, name: str
 ) -> None:
-    model.write({"x" * 250: b"x", "short": b"y"})
-    s3.inject(Stall(), when=download_of("x"))
+    model.write({name: b"xy"})
+    s3.inject(Stall(after=1), when=Request.is_download)
     run = fetch.start()
-    s3.wait_for(download_of("x"))
+    until(volume.names)
     run.kill()
-    assert len(volume.names()) == 1
+    (torn,) = volume.names()
+    assert torn[-1].isdigit()
     s3.heal()
     assert fetch(known=model.known()).reason == "Complete"
     assert volume.read() == model.read()
     s3.requests.clear()
     assert fetch().reason == "Complete"
     assert not s3.count(Request.is_download)
+
+
+def test_odd_names_that_are_missing_from_a_volume_arrive(
+    fetch: InitContainer, moto: MotoBucket, volume: Folder
+) -> None:
+    files = {name: name.encode() for name in ODD}
+    for name, content in files.items():
+        moto.put(f"it's (a) prefix!/m-1/{name}", content)
+    volume.write({"x.123": b"x.123", "%2F": b"torn"})
+    env = {"S3_ENDPOINT_URL": moto.url}
+    assert fetch(uri=f"s3://{moto.name}/it's (a) prefix!/m-1/*", env=env).reason == "Complete"
+    assert volume.read() == files
 
 
 def test_a_control_character_that_s5cmd_cannot_list_ends_it_at_once(fetch: InitContainer, moto: MotoBucket) -> None:

@@ -2,13 +2,14 @@
 
 import hashlib
 import re
+import shutil
 from dataclasses import replace
 
 import pytest
 
 from tests.fetching.conftest import Model
 from tests.support.container import InitContainer
-from tests.support.faults import Answer, Edit, Request
+from tests.support.faults import Answer, Edit, Request, download_of
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.folder import Folder
 
@@ -36,7 +37,20 @@ def test_another_number_or_size_than_was_admitted_is_incomplete(
     assert not volume.names()
 
 
-def test_a_file_that_is_listed_and_does_not_come_is_incomplete(fetch: InitContainer, s3: FaultyProxy) -> None:
+@pytest.mark.parametrize("answer", [Answer(200, b"<html>"), Answer(416, b"")], ids=["page", "range"])
+def test_a_file_that_comes_with_another_size_is_incomplete(
+    fetch: InitContainer, s3: FaultyProxy, answer: Answer
+) -> None:
+    s3.inject(answer, when=download_of("config.json"))
+    outcome = fetch()
+    assert outcome.reason == "Incomplete"
+    assert "config.json" in outcome.message.message
+    assert s3.count(download_of("config.json")) == 2
+
+
+def test_a_file_that_s5cmd_does_not_see_is_asked_for_by_its_name(
+    fetch: InitContainer, s3: FaultyProxy, volume: Folder
+) -> None:
     config = re.compile(rb"<Contents>\s*<Key>[^<]*config.json</Key>.*?</Contents>", re.DOTALL)
 
     def without_config(answer: Answer) -> Answer:
@@ -46,9 +60,8 @@ def test_a_file_that_is_listed_and_does_not_come_is_incomplete(fetch: InitContai
         return request.is_listing() and "of 3,100012 here" in fetch.runs[-1].log()
 
     s3.inject(Edit(without_config), when=is_of_the_download)
-    outcome = fetch()
-    assert outcome.reason == "Incomplete"
-    assert "config.json" in outcome.message.message
+    assert fetch().reason == "Complete"
+    assert volume.read() == FILES
 
 
 def test_right_digests_are_complete(fetch: InitContainer, model: Model, volume: Folder) -> None:
@@ -82,6 +95,12 @@ def test_digests_of_names_that_start_with_the_folder_itself_are_complete(fetch: 
 
 def test_digests_of_binary_mode_are_complete(fetch: InitContainer, model: Model) -> None:
     sums = "".join(f"{digest(content)} *{name}\n" for name, content in FILES.items())
+    model.write({"SHA256SUMS": sums.encode()})
+    assert fetch(verify="sha256").reason == "Complete"
+
+
+def test_digests_written_on_windows_are_complete(fetch: InitContainer, model: Model) -> None:
+    sums = "".join(f"{digest(content).upper()} *{name}\r\n" for name, content in FILES.items())
     model.write({"SHA256SUMS": sums.encode()})
     assert fetch(verify="sha256").reason == "Complete"
 
@@ -200,6 +219,14 @@ def test_no_digests_at_all_are_corrupt(fetch: InitContainer) -> None:
     outcome = fetch(verify="sha256")
     assert outcome.reason == "Corrupt"
     assert "SHA256SUMS" in outcome.message.message
+
+
+def test_digests_and_no_files_are_corrupt(fetch: InitContainer, model: Model) -> None:
+    shutil.rmtree(model.path)
+    model.write({"SHA256SUMS": b"", "manifest.json": b"{}"})
+    outcome = fetch(verify="sha256")
+    assert outcome.reason == "Corrupt"
+    assert "retrying" not in outcome.log
 
 
 def test_a_corrupt_file_with_a_nasty_name_is_named_in_json(fetch: InitContainer, model: Model) -> None:

@@ -122,6 +122,15 @@ def test_what_kubernetes_puts_into_the_environment_for_a_service_of_our_name_is_
         ("{bucket: abc, fetch: {env: [{value: a}]}}", "env: the name None is invalid; use letters, digits and _"),
         ("{bucket: abc, fetch: {env: [{name: a, value: 1}]}}", "env: a is invalid; set either value (a string)"),
         ("{bucket: abc, fetch: {caBundle: nonsense}}", "setting fetch.caBundle"),
+        (
+            "{bucket: 's3://abc/d/e/'}",
+            "setting bucket: 's3://abc/d/e/' is more than a bucket's name; set bucket to 'abc'",
+        ),
+        ("{bucket: 'abc/d/e'}", "set bucket to 'abc', and prefix to 'd/e'"),
+        ("{bucket: 'arn:aws-cn:s3:::abc'}", "set bucket to 'abc'"),
+        ("{bucket: 'arn:aws:s3::123456789012:accesspoint/abc.mrap'}", "is a multi-region access point"),
+        ("{bucket: 'arn:aws:s3-outposts:us-west-2:123456789012:outpost/op-01/accesspoint/abc'}", "S3 on Outposts"),
+        ("{bucket: 'arn:aws:s3-object-lambda:us-east-1:123456789012:accesspoint/abc'}", "Object Lambda"),
         ("{bucket: abc--euw1-az1--x-s3}", "setting bucket: 'abc--euw1-az1--x-s3' is a directory bucket of S3 Express"),
         ("{bucket: abc.mrap}", "setting bucket: 'abc.mrap' is a multi-region access point"),
         (

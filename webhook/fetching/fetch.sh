@@ -1,6 +1,6 @@
 # Downloads a model from S3 into a volume, checks it, and reports the outcome as the container's termination message.
 #
-#     /bin/sh -c SCRIPT model-fetch URI DESTINATION FILES,BYTES|- VERIFY SECONDS MODE PARTS [FLAG...]
+#     /bin/sh -c SCRIPT model-fetch URI TARGET FILES,BYTES|- VERIFY SECONDS MODE PARTS [FLAG...]
 #
 # docs/fetch.md explains the arguments, the outcomes and the design.
 #
@@ -11,7 +11,7 @@
 # Names with * or ? must not become the names of files.
 set -f
 uri=$1
-destination=$2
+target=$2
 expected=$3
 verify=$4
 limit=$5
@@ -47,7 +47,7 @@ finish() {
 }
 
 # The shell handles SIGTERM during `wait`, but not while a command runs in the foreground.
-run_in_background() {
+in_background() {
 	"$@" &
 	child=$!
 	wait "$child"
@@ -63,31 +63,34 @@ check_deadline() {
 attempt() {
 	check_deadline
 	# KILL, because s5cmd exits with 0 on SIGTERM.
-	run_in_background timeout -sKILL "$remaining" "$@" >out 2>err && return
+	in_background timeout -sKILL "$remaining" "$@" >out 2>err && return
 	classify
-	if [ "$reason" = Corrupt ]; then
-		discard_corrupt_files
-	fi
-	if [ "$final" ]; then
-		finish "$reason" "$message"
-	fi
+	[ "$reason" != Corrupt ] || discard_corrupt_files
+	[ -z "$final" ] || finish "$reason" "$message"
 	echo "$reason, retrying: $message"
 	check_deadline
-	run_in_background sleep $((pause < remaining ? pause : remaining))
+	in_background sleep $((pause < remaining ? pause : remaining))
 	pause=$((pause < 9 ? pause * 2 : 15))
 	return 1
 }
 
+# fatal REASON ADVICE: what failed would fail again. For the arms of `classify`.
+# shellcheck disable=SC2329
+fatal() {
+	reason=$1
+	advice=$2
+	final=1
+}
+
 # Set `reason`, `message` and `final` from what a failed command printed.
 classify() {
-	error=$(tail -n1 err)
 	reason=Unreachable
-	message=$error
+	advice=''
 	final=''
 	# Names of models and files may look like an error.
 	printed=$(sed -E 's/^ERROR ".*": //; s/"[^"]*"//g; s|^([a-z]+) /.*: |\1 |' err)
-	# s5cmd takes a login page for a listing without objects, or for one that it cannot read.
-	if grep -qsE '^Content-Type:.*(html|json)' out; then
+	# s5cmd takes a page for a listing without objects, or for one that it cannot read.
+	if grep -qsE '^Content-Type:.*(html|json|plain)' out; then
 		case $printed in
 		*'no object'* | *'code: 200'* | *'code: 3'*) printed='HTML page' ;;
 		esac
@@ -96,6 +99,7 @@ classify() {
 	case ${printed:-Killed} in
 	# script.py puts an arm for each entry of errors.toml here.
 	esac
+	message="${advice:+$advice. }$(tail -n1 err)"
 }
 
 # The lists of files must not be cut off.
@@ -111,12 +115,12 @@ remove_files() {
 discard_corrupt_files() {
 	message="$message $(grep FAILED out)"
 	sed -n 's/: FAILED.*//p' out | remove_files
-	rm -f "$destination/SHA256SUMS"
+	rm -f "$target/SHA256SUMS"
 }
 
 # Print the size and the path of every file in the volume, with two spaces between them.
 list_volume() {
-	find "$destination" -type f -exec stat -c '%s  %n' {} +
+	find "$target" -type f -exec stat -c '%s  %n' {} +
 }
 
 # Set `arrived` without the bucket's listing. Files whose names end in a digit do not count: they may be torn downloads.
@@ -124,11 +128,15 @@ count_files() {
 	arrived=$(list_volume | awk '!/[0-9]$/ { files++; bytes += $1 } END { printf "%d,%.0f", files, bytes }')
 }
 
-# Compare the volume with the bucket's listing in the file `list`. Set `arrived`, and set `missing` to the name of one
-# file that is not complete. Write the paths of torn downloads to the file `torn`: s5cmd writes to NAME<digits>, and
-# renames that to NAME at the end. Write missing names that leave no room for ten digits to the file `long`.
-compare_with_listing() {
-	list_volume | awk -v folder="$destination/" '
+# Compare the volume with the bucket's listing in the file `list`. Set `arrived`, and `missing` to the name of one file
+# that is not complete. Write to the files
+#
+# - `torn` the paths of torn downloads: s5cmd writes to NAME<digits>, and renames that to NAME at the end
+# - `commands` how s5cmd downloads the missing files, or some of them, so that the file stays small
+# - `renamed` the missing names that leave no room for ten digits, or in which s5cmd puts the digits in place of a `*`.
+#   The commands write to short names, which end in a digit as those of torn downloads. They stand before a slash
+compare() {
+	list_volume | awk -v folder="$target/" -v work="${work##*/}" -v copy="cp --raw -c $parts \"${uri%\*}\"" '
 		{
 			bytes = $1
 			sub(/^[0-9]+  /, "")
@@ -146,24 +154,28 @@ compare_with_listing() {
 			delete missing[name]
 			next
 		}
-		name ~ /^model-fetch\.......[0-9]+$/ {
-			print >"torn"
-		}
 		{
 			while (sub(/[0-9]$/, "", name))
-				if (name in missing)
+				if (name in missing || name ~ /^model-fetch\.......\.$/)
 					print >"torn"
 		}
 		END {
 			for (name in missing) {
 				last = name
-				sub(/.*\//, "", name)
-				if (length(name) > 245)
-					print last >"long"
+				gsub(/\047/, "\047\\\047\047", name)
+				path = folder name
+				if (match(last, "[^/]*$") && RLENGTH > 245 || last ~ /[*]/) {
+					short = work "." (++long) "0"
+					path = folder short
+					print short "/" last >"renamed"
+				} else if (++others > 9999)
+					continue
+				print copy "\047" name "\047 \047" path "\047" >"commands"
 			}
 			printf "%d,%.0f %s\n", files, total, last
 		}' list - >out
 	read -r arrived missing <out
+	check_room
 }
 
 # The SDK in s5cmd refuses the address of the EKS Pod Identity agent, but it can run a command that asks the agent.
@@ -175,7 +187,7 @@ credential_process=http_proxy= wget -qO- --header "Authorization: $(cat $AWS_CON
 END
 }
 
-trust_private_authority() {
+trust_authority() {
 	export AWS_CA_BUNDLE=authorities
 	{
 		cat /etc/ssl/cert.pem
@@ -204,67 +216,50 @@ list_bucket() {
 		done
 		[ "$s3_time" ] || s3_time=$(s3_clock out)
 		[ "$node_time" -lt "$s3_time" ] || break
-		run_in_background sleep 1
+		in_background sleep 1
 	done
 	sed -nE 's|^[0-9/]{10} .{8} +([0-9]+  )|\1|p' out >list
-	if grep -qE '(  |/)\.\.(/|$)' out; then
-		finish Corrupt "a key has .."
-	fi
+	! grep -qE '(  |/)\.\.(/|$)' out || finish Corrupt "a key has .."
 	listed=$(awk '{ bytes += $1 } END { printf "%d,%.0f", NR, bytes }' list)
 	check_room
-	[ -s list ] || finish NotFound "none older"
-	if [ "$expected" != - ] && [ "$expected" != "$listed" ]; then
-		finish Incomplete "S3 has files,bytes $listed, not $expected"
-	fi
+	[ -s list ] || finish NotFound "no files"
+	[ "$expected" = - ] || [ "$expected" = "$listed" ] || finish Incomplete "S3 has files,bytes $listed, not $expected"
 }
 
-# Print the size of the volume from time to time. `sleep` outlives the script, so it must not hold the log open.
-report_progress() {
-	while sleep 10 >&- 2>&-; do
-		du -sk "$destination"
-	done
-}
-
-# download_long_name FLAG...: download the file `name` under a short name, which ends in a digit as those of all torn
-# downloads, and rename it.
-download_long_name() {
-	short=$destination/${work##*/}0
-	until attempt s5cmd --log error "$@" cp --raw -c "$parts" "${uri%\*}$name" "$short"; do
-		:
-	done
-	path=$destination/$name
-	{ mkdir -p "${path%/*}" && mv "$short" "$path"; } || finish Incomplete "cannot write $name"
-}
-
-# download FLAG...: download the files that are missing.
+# download S5CMD...: download the files that are missing.
 download() {
 	remove_files <torn
 	echo "$uri: $arrived of $listed here"
-	report_progress &
+	# Print the size of the volume from time to time. `sleep` outlives the script, so it must not hold the log open.
+	while sleep 10 >&- 2>&-; do
+		du -sk "$target"
+	done &
 	progress=$!
-	while IFS= read -r name; do
-		download_long_name "$@"
-	done <long
-	# s5cmd splits a pattern at commas, and trims it.
-	set -- s5cmd --log error "$@" cp -c "$parts"
-	while IFS= read -r name; do
-		set -- "$@" --exclude "$(printf %s "$name" | tr ', ' '??')"
-	done <long
-	# -s skips files that are complete, but asks S3 about each object first. An empty volume does not need it.
-	skip=''
-	[ "$arrived" = 0,0 ] || skip=-s
-	until attempt "$@" $skip "$uri" "$destination/"; do
-		skip=-s
+	before=-1
+	# Exit if the number of objects is not known.
+	while [ "$arrived" != "${listed:?}" ]; do
+		[ "${arrived%,*}" -gt "$before" ] || finish Incomplete "$arrived of $listed came, not $missing"
+		before=${arrived%,*}
+		# A pattern costs one request for each file, and commands two. But a pattern also downloads what is complete.
+		if [ "$arrived" = 0,0 ] && [ ! -s renamed ]; then
+			attempt "$@" cp -c "$parts" "$uri" "$target/"
+		else
+			attempt "$@" run commands
+		fi || before=-1
+		while IFS=/ read -r short name; do
+			path=$target/$name
+			mkdir -p "${path%/*}"
+			[ ! -e "$target/$short" ] || mv "$target/$short" "$path"
+		done <renamed
+		compare
 	done
-	compare_with_listing
-	[ "$arrived" = "$listed" ] || finish Incomplete "$arrived of $listed came, not $missing"
 }
 
 # Compare every file with SHA256SUMS. A file that SHA256SUMS does not name gets a digest that never matches. A line that
-# starts with \ has a name in which \ is written twice.
+# starts with \ has a name in which \ is written twice. Files written on Windows have capitals, and \r at the line's end.
 check_digests() {
-	[ -f "$destination/SHA256SUMS" ] || finish Corrupt "no SHA256SUMS"
-	awk -v folder="$destination/" '
+	[ -f "$target/SHA256SUMS" ] || finish Corrupt "no SHA256SUMS"
+	awk -v folder="$target/" '
 		FILENAME == "list" {
 			sub(/^[0-9]+  /, "")
 			digests[$0] = sprintf("%064d", 0)
@@ -276,15 +271,17 @@ check_digests() {
 		{
 			name = substr($0, 67)
 			sub(/^\.\//, "", name)
+			if (!(name in digests))
+				sub(/\r$/, "", name)
 		}
 		name in digests {
-			digests[name] = substr($0, 1, 64)
+			digests[name] = tolower(substr($0, 1, 64))
 		}
 		END {
 			for (name in digests)
 				if (name !~ /^(manifest.json|SHA256SUMS)$/)
 					print digests[name] "  " folder name
-		}' list "$destination/SHA256SUMS" >sums
+		}' list "$target/SHA256SUMS" >sums
 	check_room
 	until attempt sha256sum -c sums; do
 		:
@@ -294,31 +291,22 @@ check_digests() {
 # Temporary files are in memory, if there is enough for the lists of files; else in the volume.
 room=$(df -kP /dev/shm | awk 'END { print int($4) }')
 files=${expected%%[,-]*}
-mkdir -p "$destination"
+mkdir -p "$target"
 { [ "$room" -gt $((4096 + files / 2)) ] && work=$(mktemp -d -p /dev/shm model-fetch.XXXXXX); } ||
-	work=$(mktemp -d -p "${destination%/*}" model-fetch.XXXXXX)
+	work=$(mktemp -d -p "${target%/*}" model-fetch.XXXXXX)
 trap 'rm -rf "$work"; kill $child $progress 2>/dev/null' EXIT
 trap 'exit 143' TERM INT
-{ [ -d "$destination" ] && [ "$work" ] && cd "$work" && touch list torn long; } || finish Incomplete "cannot write"
+{ [ -d "$target" ] && [ "$work" ] && cd "$work" && touch list torn renamed; } || finish Incomplete "cannot write"
 
 count_files
 if [ "$arrived" = "$expected" ] && [ "$verify" = size ]; then
-	finish Complete "$destination"
+	finish Complete "$target"
 fi
-if [ "$AWS_CONTAINER_CREDENTIALS_FULL_URI" ]; then
-	use_pod_identity
-fi
-if [ "$FETCH_CA_BUNDLE" ]; then
-	trust_private_authority
-fi
+[ -z "$AWS_CONTAINER_CREDENTIALS_FULL_URI" ] || use_pod_identity
+[ -z "$FETCH_CA_BUNDLE" ] || trust_authority
 list_bucket "$@"
-compare_with_listing
-# Exit if the number of objects is not known.
-if [ "$arrived" != "${listed:?}" ]; then
-	download "$@"
-fi
-if [ "$verify" = sha256 ]; then
-	check_digests
-fi
-chmod -R "$mode" "$destination"
-finish Complete "$destination"
+compare
+download s5cmd --log error "$@"
+[ "$verify" != sha256 ] || check_digests
+chmod -R "$mode" "$target"
+finish Complete "$target"

@@ -2,7 +2,7 @@
 
 import shlex
 from importlib.resources import files
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -13,7 +13,7 @@ MARK: Final = "model-fetch"
 """The script's $0, in the init containers of every version of model-injector."""
 
 _PLACE: Final = "# script.py puts an arm for each entry of errors.toml here.\n"
-_NOTE: Final = "# webhook/fetching/fetch.sh without its comments; see docs/fetch.md\n"
+_NOTE: Final = "# fetch.sh of model-injector: see docs/fetch.md\n"
 
 
 class KnownError(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,10 +21,9 @@ class KnownError(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     patterns: tuple[Annotated[str, Meta(min_length=1)], ...]
     reason: Annotated[str, Meta(pattern=r"\A[A-Za-z]+\Z")]
-    retried: bool
-    message: Annotated[str, Meta(pattern=r"\A[\w .,:-]*(\{error\})?\Z")]
-    """Holds nothing that a shell expands in double quotes."""
+    retried: bool | Literal["unless static"]
     examples: Annotated[tuple[str, ...], Meta(min_length=1)]
+    advice: Annotated[str, Meta(pattern=r"\A[\w .,:-]*\Z")] = ""
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,13 +41,15 @@ def render(source: str, errors: tuple[KnownError, ...]) -> str:
 def _arm(error: KnownError) -> str:
     """The arm of a shell's `case`, without the assignments that `classify` makes before it."""
     patterns = "|".join(f"*{shlex.quote(pattern)}*" for pattern in error.patterns)
-    message = error.message.replace("{error}", "$error")
+    if error.retried is False:
+        return f"{patterns}) fatal {error.reason} {shlex.quote(error.advice)};;\n"
     assignments = (
-        f"reason={error.reason} " if error.reason != "Unreachable" else "",
-        "" if error.retried else "final=1 ",
-        f'message="{message}" ' if message != "$error" else "",
+        f"reason={error.reason}" if error.reason != "Unreachable" else "",
+        f"advice={shlex.quote(error.advice)}" if error.advice else "",
+        # kubelet does not renew credentials in the environment of a container that runs.
+        "final=$AWS_SESSION_TOKEN" if error.retried == "unless static" else "",
     )
-    return f"{patterns}) {''.join(assignments)};;\n"
+    return f"{patterns}) {' '.join(filter(None, assignments))};;\n"
 
 
 def strip(source: str) -> str:

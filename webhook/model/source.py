@@ -15,13 +15,16 @@ _BUCKET: Final = (
     r"|^arn:aws[a-z-]*:s3:[a-z0-9-]+:\d{12}:accesspoint[:/][a-z0-9][a-z0-9-]{1,48}[a-z0-9]$"
 )
 _ENDPOINT: Final = r"^(https?://([A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._/-]*)?)?$"
+_ADDRESS: Final = re.compile(r"(s3://|arn:[^:]*:s3:::)?([A-Za-z0-9._-]+)(?:/(.*))?")
+"""What people have in place of a bucket's name: with its scheme, as an ARN, or with a prefix."""
 _UNSUPPORTED: Final = {
-    "--x-s3": "a directory bucket of S3 Express One Zone, whose sessions s5cmd does not support",
-    "--xa-s3": "an access point of a directory bucket, whose sessions s5cmd does not support",
-    "--op-s3": "an access point of S3 on Outposts, whose requests s5cmd does not sign",
-    ".mrap": "a multi-region access point, whose requests (SigV4A) s5cmd does not sign",
+    r"--x-s3$": "a directory bucket of S3 Express One Zone, whose sessions s5cmd does not support",
+    r"--xa-s3$": "an access point of a directory bucket, whose sessions s5cmd does not support",
+    r"--op-s3$|:s3-outposts:": "an access point of S3 on Outposts, whose requests s5cmd does not sign",
+    r"\.mrap$": "a multi-region access point, whose requests (SigV4A) s5cmd does not sign",
+    r":s3-object-lambda:": "an access point of Object Lambda, whose requests s5cmd does not sign",
 }
-"""By the end of the name, which AWS reserves for it."""
+"""By a pattern of the name, which AWS reserves for it."""
 
 
 class SourceFields(Group):
@@ -43,12 +46,20 @@ class SourceFields(Group):
     requester_pays: bool = False
     """Pay for requests, as Requester Pays buckets demand."""
 
-    @field_validator("bucket")
+    @field_validator("bucket", mode="before")
     @classmethod
-    def _bucket_is_supported(cls, bucket: str) -> str:
-        for end, what in _UNSUPPORTED.items():
-            if bucket.endswith(end):
+    def _bucket_is_supported(cls, bucket: object) -> object:
+        if not isinstance(bucket, str):
+            return bucket
+        for pattern, what in _UNSUPPORTED.items():
+            if re.search(pattern, bucket):
                 raise ValueError(f"{bucket!r} is {what}; use a bucket or an access point of another kind")
+        if (address := _ADDRESS.fullmatch(bucket)) and address[2] != bucket:
+            prefix = (address[3] or "").strip("/")
+            raise ValueError(
+                f"{bucket!r} is more than a bucket's name; set bucket to {address[2]!r}"
+                + (f", and prefix to {prefix!r}" if prefix else "")
+            )
         # s5cmd takes the first slash of a URI for the end of the bucket. AWS allows both spellings.
         return bucket.replace(":accesspoint/", ":accesspoint:")
 

@@ -180,7 +180,8 @@ class Store:
         except (PreconditionFailed, NotFound, Denied):  # who may not write this key learns nothing, and is let through
             self._has_conditions = True
             return
-        self.delete(_PROBE)
+        with contextlib.suppress(CatalogError):
+            self.delete(_PROBE)
         raise Unsupported(f"{self.uri('')}: {_NO_CONDITIONS}: it ignores If-Match")
 
     def write(self, key: str, body: bytes) -> None:

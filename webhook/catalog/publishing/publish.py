@@ -103,7 +103,8 @@ def publish(
     try:
         store.check_conditions()
     except Unsupported:
-        store.delete(marker)
+        with suppress(CatalogError):
+            store.delete(marker)
         raise
     if read_manifest(store, upload.folder)[0]:  # another publisher finished just before the marker was written
         store.delete(marker)
