@@ -21,17 +21,19 @@ def misplaced(document: Document, pods: Sequence[Template], settings: Settings) 
     """
     effective = {template.in_object_at(_OWN) for template in pods}
     effective |= {f"{place}/annotations" for template in pods for place in template.annotated}
-    if passes_on_its_own(document):
-        effective.add(_OWN)
     pods_ask = any(is_asking(template.annotations, settings) for template in pods)
     for path, annotations in _annotations(document.value, ""):
         if path in effective or not is_asking(annotations, settings) or (path == _OWN and pods_ask):
             continue
-        if path == _OWN and pods:
+        if path == _OWN and passes_on_its_own(document):
+            if not pods:
+                yield f"whether the pods of this {document.kind} are admitted is unknown: the manifest lacks their spec"
+        elif path == _OWN and pods:
             yield from pinning.misplaced(document.kind, annotations, pods[0].in_object_at(_OWN), settings)
         else:
             where = f"on a {document.kind}" if path == _OWN else f"at {path.strip('/').replace('/', '.')}"
-            problem = f"{settings.annotation_prefix}/model does nothing {where}"
+            exception = "" if document.is_of_kubernetes else f", unless the controller of {document.kind} copies it"
+            problem = f"{settings.annotation_prefix}/model does nothing {where}{exception}"
             yield f"{problem}: no pod template was found there; move it to one"
 
 

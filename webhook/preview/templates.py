@@ -22,9 +22,11 @@ MOST_TEMPLATES: Final = 64
 _VOLUMES: Final = "/spec/volumes"
 _METADATA: Final = ("annotations", "labels")
 _INFERENCE_SERVICE: Final = ("serving.kserve.io", "InferenceService")
+_ARGO: Final = "argoproj.io"
 _TEKTON: Final = "tekton.dev"
 _RUNTIMES: Final = {("serving.kserve.io", "ServingRuntime"), ("serving.kserve.io", "ClusterServingRuntime")}
 _KSERVE_CONTAINER: Final = "kserve-container"
+_ARGO_CONTAINER: Final = "main"
 _PREDICTOR: Final = "/spec/predictor"
 _KSERVE_MODELS: Final = (
     "model",
@@ -168,6 +170,8 @@ def _made(value: dict[str, Any], path: str, document: Document) -> Template | No
     places = annotated(document, path)
     if isinstance(own := value.get("metadata"), dict) and path:
         places[f"{path}/metadata"] = own
+    if not places:
+        return None
     place, metadata = _with_inherited(places, {})
     pod = _pod(metadata, {"containers": [{"name": name} for name in names]}, document)
     return Template(path, pod, (("/metadata", place), ("/spec", path)), annotated=tuple(places), is_made=True)
@@ -180,6 +184,8 @@ def _inline(value: dict[str, Any], path: str, document: Document) -> Template | 
         return None
     inherited, (own, metadata) = annotated(document, path), _inline_metadata(value, path, document)
     sources = {**inherited, own: metadata} if own is not None else inherited
+    if not sources and places and document.group == _ARGO:
+        sources = {f"{path}/metadata": {}}  # where a step's annotations belong
     if not sources:
         return None
     place, metadata = _with_inherited(sources, metadata)
@@ -194,8 +200,15 @@ def _inline_spec(
     """The pod spec, and the pair of JSON Pointers of its container if that is not in `containers`."""
     if _has_containers(value):
         return value, ()
-    if _is_container(value.get("container")):  # a step of Argo Workflows
-        return {**value, "containers": [value["container"]]}, (("/spec/containers/0", f"{path}/container"),)
+    for name in ("container", "script"):  # of a step of Argo Workflows
+        container = value.get(name)
+        if isinstance(container, dict) and _is_container(container):
+            main = {**container, "name": container.get("name") or _ARGO_CONTAINER}
+            return {**value, "containers": [main]}, (("/spec/containers/0", f"{path}/{name}"),)
+    if isinstance(several := value.get("containerSet"), dict) and _has_containers(several):
+        return {**value, "containers": several["containers"]}, (
+            ("/spec/containers", f"{path}/containerSet/containers"),
+        )
     if (document.group, document.kind) == _INFERENCE_SERVICE and path == _PREDICTOR:
         for name in _KSERVE_MODELS:
             if isinstance(model := value.get(name), dict):
