@@ -92,6 +92,7 @@ def test_the_model_of_an_inference_service_is_the_container_that_kserve_makes_of
 def test_there_is_an_end_to_templates() -> None:
     with pytest.raises(ManifestTooLarge, match="RayCluster x has more than 64 pod templates"):
         templates(document("RayCluster", {"groups": [{"template": TEMPLATE}] * 65}))
+    assert len(templates(document("Workflow", {"templates": [{"spec": SPEC}] * 65}))) == 65
 
 
 def test_a_container_without_a_name_is_one_and_what_has_neither_name_nor_image_is_none() -> None:

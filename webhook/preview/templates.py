@@ -7,7 +7,6 @@ next to the containers. For kinds with annotations in other places, and for pods
 
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +17,7 @@ from webhook.preview.errors import ManifestTooLarge
 from webhook.preview.operators import annotated, made_container
 
 MOST_TEMPLATES: Final = 64
-"""Templates in one object. A RayCluster has one for each group of workers."""
+"""Templates with annotations in one object. A RayCluster has one for each group of workers."""
 _VOLUMES: Final = "/spec/volumes"
 _METADATA: Final = ("annotations", "labels")
 _INFERENCE_SERVICE: Final = ("serving.kserve.io", "InferenceService")
@@ -81,13 +80,13 @@ class Template(msgspec.Struct, frozen=True):
 
 
 def templates(document: Document) -> list[Template]:
-    """The pod templates in a document in their order. Raises ManifestTooLarge for more than MOST_TEMPLATES."""
+    """The pod templates in a document in their order. Raises ManifestTooLarge for too many with annotations."""
     if document.kind == "Pod" and document.group_version == "v1":
         return [Template("", document.value, (("", ""),))]
-    pod_templates = list(islice(_within(document.value, "", document), MOST_TEMPLATES + 1))
-    if len(pod_templates) > MOST_TEMPLATES:
+    pod_templates = list(_within(document.value, "", document))
+    if sum(bool(template.annotations) for template in pod_templates) > MOST_TEMPLATES:
         raise ManifestTooLarge(
-            f"{document.kind} {document.name} has more than {MOST_TEMPLATES} pod templates; split it"
+            f"{document.kind} {document.name} has more than {MOST_TEMPLATES} pod templates with annotations; split it"
         )
     return pod_templates
 
