@@ -281,9 +281,10 @@ def test_odd_objects_of_operators_are_no_fault() -> None:
         {"services": {"a": 1}},
         {"steps": [{}], "taskSpec": {"steps": [{}]}},
         {"templates": [{"container": {"image": "i"}}], "server": {}, "components": [{}], "driver": {}},
+        {"template": TEMPLATE, "volumeClaimTemplates": 1},
     ]
     for odd in oddities:
-        for group, kind in (*SOURCES, ("tekton.dev", "ClusterTask")):
+        for group, kind in (*SOURCES, ("tekton.dev", "ClusterTask"), ("apps", "StatefulSet")):
             without_metadata = Document({"apiVersion": f"{group}/v1", "kind": kind, "spec": odd}, 0)
             assert isinstance(templates(without_metadata), list)
             assert isinstance(templates(document(kind, odd, f"{group}/v1", annotations={})), list)

@@ -136,7 +136,8 @@ def _claims(document: Document) -> list[str]:
     spec = document.value.get("spec")
     if (document.group, document.kind) != ("apps", "StatefulSet") or not isinstance(spec, dict):
         return []
-    claims = [claim.get("metadata") for claim in spec.get("volumeClaimTemplates") or () if isinstance(claim, dict)]
+    listed = spec.get("volumeClaimTemplates")
+    claims = [claim.get("metadata") for claim in listed if isinstance(claim, dict)] if isinstance(listed, list) else []
     return [
         metadata["name"] for metadata in claims if isinstance(metadata, dict) and isinstance(metadata.get("name"), str)
     ]
