@@ -59,10 +59,10 @@ the pod. The pod's own annotations are the defaults of all entries. Scalars are 
 | name | `MODEL_NAME` | `MODEL_<NAME>_NAME` |
 | exact version | `MODEL_VERSION` | `MODEL_<NAME>_VERSION` |
 
-The annotation `env-prefix` replaces `MODEL`. In `models`, an entry whose `envPrefix` no other entry has gets the short
-names, such as `ENCODER_PATH`. With `none`, containers get no variables. Kubernetes prefers a container's `env` to its
-`envFrom`, so the new variables hide those with the same names in a config map or a secret. If the application reads
-these, write another prefix or `none`.
+The annotation `env-prefix` replaces `MODEL`. The `envPrefix` of an entry in `models` belongs to this model alone, so
+its variables do not contain `<NAME>`: `envPrefix: ENCODER` gives `ENCODER_PATH`. With `none`, containers get no
+variables. Kubernetes prefers a container's `env` to its `envFrom`, so the new variables hide those with the same names
+in a config map or a secret. If the application reads these, write another prefix or `none`.
 
 `<NAME>` is the model's name in capitals, with `_` for other characters (`my-org/encoder` is `MY_ORG_ENCODER`); where
 two models of a pod have the same one, the version is appended. A variable that a container already has is not changed.

@@ -56,6 +56,25 @@ def test_several_models_have_variables_of_their_own(injected: Injector) -> None:
     assert "MODEL_PATH" not in env(app)
 
 
+def test_a_prefix_of_one_model_leaves_the_variables_of_the_others(injected: Injector) -> None:
+    models = TWO_MODELS.replace("}", ", envPrefix: ENCODER}", 1)
+    (app,) = injected(annotated(models=models))["spec"]["containers"]
+    paths = [name for name in env(app) if name.endswith("_PATH")]
+    assert paths == ["ENCODER_PATH", "MODEL_MY_ORG_RANKER_PATH"]
+
+
+def test_models_in_different_containers_may_have_the_same_prefix(injected: Injector) -> None:
+    entry = "{{model: {0}, version: 1.0.0, envPrefix: MODEL, containers: {1}}}".format
+    models = f"[{entry('encoder', 'a')}, {entry('ranker', 'b')}]"
+    containers = {"containers": [{"name": name, "image": "app"} for name in ("a", "b", "c")]}
+    found = injected(annotated(containers, models=models))["spec"]["containers"]
+    assert [env(each).get("MODEL_NAME") for each in found] == ["encoder", "ranker", None]
+    message = injected.refusal(annotated(containers, models=models.replace("containers: b", "containers: a")))
+    assert message.endswith(
+        "models[1].envPrefix: another model sets the variable MODEL_PATH, too; write another prefix"
+    )
+
+
 def test_the_containers_own_variables_can_refer_to_ours(injected: Injector) -> None:
     own = [{"name": "ARGS", "value": "--model=$(MODEL_PATH)"}]
     (app,) = injected(asking({"containers": [{"name": "app", "env": own}]}))["spec"]["containers"]

@@ -243,6 +243,13 @@ def test_the_prefix_of_variables_is_a_word_or_none(text: str, prefix: str) -> No
     assert asked(model="a", version="1", env_prefix=text).models[0].env_prefix == prefix
 
 
+def test_the_prefix_is_shared_by_the_models_that_have_none_of_their_own() -> None:
+    models = "[{model: a, version: 1, envPrefix: MODEL}, {model: b, version: 1}, {model: c, version: 1}]"
+    assert [model.shares_env_prefix for model in asked(models=models).models] == [False, True, True]
+    assert not asked(models="[{model: a, version: 1}]").models[0].shares_env_prefix
+    assert not asked(model="a", version="1", env_prefix="A").models[0].shares_env_prefix
+
+
 def test_an_entry_has_a_prefix_of_its_own_or_the_pods_or_that_of_the_settings() -> None:
     models = "[{model: a, version: 1, envPrefix: A}, {model: b, version: 1}]"
     assert [model.env_prefix for model in asked(models=models, env_prefix="none").models] == ["A", ""]
@@ -282,6 +289,9 @@ def test_a_duration_that_is_too_long_or_in_disorder_is_refused(text: str) -> Non
         ("my-model@v2", "my-model", '"v2"'),
         ("my-model@^1.2", "my-model", '"^1.2"'),
         ("my-model:blue", "my-model", '"blue"'),
+        ("my-model @ >=1 <2", "my-model", '">=1 <2"'),
+        ("my-model: 1.2.3", "my-model", '"1.2.3"'),
+        ("my-model==1.2.3", "my-model", '"1.2.3"'),
     ],
 )
 def test_a_model_that_names_its_version_is_refused_with_the_two_annotations(
@@ -300,26 +310,45 @@ def test_a_model_that_names_its_version_is_refused_with_the_two_annotations(
     [
         ("s3://my-ml-bucket/model-artifacts/my-model-1.2.3", "my-ml-bucket", "the model in the folder my-model-1.2.3"),
         ("s3://my-ml-bucket/models/my-model-1.2.3/*", "my-ml-bucket", "the model in the folder my-model-1.2.3"),
-        ("s3://my-ml-bucket", "my-ml-bucket", "the model's name"),
+        ("S3://my-ml-bucket", "my-ml-bucket", "the model's name"),
         ("gs://bucket/a:b@c", "bucket", "the model in the folder a:b@c"),
+        ("arn:aws:s3:::bucket/my-model", "bucket", "the model in the folder my-model"),
+        ("s3://", "", "the model's name"),
+        ("hf://my-org/my-model", "", "the model in the folder my-model"),
+        ("https://bucket.s3.amazonaws.com/my-model", "", "the model in the folder my-model"),
     ],
 )
 def test_a_location_is_refused_with_the_annotations_source_model_and_version(
     text: str, bucket: str, folder: str
 ) -> None:
+    source = f"the name of the source with the bucket {bucket}" if bucket else "a source's name"
     assert refusal(model=text, version="1") == (
-        f"annotation {PREFIX}model: {text!r} is a location; write {PREFIX}source: the name of the source with the "
-        f"bucket {bucket} and {PREFIX}model: {folder} and {PREFIX}version: its version"
+        f"annotation {PREFIX}model: {text!r} is a location; write {PREFIX}source: {source} and {PREFIX}model: {folder} "
+        f"and {PREFIX}version: its version"
     )
+
+
+@pytest.mark.parametrize("text", ["my-model@sha256:abcd", "registry.example.com:5000/my-model:1.2.3", "my-model@"])
+def test_no_version_is_proposed_that_would_be_refused(text: str) -> None:
+    assert "is not allowed; write a model's name" in refusal(model=text)
+
+
+@pytest.mark.parametrize("quote", ['"', "'", "`"])
+def test_a_value_that_is_quoted_twice_is_told_so(quote: str) -> None:
+    assert "is quoted twice; write a version" in refusal(model="a", version=f"{quote}1.2.3{quote}")
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("<nil>", "contains <nil>, which Helm writes for a value that is not set; set it; write"),
-        ("^<no value>", "contains <no value>, which Helm writes for a value that is not set; set it; write"),
+        ("<nil>", "contains <nil>, which Helm writes for a value that is not set; write"),
+        ("^<no value>", "contains <no value>, which Helm writes for a value that is not set; write"),
         ("%!s(<nil>)", "contains <nil>"),
-        ("${VERSION}", "contains the placeholder ${VERSION}, which no tool has replaced; replace it; write"),
+        (
+            "${VERSION}",
+            "contains the placeholder ${VERSION}, which has to be replaced before the pod is created; write",
+        ),
+        ("$VERSION", "contains the placeholder $VERSION"),
         ("{{ .Values.version }}", "contains the placeholder {{ .Values.version }}"),
         ("$(VERSION)", "contains the placeholder $(VERSION)"),
         (" \n", "is empty; write"),
@@ -340,11 +369,16 @@ def test_a_null_in_the_list_of_models_is_told_so(null: str) -> None:
     assert asked(models='[{model: "null", version: "~1"}]').models[0].model == "null"
 
 
+def test_a_key_that_is_there_twice_is_refused() -> None:
+    assert "a key is there twice" in refusal(models="[{model: a, version: 1, version: 2}]")
+
+
 @pytest.mark.parametrize(
     ("models", "place"),
     [
         ("<no value>", "models: '<no value>' contains <no value>"),
         ("{{ .Values.models }}", "models: '{{ .Values.models }}' contains the placeholder"),
+        ("[{model: a, version: {{ .v }}}]", "models: '[{model: a, version: {{ .v }}}]' contains the placeholder {{ .v"),
         ("[{model: a, version: <nil>}]", "models[0].version: '<nil>' contains <nil>"),
     ],
 )

@@ -125,6 +125,7 @@ def test_a_dry_run_uploads_nothing(command: Command, folder: Path) -> None:
         ("catalog alias set", ("my-model", "champion", "^1"), 2, "is not an exact version"),
         ("catalog alias remove", ("my-model", "nobody"), 1, "has no alias nobody"),
         ("pull", ("my-model@9.9.9", "{folder}"), 1, "has no version 9.9.9"),
+        ("pull", ("my-model:1.2.3", "{folder}"), 2, "write MODEL@VERSION, such as my-model@1.2.3"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_with_a_remedy(

@@ -59,8 +59,20 @@ def test_where_nothing_happens_it_says_so(config: str) -> None:
     done = preview(config, "apiVersion: v1\nkind: Service\n")
     assert (done.stdout, done.stderr) == (
         "",
-        "nothing to inject: no pod asks for a model, or all pods have their models\n",
+        "nothing to inject: no pod of the manifest asks for a model, or all pods have their models\n",
     )
+
+
+def test_pods_that_a_controller_makes_are_not_nothing(config: str) -> None:
+    annotations = "{model-injector.io/model: my-model, model-injector.io/version: 1.2.3}"
+    done = preview(
+        config,
+        "apiVersion: sparkoperator.k8s.io/v1beta2\nkind: SparkApplication\nmetadata: {name: s}\n"
+        f"spec: {{driver: {{annotations: {annotations}}}}}\n",
+    )
+    assert (done.stdout, done.returncode) == ("", 0)
+    assert done.stderr.startswith("SparkApplication/default/s: warning: the pods of /spec/driver get the model when")
+    assert "nothing to inject" not in done.stderr
 
 
 def test_a_terminal_gets_colours_unless_it_asks_for_none(config: str, manifest: Path) -> None:

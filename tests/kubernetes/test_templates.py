@@ -91,6 +91,7 @@ def test_the_model_of_an_inference_service_is_the_container_that_kserve_makes_of
 def test_there_is_an_end_to_templates() -> None:
     with pytest.raises(ObjectTooLarge, match="RayCluster x has more than 64 pod templates"):
         templates(document("RayCluster", {"groups": [{"template": TEMPLATE}] * 65}))
+    assert len(templates(document("Workflow", {"templates": [{"spec": SPEC}] * 65}))) == 65
 
 
 def test_a_container_without_a_name_is_one_and_what_has_neither_name_nor_image_is_none() -> None:
@@ -107,6 +108,21 @@ def test_a_step_of_a_workflow_is_a_pod_with_its_metadata_beside_it() -> None:
     assert found.pod["spec"]["containers"] == [{"name": "main", "image": "i"}]
     assert found.in_object_at("/spec/containers/0/env") == "/spec/templates/0/container/env"
     assert found.in_object_at("/metadata/annotations/a") == "/spec/templates/0/metadata/annotations/a"
+
+
+@pytest.mark.parametrize(
+    ("step", "containers"),
+    [
+        ({"container": {"image": "i"}}, "/spec/templates/0/container"),
+        ({"script": {"image": "i", "source": "exit"}}, "/spec/templates/0/script"),
+        ({"containerSet": {"containers": [{"name": "main"}]}}, "/spec/templates/0/containerSet/containers/0"),
+    ],
+)
+def test_a_step_of_argo_names_its_container_main_and_has_its_annotations_beside_it(step: Any, containers: str) -> None:
+    (found,) = templates(document("Workflow", {"templates": [step]}, "argoproj.io/v1alpha1"))
+    assert [each["name"] for each in found.pod["spec"]["containers"]] == ["main"]
+    assert found.in_object_at("/spec/containers/0/env") == f"{containers}/env"
+    assert found.in_object_at("/metadata/annotations") == "/spec/templates/0/metadata/annotations"
 
 
 def test_a_predictors_workers_are_pods_beside_it() -> None:
@@ -167,6 +183,44 @@ def test_a_pod_that_a_controller_makes_has_its_container_and_no_place_for_operat
     assert driver.in_object(({"op": "add", "path": "/spec/volumes", "value": []},)) == ()
 
 
+@pytest.mark.parametrize(
+    ("version", "kind", "spec", "path", "container"),
+    [
+        ("apps.nvidia.com/v1alpha1", "NIMService", {"annotations": {"a": "b"}}, "/spec", "x-ctr"),
+        ("serving.kserve.io/v1alpha2", "LLMInferenceService", {"annotations": {"a": "b"}}, "/spec", "main"),
+        (
+            "sparkoperator.k8s.io/v1alpha1",
+            "SparkConnect",
+            {"executor": {"template": {"metadata": {"annotations": {"a": "b"}}}}},
+            "/spec/executor",
+            "spark-kubernetes-executor",
+        ),
+        (
+            "nvidia.com/v1beta1",
+            "DynamoGraphDeployment",
+            {"annotations": {"a": "b", "c": "d"}, "components": [{"podTemplate": {"metadata": {"annotations": {}}}}]},
+            "/spec/components/0",
+            "main",
+        ),
+    ],
+)
+def test_a_controller_makes_a_pod_with_the_annotations_of_these_places(
+    version: str, kind: str, spec: Any, path: str, container: str
+) -> None:
+    (found,) = templates(document(kind, spec, version))
+    assert (found.path, found.annotations.get("a"), found.is_made) == (path, "b", True)
+    assert found.pod["spec"] == {"containers": [{"name": container}]}
+
+
+def test_the_components_of_a_graph_have_its_annotations_unless_they_have_others() -> None:
+    dynamo = ("nvidia.com", "DynamoGraphDeployment")
+    service = {"annotations": {"a": "2"}, "extraPodSpec": {}}
+    spec = {"annotations": {"a": "1", "b": "1"}, "services": {"w": service}}
+    assert of(*dynamo, spec) == [("/spec/services/w", {"a": "2", "b": "1"}, "/spec/services/w/annotations")]
+    spec = {"annotations": {"a": "1"}, "components": [{"podTemplate": {"spec": SPEC}}]}
+    assert of(*dynamo, spec) == [("/spec/components/0/podTemplate", {"a": "1"}, "/spec/annotations")]
+
+
 def test_a_template_within_is_preferred_to_a_pod_that_a_controller_makes() -> None:
     spec = {"driver": {"annotations": {"a": "b"}, "template": {"spec": SPEC}}}
     place = "/spec/driver/annotations"
@@ -224,7 +278,12 @@ def test_odd_objects_of_operators_are_no_fault() -> None:
         {"driver": []},
         {"steps": [1]},
         {"services": {"a": 1}},
+        {"steps": [{}], "taskSpec": {"steps": [{}]}},
+        {"templates": [{"container": {"image": "i"}}], "server": {}, "components": [{}], "driver": {}},
+        {"template": TEMPLATE, "volumeClaimTemplates": 1},
     ]
     for odd in oddities:
-        for group, kind in SOURCES:
+        for group, kind in (*SOURCES, ("tekton.dev", "ClusterTask"), ("apps", "StatefulSet")):
+            without_metadata = Unstructured({"apiVersion": f"{group}/v1", "kind": kind, "spec": odd})
+            assert isinstance(templates(without_metadata), list)
             assert isinstance(templates(document(kind, odd, f"{group}/v1", annotations={})), list)

@@ -95,11 +95,15 @@ BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n"
         (b"kind: Pod", "document 1: apiVersion or kind is missing"),
         (f"{POD}---\nkind: 1\napiVersion: v1".encode(), "document 2: apiVersion or kind is missing"),
         (BOMB.encode(), "document 1: apiVersion or kind is missing"),
-        (b"a:\n\tb: 1", "invalid YAML: line 2: found"),
+        (b"a:\n\tb: 1", "invalid YAML: line 2: found .*; indent with spaces"),
+        (b"a: @champion", "invalid YAML: line 1: found .*; quote the value"),
+        (b"a: {{ .Values.a }}", "line 1: a key is not text; write text; fill in the template first"),
         (b"a: b: c", "invalid YAML: line 1: mapping values are not allowed"),
         (b"a: [", "invalid YAML: line 2"),
         (b"\xff\xff\x00\x01", "the manifest is not UTF-8: byte 0 is invalid"),
-        (b"\x7fELF\x00", "line 1 contains the control character"),
+        (b"\x7fELF\x00", "line 1 contains the control character '.x7f'; remove it"),
+        ("a: 1".encode("utf-16-le"), "line 1 contains the control character '.x00'; save the manifest as UTF-8"),
+        (rb'{"a": "\ud800"}', "line 1: found invalid Unicode character"),
         (b"a: 1\na: 2", "line 2: the key 'a' is a duplicate"),
         (b"? [a]\n: b", "line 1: a key is not text"),
         (b"a: !!binary aGk=", "line 1: JSON cannot represent binary 'aGk='"),
@@ -168,6 +172,19 @@ def test_the_objects_of_an_openshift_template_have_the_values_of_its_parameters(
     (document,) = read(TEMPLATE.encode(), SERVED)
     assert (document.path, document.name) == ("/objects/0", "x-x")
     assert document.value["data"] == {"a": [2], "b": "a: b", "c": "${OTHER}", "d": '"\n', "e": "$x"}
+
+
+@pytest.mark.parametrize("value", ["NaN", "1e999", r'"\ud800"', "[1] [2]", "[" * 5000 + "]" * 5000])
+def test_a_value_that_is_not_json_is_text(value: str) -> None:
+    parameters = f"parameters: [{{name: NUMBER, value: '{value}'}}]\n"
+    (document,) = read((TEMPLATE.partition("parameters")[0] + parameters).encode(), SERVED)
+    assert document.value["data"]["a"] == value
+
+
+def test_the_depth_of_parameters_is_limited() -> None:
+    body = f"{TEMPLATE.partition('parameters')[0]}parameters: [{{name: NUMBER, value: '{'[' * 500}{']' * 500}'}}]\n"
+    with pytest.raises(InvalidManifest, match="nested deeper than 64 levels"):
+        read(body.encode(), SERVED)
 
 
 def test_the_values_of_parameters_are_counted_before_they_are_filled_in() -> None:

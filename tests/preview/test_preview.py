@@ -109,6 +109,20 @@ def test_an_annotation_on_what_makes_no_pods_is_told_so() -> None:
     assert found.reason == "NoPods"
 
 
+def test_an_annotation_that_a_controller_may_copy_is_not_said_to_do_nothing() -> None:
+    (warning,) = only(
+        "apiVersion: trainer.kubeflow.org/v1alpha1\nkind: TrainJob\nspec: {annotations: {model-injector.io/model: a}}"
+    ).warnings
+    assert "at spec.annotations, unless the controller of TrainJob copies it: no pod template was found" in warning
+
+
+def test_pods_whose_spec_is_elsewhere_are_told_to_be_unknown() -> None:
+    text = "apiVersion: tekton.dev/v1\nkind: TaskRun\nmetadata: {annotations: {model-injector.io/model: a}}\nspec: SPEC"
+    assert only(text.replace("SPEC", "{taskRef: {name: a}}")).warnings == (
+        "whether the pods of this TaskRun are admitted is unknown: the manifest lacks their spec",
+    )
+
+
 def test_the_diff_keeps_comments_order_quotes_and_the_authors_indentation() -> None:
     lines = only(POD.format(version="1.2.3")).diff.splitlines()
     assert lines[:2] == ["--- a/Pod/apps/my-pod", "+++ b/Pod/apps/my-pod"]

@@ -1,6 +1,5 @@
 """The volume mounts and environment variables of the pod's containers, and the operations that add them."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import permutations
@@ -69,7 +68,7 @@ def _needs(
 
     Cached, because they are identical for all pods of a workload. Callers must not mutate the result.
     """
-    return _mounts(chosen, everything, taken), _environment(chosen, everything)
+    return _mounts(chosen, everything, taken), _environment(chosen)
 
 
 def _attach(container: Container, path: str, mounts: Sequence[JSON], variables: Sequence[JSON]) -> list[Operation]:
@@ -178,23 +177,23 @@ def _conflict(container: Container, mount: VolumeMount, problem: str) -> Conflic
     )
 
 
-def _environment(chosen: Sequence[PlacedModel], everything: Sequence[PlacedModel]) -> list[JSON]:
-    """MODEL_PATH, MODEL_NAME and MODEL_VERSION for the only model of the pod with the prefix MODEL, MODEL_<NAME>_PATH
-    etc. for several. Raises Conflict.
+def _environment(chosen: Sequence[PlacedModel]) -> list[JSON]:
+    """MODEL_PATH, MODEL_NAME and MODEL_VERSION for a model, or MODEL_<NAME>_PATH etc. if models share the prefix.
+
+    Raises Conflict if two models would set the same variable.
     """
-    variables: list[JSON] = []
-    sharing = Counter(model.delivery.request.env_prefix for model in everything)
+    variables: dict[str, str] = {}
     for model in chosen:
-        delivery, name = model.delivery, model.delivery.request.env_prefix
+        delivery = model.delivery
+        request, name = delivery.request, delivery.request.env_prefix
         if not name:
             continue
-        if sharing[name] > 1:
+        if request.shares_env_prefix:
             name += f"_{delivery.slug.upper().replace('-', '_')}"
-        if any(variable["name"] == f"{name}_PATH" for variable in variables):
-            raise Conflict(f"two models would set the variable {name}_PATH; write another env-prefix for one of them")
-        variables += (
-            {"name": f"{name}_PATH", "value": model.path},
-            {"name": f"{name}_NAME", "value": delivery.artifact.model},
-            {"name": f"{name}_VERSION", "value": delivery.artifact.version},
-        )
-    return variables
+        if f"{name}_PATH" in variables:
+            where = request.where("env-prefix")
+            raise Conflict(f"{where}: another model sets the variable {name}_PATH, too; write another prefix")
+        variables[f"{name}_PATH"] = model.path
+        variables[f"{name}_NAME"] = delivery.artifact.model
+        variables[f"{name}_VERSION"] = delivery.artifact.version
+    return [{"name": name, "value": value} for name, value in variables.items()]

@@ -20,17 +20,19 @@ def misplaced(owner: Unstructured, pods: Sequence[Template], settings: Settings)
     """
     effective = {template.annotations_path for template in pods}
     effective |= {f"{place}/annotations" for template in pods for place in template.annotated}
-    if passes_on_its_own(owner):
-        effective.add(_OWN)
     pods_ask = any(is_asking(template.annotations, settings) for template in pods)
     for path, annotations in _annotations(owner.value, ""):
         if path in effective or not is_asking(annotations, settings) or (path == _OWN and pods_ask):
             continue
-        if path == _OWN and pods:
+        if path == _OWN and passes_on_its_own(owner):
+            if not pods:
+                yield f"whether the pods of this {owner.kind} are admitted is unknown: the manifest lacks their spec"
+        elif path == _OWN and pods:
             yield from misplaced_on(owner.kind, annotations, pods[0].annotations_path, settings)
         else:
             where = f"on a {owner.kind}" if path == _OWN else f"at {path.strip('/').replace('/', '.')}"
-            problem = f"{_asking(annotations, settings)} does nothing {where}"
+            exception = "" if owner.is_of_kubernetes else f", unless the controller of {owner.kind} copies it"
+            problem = f"{_asking(annotations, settings)} does nothing {where}{exception}"
             yield f"{problem}: no pod template was found there; move it to one"
 
 

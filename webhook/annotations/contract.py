@@ -28,7 +28,8 @@ WRITTEN: Final = (INJECTED, PINNED)
 _MAX_TEXT: Final = 4 * 1024
 
 _UNSET: Final = re.compile("<nil>|<no value>")
-_PLACEHOLDER: Final = re.compile(r"\$\{[^{}]*\}|\$\([^()]*\)|\{\{[^{}]*\}\}")
+_PLACEHOLDER: Final = re.compile(r"\$\{[^{}]*\}|\$\([^()]*\)|\$\w+|\{\{[^{}]*\}\}")
+_QUOTES: Final = ('"', "'", "`")
 _PATHS = "an absolute path of letters, digits and ._@%+=,- without `..` or `//`, such as /models"
 _BOOLEANS = '"true" or "false"'
 
@@ -148,7 +149,8 @@ def parsed(annotation: Annotation, text: str, path: str) -> Any:
         others = [f"{place}{name}: {value}" for name, value in error.instead.items()]
         raise InvalidAnnotation(path, text, " and ".join(others), error.problem) from error
     except ValueError as error:
-        raise InvalidAnnotation(path, text, annotation.allowed) from error
+        problem = "is quoted twice" if text.strip()[:1] in _QUOTES else "is not allowed"
+        raise InvalidAnnotation(path, text, annotation.allowed, problem) from error
 
 
 def check_filled(annotation: Annotation, text: str, path: str) -> None:
@@ -156,8 +158,8 @@ def check_filled(annotation: Annotation, text: str, path: str) -> None:
     if not text.strip():
         raise InvalidAnnotation(path, text, annotation.allowed, "is empty")
     if unset := _UNSET.search(text):
-        problem = f"contains {unset[0]}, which Helm writes for a value that is not set; set it"
+        problem = f"contains {unset[0]}, which Helm writes for a value that is not set"
         raise InvalidAnnotation(path, text, annotation.allowed, problem)
     if placeholder := _PLACEHOLDER.search(text):
-        problem = f"contains the placeholder {placeholder[0][:80]}, which no tool has replaced; replace it"
+        problem = f"contains the placeholder {placeholder[0][:80]}, which has to be replaced before the pod is created"
         raise InvalidAnnotation(path, text, annotation.allowed, problem)

@@ -66,7 +66,10 @@ def _parse(given: Mapping[str, str], settings: Settings) -> PodRequest:
     account = values.pop("service-account", None)
     values.pop("inject", None)
     entries = parse_entries(given["models"], f"{prefix}models") if "models" in given else {prefix: {}}
-    requests = [_request({**values, **entry}, settings, path) for path, entry in entries.items()]
+    requests = [
+        _request({**values, **entry}, settings, path, shares_env_prefix=len(entries) > 1 and "env-prefix" not in entry)
+        for path, entry in entries.items()
+    ]
     of_entries = (_idle(entry, [model], model.where) for entry, model in zip(entries.values(), requests, strict=True))
     existing = pins.decode(given.get(PINNED))
     return PodRequest(
@@ -104,7 +107,9 @@ def unknown(annotations: Iterable[str], settings: Settings) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-def _request(values: Mapping[str, Any], settings: Settings, path_prefix: str) -> ModelRequest:
+def _request(
+    values: Mapping[str, Any], settings: Settings, path_prefix: str, *, shares_env_prefix: bool
+) -> ModelRequest:
     model_path = values.get("model-path")
     strategies = values.get("strategy") or parse_strategies(settings.defaults.strategy)
     request = ModelRequest(
@@ -119,6 +124,7 @@ def _request(values: Mapping[str, Any], settings: Settings, path_prefix: str) ->
         model_path=model_path,
         containers=values.get("containers", ()),
         env_prefix=values.get("env-prefix", settings.defaults.env_prefix),
+        shares_env_prefix=shares_env_prefix,
         read_only=values.get("read-only", True),
         pinned_version=None,
         pinned_strategy=None,

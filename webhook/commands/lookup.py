@@ -49,8 +49,10 @@ def resolve(settings: Settings, request: ModelRequest) -> tuple[Artifact, tuple[
 def split_reference(text: str) -> tuple[str, str]:
     """Parse `my-model@champion`, `my-model@1.2.3`, `my-model@^1.2` or `my-model` into model and version.
 
-    Text after the `@` that is neither an ordered version nor a range is an alias.
+    Text after the `@` that is neither an ordered version nor a range is an alias. Raises InvalidInput.
     """
-    model, _, version = text.partition("@")
+    model, mark, version = text.partition("@")
+    if ":" in model and not mark:
+        raise InvalidInput(f"{text!r} is not a model; write MODEL@VERSION, such as my-model@1.2.3")
     is_alias = version[:1].isalnum() and version.lower() != LATEST and order(version) is None
     return model, f"@{version}" if is_alias else version or "latest"

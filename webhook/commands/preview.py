@@ -80,8 +80,8 @@ def run(options: argparse.Namespace) -> int:
         raise InvalidInput(str(error)) from error
     for document in response.documents:
         _print_remarks(document)
-    if not any(document.patch or document.message for document in response.documents):
-        _print_remark("nothing to inject: no pod asks for a model, or all pods have their models")
+    if not any(document.patch or document.decision in ("injected", "refused") for document in response.documents):
+        _print_remark("nothing to inject: no pod of the manifest asks for a model, or all pods have their models")
     return 0 if all(document.allowed for document in response.documents) else 1
 
 

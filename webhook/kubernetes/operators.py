@@ -22,7 +22,8 @@ class Source(NamedTuple):
     r"""The JSON Pointers of the mappings whose `annotations` the pods get. Later ones override. `\1` is a group of
     `pods`."""
     container: str = ""
-    """The name of the container that the controller makes if there is no template, or the JSON Pointer of that name."""
+    """The name of the container that the controller makes if there is no template, or the JSON Pointer of that name.
+    `{name}` is the name of the object."""
 
 
 def _source(pods: str, *places: str, container: str = "") -> Source:
@@ -32,18 +33,26 @@ def _source(pods: str, *places: str, container: str = "") -> Source:
 _TEKTON: Final = (_source(".*", "/metadata"),)
 _SPARK: Final = (
     *(
-        _source(rf"/spec(?:/template)?/{role}", r"\g<0>", container=f"spark-kubernetes-{role}")
+        _source(
+            rf"/spec(?:/template)?/{role}", r"\g<0>/template/metadata", r"\g<0>", container=f"spark-kubernetes-{role}"
+        )
         for role in ("driver", "executor")
     ),
     _source("(/spec(?:/template)?/(?:driver|executor))/template", r"\1"),
 )
+_SPARK_CONNECT: Final = (
+    _source("/spec/server", r"\g<0>/template/metadata", container="spark-kubernetes-driver"),
+    _source("/spec/executor", r"\g<0>/template/metadata", container="spark-kubernetes-executor"),
+)
 _DYNAMO: Final = (r"\g<0>", r"\g<0>/extraPodMetadata")
+_WORKFLOWS: Final = ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow")
 _ARGO: Final = (_source(r"(/spec(?:/workflowSpec)?)/templates/\d+", r"\1/podMetadata"),)
 
 SOURCES: Final[Mapping[tuple[str, str], tuple[Source, ...]]] = {
     ("serving.kserve.io", "InferenceService"): (_source(".*", "/metadata"),),
     ("serving.kserve.io", "LLMInferenceService"): (
         _source(r"(/spec(?:/prefill|/router/scheduler)?)/(?:template|worker)", r"\1"),
+        _source("/spec(?:/prefill)?", r"\g<0>", container="main"),
     ),
     ("machinelearning.seldon.io", "SeldonDeployment"): (
         _source(r"(/spec)(/predictors/\d+)/componentSpecs/\d+", r"\1", r"\1\2"),
@@ -54,10 +63,16 @@ SOURCES: Final[Mapping[tuple[str, str], tuple[Source, ...]]] = {
     ("sparkoperator.k8s.io", "ScheduledSparkApplication"): _SPARK,
     ("grove.io", "PodCliqueSet"): (_source(r"(/spec/template/cliques/\d+)/spec/podSpec", r"\1"),),
     ("grove.io", "PodClique"): (_source("/spec/podSpec", "/metadata"),),
-    ("nvidia.com", "DynamoGraphDeployment"): (_source(r"/spec/services/[^/]+", *_DYNAMO, container="main"),),
+    ("sparkoperator.k8s.io", "SparkConnect"): _SPARK_CONNECT,
+    ("nvidia.com", "DynamoGraphDeployment"): (
+        _source(r"(/spec)/services/[^/]+", r"\1", *_DYNAMO, container="main"),
+        _source(r"(/spec)/components/\d+", r"\1", r"\g<0>/podTemplate/metadata", container="main"),
+        _source(r"(/spec)/components/\d+/podTemplate", r"\1"),
+    ),
+    ("apps.nvidia.com", "NIMService"): (_source("/spec", r"\g<0>", container="{name}-ctr"),),
     ("nvidia.com", "DynamoComponentDeployment"): (_source("/spec", *_DYNAMO, container="main"),),
     **{("tekton.dev", kind): _TEKTON for kind in ("TaskRun", "PipelineRun", "Task", "Pipeline")},
-    **{("argoproj.io", kind): _ARGO for kind in ("Workflow", "WorkflowTemplate", "CronWorkflow")},
+    **{("argoproj.io", kind): _ARGO for kind in _WORKFLOWS},
 }
 
 
@@ -76,6 +91,7 @@ def made_container(owner: Unstructured, path: str) -> str:
     """The container in the pods that a controller makes of the mapping at `path`. Empty if it makes none."""
     sources = (source for source in _sources(owner) if source.container)
     name = next((source.container for source in sources if source.pods.fullmatch(path)), "")
+    name = name.replace("{name}", owner.name)
     return str(resolve_pointer(owner.value, path + name, "") if name.startswith("/") else name)
 
 

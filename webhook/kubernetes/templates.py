@@ -7,7 +7,6 @@ next to the containers. For kinds with annotations in other places, and for pods
 
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -19,13 +18,15 @@ from webhook.kubernetes.pod import decode as decode_pod
 from webhook.kubernetes.unstructured import ObjectTooLarge, Unstructured, without_nulls
 
 MOST_TEMPLATES: Final = 64
-"""Templates in one object. A RayCluster has one for each group of workers."""
+"""Templates with annotations in one object. A RayCluster has one for each group of workers."""
 _VOLUMES: Final = "/spec/volumes"
 _METADATA: Final = ("annotations", "labels")
 _INFERENCE_SERVICE: Final = ("serving.kserve.io", "InferenceService")
+_ARGO: Final = "argoproj.io"
 _TEKTON: Final = "tekton.dev"
 _RUNTIMES: Final = {("serving.kserve.io", "ServingRuntime"), ("serving.kserve.io", "ClusterServingRuntime")}
 _KSERVE_CONTAINER: Final = "kserve-container"
+_ARGO_CONTAINER: Final = "main"
 _PREDICTOR: Final = "/spec/predictor"
 _KSERVE_MODELS: Final = (
     "model",
@@ -89,12 +90,14 @@ class Template(msgspec.Struct, frozen=True):
 
 
 def templates(owner: Unstructured) -> list[Template]:
-    """The pod templates in an object in their order. Raises ObjectTooLarge for more than MOST_TEMPLATES."""
+    """The pod templates in an object in their order. Raises ObjectTooLarge for too many with annotations."""
     if owner.kind == "Pod" and owner.group_version == "v1":
         return [Template("", owner.value, (("", ""),))]
-    pod_templates = list(islice(_within(owner.value, "", owner), MOST_TEMPLATES + 1))
-    if len(pod_templates) > MOST_TEMPLATES:
-        raise ObjectTooLarge(f"{owner.kind} {owner.name} has more than {MOST_TEMPLATES} pod templates; split it")
+    pod_templates = list(_within(owner.value, "", owner))
+    if sum(bool(template.annotations) for template in pod_templates) > MOST_TEMPLATES:
+        raise ObjectTooLarge(
+            f"{owner.kind} {owner.name} has more than {MOST_TEMPLATES} pod templates with annotations; split it"
+        )
     return pod_templates
 
 
@@ -143,7 +146,8 @@ def _claims(owner: Unstructured) -> list[str]:
     spec = owner.value.get("spec")
     if (owner.group, owner.kind) != ("apps", "StatefulSet") or not isinstance(spec, dict):
         return []
-    claims = [claim.get("metadata") for claim in spec.get("volumeClaimTemplates") or () if isinstance(claim, dict)]
+    listed = spec.get("volumeClaimTemplates")
+    claims = [claim.get("metadata") for claim in listed if isinstance(claim, dict)] if isinstance(listed, list) else []
     return [
         metadata["name"] for metadata in claims if isinstance(metadata, dict) and isinstance(metadata.get("name"), str)
     ]
@@ -176,6 +180,8 @@ def _made(value: dict[str, Any], path: str, owner: Unstructured) -> Template | N
     places = annotated(owner, path)
     if isinstance(own := value.get("metadata"), dict) and path:
         places[f"{path}/metadata"] = own
+    if not places:
+        return None
     place, metadata = _with_inherited(places, {})
     pod = _pod(metadata, {"containers": [{"name": name} for name in names]}, owner)
     return Template(path, pod, (("/metadata", place), ("/spec", path)), annotated=tuple(places), is_made=True)
@@ -188,6 +194,8 @@ def _inline(value: dict[str, Any], path: str, owner: Unstructured) -> Template |
         return None
     inherited, (own, metadata) = annotated(owner, path), _inline_metadata(value, path, owner)
     sources = {**inherited, own: metadata} if own is not None else inherited
+    if not sources and places and owner.group == _ARGO:
+        sources = {f"{path}/metadata": {}}  # where a step's annotations belong
     if not sources:
         return None
     place, metadata = _with_inherited(sources, metadata)
@@ -202,8 +210,15 @@ def _inline_spec(
     """The pod spec, and the pair of JSON Pointers of its container if that is not in `containers`."""
     if _has_containers(value):
         return value, ()
-    if _is_container(value.get("container")):  # a step of Argo Workflows
-        return {**value, "containers": [value["container"]]}, (("/spec/containers/0", f"{path}/container"),)
+    for name in ("container", "script"):  # of a step of Argo Workflows
+        container = value.get(name)
+        if isinstance(container, dict) and _is_container(container):
+            main = {**container, "name": container.get("name") or _ARGO_CONTAINER}
+            return {**value, "containers": [main]}, (("/spec/containers/0", f"{path}/{name}"),)
+    if isinstance(several := value.get("containerSet"), dict) and _has_containers(several):
+        return {**value, "containers": several["containers"]}, (
+            ("/spec/containers", f"{path}/containerSet/containers"),
+        )
     if (owner.group, owner.kind) == _INFERENCE_SERVICE and path == _PREDICTOR:
         for name in _KSERVE_MODELS:
             if isinstance(model := value.get(name), dict):

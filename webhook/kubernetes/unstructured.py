@@ -41,6 +41,11 @@ class Unstructured(msgspec.Struct, frozen=True):
         return group if slash else ""
 
     @property
+    def is_of_kubernetes(self) -> bool:
+        """Whether the kind is one of Kubernetes, in which everything shaped like a pod template is a pod template."""
+        return self.group in ("", "apps", "batch")
+
+    @property
     def metadata(self) -> dict[str, Any]:
         """The metadata; empty if it is missing."""
         metadata = self.value.get("metadata")

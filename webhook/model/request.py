@@ -30,6 +30,8 @@ class ModelRequest(msgspec.Struct, frozen=True, cache_hash=True):
     """The names of the containers that get the model. Empty: all app containers."""
     env_prefix: str
     """The first part of the names of environment variables. Empty: none are set."""
+    shares_env_prefix: bool
+    """Whether the names also contain the model's, because the prefix is that of all models of the pod."""
     read_only: bool
     pinned_version: str | None
     """The exact version that the workload is pinned to. None if `version` is exact, or the workload is not pinned."""

@@ -1,8 +1,6 @@
 """Parses a manifest, YAML or JSON, into documents, as the API server would read them, within limits."""
 
 import codecs
-import json
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
@@ -12,11 +10,15 @@ import yaml
 
 from webhook.kubernetes.unstructured import Unstructured, levels
 from webhook.preview.errors import InvalidManifest, ManifestTooLarge
+from webhook.preview.json_text import json_values
 from webhook.preview.limits import Limits, check_depth
 from webhook.preview.nodes import JSON, compose_all, value_of
 from webhook.preview.openshift import is_template, objects_in
 
 _UTF_16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_QUOTE: Final = "; quote the value"
+_ADVICE: Final = {"\t": "; indent with spaces", "@": _QUOTE, "`": _QUOTE, "%": _QUOTE}
+"""What to do about an error in the syntax of YAML, by the character at its place."""
 _UNREADABLE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -65,42 +67,14 @@ def read(body: bytes, limits: Limits) -> list[Document]:
     return documents
 
 
-def json_values(text: str) -> list[JSON] | None:
-    """The values of a sequence of JSON texts, a form that kubectl accepts. None if the text is not JSON."""
-    values, position = list[JSON](), _after_space(text, 0)
-    try:
-        while position < len(text):
-            value, position = _DECODER.raw_decode(text, position)
-            values.append(value)
-            position = _after_space(text, position)
-    except (ValueError, RecursionError):
-        return None
-    return values
-
-
-def _after_space(text: str, position: int) -> int:
-    match = _SPACE.match(text, position)
-    return match.end() if match else position
-
-
-def _finite(number: str) -> float:
-    value = float(number)
-    if not math.isfinite(value):
-        raise ValueError(number)
-    return value
-
-
-_DECODER: Final = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
-_SPACE: Final = re.compile(r"\s*")
-
-
 def text_of(body: bytes, limits: Limits) -> str:
     """The text of a manifest within limits. Raises ManifestTooLarge, and InvalidManifest if YAML does not allow it."""
     limits.check(size=len(body))
     text = decoded(body)
     if match := _UNREADABLE.search(text):
         line = text.count("\n", 0, match.start()) + 1
-        raise InvalidManifest(f"line {line} contains the control character {match[0]!r}; remove it")
+        advice = "save the manifest as UTF-8" if match[0] == "\0" else "remove it"  # UTF-16 and UTF-32 have many
+        raise InvalidManifest(f"line {line} contains the control character {match[0]!r}; {advice}")
     return text
 
 
@@ -125,12 +99,13 @@ def _as_yaml(text: str, limits: Limits) -> Iterator[JSON]:
         for node in compose_all(text, limits):
             yield value_of(node)
     except yaml.YAMLError as error:
-        raise InvalidManifest(f"invalid YAML: {_described(error)}") from error
+        raise InvalidManifest(f"invalid YAML: {_described(error, text)}") from error
 
 
-def _described(error: yaml.YAMLError) -> str:
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
-        return f"line {error.problem_mark.line + 1}: {error.problem}"
+def _described(error: yaml.YAMLError, text: str) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark):
+        advice = _ADVICE.get(text[mark.index : mark.index + 1], "")
+        return f"line {mark.line + 1}: {error.problem}{advice}"
     return " ".join(str(error).split())
 
 
@@ -141,7 +116,9 @@ def _objects(value: Mapping[str, JSON], source: int, path: str, limits: Limits) 
         for index, item in enumerate(items):
             yield from _objects(item, source, f"{path}/items/{index}", limits)
     elif is_template(value):
-        for index, item in enumerate(objects_in(value, f"document {source + 1}", limits)):
+        objects = objects_in(value, f"document {source + 1}", limits)
+        _check_tree(objects, limits)
+        for index, item in enumerate(objects):
             yield from _objects(item, source, f"{path}/objects/{index}", limits)
     elif value.get("kind") == "AdmissionReview":
         if not isinstance(request, dict) or not isinstance(request.get("object"), dict):

@@ -37,7 +37,7 @@ LOCAL: Final = Limits(64 * 1024 * 1024, 20_000, 100_000, 10_000_000, 1 << 40)
 """The limits of the command line: large enough for a whole release with CustomResourceDefinitions."""
 
 
-def check_depth(depth: int, where: str = "the manifest is") -> None:
-    """Raise InvalidManifest for a value that is nested too deep."""
+def check_depth(depth: int, line: int = 0) -> None:
+    """Raise InvalidManifest, with the line if it is known, for a value that is nested too deep."""
     if depth > DEEPEST:
-        raise InvalidManifest(f"{where} nested deeper than {DEEPEST} levels")
+        raise InvalidManifest(f"{f'line {line}:' if line else 'the manifest is'} nested deeper than {DEEPEST} levels")

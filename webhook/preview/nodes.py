@@ -5,11 +5,11 @@ an anchor may be defined again, and a merge key overrides the keys before it. Th
 a few lines of aliases can stand for gigabytes.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple, cast
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import yaml
-from yaml.resolver import BaseResolver
 
 from webhook.preview.errors import InvalidManifest
 from webhook.preview.limits import LOCAL, Limits, check_depth
@@ -17,6 +17,8 @@ from webhook.preview.scalars import TAG, Loader, line, scalar, scalar_key
 
 JSON = Any
 """A JSON value as Python objects."""
+_Event: TypeAlias = Any
+"""An event. The stubs of PyYAML give its marks another type than those of nodes."""
 _MERGE: Final = "<<"
 
 
@@ -25,8 +27,8 @@ class Alias(yaml.Node):
 
     id = "alias"
 
-    def __init__(self, target: yaml.Node, event: yaml.AliasEvent) -> None:
-        super().__init__(target.tag, target, *_marks(event, event))
+    def __init__(self, target: yaml.Node, event: _Event) -> None:
+        super().__init__(target.tag, target, event.start_mark, event.end_mark)
 
 
 def compose(text: str) -> yaml.Node | None:
@@ -91,12 +93,8 @@ def merged(name: yaml.Node, node: yaml.Node, evaluate: Callable[[yaml.Node], JSO
     return mapping
 
 
-def _marks(start: yaml.Event, end: yaml.Event) -> tuple[Any, Any]:
-    return start.start_mark, end.end_mark
-
-
 class _Extent(NamedTuple):
-    """A node, and how much it stands for."""
+    """An anchor's node, and how much it stands for."""
 
     node: yaml.Node
     nodes: int
@@ -105,17 +103,15 @@ class _Extent(NamedTuple):
     """Levels of collections, itself included."""
 
 
-class _Resolver(BaseResolver):
-    yaml_implicit_resolvers = Loader.yaml_implicit_resolvers
+_RESOLVERS: Final[Mapping[str, Sequence[tuple[str, re.Pattern[str]]]]] = Loader.yaml_implicit_resolvers
 
 
 class _Composer:
-    """Composes one document after the other from the same events."""
+    """Composes one document after the other from the same events. Runs for each node, so it makes few calls."""
 
-    def __init__(self, events: Iterator[yaml.Event], limits: Limits) -> None:
+    def __init__(self, events: Iterator[_Event], limits: Limits) -> None:
         self._events = events
         self._limits = limits
-        self._resolver = _Resolver()
         self._anchors = dict[str, _Extent | None]()
         """The anchors of the document. None while their nodes are being composed."""
         self._nodes = self._size = 0
@@ -124,54 +120,63 @@ class _Composer:
     def document(self) -> yaml.Node:
         """The root of the document whose start is the last event."""
         self._anchors.clear()
-        return self._node(next(self._events), 1).node
+        return self._node(next(self._events), 1)[0]
 
-    def _node(self, event: yaml.Event, depth: int) -> _Extent:
+    def _node(self, event: _Event, depth: int) -> tuple[yaml.Node, int]:
+        """The node that begins with an event, and its height."""
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, depth)
-        nodes, size, anchor = self._nodes, self._size, getattr(event, "anchor", None)
-        self._count(1, len(event.value) if isinstance(event, yaml.ScalarEvent) else 0)
-        if anchor:
-            self._anchors[anchor] = None
-        if isinstance(event, yaml.ScalarEvent):
-            node, height = self._scalar(event), 0
-        else:
-            node, height = self._collection(cast("yaml.CollectionStartEvent", event), depth)
-        extent = _Extent(node, self._nodes - nodes, self._size - size, height)
-        if anchor and self._anchors[anchor] is None:
-            self._anchors[anchor] = extent
-        return extent
+        anchor = event.anchor
+        if anchor is None:
+            return self._composed(event, depth)
+        nodes, size = self._nodes, self._size
+        self._anchors[anchor] = None
+        node, height = self._composed(event, depth)
+        if self._anchors[anchor] is None:
+            self._anchors[anchor] = _Extent(node, self._nodes - nodes, self._size - size, height)
+        return node, height
 
-    def _alias(self, event: yaml.AliasEvent, depth: int) -> _Extent:
+    def _composed(self, event: _Event, depth: int) -> tuple[yaml.Node, int]:
+        if isinstance(event, yaml.ScalarEvent):
+            self._count(1, len(event.value))
+            return _scalar(event), 0
+        self._count(1)
+        return self._collection(event, depth)
+
+    def _alias(self, event: _Event, depth: int) -> tuple[yaml.Node, int]:
         if event.anchor not in self._anchors:
             raise InvalidManifest(f"line {line(event)}: the document has no anchor &{event.anchor} before this alias")
         target = self._anchors[event.anchor]
         if target is None:
             raise InvalidManifest(f"line {line(event)}: the anchor &{event.anchor} contains itself; remove this alias")
         self._count(target.nodes, target.size)
-        check_depth(depth - 1 + target.height, f"line {line(event)}:")
-        return target._replace(node=Alias(target.node, event))
+        check_depth(depth - 1 + target.height, line(event))
+        return Alias(target.node, event), target.height
 
-    def _scalar(self, event: yaml.ScalarEvent) -> yaml.Node:
-        tag = event.tag
-        if tag in (None, "!"):
-            tag = self._resolver.resolve(yaml.ScalarNode, event.value, event.implicit)  # type: ignore[no-untyped-call]
-        return yaml.ScalarNode(tag, event.value, *_marks(event, event), style=event.style)
-
-    def _collection(self, event: yaml.CollectionStartEvent, depth: int) -> tuple[yaml.Node, int]:
-        check_depth(depth, f"line {line(event)}:")
-        is_mapping = isinstance(event, yaml.MappingStartEvent)
-        tag = event.tag if event.tag not in (None, "!") else f"{TAG}{'map' if is_mapping else 'seq'}"
+    def _collection(self, event: _Event, depth: int) -> tuple[yaml.Node, int]:
+        check_depth(depth, line(event))
         children, height = list[yaml.Node](), 0
         while not isinstance(child := next(self._events), yaml.CollectionEndEvent):
-            extent = self._node(child, depth + 1)
-            children.append(extent.node)
-            height = max(height, extent.height)
+            node, levels = self._node(child, depth + 1)
+            children.append(node)
+            height = max(height, levels)
+        end: _Event = child
+        is_mapping = isinstance(event, yaml.MappingStartEvent)
+        tag = event.tag if event.tag not in (None, "!") else f"{TAG}{'map' if is_mapping else 'seq'}"
         kind = yaml.MappingNode if is_mapping else yaml.SequenceNode
         value = list(zip(children[::2], children[1::2], strict=True)) if is_mapping else children
-        return kind(tag, value, *_marks(event, child), flow_style=event.flow_style), height + 1
+        return kind(tag, value, event.start_mark, end.end_mark, flow_style=event.flow_style), height + 1
 
-    def _count(self, nodes: int, size: int) -> None:
+    def _count(self, nodes: int, size: int = 0) -> None:
         self._nodes += nodes
         self._size += size
-        self._limits.check(self._nodes, self._size)
+        if self._nodes > self._limits.nodes or self._size > self._limits.size:
+            self._limits.check(self._nodes, self._size)
+
+
+def _scalar(event: _Event) -> yaml.Node:
+    tag, value = event.tag, event.value
+    if tag in (None, "!"):
+        resolvers = _RESOLVERS.get(value[:1], ()) if event.implicit[0] else ()
+        tag = next((tag for tag, pattern in resolvers if pattern.match(value)), f"{TAG}str")
+    return yaml.ScalarNode(tag, value, event.start_mark, event.end_mark, style=event.style)

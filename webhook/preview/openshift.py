@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from webhook.preview.errors import InvalidManifest
+from webhook.preview.json_text import json_values
 from webhook.preview.limits import Limits
 
 _REFERENCE: Final = re.compile(r'"\$\{\{([A-Za-z0-9_]+)\}\}"|\$\{([A-Za-z0-9_]+)\}')
@@ -49,9 +50,5 @@ def _replaced(match: re.Match[str], values: Mapping[str, str]) -> str:
 
 def _as_json(quoted: str) -> str:
     """The value of a `${{NAME}}` as JSON: itself if it is JSON, else text."""
-    value = json.loads(quoted)
-    try:
-        json.loads(value)
-    except (ValueError, RecursionError):
-        return quoted
-    return str(value)
+    value: str = json.loads(quoted)
+    return value if len(json_values(value) or ()) == 1 else quoted

@@ -90,7 +90,7 @@ def preview(document: Document, namespace: str, settings: Settings, catalog: Cat
 
 def _preview(document: Document, namespace: str, settings: Settings, catalog: Catalog, limits: Limits) -> Outcome:
     for template in _templates(document):
-        _check_annotations(template, settings, is_strict=_is_of_kubernetes(document))
+        _check_annotations(template, settings, is_strict=document.is_of_kubernetes)
     request = _request(document)
     if request and not _makes_pods(request):
         return Outcome(namespace, AdmissionResult("skipped", "NotForUs"), ())
@@ -101,7 +101,7 @@ def _preview(document: Document, namespace: str, settings: Settings, catalog: Ca
         try:
             decoded = template.decode()
         except InvalidObject as error:
-            if _is_of_kubernetes(document):
+            if document.is_of_kubernetes:
                 raise
             warnings += undecodable(template, error, settings)
             continue
@@ -156,11 +156,6 @@ def check_models(outcomes: Iterable[Outcome], limits: Limits) -> None:
 def _check_models(pods: Iterable[PodOutcome], limits: Limits) -> None:
     if sum(len(outcome.injection.models) for outcome in pods) > limits.models:
         raise ManifestTooLarge(f"the pods ask for more than {limits.models} models together; preview a part of them")
-
-
-def _is_of_kubernetes(document: Document) -> bool:
-    """Whether the kind is one of Kubernetes, in which everything with the shape of a pod template is a pod template."""
-    return document.group in ("", "apps", "batch")
 
 
 def _check_annotations(template: Template, settings: Settings, *, is_strict: bool) -> None:

@@ -89,7 +89,10 @@ def _integer(plain: str) -> int:
 def scalar_key(node: yaml.Node) -> str:
     """The key of a mapping as text. Raises InvalidManifest if it is not a scalar."""
     if not isinstance(node, yaml.ScalarNode) or node.tag == f"{TAG}null":
-        raise InvalidManifest(f"line {line(node)}: a key is not text; write text")
+        advice = (
+            "; fill in the template first" if isinstance(node, yaml.MappingNode) else ""
+        )  # as in {{ .Values.name }}
+        raise InvalidManifest(f"line {line(node)}: a key is not text; write text{advice}")
     value = scalar(node)
     return value if isinstance(value, str) else json.dumps(value)
 

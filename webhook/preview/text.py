@@ -10,10 +10,11 @@ from webhook.errors import one_line
 from webhook.fetching.script import SCRIPT
 from webhook.kubernetes.patch import Operation
 from webhook.preview.apply import apply
-from webhook.preview.documents import Document, decoded, json_values
+from webhook.preview.documents import Document, decoded
 from webhook.preview.dump import dump
 from webhook.preview.edits import Edit, edits
 from webhook.preview.errors import InvalidManifest
+from webhook.preview.json_text import json_values
 from webhook.preview.nodes import compose, value_of
 from webhook.preview.scalars import Loader
 from webhook.preview.unified import edited, unified
