@@ -245,7 +245,10 @@ def test_an_object_that_asks_for_nothing_is_left_alone() -> None:
 
 def test_annotations_where_no_pod_gets_them_are_told_of() -> None:
     (warning,) = Cluster().decide({**ray(template()), **of("ray.io/v1", "RayCluster", {}, **CHAMPION)}).warnings
-    assert warning == f"{PREFIX}/model does nothing on a RayCluster: no pod template was found there; move it to one"
+    assert warning == (
+        f"{PREFIX}/model does nothing on a RayCluster, unless the controller of RayCluster copies it: no pod template "
+        "was found there; move it to one"
+    )
     misplaced = ray(template())
     misplaced["metadata"]["annotations"] = annotations(**CHAMPION)
     (warning,) = Cluster().decide(misplaced).warnings
@@ -306,7 +309,7 @@ def deep(levels: int) -> Any:
         ({"a": [0] * 20_001}, "more than 20000"),
         ({"a": deep(65)}, "more than 64 levels"),
         ({"a": deep(5000)}, "more than 64 levels"),
-        ({"a": [{"template": template()}] * 65}, "more than 64 pod templates"),
+        ({"a": [{"template": template(**CHAMPION)}] * 65}, "more than 64 pod templates"),
         (
             {"a": [{"template": {**template(**CHAMPION), "spec": {"containers": CONTAINERS * 40}}}] * 51},
             "at most 2000",

@@ -10,7 +10,6 @@ import re
 import shlex
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import yaml
 
 import webhook
 from webhook.annotations.contract import BY_NAME, WRITTEN
+from webhook.fetching.script import KNOWN_ERRORS
 from webhook.model.refusals import Refusal
 from webhook.settings.loading import declared
 
@@ -61,8 +61,7 @@ def texts() -> Iterator[str]:
                     yield "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
                 elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
                     yield node.value
-    for entry in tomllib.loads((ROOT / "webhook/fetching/errors.toml").read_text())["errors"]:
-        yield entry["message"]
+    yield from (error.advice for error in KNOWN_ERRORS)
     script = (ROOT / "webhook/fetching/fetch.sh").read_text().splitlines()
     yield from (line for line in script if not line.lstrip().startswith("#"))
     for path in (*(CHART / "templates").rglob("*.*"), CHART / "files" / "send_pod.py"):
@@ -89,9 +88,12 @@ def test_every_reason_of_a_refusal_stands_on_the_page() -> None:
 
 def test_every_reason_of_a_download_stands_on_the_page_or_on_the_one_that_it_leads_to() -> None:
     assert "(fetch.md#how-it-ends)" in PAGE
-    entries = tomllib.loads((ROOT / "webhook/fetching/errors.toml").read_text())["errors"]
-    for reason in {entry["reason"] for entry in entries}:
-        assert f"`{reason}`" in PAGE + OUTCOMES
+    for error in KNOWN_ERRORS:
+        assert f"`{error.reason}`" in PAGE + OUTCOMES
+
+
+def test_every_advice_of_a_download_stands_on_the_page() -> None:
+    assert {error.advice for error in KNOWN_ERRORS if error.advice} <= set(quoted())
 
 
 @pytest.mark.parametrize("message", quoted())
