@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.support.known import Known, known_settings
 from tests.support.reviews import apply
 from webhook.admission.decide import inject
 from webhook.admission.result import AdmissionResult
@@ -40,6 +41,18 @@ class Injector:
         assert injection.decision == "refused", injection
         assert not injection.operations
         return injection.message
+
+
+class AliasedCatalog:
+    """Settings, and a catalog with the models, whose alias `champion` of my-model can move."""
+
+    def __init__(self, models: Mapping[str, tuple[str, ...]], **settings: Any) -> None:
+        self.models, self.settings = models, known_settings(**settings)
+        self.catalog = Known(self.settings, models, {"my-model": {"champion": "1.2.3"}})
+
+    def champion(self, version: str) -> None:
+        """Move the alias."""
+        self.catalog.tell(self.models, {"my-model": {"champion": version}})
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from jsonpointer import resolve_pointer
 
-from tests.admission.conftest import PREFIX
-from tests.support.known import Known, known_settings
+from tests.admission.conftest import PREFIX, AliasedCatalog
+from tests.support.known import Known
 from tests.support.reviews import apply
 from webhook.admission.decide import inject
 from webhook.admission.objects import ObjectChange, pin_object
@@ -52,15 +52,11 @@ def leader_worker_set(leader: JSON, worker: JSON) -> JSON:
 HEAD, WORKER = "/spec/headGroupSpec/template", "/spec/workerGroupSpecs/0/template"
 
 
-class Cluster:
+class Cluster(AliasedCatalog):
     """An API server with this webhook, as far as one object goes."""
 
     def __init__(self, **settings: Any) -> None:
-        self.settings = known_settings(**settings)
-        self.catalog = Known(self.settings, MODELS, {"my-model": {"champion": "1.2.3"}})
-
-    def champion(self, version: str) -> None:
-        self.catalog.tell(MODELS, {"my-model": {"champion": version}})
+        super().__init__(MODELS, **settings)
 
     def decide(self, new: JSON, old: JSON | None = None) -> AdmissionResult:
         change = ObjectChange(Unstructured(new), Unstructured(old) if old else None)

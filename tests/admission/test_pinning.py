@@ -7,8 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.admission.conftest import PREFIX
-from tests.support.known import Known, known_settings
+from tests.admission.conftest import PREFIX, AliasedCatalog
 from tests.support.reviews import apply
 from webhook.admission.decide import inject
 from webhook.admission.pinning import pin
@@ -40,15 +39,11 @@ def asking(kind: str = "Deployment", **annotations: str) -> JSON:
     return workload(kind, None, **{"model": "my-model", "version": "@champion", **annotations})
 
 
-class Cluster:
+class Cluster(AliasedCatalog):
     """An API server with this webhook, as far as one workload goes."""
 
     def __init__(self, **settings: Any) -> None:
-        self.settings = known_settings(**settings)
-        self.catalog = Known(self.settings, MODELS, {"my-model": {"champion": "1.2.3"}})
-
-    def champion(self, version: str) -> None:
-        self.catalog.tell(MODELS, {"my-model": {"champion": version}})
+        super().__init__(MODELS, **settings)
 
     def decide(self, new: JSON, old: JSON | None = None) -> AdmissionResult:
         kind = new["kind"]

@@ -43,7 +43,7 @@ def why_not_inside(mount: VolumeMount, volume: Volume | None) -> str:
 
 
 def belongs_to_root(volume: Volume, fs_group: int | None) -> str:
-    """The type of a volume whose root folder only its owner can write to, who is root for a new volume.
+    """The type of the volume, if only the owner of its root folder can write there. In a new volume, root is the owner.
 
     Empty if everybody can write to it, as to an emptyDir, or if kubelet makes it writable for `fs_group`. kubelet does
     not do that for a hostPath and for nfs.
