@@ -17,6 +17,7 @@ from webhook.admission.result import AdmissionResult, Decision
 from webhook.annotations.injected import InjectedModel
 from webhook.annotations.parsing import is_asking, parse, unknown
 from webhook.catalog.resolution import Catalog, resolve_all
+from webhook.inventory.inventory import Inventory
 from webhook.kubernetes.pod import Pod, PodSpec
 from webhook.model.refusals import Conflict, Refusal
 from webhook.model.request import PodRequest
@@ -32,7 +33,9 @@ _MIRROR_POD: Final = "kubernetes.io/config.mirror"  # the kubelet's annotation o
 _MOST_PARTS: Final = 20_000
 
 
-def inject(pod: Pod, namespace: str, settings: Settings, catalog: Catalog) -> AdmissionResult:
+def inject(
+    pod: Pod, namespace: str, settings: Settings, catalog: Catalog, inventory: Inventory | None = None
+) -> AdmissionResult:
     """Decide about a pod that is to be created in `namespace`. Raises LookupRequired, as the catalog does."""
     annotations = pod.metadata.annotations or {}
     if _MIRROR_POD in annotations:
@@ -43,7 +46,8 @@ def inject(pod: Pod, namespace: str, settings: Settings, catalog: Catalog) -> Ad
     try:
         request = parse(annotations, settings)
         if request.models:
-            return _inject(request, Target(pod, namespace, init_container_index(pod.spec)), settings, catalog)
+            target = Target(pod, namespace, init_container_index(pod.spec), inventory)
+            return _inject(request, target, settings, catalog)
     except Refusal as refusal:
         return AdmissionResult("refused", refusal.reason, str(refusal), warnings=unknown(annotations, settings))
     return AdmissionResult("skipped", "OptedOut" if request.opted_out else "NotAnnotated", warnings=request.warnings)

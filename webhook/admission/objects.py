@@ -17,6 +17,7 @@ from webhook.admission.result import AdmissionResult, Decision
 from webhook.annotations.parsing import is_asking, parse
 from webhook.annotations.pinned import Reference, reference_of, restarted_at
 from webhook.catalog.resolution import Catalog, LookupRequired, VersionKey
+from webhook.inventory.inventory import Inventory
 from webhook.kubernetes.decoding import InvalidObject
 from webhook.kubernetes.patch import Operation
 from webhook.kubernetes.templates import Template, templates
@@ -40,7 +41,9 @@ class ObjectChange(msgspec.Struct, frozen=True):
     """None if the object is created."""
 
 
-def pin_object(change: ObjectChange, namespace: str, settings: Settings, catalog: Catalog) -> AdmissionResult:
+def pin_object(
+    change: ObjectChange, namespace: str, settings: Settings, catalog: Catalog, inventory: Inventory | None = None
+) -> AdmissionResult:
     """Decide about an object. Raises LookupRequired, with the keys of all templates."""
     try:
         found, former = _templates(change.new), _templates(change.old) if change.old else []
@@ -52,7 +55,7 @@ def pin_object(change: ObjectChange, namespace: str, settings: Settings, catalog
     warnings += islice(misplaced(change.new, found, settings), _MOST_MISPLACED)
     held = _held(new.values(), old.values(), settings)
     changes = [WorkloadChange(workload, old.get(path)) for path, workload in new.items()]
-    return _merged(_pinned(changes, held, namespace, settings, catalog), warnings)
+    return _merged(_pinned(changes, held, namespace, settings, catalog, inventory), warnings)
 
 
 def undecodable(template: Template, error: InvalidObject, settings: Settings) -> tuple[str, ...]:
@@ -120,17 +123,18 @@ def _held(new: Collection[Workload], old: Collection[Workload], settings: Settin
     return held
 
 
-def _pinned(
+def _pinned(  # noqa: PLR0913, PLR0917 - what `pin` needs
     changes: Iterable[WorkloadChange],
     held: Mapping[Reference, str],
     namespace: str,
     settings: Settings,
     catalog: Catalog,
+    inventory: Inventory | None,
 ) -> list[AdmissionResult]:
     results, keys = list[AdmissionResult](), list[VersionKey]()
     for change in changes:
         try:
-            results.append(pin(change, namespace, settings, catalog, held))
+            results.append(pin(change, namespace, settings, catalog, held, inventory))
         except LookupRequired as required:
             keys += required.keys
     if keys:

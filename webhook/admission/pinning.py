@@ -19,6 +19,7 @@ from webhook.annotations.injected import InjectedModel
 from webhook.annotations.parsing import is_asking, parse
 from webhook.annotations.pinned import PINNED, Pin, Pins, Reference, reference_of
 from webhook.catalog.resolution import Catalog, UnknownModel
+from webhook.inventory.inventory import Inventory
 from webhook.kubernetes.patch import Operation, add, escape
 from webhook.kubernetes.pod import Pod
 from webhook.kubernetes.workload import WorkloadChange
@@ -30,12 +31,13 @@ from webhook.strategies.strategy import Target
 _NOTHING_HELD: Final[Mapping[Reference, str]] = {}
 
 
-def pin(
+def pin(  # noqa: PLR0913, PLR0917 - what `inject` needs, and the other templates' versions
     change: WorkloadChange,
     namespace: str,
     settings: Settings,
     catalog: Catalog,
     held: Mapping[Reference, str] = _NOTHING_HELD,
+    inventory: Inventory | None = None,
 ) -> AdmissionResult:
     """Decide about a workload. Raises LookupRequired, as the catalog does.
 
@@ -55,7 +57,8 @@ def pin(
     except Refusal as refusal:
         return _advice(change, misplaced, str(refusal))
     is_pinned = any(map(pinned.needs_pin, request.models))
-    outcome = inject(_with_pins(template, wanted, settings) if is_pinned else template, namespace, settings, catalog)
+    pinned_template = _with_pins(template, wanted, settings) if is_pinned else template
+    outcome = inject(pinned_template, namespace, settings, catalog, inventory)
     warnings = (*misplaced, *kept, *outcome.warnings)
     if outcome.decision == "refused":
         return _advice(change, warnings, outcome.message)

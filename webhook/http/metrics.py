@@ -2,7 +2,7 @@
 
 import math
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -27,6 +27,14 @@ class SourceFigures(Protocol):
     @property
     def age(self) -> float | None:
         """Seconds since the last listing. None before the first one."""
+
+
+class InventoryFigures(Protocol):
+    """The figures of the inventory."""
+
+    @property
+    def claims(self) -> Sized:
+        """The claims of models."""
 
 
 class Metrics:
@@ -99,6 +107,12 @@ class Metrics:
             }.items()
         }
 
+        self.inventory_errors = Counter(
+            "model_injector_inventory_errors",
+            "Failed readings of the inventory; the previous one stays in use for a while.",
+            registry=self._registry,
+        )
+
     def watch_catalog(self, source: str, status: Callable[[], SourceFigures]) -> None:
         """Export the figures of a source. `status` is called at each scrape."""
 
@@ -109,6 +123,18 @@ class Metrics:
         self._catalog["age_seconds"].labels(source).set_function(age)
         self._catalog["models"].labels(source).set_function(lambda: status().models)
         self._catalog["versions"].labels(source).set_function(lambda: status().versions)
+
+    def watch_inventory(self, age: Callable[[], float], inventory: Callable[[], InventoryFigures | None]) -> None:
+        """Export the age of the inventory in seconds, and its size. Both functions are called at each scrape."""
+        gauges = {
+            "age_seconds": ("Since the last reading of the inventory; infinite before the first one.", age),
+            "claims": (
+                "Claims of models in the inventory.",
+                lambda: len(found.claims) if (found := inventory()) else 0,
+            ),
+        }
+        for name, (text, value) in gauges.items():
+            Gauge(f"model_injector_inventory_{name}", text, registry=self._registry).set_function(value)
 
     def render(self) -> bytes:
         """The body of /metrics."""

@@ -188,6 +188,7 @@ class PodSpec(msgspec.Struct, rename="camel", frozen=True, gc=False):
     service_account: str | None = None
     security_context: PodSecurityContext | None = None
     affinity: Affinity | None = None
+    node_name: str | None = None
     node_selector: dict[str, str] | None = None
     tolerations: tuple[dict[str, Any], ...] | None = None
     image_pull_secrets: tuple[LocalObjectReference, ...] | None = None

@@ -15,6 +15,7 @@ from webhook.annotations.injected import InjectedModel
 from webhook.annotations.parsing import parse
 from webhook.annotations.pinned import is_floating
 from webhook.catalog.resolution import Catalog
+from webhook.inventory.inventory import Inventory
 from webhook.kubernetes import workload
 from webhook.kubernetes.decoding import InvalidObject
 from webhook.kubernetes.patch import Operation
@@ -76,25 +77,39 @@ class Outcome(msgspec.Struct, frozen=True):
         return (*self.stored.operations, *chain.from_iterable(pods))
 
 
-def preview(document: Document, namespace: str, settings: Settings, catalog: Catalog, limits: Limits) -> Outcome:
+def preview(  # noqa: PLR0913, PLR0917 - what `inject` needs, and the limits
+    document: Document,
+    namespace: str,
+    settings: Settings,
+    catalog: Catalog,
+    limits: Limits,
+    inventory: Inventory | None = None,
+) -> Outcome:
     """Decide on a document that is created in `namespace`, or changed by the request of its AdmissionReview.
 
     Raises InvalidManifest if the document does not fit its kind, ManifestTooLarge, and LookupRequired if the catalog
     has to query S3 first.
     """
     try:
-        return _preview(document, namespace, settings, catalog, limits)
+        return _preview(document, namespace, settings, catalog, limits, inventory)
     except (InvalidManifest, InvalidObject) as error:
         raise InvalidManifest(f"{' '.join(filter(None, (document.kind, document.name)))}: {error}") from error
 
 
-def _preview(document: Document, namespace: str, settings: Settings, catalog: Catalog, limits: Limits) -> Outcome:
+def _preview(  # noqa: PLR0913, PLR0917
+    document: Document,
+    namespace: str,
+    settings: Settings,
+    catalog: Catalog,
+    limits: Limits,
+    inventory: Inventory | None,
+) -> Outcome:
     for template in _templates(document):
         _check_annotations(template, settings, is_strict=document.is_of_kubernetes)
     request = _request(document)
     if request and not _makes_pods(request):
         return Outcome(namespace, AdmissionResult("skipped", "NotForUs"), ())
-    stored = _stored(document, request, namespace, settings, catalog)
+    stored = _stored(document, request, namespace, settings, catalog, inventory)
     pinned_templates = _templates(msgspec.structs.replace(document, value=apply(document.value, stored.operations)))
     pods, warnings = list[PodOutcome](), list[str]()
     for template in pinned_templates:
@@ -105,7 +120,7 @@ def _preview(document: Document, namespace: str, settings: Settings, catalog: Ca
                 raise
             warnings += undecodable(template, error, settings)
             continue
-        pods.append(PodOutcome(template, inject(decoded, namespace, settings, catalog)))
+        pods.append(PodOutcome(template, inject(decoded, namespace, settings, catalog, inventory)))
         _check_models(pods, limits)
         if template.is_made and pods[-1].injection.operations:
             warnings.append(
@@ -118,15 +133,21 @@ def _preview(document: Document, namespace: str, settings: Settings, catalog: Ca
     return Outcome(namespace, stored, tuple(pods), tuple(warnings))
 
 
-def _stored(
-    document: Document, request: review.AdmissionRequest | None, namespace: str, settings: Settings, catalog: Catalog
+def _stored(  # noqa: PLR0913, PLR0917
+    document: Document,
+    request: review.AdmissionRequest | None,
+    namespace: str,
+    settings: Settings,
+    catalog: Catalog,
+    inventory: Inventory | None,
 ) -> AdmissionResult:
     """The decision on the object itself."""
     if request.changes_a_workload if request else _is_workload(document):
         change = request.decode_workload() if request else _workload_change(document)
-        return pin(change, namespace, settings, catalog)
+        return pin(change, namespace, settings, catalog, inventory=inventory)
     if request.changes_one_of(settings.workloads) if request else _is_named(document, settings):
-        return pin_object(request.decode_object() if request else ObjectChange(document), namespace, settings, catalog)
+        change_of_object = request.decode_object() if request else ObjectChange(document)
+        return pin_object(change_of_object, namespace, settings, catalog, inventory)
     return AdmissionResult("skipped", "NoPods")
 
 

@@ -8,13 +8,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from webhook.catalog.live import LiveCatalog
 from webhook.http.metrics import Metrics
+from webhook.inventory.inventory import Inventory
 from webhook.server.mutate import MutateEndpoint
 from webhook.settings import Settings
 
 
-def admission_app(settings: Settings, metrics: Metrics, live: LiveCatalog) -> ASGIApp:
+def admission_app(
+    settings: Settings, metrics: Metrics, live: LiveCatalog, inventory: Callable[[], Inventory | None]
+) -> ASGIApp:
     """POST /mutate bypasses the web application: every pod waits for it, and FastAPI would take much of its time."""
-    mutate = MutateEndpoint(settings, live, metrics)
+    mutate = MutateEndpoint(settings, live, metrics, inventory)
     web = CreatedOnDemand(lambda: _web(settings, metrics, live, mutate))
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,6 +48,6 @@ def _web(settings: Settings, metrics: Metrics, live: LiveCatalog, mutate: Mutate
     from webhook.web.access import access_for, local_only  # noqa: PLC0415
     from webhook.web.application import web_application  # noqa: PLC0415
 
-    app = web_application(settings, live, metrics, access_for(settings))
+    app = web_application(settings, live, metrics, access_for(settings), mutate.inventory)
     app.router.routes.append(Route("/mutate", mutate, methods=["POST"]))  # other methods are answered with 405
     return app if settings.preview.auth == "kubernetes" or settings.preview.force else local_only(app)

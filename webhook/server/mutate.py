@@ -1,6 +1,7 @@
 """POST /mutate: reads an AdmissionReview, decides with `inject`, `pin` or `pin_object`, and writes the answer."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
@@ -19,6 +20,8 @@ from webhook.http.body import BodyReader, ClientGone
 from webhook.http.errors import BodyTooLarge, Busy, RequestError
 from webhook.http.log import FIELDS, write
 from webhook.http.metrics import Metrics
+from webhook.inventory.inventory import Inventory
+from webhook.inventory.refresh import unknown
 from webhook.kubernetes import pod
 from webhook.kubernetes.decoding import InvalidObject
 from webhook.settings import Settings
@@ -43,6 +46,7 @@ class MutateEndpoint:
     settings: Settings
     live: LiveCatalog
     metrics: Metrics
+    inventory: Callable[[], Inventory | None] = unknown
     bodies: BodyReader = field(default_factory=BodyReader)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,10 +77,12 @@ class MutateEndpoint:
         request = decode(body)
         if request.creates_a_pod:
             reviewed = pod.decode(request.object)
-            decide = partial(inject, reviewed, request.namespace, self.settings)
+            decide = partial(inject, reviewed, request.namespace, self.settings, inventory=self.inventory())
             return _Reviewed(request, reviewed, await settle(decide, self.live), "Pod")
         if request.changes_a_workload:
-            decide = partial(pin, request.decode_workload(), request.namespace, self.settings)
+            decide = partial(
+                pin, request.decode_workload(), request.namespace, self.settings, inventory=self.inventory()
+            )
             return _Reviewed(request, None, await settle(decide, self.live), "Workload")
         if request.changes_one_of(self.settings.workloads):
             return _Reviewed(request, None, await self._pin_object(request), "Workload")
@@ -85,7 +91,10 @@ class MutateEndpoint:
     async def _pin_object(self, request: AdmissionRequest) -> AdmissionResult:
         if not request.mentions(f"{self.settings.annotation_prefix}/"):
             return AdmissionResult("skipped", "NotAnnotated")  # without decoding, because most objects ask for nothing
-        return await settle(partial(pin_object, request.decode_object(), request.namespace, self.settings), self.live)
+        changed, namespace = request.decode_object(), request.namespace
+        return await settle(
+            partial(pin_object, changed, namespace, self.settings, inventory=self.inventory()), self.live
+        )
 
     def _record(self, decision: _Reviewed, seconds: float) -> None:
         """Update the metrics and log one line. Never logs the object."""

@@ -18,6 +18,7 @@ from webhook.http.loopback import is_loopback
 from webhook.http.metrics import Metrics
 from webhook.http.ops import Health, operations
 from webhook.http.serving import listen, server
+from webhook.inventory.refresh import InventoryRefresher, unknown
 from webhook.server.application import admission_app
 from webhook.server.tls import CertificateReloader, certificate_source
 from webhook.settings import Settings
@@ -55,12 +56,15 @@ async def _serve(
 ) -> None:
     metrics, health = reloader.metrics, reloader.health
     live = live_catalog(settings, metrics, health)
-    admission = server(admission_app(settings, metrics, live), reloader.context)
+    inventory = _inventory(settings, metrics)
+    current = inventory.current if inventory else unknown
+    admission = server(admission_app(settings, metrics, live, current), reloader.context)
     ops = server(operations(health, metrics))
     stop, stop_now = _signals()
     async with asyncio.TaskGroup() as tasks:
         reloading = tasks.create_task(reloader.run(settings.server.tls_poll))
         refreshing = tasks.create_task(live.refresh(settings.catalog.refresh_seconds))
+        reading = tasks.create_task(inventory.run()) if inventory else None
         tasks.create_task(admission.serve([admission_socket]))
         ops_task = tasks.create_task(ops.serve([ops_socket]))
         while not (admission.started and ops.started and (reloader.has_refreshed or stop.is_set())):
@@ -74,10 +78,17 @@ async def _serve(
         await _drain(admission, health, settings.server.drain, stop_now)
         admission.should_exit = True
         refreshing.cancel()
+        if reading:
+            reading.cancel()
         ops.should_exit = True
         await ops_task
     live.close()
     _log.info("stopped")
+
+
+def _inventory(settings: Settings, metrics: Metrics) -> InventoryRefresher | None:
+    wanted = settings.inventory
+    return InventoryRefresher(settings.annotation_prefix, wanted.refresh_seconds, metrics) if wanted.enabled else None
 
 
 def calm_garbage_collection() -> None:

@@ -16,7 +16,7 @@ from webhook.fields.group import Group
 from webhook.fields.parsers import EXACT_VERSION, SUBDOMAIN
 from webhook.fields.types import SourceName
 from webhook.model.source import DEFAULT_SOURCE, Source, SourceFields
-from webhook.settings.admission import CatalogSettings, DefaultSettings, Rule, WorkloadSettings
+from webhook.settings.admission import CatalogSettings, DefaultSettings, InventorySettings, Rule, WorkloadSettings
 from webhook.settings.process import CertificateSettings, PreviewSettings, ServerSettings
 from webhook.strategies import STRATEGIES
 
@@ -25,6 +25,7 @@ __all__ = [
     "CatalogSettings",
     "CertificateSettings",
     "DefaultSettings",
+    "InventorySettings",
     "PreviewSettings",
     "Rule",
     "ServerSettings",
@@ -83,6 +84,8 @@ class Settings(SourceFields, BaseSettings):
     """The settings of each strategy."""
     catalog: CatalogSettings = CatalogSettings()
     """The catalog of the models in the buckets."""
+    inventory: InventorySettings = InventorySettings()
+    """What the webhook reads about the cluster, to know which strategies are available."""
     rules: tuple[Rule, ...] = Field(default=(), max_length=1000)
     """Which namespaces may use which models, strategies and service accounts. Each has the settings below."""
     workloads: WorkloadSettings = WorkloadSettings()

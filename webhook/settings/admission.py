@@ -73,6 +73,16 @@ class CatalogSettings(Group):
     versions are admitted unchecked, and those with other references are refused."""
 
 
+class InventorySettings(Group):
+    """What the webhook reads about the cluster, to know which strategies are available."""
+
+    enabled: bool = False
+    """Whether the webhook reads the claims that have the label `model`, the CSI drivers, and the cluster's version.
+    Without it, a pod whose strategy the cluster is not ready for is admitted, and waits for its volume."""
+    refresh_seconds: Annotated[Seconds, Field(le=300)] = 15
+    """How often they are read, which takes three requests to the API server."""
+
+
 class Rule(Group):
     """Who may use what. The first rule that matches a pod and a model decides; without a match, all is allowed.
 

@@ -10,8 +10,10 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from webhook.fetching.settings import FetchSettings
 from webhook.fields.annotation import Annotation
 from webhook.fields.group import Group
+from webhook.inventory.inventory import Inventory
 from webhook.kubernetes.patch import JSON
 from webhook.kubernetes.pod import Pod
 from webhook.model.artifact import Artifact
@@ -49,6 +51,8 @@ class Target(NamedTuple):
     namespace: str
     init_container_index: int = 0
     """Where the pod's init containers from strategies are inserted."""
+    inventory: Inventory | None = None
+    """What the cluster has ready. None if that is unknown, in which case no strategy is unavailable for its lack."""
 
 
 class Location(msgspec.Struct, frozen=True):
@@ -89,6 +93,31 @@ class Plan(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
 
 
+class ManifestRequest(msgspec.Struct, frozen=True):
+    """What somebody wants manifests for."""
+
+    artifacts: tuple[Artifact, ...]
+    namespaces: tuple[str, ...]
+    """The namespaces whose pods get the models."""
+    stage: str
+    """One of the strategy's stages. Empty if it has none."""
+    annotation_prefix: str
+    """The prefix of annotations and labels."""
+    fetch: FetchSettings
+    """The settings of containers that download."""
+
+
+class Manifests(msgspec.Struct, frozen=True):
+    """What a strategy needs in the cluster, and beside it."""
+
+    objects: tuple[JSON, ...]
+    """Kubernetes objects, in the order in which they are applied."""
+    files: Mapping[str, str] = {}
+    """Files for other tools, by name."""
+    hints: tuple[str, ...] = ()
+    """What to do after applying the objects, one sentence or command each."""
+
+
 def always_available(delivery: Delivery[Any], target: Target, settings: Any) -> None:
     """The `availability` of a strategy that does not depend on the state of the cluster."""
 
@@ -122,6 +151,11 @@ class Strategy:
     needs_credentials: Callable[[Any], bool] = no_credentials
     """Whether the pod's service account needs access to the source; the argument is the strategy's settings. The
     default service account is set only in this case."""
+    manifests: Callable[[ManifestRequest, Any], Manifests] | None = None
+    """The objects that the platform creates before pods can use the strategy; the last argument is the strategy's
+    settings. Pure and deterministic. Raises InvalidInput. None if nothing is needed."""
+    stages: tuple[str, ...] = ()
+    """The stages in which its manifests are applied, if they cannot be applied at once."""
     volume_types: tuple[str, ...] = ()
     """The volume types that prove a delivery, such as `persistentVolumeClaim`: the chart's guard expects one of them in
     the pod. Empty: the guard expects init containers that run fetch.sh."""

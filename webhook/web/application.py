@@ -1,5 +1,6 @@
 """The FastAPI application of previews: POST /preview, its OpenAPI document, and the pages."""
 
+from collections.abc import Callable
 from functools import cache
 
 import msgspec
@@ -11,6 +12,8 @@ from starlette.routing import Route
 from webhook import __version__
 from webhook.catalog.live import LiveCatalog
 from webhook.http.metrics import Metrics
+from webhook.inventory.inventory import Inventory
+from webhook.inventory.refresh import unknown
 from webhook.settings import Settings
 from webhook.web.access import Access
 from webhook.web.answering import Answering
@@ -20,7 +23,13 @@ from webhook.web.page import HEADERS, page_routes
 from webhook.web.preview import PreviewService
 
 
-def web_application(settings: Settings, live: LiveCatalog, metrics: Metrics, access: Access) -> FastAPI:
+def web_application(
+    settings: Settings,
+    live: LiveCatalog,
+    metrics: Metrics,
+    access: Access,
+    inventory: Callable[[], Inventory | None] = unknown,
+) -> FastAPI:
     """Create the application. It works under any path prefix, because all its links are relative."""
     app = FastAPI(
         title="model-injector",
@@ -34,7 +43,7 @@ def web_application(settings: Settings, live: LiveCatalog, metrics: Metrics, acc
         redirect_slashes=False,
         routes=[*page_routes(settings)],
     )
-    app.include_router(preview_router(PreviewService(settings, live, access), Answering(metrics)))
+    app.include_router(preview_router(PreviewService(settings, live, access, inventory), Answering(metrics)))
 
     @cache
     def document() -> bytes:

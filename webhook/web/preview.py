@@ -4,7 +4,7 @@ The decisions are made here because they need the catalog, which is in the memor
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -14,6 +14,8 @@ from starlette.requests import Request
 from webhook.catalog.live import LiveCatalog, settle
 from webhook.http.body import BodyReader, while_connected
 from webhook.http.limits import ConcurrencyLimiter, RateLimiter
+from webhook.inventory.inventory import Inventory
+from webhook.inventory.refresh import unknown
 from webhook.preview import SERVED, Document, Outcome, check_models, content, makes_pods, preview, read
 from webhook.settings import Settings
 from webhook.web.access import Access, OpenAccess, Unavailable, User
@@ -30,6 +32,7 @@ class PreviewService:
     settings: Settings
     live: LiveCatalog
     access: Access
+    inventory: Callable[[], Inventory | None] = unknown
     bodies: BodyReader = field(default_factory=lambda: BodyReader(SERVED.size))
     rate: RateLimiter = field(default_factory=lambda: RateLimiter(per_second=10, burst=100))
     turns: ConcurrencyLimiter = field(
@@ -69,7 +72,8 @@ class PreviewService:
         try:
             async with asyncio.timeout(_DECIDING_SECONDS):
                 for document, namespace in zip(documents, namespaces, strict=True):
-                    decide = partial(preview, document, namespace, self.settings, limits=SERVED)
+                    known = self.inventory()
+                    decide = partial(preview, document, namespace, self.settings, limits=SERVED, inventory=known)
                     outcomes.append(await settle(decide, self.live))
                     check_models(outcomes, SERVED)
                     await asyncio.sleep(0)  # lets admission requests run first

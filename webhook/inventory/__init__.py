@@ -1,0 +1,1 @@
+"""What the cluster has ready for models: read from the API server, and kept in memory."""

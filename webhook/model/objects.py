@@ -1,0 +1,31 @@
+"""Names and labels of the objects in the cluster that belong to a version of a model.
+
+The names depend only on the strategy, the version's folder in S3 and the namespace, so the webhook knows the name of a
+claim that somebody else creates. docs/objects.md documents them for users.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from webhook.kubernetes.names import label_value, object_name
+from webhook.model.artifact import Artifact
+
+
+@lru_cache(maxsize=4096)
+def claim_name(strategy: str, artifact: Artifact) -> str:
+    """The name of the version's PersistentVolumeClaim for a strategy: `s3-mount-my-model-1.2.3-0badc0de`."""
+    return object_name(f"{strategy}-{artifact.model}-{artifact.version}", artifact.uri)
+
+
+def volume_name(strategy: str, namespace: str, artifact: Artifact) -> str:
+    """The name of the PersistentVolume that the claim in a namespace is bound to, unique in the cluster."""
+    return object_name(f"{strategy}-{namespace}-{artifact.model}-{artifact.version}", f"{namespace} {artifact.uri}")
+
+
+def labels(prefix: str, artifact: Artifact, state: str | None = None) -> Mapping[str, str]:
+    """The labels of the version's objects. `prefix`: the prefix of annotations. `state`: `loading` or `ready`."""
+    values = {"model": artifact.model, "version": artifact.version, **({"state": state} if state else {})}
+    return {
+        "app.kubernetes.io/managed-by": "model-injector",
+        **{f"{prefix}/{name}": label_value(value) for name, value in values.items()},
+    }
