@@ -114,7 +114,7 @@ class _Reader:
         response = self._api.request("GET", path, query=query or ())
         if response.status == HTTPStatus.FORBIDDEN:
             raise ClusterError(
-                f"GET {path}: the API server answers 403: the chart's config.inventory.enabled grants the right"
+                f"GET {path}: the API server answers 403; the chart's config.inventory.enabled grants it"
             )
         if response.status != HTTPStatus.OK:
             raise ClusterError(f"GET {path}: the API server answers {response.status}")
