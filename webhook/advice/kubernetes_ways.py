@@ -91,7 +91,10 @@ def _shared_volume(situation: Situation) -> Assessment:
 
 def _volume(situation: Situation) -> Assessment:
     has_driver = has(situation, *FILE_SYSTEMS)
-    missing = f"the cluster has none of the CSI drivers {', '.join(FILE_SYSTEMS)}: install one (volumes on local NVMe disks need none)"
+    missing = (
+        f"the cluster has none of the CSI drivers {', '.join(FILE_SYSTEMS)}: install one (volumes on local NVMe disks "
+        "need none)"
+    )
     is_offline = "nodes cannot reach a file system (--connectivity none)" if situation.connectivity == "none" else None
     return Assessment(
         excluded=is_offline or (missing if has_driver is False else None),
@@ -153,7 +156,8 @@ def _oci_image(situation: Situation) -> Assessment:
     is_old = minor is not None and minor < IMAGE_VOLUMES_SINCE
     reasons = (
         "nodes cannot reach a registry (--connectivity none)" if situation.connectivity == "none" else None,
-        f"image volumes are on by default from Kubernetes 1.{IMAGE_VOLUMES_SINCE} on, and the cluster has 1.{minor}"
+        f"image volumes are on by default from Kubernetes 1.{IMAGE_VOLUMES_SINCE} on, and the cluster has 1.{minor}: "
+        "upgrade it, or switch on the feature gate ImageVolume"
         if is_old
         else None,
     )
@@ -200,6 +204,7 @@ def _shared_volume_commands(situation: Situation, names: Names) -> tuple[str, ..
     return (
         *published(names),
         injector(names, "iam-policy", names.model),
+        "# set strategies.shared-volume.storageClass, then:",
         f"{manifests(names, 'shared-volume', '--stage', 'load')} | kubectl apply -f -",
         "# when the Job has completed:",
         f"{manifests(names, 'shared-volume', '--stage', 'share')} | kubectl apply -f -",
@@ -211,7 +216,8 @@ def _volume_commands(situation: Situation, names: Names) -> tuple[str, ...]:
     del situation
     return (
         *published(names),
-        f"{manifests(names, 'volume')} | kubectl apply -f -",
+        injector(names, "pull", f"{names.model}@{names.version}", "DIR"),
+        "# DIR is where the file system is mounted; set strategies.volume.source to its claim, then:",
         annotate(names, "volume"),
     )
 
