@@ -5,9 +5,12 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import yaml
@@ -17,6 +20,7 @@ from tests.support.api_server import ApiServer, running_api_server
 from tests.support.command_line import run
 from webhook.advice.inputs import INPUTS
 from webhook.advice.ways import WAYS
+from webhook.cli import main
 
 ROOT = Path(__file__).parents[2]
 DRIVERS = "/apis/storage.k8s.io/v1/csidrivers"
@@ -223,52 +227,74 @@ def test_a_cluster_that_does_not_answer_ends_the_command(tmp_path: Path) -> None
     assert not done.stdout
 
 
-def on_a_terminal(answers: str, *arguments: str) -> tuple[subprocess.CompletedProcess[str], str]:
-    """The command, with a terminal for its input and errors: what it did, and what the terminal showed."""
+Run = Callable[[int, Sequence[str]], tuple[int, str]]
+"""Runs the command on a terminal: the exit status and the standard output."""
+
+
+def as_a_process(terminal: int, arguments: Sequence[str]) -> tuple[int, str]:
+    command = [sys.executable, "-m", "webhook", *arguments]
+    done = subprocess.run(
+        command, stdin=terminal, stdout=subprocess.PIPE, stderr=terminal, text=True, timeout=60, check=False
+    )
+    return done.returncode, done.stdout
+
+
+def in_this_process(terminal: int, arguments: Sequence[str]) -> tuple[int, str]:
+    output = StringIO()
+    with (
+        open(terminal, closefd=False) as stdin,
+        open(terminal, "w", closefd=False) as errors,
+        patch.object(sys, "stdin", stdin),
+        redirect_stdout(output),
+        redirect_stderr(errors),
+    ):
+        return main(arguments), output.getvalue()
+
+
+def on_a_terminal(answers: str, *arguments: str, by: Run = in_this_process) -> tuple[int, str, str]:
+    """The exit status, the standard output, and what the terminal of the input and the errors showed."""
     ours, theirs = pty.openpty()
     try:
         os.write(ours, answers.encode())
-        command = [sys.executable, "-m", "webhook", "advise", *arguments]
-        done = subprocess.run(
-            command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, text=True, timeout=60, check=False
-        )
+        status, output = by(theirs, ("advise", *arguments))
         os.close(theirs)
         shown = b""
         while True:
             try:
                 shown += os.read(ours, 65536)
             except OSError:  # it has hung up
-                return done, shown.decode()
+                return status, output, shown.decode()
     finally:
         os.close(ours)
 
 
 def test_a_terminal_is_asked_what_no_flag_tells() -> None:
-    done, shown = on_a_terminal("docker\n\nhuge\n200Mi\n4\n\n\n1m\ntight\n", "--connectivity", "registry")
-    assert done.returncode == 0
+    answers = "docker\n\nhuge\n200Mi\n4\n\n\n1m\ntight\n"
+    status, output, shown = on_a_terminal(answers, "--connectivity", "registry", by=as_a_process)
+    assert status == 0
     for entry in INPUTS:
         assert (entry.question in shown) == (entry.flag != "--connectivity") if entry.question else True
     assert "--size 'huge' is not a size of at most 1Pi" in shown
     assert "How long may the model take at the start of a replica? [2m] " in shown
-    assert "Recommended: application-image" in done.stdout
-    assert "Size 200.0 MiB, updates a month: 4, replicas: 1, nodes: 1, target: 60 s, coupling: tight" in done.stdout
-    assumed = done.stdout.splitlines()[-1]
+    assert "Recommended: application-image" in output
+    assert "Size 200.0 MiB, updates a month: 4, replicas: 1, nodes: 1, target: 60 s, coupling: tight" in output
+    assumed = output.splitlines()[-1]
     assert "--versions-kept 2" in assumed
     assert "--replicas" not in assumed  # an empty answer accepts the default
 
 
 def test_a_terminal_without_an_answer_is_one_line() -> None:
-    done, shown = on_a_terminal("docker\n\x04")
-    assert done.returncode == 2
+    status, output, shown = on_a_terminal("docker\n\x04")
+    assert status == 2
     assert shown.splitlines()[-1].endswith("there is no answer; give --environment, or --yes for the defaults")
-    assert not done.stdout
+    assert not output
 
 
 @pytest.mark.parametrize("arguments", [("--yes",), ("-o", "json")])
 def test_a_terminal_is_not_asked_by_programs(arguments: tuple[str, ...]) -> None:
-    done, shown = on_a_terminal("", "--size", "1Gi", *arguments)
-    assert (done.returncode, shown) == (0, "")
-    assert "s3-init" in done.stdout
+    status, output, shown = on_a_terminal("", "--size", "1Gi", *arguments)
+    assert (status, shown) == (0, "")
+    assert "s3-init" in output
 
 
 def test_the_page_names_every_way_and_every_flag() -> None:

@@ -79,6 +79,7 @@ class Input:
 
     name: str
     flag: str
+    metavar: str
     meaning: str
     allowed: str
     """The values, for messages: "… is not …"."""
@@ -99,12 +100,14 @@ class Input:
 def _choice(name: str, choices: tuple[str, ...], meaning: str, question: str) -> Input:
     """An input with the first of the choices as its default."""
     words = " or ".join(choices)
-    return Input(name, f"--{name}", meaning, words, one_of(*choices), choices[0], f"{question} ({words})")
+    return Input(
+        name, f"--{name}", "|".join(choices), meaning, words, one_of(*choices), choices[0], f"{question} ({words})"
+    )
 
 
 def _rate(name: str, meaning: str, default: str) -> Input:
     allowed = "a number of bytes or bits a second, such as 125MiB/s or 5Gbit/s"
-    return Input(name, f"--{name.replace('_', '-')}", meaning, allowed, rate, default)
+    return Input(name, f"--{name.replace('_', '-')}", "RATE", meaning, allowed, rate, default)
 
 
 INPUTS: Final = (
@@ -113,6 +116,7 @@ INPUTS: Final = (
     Input(
         "bytes",
         "--size",
+        "SIZE",
         "the size of one version; default: the size that the catalog knows",
         "a size of at most 1Pi, such as 140Gi or 14GB",
         size,
@@ -121,6 +125,7 @@ INPUTS: Final = (
     Input(
         "versions_a_month",
         "--updates",
+        "NUMBER",
         "new versions a month",
         "a number from 0 to 1000, such as 4 or 0.5",
         _frequency,
@@ -130,6 +135,7 @@ INPUTS: Final = (
     Input(
         "replicas",
         "--replicas",
+        "NUMBER",
         "replicas of the application",
         "a whole number from 1 to 100000",
         _count(1, 100_000),
@@ -139,6 +145,7 @@ INPUTS: Final = (
     Input(
         "replicas_per_node",
         "--replicas-per-node",
+        "NUMBER",
         "replicas on one node, or on one Docker host",
         "a whole number from 1 to 1000",
         _count(1, 1000),
@@ -148,6 +155,7 @@ INPUTS: Final = (
     Input(
         "target_seconds",
         "--start-target",
+        "DURATION",
         "how long the model may take to be available to a replica that starts",
         "a duration of at most a week, such as 30s or 2m",
         duration,
@@ -169,6 +177,7 @@ INPUTS: Final = (
     Input(
         "nodes",
         "--nodes",
+        "NUMBER",
         "nodes that run replicas; default: replicas divided by replicas a node",
         "a whole number from 1 to 100000",
         _count(1, 100_000),
@@ -176,6 +185,7 @@ INPUTS: Final = (
     Input(
         "versions_kept",
         "--versions-kept",
+        "NUMBER",
         "versions that are stored at a time, those to roll back to included",
         "a whole number from 1 to 10000",
         _count(1, 10_000),
@@ -184,6 +194,7 @@ INPUTS: Final = (
     Input(
         "kubernetes_minor",
         "--kubernetes-version",
+        "VERSION",
         "the cluster's version; default: what --cluster reads",
         "a version such as 1.35",
         kubernetes_minor,
@@ -191,6 +202,7 @@ INPUTS: Final = (
     Input(
         "csi_drivers",
         "--csi-drivers",
+        "NAMES",
         "the cluster's CSI drivers, comma-separated, or none; default: what --cluster reads",
         "none, or names of CSI drivers such as s3.csi.aws.com,efs.csi.aws.com",
         _drivers,
@@ -210,6 +222,7 @@ INPUTS: Final = (
     Input(
         "image_passes",
         "--image-passes",
+        "NUMBER",
         "how often a pull writes each byte of an image",
         "a whole number from 1 to 10",
         _count(1, 10),
@@ -218,6 +231,7 @@ INPUTS: Final = (
     Input(
         "layer_limit",
         "--layer-limit",
+        "SIZE",
         "the largest layer that the registry takes",
         "a size of at most 1Pi, such as 52000Mi",
         size,

@@ -59,7 +59,7 @@ def add(commands: Commands) -> None:
     for entry in INPUTS:
         default = f"; default: {entry.default}" if entry.default else ""
         group.add_argument(
-            entry.flag, dest=entry.name, type=_typed(entry), metavar="VALUE", help=f"{entry.meaning}{default}"
+            entry.flag, dest=entry.name, type=_typed(entry), metavar=entry.metavar, help=f"{entry.meaning}{default}"
         )
     group.add_argument(
         "--price",
