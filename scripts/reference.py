@@ -81,10 +81,11 @@ The new variables come first, so that the container's own can refer to them: `va
 
 ## Reserved names
 
-The volumes `model-artifacts` and `model-artifacts-memory`, and for each model the init container `fetch-<name>`, are
-reserved. A pod that uses one of these names for something else is refused. The webhook writes two annotations:
-`model-injector.io/injected`, a JSON list of the models in a pod (model, asked, version, strategy, uri, files, bytes,
-digest), and `pinned` on a workload's template, the versions that its references resolve to ([the catalog](catalog.md)).
+The volumes `model-artifacts`, `model-artifacts-memory` and `models-volume` are reserved, and for each model the init
+container `fetch-<name>` and the volume `model-<name>`. A pod that uses one of these names for something else is
+refused. The webhook writes two annotations: `model-injector.io/injected`, a JSON list of the models in a pod (model,
+asked, version, strategy, uri, files, bytes, digest), and `pinned` on a workload's template, the versions that its
+references resolve to ([the catalog](catalog.md)).
 """
 
 SETTINGS_PAGE = """# Settings
