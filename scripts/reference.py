@@ -35,6 +35,17 @@ is created delivers the model. A warning gives the reason why an earlier one is 
 recorded in `injected`, and in `pinned` on a workload's template, so that all of its pods use the same strategy. An
 annotation that only other strategies read does nothing, and causes a warning.
 
+Without the annotation, the platform's settings decide: `defaults.strategy`, or the first of `defaults.strategyRules`
+that matches the pod's namespace and the model. So a platform can move models from one strategy to another while the
+manifests of teams stay as they are:
+
+```yaml
+defaults:
+  strategy: s3-init
+  strategyRules:
+    - {namespaces: ["prod-*"], models: ["llama-*"], strategy: "shared-volume, s3-init"}
+```
+
 ## Several models
 
 ```yaml
@@ -70,10 +81,11 @@ The new variables come first, so that the container's own can refer to them: `va
 
 ## Reserved names
 
-The volumes `model-artifacts` and `model-artifacts-memory`, and for each model the init container `fetch-<name>`, are
-reserved. A pod that uses one of these names for something else is refused. The webhook writes two annotations:
-`model-injector.io/injected`, a JSON list of the models in a pod (model, asked, version, strategy, uri, files, bytes,
-digest), and `pinned` on a workload's template, the versions that its references resolve to ([the catalog](catalog.md)).
+The volumes `model-artifacts`, `model-artifacts-memory` and `models-volume` are reserved, and for each model the init
+container `fetch-<name>` and the volume `model-<name>`. A pod that uses one of these names for something else is
+refused. The webhook writes two annotations: `model-injector.io/injected`, a JSON list of the models in a pod (model,
+asked, version, strategy, uri, files, bytes, digest), and `pinned` on a workload's template, the versions that its
+references resolve to ([the catalog](catalog.md)).
 """
 
 SETTINGS_PAGE = """# Settings

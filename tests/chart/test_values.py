@@ -239,3 +239,22 @@ def test_the_test_asks_for_a_source_that_there_is() -> None:
     assert json.loads(pod["spec"]["containers"][0]["args"][-1]) == {"model-injector.io/source": "a"}
     pod = render({"test": {"annotations": {"x": "y"}}})["Pod", "model-injector-test"]
     assert json.loads(pod["spec"]["containers"][0]["args"][-1]) == {"x": "y"}
+
+
+@pytest.mark.parametrize(
+    ("config", "version"),
+    [
+        ({}, "1.34"),
+        ({"strategies": {"oci-image": {"clusterVersion": "1.36", "featureGate": True}}}, "1.36"),
+        ({"strategies": {"oci-image": {"clusterVersion": ""}}}, ""),
+        ({"strategies": {"s3-mount": {"allowOther": False}}}, "1.34"),
+        ({"inventory": {"enabled": True}}, None),
+    ],
+)
+def test_the_webhook_is_told_the_clusters_version_unless_it_reads_it_or_a_value_says_another(
+    config: JSON, version: str | None
+) -> None:
+    strategies = render({"config": config}, kubernetes="v1.34.3-eks-1-34-8").settings.get("strategies", {})
+    assert strategies.get("oci-image", {}).get("clusterVersion") == version
+    for strategy, settings in config.get("strategies", {}).items():
+        assert strategies[strategy].items() >= settings.items()

@@ -5,6 +5,7 @@ them in what is expected.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -57,6 +58,15 @@ SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
         "catalog": {"mode": "s3", "preflight": "enforce"},
     },
     "warn": {**_S3, "catalog": {"mode": "s3", "preflight": "warn"}},
+    "mounts": {
+        **_PLAIN,
+        "defaults": {"serviceAccount": "model-reader"},
+        "strategies": {
+            "s3-mount": {"allowOther": False, "reserveHeadroom": True, "authenticationSource": "driver"},
+            "oci-image": {"image": "registry.example.com/models/{model}:{version}", "pullSecrets": ["registry"]},
+            "volume": {"source": {"persistentVolumeClaim": {"claimName": "models"}}, "folder": "models"},
+        },
+    },
     "kinds": {
         **_S3,
         "catalog": {"mode": "s3", "preflight": "enforce"},
@@ -74,7 +84,9 @@ def publish_all(url: str) -> None:
     for version in ("1.0.0", "1.2.3", "1.3.0", "2.0.0"):
         _publish(bucket, "my-model", version, 1000)
     _publish(bucket, "my-org/llama", "3.1.0", 5_000_000)
-    _publish(bucket, "encoder", "2.0.0", 2_000)
+    digest = _publish(bucket, "encoder", "2.0.0", 2_000)
+    image = {"reference": f"registry.example.com/models/encoder@sha256:{'e' * 64}", "manifest": digest}
+    bucket.put(f"{PREFIX}/.images/encoder.json", json.dumps({"2.0.0": image}).encode())
     bucket.put(f"{PREFIX}/.aliases/my-model.json", b'{"champion": "1.2.3"}')
     bucket.put(f"{PREFIX}/copied-1.0.0/weights.bin", b"w" * 300)  # by hand, with no manifest
     bucket.put(f"{PREFIX}/.publishing/half-1.0.0", b"{}")
@@ -85,7 +97,8 @@ def publish_all(url: str) -> None:
 
 def _publish(
     bucket: MotoBucket, model: str, version: str, size: int, missing: str = "", storage_class: str = "STANDARD"
-) -> None:
+) -> str:
+    """Give the sha256 of the manifest."""
     contents = {"config.json": b'{"architecture": "sample"}', "weights.bin": b"w" * size}
     files = tuple(ManifestFile(name, len(each), hashlib.sha256(each).hexdigest()) for name, each in contents.items())
     folder = f"{PREFIX}/{model}-{version}"
@@ -94,4 +107,6 @@ def _publish(
             bucket.put(f"{folder}/{name}", content, storage_class)
     bucket.put(f"{folder}/SHA256SUMS", sums(files))
     manifest = Manifest(model, version, datetime(2026, 1, 1, tzinfo=UTC), files)
-    bucket.put(f"{folder}/manifest.json", manifest.encode())
+    encoded = manifest.encode()
+    bucket.put(f"{folder}/manifest.json", encoded)
+    return hashlib.sha256(encoded).hexdigest()

@@ -46,12 +46,14 @@ class SecurityContext(msgspec.Struct, rename="camel", frozen=True, gc=False):
     """core/v1 SecurityContext."""
 
     run_as_user: int | None = None
+    run_as_non_root: bool | None = None
 
 
 class PodSecurityContext(msgspec.Struct, rename="camel", frozen=True, gc=False):
     """core/v1 PodSecurityContext."""
 
     run_as_user: int | None = None
+    run_as_non_root: bool | None = None
     fs_group: int | None = None
     supplemental_groups: tuple[int, ...] | None = None
 

@@ -50,8 +50,8 @@ app.kubernetes.io/component: webhook
 {{- end }}
 
 {{- /*
-The content of the settings file, as JSON: the value `config`, and the settings of its group `certificates` that follow
-from the release.
+The content of the settings file, as JSON: the value `config`, and settings that follow from the release and the cluster:
+some of the group `certificates`, and the cluster's version, unless the webhook reads that itself.
 */ -}}
 {{- define "model-injector.settings" -}}
 {{- $config := .Values.config }}
@@ -81,6 +81,15 @@ from the release.
 {{- $settings := set (deepCopy $config) "certificates" (merge $ofRelease $certificates) }}
 {{- with include "model-injector.kinds" . | fromJsonArray }}
 {{- $_ := set $settings "workloads" (dict "kinds" .) }}
+{{- end }}
+{{- if not ($config.inventory | default dict).enabled }}
+{{- $strategies := $settings.strategies | default dict }}
+{{- $image := index $strategies "oci-image" | default dict }}
+{{- if not (hasKey $image "clusterVersion") }}
+{{- $version := .Capabilities.KubeVersion }}
+{{- $_ := set $image "clusterVersion" (printf "%s.%s" $version.Major (trimSuffix "+" $version.Minor)) }}
+{{- end }}
+{{- $_ := set $settings "strategies" (set $strategies "oci-image" $image) }}
 {{- end }}
 {{- $settings | toPrettyJson }}
 {{- end }}
