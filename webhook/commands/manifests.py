@@ -20,7 +20,7 @@ from webhook.strategies import STRATEGIES
 from webhook.strategies.strategy import ManifestRequest, Manifests, Strategy
 
 _FILE: Final = "kubernetes.yaml"
-_HEAD: Final = "# Written by model-injector manifests, which overwrites it.\n"
+_HEAD: Final = "# Written by model-injector manifests.\n"
 _MOST: Final = 10_000
 """The maximum number of versions times namespaces."""
 
