@@ -7,7 +7,6 @@ which is loaded and mounted.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
 from typing import Any, Final, Literal
 
 from pydantic import Field
@@ -18,7 +17,6 @@ from webhook.fetching.volume import size_on_disk
 from webhook.fields.group import Group
 from webhook.fields.parsers import LABEL, SUBDOMAIN
 from webhook.kubernetes.patch import JSON
-from webhook.kubernetes.quantities import format_bytes
 from webhook.model.artifact import Artifact
 from webhook.model.objects import claim_name, job_name, labels
 from webhook.strategies.strategy import Delivery, Location, ManifestRequest, Manifests, Plan, Strategy, Target
@@ -184,7 +182,7 @@ def _claim(  # noqa: PLR0913 - keyword arguments, in which claims differ
 def _size(artifact: Artifact, headroom: int) -> str:
     if artifact.object_bytes is None:
         raise InvalidInput(f"the size of {artifact.folder} is unknown; set catalog.mode to s3, which reads it")
-    return format_bytes(Decimal(size_on_disk(artifact, artifact.object_bytes, headroom, _GIBIBYTE)))
+    return f"{size_on_disk(artifact, artifact.object_bytes, headroom, _GIBIBYTE) // _GIBIBYTE}Gi"
 
 
 def _job(artifact: Artifact, namespace: str, request: ManifestRequest, settings: SharedVolumeSettings) -> JSON:
