@@ -1,6 +1,7 @@
 """The strategy `shared-volume`: its manifests, stage by stage, and which pods mount its claims."""
 
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -25,6 +26,7 @@ from webhook.strategies.strategy import ManifestRequest, Manifests
 JSON = dict[str, Any]
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:kubernetes_validate")
 EXAMPLES = Path(__file__).parents[2] / "examples"
+PAGE = EXAMPLES.parent / "docs" / "strategies" / "shared-volume.md"
 STRATEGY = STRATEGIES["shared-volume"]
 CREDENTIALS = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:svm1-AbCdEf"
 GIBIBYTE: Final = 1 << 30
@@ -204,8 +206,8 @@ def test_without_sharing_each_namespace_has_a_claim_and_a_load() -> None:
     [
         ("load", ["apps"], 1, {}, "set strategies.shared-volume.storageClass"),
         ("load", ["apps"], None, FSX, "the size of some-model-1.0.0 is unknown; set catalog.mode to s3"),
-        ("share", [], 1, FSX, "name the namespaces"),
-        ("load", [], 1, {"storageClass": "efs", "sharing": "none"}, "name the namespaces"),
+        ("share", [], 1, FSX, "give --namespace"),
+        ("load", [], 1, {"storageClass": "efs", "sharing": "none"}, "give --namespace"),
     ],
 )
 def test_what_cannot_be_rendered_says_why(
@@ -252,6 +254,13 @@ def test_pods_are_downloaded_to_until_the_claim_is_ready(claim: Claim | None, pr
             assert result.decision == "injected"
             assert [warning for warning in result.warnings if problem in warning] == list(result.warnings)
             assert ("initContainers" in apply(pod, result.operations)["spec"]) == bool(result.warnings) == bool(problem)
+
+
+def test_the_settings_of_the_page_render_the_backend() -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    settings = Settings(**yaml.safe_load(block)["config"])
+    found = rendered("load", [], settings.of_strategies["shared-volume"].model_dump())
+    assert [kind for kind, _, _ in identities(found)][:2] == ["StorageClass", "TridentBackendConfig"]
 
 
 def test_the_example_is_that_of_downloads_with_one_annotation_more() -> None:

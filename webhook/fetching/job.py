@@ -21,10 +21,11 @@ _MARK: Final = """\
 set -e
 mkdir -p "${1%/*}"
 printf '%s\\n' "$2" >"$1.new"
-# The file system of the volume, so that no marker survives a crash that files do not survive.
 sync -f "$1.new"
 mv "$1.new" "$1"
 """
+"""Writes the file $1 with the line $2. `sync -f` writes the whole file system of the volume to its storage, so that no
+marker survives a crash that the model's files do not survive."""
 _VOLUME: Final = "model"
 _RETRIES: Final = 3
 """Pods after the first that failed. Each continues with the files that are missing."""

@@ -94,7 +94,7 @@ def manifests(request: ManifestRequest, settings: SharedVolumeSettings) -> Manif
         raise InvalidInput("set strategies.shared-volume.storageClass to a StorageClass that supports ReadWriteMany")
     is_shared = settings.sharing == "trident"
     if not request.namespaces and not (is_shared and request.stage == LOAD):
-        raise InvalidInput("name the namespaces whose pods mount the models")
+        raise InvalidInput("the claims are in the namespaces of the pods: give --namespace")
     homes = (settings.namespace,) if is_shared else request.namespaces
     if request.stage == LOAD:
         return _load(request, settings, homes)
