@@ -131,7 +131,7 @@ def _print_version(options: argparse.Namespace, *, is_long: bool) -> None:
     artifact, warnings = resolve(settings, request_of(settings, options.source, options.model, options.version))
     print_warnings(warnings)
     if options.output == "json":
-        print_json(_as_json(artifact))
+        print_json(_as_json(artifact) | ({"image": artifact.image} if is_long else {}))
     elif is_long:
         for name, value in _described(artifact, store):
             print_line(f"{name:<10} {value}")
@@ -147,6 +147,7 @@ def _described(artifact: Artifact, store: Store) -> Iterator[tuple[str, str]]:
     yield "files", "-" if artifact.files is None else str(artifact.files)
     yield "size", in_units(artifact.bytes)
     yield "digest", artifact.digest or "-"
+    yield "image", artifact.image or "-"
     if manifest:
         yield "created", f"{manifest.created_at:%Y-%m-%d %H:%M:%SZ}"
         yield from (("label", f"{key}={value}") for key, value in manifest.labels.items())

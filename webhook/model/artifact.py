@@ -22,6 +22,9 @@ class Artifact(msgspec.Struct, frozen=True, cache_hash=True):
     such a folder may change."""
     object_bytes: int | None = None
     """The total size of these objects. Without a manifest, the folder's size when it was last listed."""
+    image: str | None = None
+    """The OCI image with the same files: `registry.example.com/models/my-model@sha256:…`. None if the catalog records
+    none for this content."""
     folder: str = ""
     """The name of its folder, in the bucket under the prefix and in containers alike: `my-model-1.2.3`. Derived."""
     uri: str = ""

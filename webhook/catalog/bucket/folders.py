@@ -7,6 +7,8 @@ from webhook.catalog.versions import order
 
 ALIASES: Final = ".aliases"
 """The folder with one JSON object per model: a map from aliases to versions."""
+IMAGES: Final = ".images"
+"""The folder with one JSON object per model: a map from versions to the OCI images that have their files."""
 UNFINISHED: Final = ".publishing"
 """The folder with a marker for each started upload. A marker is obsolete once the version has a manifest."""
 

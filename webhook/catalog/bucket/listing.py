@@ -1,14 +1,15 @@
-"""Listing a source: the names of its models, versions and aliases. One request per thousand folders."""
+"""Listing a source: the names of its models, versions and aliases, and its images. One request per thousand folders."""
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
-from webhook.catalog.bucket.folders import ALIASES, UNFINISHED, split
+from webhook.catalog.bucket.folders import ALIASES, IMAGES, UNFINISHED, split
+from webhook.catalog.bucket.images import Images, parse_images
 from webhook.catalog.bucket.store import CatalogError, Store
 from webhook.catalog.resolution import VersionKey
 from webhook.catalog.versions import ALIAS, Versions, order
@@ -19,7 +20,9 @@ MOST_VERSIONS: Final = 100_000
 _MOST_LISTINGS: Final = 5_000
 _DEEPEST: Final = 4
 _LARGEST_ALIASES: Final = 256 * 1024
-_MOST_ALIASES: Final = 10_000
+_LARGEST_IMAGES: Final = 4 * 1024 * 1024
+_MOST_MODELS: Final = 10_000
+"""The maximum number of models whose aliases, or images, are read."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*", re.ASCII)
 """The name of a version's folder or of a parent of such. Excludes reserved folders, whose names begin with a dot."""
 
@@ -29,6 +32,9 @@ class Aliases(msgspec.Struct, frozen=True):
 
     etag: str
     versions: Mapping[str, str]
+
+
+T = TypeVar("T", Aliases, Images)
 
 
 class ModelListing(msgspec.Struct, frozen=True):
@@ -46,6 +52,7 @@ class SourceListing(msgspec.Struct, frozen=True):
     unfinished: frozenset[str] = frozenset()
     """The folders with an upload marker. Those with a manifest are published nevertheless."""
     aliases: Mapping[str, Aliases] = {}
+    images: Mapping[str, Images] = {}
     is_complete: bool = True
     """Whether the listing has all ordered versions of the source."""
     problems: tuple[str, ...] = ()
@@ -65,7 +72,7 @@ class SourceListing(msgspec.Struct, frozen=True):
 
 
 def read_names(store: Store, known: SourceListing | None = None) -> SourceListing:
-    """List a source. Aliases that have not changed since the previous listing, `known`, are not read again.
+    """List a source. Aliases and images that have not changed since the previous listing, `known`, are not read again.
 
     Raises CatalogError.
     """
@@ -81,7 +88,8 @@ def read_names(store: Store, known: SourceListing | None = None) -> SourceListin
         # Unchanged models keep their Versions, which saves the sorting.
         {model: _ordered(versions, known.models.get(model)) for model, versions in sorted(models.items())},
         frozenset(marker.key for marker in store.objects(f"{UNFINISHED}/")),
-        dict(_aliases(store, known.aliases, problems)),
+        dict(_by_model(store, ALIASES, known.aliases, _read_aliases, problems)),
+        dict(_by_model(store, IMAGES, known.images, _read_images, problems)),
         is_complete,
         tuple(problems),
     )
@@ -110,21 +118,34 @@ def _versions(store: Store, problems: list[str]) -> Iterator[tuple[str, str]]:
                 parents.append(f"{folder}{name}/")
 
 
-def _aliases(store: Store, known: Mapping[str, Aliases], problems: list[str]) -> Iterator[tuple[str, Aliases]]:
-    for listed in islice(store.objects(f"{ALIASES}/"), _MOST_ALIASES):
+def _by_model(
+    store: Store, folder: str, known: Mapping[str, T], read: Callable[[Store, str], T], problems: list[str]
+) -> Iterator[tuple[str, T]]:
+    """The content of each model's JSON object in a folder. One that cannot be read keeps its known content."""
+    for listed in islice(store.objects(f"{folder}/"), _MOST_MODELS):
         model, suffix, _ = listed.key.rpartition(".json")
         if not suffix:
             continue
         if model in known and known[model].etag == listed.etag:
             yield model, known[model]
             continue
+        key = f"{folder}/{listed.key}"
         try:
-            content = store.read(f"{ALIASES}/{listed.key}", _LARGEST_ALIASES)
-            yield model, Aliases(content.etag, parse_aliases(content.body))
+            yield model, read(store, key)
         except CatalogError as error:
-            problems.append(f"{store.uri(f'{ALIASES}/{listed.key}')}: {error}")
+            problems.append(f"{store.uri(key)}: {error}")
             if model in known:
                 yield model, known[model]
+
+
+def _read_aliases(store: Store, key: str) -> Aliases:
+    content = store.read(key, _LARGEST_ALIASES)
+    return Aliases(content.etag, parse_aliases(content.body))
+
+
+def _read_images(store: Store, key: str) -> Images:
+    content = store.read(key, _LARGEST_IMAGES)
+    return Images(content.etag, parse_images(content.body))
 
 
 def read_model(store: Store, model: str) -> ModelListing:
@@ -136,8 +157,7 @@ def read_model(store: Store, model: str) -> ModelListing:
     key = f"{ALIASES}/{model}.json"
     if not store.exists(key):
         return ModelListing(versions, None)
-    content = store.read(key, _LARGEST_ALIASES)
-    return ModelListing(versions, Aliases(content.etag, parse_aliases(content.body)))
+    return ModelListing(versions, _read_aliases(store, key))
 
 
 def parse_aliases(content: bytes) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from webhook.catalog.bucket.listing import ModelListing, SourceListing
+from webhook.catalog.bucket.status import VersionStatus
 from webhook.catalog.bucket.store import Store
 from webhook.catalog.lookup.preflight import unknown_model
 from webhook.catalog.resolution import UnknownModel, UnknownVersion, VersionKey
@@ -91,6 +92,15 @@ class SourceIndex:
         raise UnknownVersion(
             f"{request.model} has no alias @{name}; " + (f"it has {known}" if known else "it has no aliases")
         )
+
+    def image(self, key: VersionKey, status: VersionStatus) -> str | None:
+        """The image of a version, by the last listing. None if the version does not exist, or has other files now."""
+        images = self.listing.images.get(key.model) if self.listing else None
+        found = images.versions.get(key.version) if images else None
+        if found is None:
+            return None
+        is_same = status.state in ("published", "unmanaged") and found.manifest == status.digest
+        return found.reference if is_same or status.state == "unreachable" else None
 
     def choices(self, request: ModelRequest, reference: VersionRange) -> Sequence[str]:
         """The versions in a range, the newest first. Raises UnknownModel."""

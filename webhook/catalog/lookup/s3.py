@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Final
 
+from msgspec.structs import replace
+
 from webhook.catalog.bucket.listing import ModelListing, SourceListing, read_model, read_names
 from webhook.catalog.bucket.status import VersionStatus, inspect
 from webhook.catalog.bucket.store import CatalogError, Denied, Store, Unreachable
@@ -18,7 +20,6 @@ from webhook.catalog.versions import Alias, ExactVersion, Reference, VersionRang
 from webhook.errors import shown
 from webhook.model.artifact import Artifact
 from webhook.model.request import ModelRequest
-from webhook.model.source import Source
 from webhook.settings import Settings
 
 _MOST_VERSIONS: Final = 20_000
@@ -37,20 +38,26 @@ class _CachedVersion:
 
     __slots__ = ("artifact", "at", "is_used", "status")
 
-    def __init__(self, key: VersionKey, source: Source, status: VersionStatus) -> None:
+    def __init__(self, key: VersionKey, index: SourceIndex, status: VersionStatus) -> None:
         self.status, self.at = status, monotonic()
         self.artifact = Artifact(
             key.model,
             key.version,
-            source,
+            index.source,
             status.files,
             status.size,
             status.digest,
             status.objects,
             status.object_bytes,
+            index.image(key, status),
         )
         self.is_used = False
         """Whether a pod asked for it since the lookup."""
+
+    def update_image(self, image: str | None) -> None:
+        """Replace the artifact if its image is another one. Otherwise it stays: caches know it by its identity."""
+        if image != self.artifact.image:
+            self.artifact = replace(self.artifact, image=image)
 
 
 class S3Catalog:
@@ -98,9 +105,13 @@ class S3Catalog:
 
     def update(self, source: str, listing: SourceListing) -> None:
         """Replace the listing of a source, and drop the cached versions that it lacks."""
-        self._indexes[source].update(listing)
-        for key in [key for key in self._versions if key.source == source and listing.lacks(key)]:
-            del self._versions[key]
+        index = self._indexes[source]
+        index.update(listing)
+        for key, known in [(key, known) for key, known in self._versions.items() if key.source == source]:
+            if listing.lacks(key):
+                del self._versions[key]
+            else:
+                known.update_image(index.image(key, known.status))
         self._temporary = {key: known for key, known in self._temporary.items() if key.source != source}
 
     def listing_failed(self, source: str, problem: str) -> None:
@@ -122,7 +133,7 @@ class S3Catalog:
             index.merge(key.model, result)
         # The key of a model has no version. Its entry only records when the model was listed.
         status = VersionStatus("absent") if isinstance(result, ModelListing) else result
-        known = _CachedVersion(key, index.source, status)
+        known = _CachedVersion(key, index, status)
         if status.state in ("unreachable", "denied") and key in self._versions:
             self._versions[key].at = known.at
             self._versions[key].is_used = False
@@ -220,7 +231,7 @@ class S3Catalog:
         if (known := self._temporary.get(key)) and now - known.at < _TEMPORARY_SECONDS:
             return known
         if now < index.backing_off_until:
-            return _CachedVersion(key, index.source, VersionStatus("unreachable", error=index.problem))
+            return _CachedVersion(key, index, VersionStatus("unreachable", error=index.problem))
         raise LookupRequired([key])
 
     def _miss(self, index: SourceIndex, request: ModelRequest, refusal: UnknownModel) -> Exception:
