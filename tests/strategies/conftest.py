@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -74,10 +75,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     for stub in STUBS:
         shutil.copy(Path(__file__).with_name(f"{stub}.py"), root / "webhook" / "strategies")
     registry = root / "webhook" / "strategies" / "__init__.py"
-    line = '_MODULES: Final = ("s3_init",)\n'
-    text = registry.read_text()
-    assert line in text
-    registry.write_text(text.replace(line, f'_MODULES: Final = ("s3_init", {", ".join(map(repr, STUBS))})\n'))
+    text, changed = re.subn(
+        r"(_MODULES: Final = \([^)]*?),?\)", rf"\1, {', '.join(map(repr, STUBS))})", registry.read_text()
+    )
+    assert changed == 1
+    registry.write_text(text)
     copy = Checkout(root)
     printed = copy.run(sys.executable, "scripts/reference.py", root)
     assert printed.returncode == 0, printed.stderr
