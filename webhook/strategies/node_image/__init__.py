@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
+from webhook.errors import InvalidInput
 from webhook.kubernetes.patch import JSON
 from webhook.model.artifact import Artifact
 from webhook.model.objects import claim_name
@@ -54,6 +55,11 @@ def availability(delivery: Delivery[Any], target: Target, settings: NodeImageSet
 def manifests(request: ManifestRequest, settings: NodeImageSettings) -> Manifests:
     """The pool of nodes, the claims of each namespace, and the files that bake the image. Raises InvalidInput."""
     images = node_images(request.artifacts, settings, request.annotation_prefix)
+    if settings.snapshot_id and len(images) > 1:
+        raise InvalidInput(
+            f"strategies.node-image.snapshotId is one snapshot, and the versions are in {len(images)} images; ask for "
+            "those of one image"
+        )
     objects = [each for image in images if has_pool(image) for each in pool(image, settings)]
     if settings.volume == "claim":
         objects += [

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from webhook.errors import InvalidInput, shown
-from webhook.kubernetes.names import label_value, object_name
+from webhook.kubernetes.names import label_value, object_name, short_hash
 from webhook.model.artifact import Artifact
 from webhook.strategies.node_image.nodes import in_words, node_labels
 from webhook.strategies.node_image.settings import NodeImageSettings
@@ -87,18 +87,22 @@ def _image(labels: Mapping[str, str], artifacts: tuple[Artifact, ...], prefix: s
 
 
 def _tags(labels: Mapping[str, str], artifacts: Sequence[Artifact], prefix: str) -> Mapping[str, str]:
-    files = {f"{prefix}/files/{label_value(artifact.folder)}": artifact.uri for artifact in artifacts}
+    files = {f"{prefix}/files/{label_value(artifact.folder)}": _value(artifact.uri) for artifact in artifacts}
     tags = {**labels, **files}
     if len(tags) > _MOST_TAGS:
         raise InvalidInput(
             f"the nodes with {in_words(labels)} would have {len(artifacts)} versions, and an image has at most "
             f"{_MOST_TAGS - len(labels)}; ask for fewer, or distribute them by strategies.node-image.nodeSelector"
         )
-    for key, value in tags.items():
-        if len(key) > _LONGEST_KEY or len(value) > _LONGEST_VALUE:
+    for key in tags:
+        if len(key) > _LONGEST_KEY:
             raise InvalidInput(
-                f"the tag {key}={value} is too long for EC2: a key has at most {_LONGEST_KEY} characters, and a value "
-                f"{_LONGEST_VALUE}; shorten annotationPrefix, the keys of strategies.node-image.nodeSelector, or the "
-                "source's prefix"
+                f"the key {key} is too long for a tag of EC2, which has at most {_LONGEST_KEY} characters; shorten "
+                "annotationPrefix, or the keys of strategies.node-image.nodeSelector"
             )
     return tags
+
+
+def _value(text: str) -> str:
+    """A tag's value: the text, or its beginning and a hash."""
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 9]}-{short_hash(text)}"

@@ -1,24 +1,24 @@
 """Settings of the strategy `node-image`: where pods run, and what is rendered for such nodes."""
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from webhook.fields.group import Group
+from webhook.fields.parsers import SUBDOMAIN
 from webhook.fields.types import AbsolutePath
 from webhook.kubernetes.patch import JSON
 
 DEFAULT_CLUSTER: Final = "my-cluster"
 _LABEL: Final = "model-injector.io/node-image"
 _NAME: Final = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
-_DOMAIN: Final = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
-_KEY: Final = rf"^({_DOMAIN}/)?{_NAME}$"
+_KEY: Final = rf"^({SUBDOMAIN}/)?{_NAME}$"
 _TEMPLATE: Final = r"^([A-Za-z0-9._-]|\{model\}|\{version\})+$"
 _EFFECT = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 
 
-def _with_a_key(value: dict[str, str]) -> dict[str, str]:
+def _are_labels(value: dict[str, str]) -> dict[str, str]:
     for key in value:
         if not re.fullmatch(_KEY, key, re.ASCII):
             raise ValueError(f"{key!r} is not the key of a label such as {_LABEL}")
@@ -36,6 +36,12 @@ class Toleration(Group):
     """The taint's value."""
     effect: _EFFECT = "NoSchedule"
     """The taint's effect."""
+
+    @model_validator(mode="after")
+    def _has_a_value_to_equal(self) -> Self:
+        if self.operator == "Exists" and self.value:
+            raise ValueError(f"the operator Exists takes no value, and there is {self.value!r}: write operator: Equal")
+        return self
 
     @property
     def manifest(self) -> JSON:
@@ -74,8 +80,8 @@ class NodeImageSettings(Group):
 
     node_selector: Annotated[
         dict[str, Annotated[str, Field(pattern=_TEMPLATE, max_length=256)]],
-        AfterValidator(_with_a_key),
         Field(min_length=1, max_length=10),
+        AfterValidator(_are_labels),
     ] = Field(default={_LABEL: "{model}-{version}"})
     """The labels of the nodes that have a version, with `{model}` and `{version}` in the values. Versions with the same
     labels are in one image. A value that no label can have is shortened, and gets a hash."""
