@@ -19,10 +19,10 @@ import msgspec
 import pytest
 import yaml
 from botocore.validate import ParamValidator
-from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from tests.admission.conftest import JSON, Injector, annotated, asking
+from tests.strategies.custom_resources import faults
 from tests.support import programs
 from webhook.admission.decide import inject
 from webhook.catalog.lookup.exact import ExactCatalog
@@ -41,7 +41,7 @@ HERE = {LABEL: "my-model-1.2.3"}
 SOURCE = Source(bucket="my-ml-bucket", prefix="model-artifacts", region="eu-west-1")
 MODEL = Artifact("my-model", "1.2.3", SOURCE, files=2, bytes=9 << 30, digest="ab" * 32)
 LLAMA = Artifact("my-org/llama", "3.1.0", SOURCE)
-ALL_IN_ONE = {"nodeSelector": {LABEL: "november"}}
+ALL_IN_ONE: JSON = {"nodeSelector": {LABEL: "november"}}
 AWS = """#!/bin/sh
 # Copies a folder of $STORE, as `aws s3 cp --recursive` copies a prefix, and writes down its arguments.
 printf '%s\\n' "$@" >>"$CALLS"
@@ -108,7 +108,7 @@ def test_a_pod_for_other_nodes_is_refused_with_what_to_do(spec: JSON, part: str 
 
 
 def injector_with(node_image: JSON) -> Injector:
-    settings = {"bucket": "my-ml-bucket", "prefix": "model-artifacts", "strategies": {"node-image": node_image}}
+    settings: JSON = {"bucket": "my-ml-bucket", "prefix": "model-artifacts", "strategies": {"node-image": node_image}}
     return Injector(Settings(**settings))
 
 
@@ -197,23 +197,29 @@ def named(rendered: Manifests, kind: str) -> JSON:
     return found
 
 
-def strict(schema: Any) -> Any:
-    """A schema that allows no unknown field, as `kubectl apply` does."""
-    if isinstance(schema, list):
-        return [strict(each) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    closed = {"additionalProperties": False} if "properties" in schema and schema.get("type") == "object" else {}
-    return {**closed, **{key: strict(value) for key, value in schema.items()}}
-
-
 def assert_valid(each: JSON) -> None:
     assert re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", each["metadata"]["name"])
     if each["apiVersion"] == "v1":
         kubernetes_validate.validate(each, "1.37", strict=True)
         return
     file = Path(__file__).parent / "karpenter" / f"{each['kind'].lower()}.yaml"
-    Draft202012Validator(strict(yaml.safe_load(file.read_text()))).validate(each["spec"])
+    assert list(faults(each["spec"], yaml.safe_load(file.read_text()))) == []
+
+
+def test_the_schemas_of_karpenter_find_what_is_wrong() -> None:
+    valid = named(manifests(MODEL, snapshotId="snap-0123456789abcdef0"), "EC2NodeClass")["spec"]
+    schema = yaml.safe_load((Path(__file__).parent / "karpenter" / "ec2nodeclass.yaml").read_text())
+    data = {"volumeInitializationRate": 300, "volumeSize": "10Gi"}
+    changes: tuple[JSON, ...] = (
+        {"blockDeviceMappings": [{"deviceName": "/dev/xvdb", "ebs": data}]},
+        {"instanceProfile": "nodes"},
+        {"amiFamily": "al2023"},
+        {"amiSelectorTerms": []},
+        {"subnets": []},
+        {"blockDeviceMappings": [{"ebs": {"volumeSize": "10"}}]},
+    )
+    for change in changes:
+        assert len(list(faults({**valid, **change}, schema))) == 1
 
 
 @pytest.mark.parametrize(
@@ -373,7 +379,7 @@ def test_dockerfiles_copy_the_files_to_the_root_and_to_the_path_of_a_pod() -> No
 
 
 def shellcheck(script: str) -> str:
-    command = [programs.shellcheck(), "--shell", "sh", "-"]
+    command: list[str | Path] = [programs.shellcheck(), "--shell", "sh", "-"]
     return subprocess.run(command, input=script, capture_output=True, text=True, check=False).stdout
 
 
