@@ -35,6 +35,17 @@ is created delivers the model. A warning gives the reason why an earlier one is 
 recorded in `injected`, and in `pinned` on a workload's template, so that all of its pods use the same strategy. An
 annotation that only other strategies read does nothing, and causes a warning.
 
+Without the annotation, the platform's settings decide: `defaults.strategy`, or the first of `defaults.strategyRules`
+that matches the pod's namespace and the model. So a platform can move models from one strategy to another while the
+manifests of teams stay as they are:
+
+```yaml
+defaults:
+  strategy: s3-init
+  strategyRules:
+    - {namespaces: ["prod-*"], models: ["llama-*"], strategy: "shared-volume, s3-init"}
+```
+
 ## Several models
 
 ```yaml

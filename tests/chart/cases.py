@@ -97,6 +97,7 @@ CASES: dict[str, JSON] = {
                 "env": [{"name": "A", "value": ""}],
             },
             "catalog": {"mode": "s3", "refreshSeconds": "1m", "preflight": "enforce", "requiredTag": "published=true"},
+            "inventory": {"enabled": True, "refreshSeconds": 30},
             "rules": [{"namespaces": ["team-*"], "models": ["my-org/*"], "allow": False, "message": "ask us"}],
             "preview": {"auth": "none", "force": True},
             "server": {"drain": 30},

@@ -44,7 +44,7 @@ def inject(
         warnings = (exemption.warning,) if is_asking(annotations, settings) else ()
         return AdmissionResult("skipped", exemption.reason, warnings=warnings)
     try:
-        request = parse(annotations, settings)
+        request = parse(annotations, settings, namespace)
         if request.models:
             target = Target(pod, namespace, init_container_index(pod.spec), inventory)
             return _inject(request, target, settings, catalog)

@@ -50,7 +50,7 @@ def pin(  # noqa: PLR0913, PLR0917 - what `inject` needs, and the other template
     if restored := change.lost_annotation(name):  # `kubectl replace` dropped it; restoring it avoids a rollout
         return AdmissionResult("pinned", "Restored", operations=(_write(change, name, restored),), warnings=misplaced)
     try:
-        request = parse(template.metadata.annotations or {}, settings)
+        request = parse(template.metadata.annotations or {}, settings, namespace)
         for model in request.models:  # before a message of the catalog reveals anything about a forbidden model
             allowed(model, Target(template, namespace), request.service_account, settings)
         wanted, kept = _wanted(change, request, settings, catalog, held)

@@ -1,8 +1,8 @@
 """Checking the rules of the settings. The first rule that matches decides."""
 
-from fnmatch import fnmatchcase
 from functools import lru_cache
 
+from webhook.fields.globs import matches
 from webhook.model.refusals import Refusal
 from webhook.model.request import ModelRequest
 from webhook.settings import Rule, Settings
@@ -43,4 +43,4 @@ def _matches(rule: Rule, model: str, strategy: str, namespace: str, service_acco
         (strategy, rule.strategies),
         (service_account, rule.service_accounts),
     )
-    return all(any(fnmatchcase(value, pattern) for pattern in patterns) for value, patterns in values)
+    return all(matches(value, patterns) for value, patterns in values)

@@ -13,6 +13,7 @@ from webhook.annotations import pinned as pins
 from webhook.annotations.contract import ANNOTATIONS, BY_NAME, WRITTEN, parsed
 from webhook.annotations.entries import parse_entries
 from webhook.annotations.pinned import PINNED, Pins
+from webhook.fields.globs import matches
 from webhook.model.refusals import InvalidAnnotation
 from webhook.model.request import ModelRequest, PodRequest
 from webhook.model.source import DEFAULT_SOURCE
@@ -25,8 +26,8 @@ _MAX_CACHED_TEXT: Final = 4 * 1024
 _OF_STRATEGIES: Final = frozenset(annotation.name for annotation in known_strategies.ANNOTATIONS)
 
 
-def parse(annotations: Mapping[str, str], settings: Settings) -> PodRequest:
-    """Parse the annotations of a pod.
+def parse(annotations: Mapping[str, str], settings: Settings, namespace: str = "") -> PodRequest:
+    """Parse the annotations of a pod. The namespace decides, together with the model, which strategy is the default.
 
     Raises InvalidAnnotation, which names the annotation, its value and what is allowed. Unknown annotations under the
     prefix, and those without an effect, result in warnings.
@@ -36,17 +37,17 @@ def parse(annotations: Mapping[str, str], settings: Settings) -> PodRequest:
     if not given:
         return PodRequest()
     if sum(map(len, chain.from_iterable(given))) > _MAX_CACHED_TEXT:
-        return _parse(dict(given), settings)
-    return _parse_cached(given, settings)
+        return _parse(dict(given), settings, namespace)
+    return _parse_cached(given, settings, namespace if settings.defaults.strategy_rules else "")
 
 
 @lru_cache(maxsize=1024)
-def _parse_cached(given: tuple[tuple[str, str], ...], settings: Settings) -> PodRequest:
+def _parse_cached(given: tuple[tuple[str, str], ...], settings: Settings, namespace: str) -> PodRequest:
     """Cached, because all pods of a workload have the same annotations."""
-    return _parse(dict(given), settings)
+    return _parse(dict(given), settings, namespace)
 
 
-def _parse(given: Mapping[str, str], settings: Settings) -> PodRequest:
+def _parse(given: Mapping[str, str], settings: Settings, namespace: str) -> PodRequest:
     prefix = f"{settings.annotation_prefix}/"
     if "inject" in given and not parsed(BY_NAME["inject"], given["inject"], f"{prefix}inject"):
         return PodRequest(opted_out=True)
@@ -67,7 +68,13 @@ def _parse(given: Mapping[str, str], settings: Settings) -> PodRequest:
     values.pop("inject", None)
     entries = parse_entries(given["models"], f"{prefix}models") if "models" in given else {prefix: {}}
     requests = [
-        _request({**values, **entry}, settings, path, shares_env_prefix=len(entries) > 1 and "env-prefix" not in entry)
+        _request(
+            {**values, **entry},
+            settings,
+            path,
+            namespace,
+            shares_env_prefix=len(entries) > 1 and "env-prefix" not in entry,
+        )
         for path, entry in entries.items()
     ]
     of_entries = (_idle(entry, [model], model.where) for entry, model in zip(entries.values(), requests, strict=True))
@@ -107,11 +114,24 @@ def unknown(annotations: Iterable[str], settings: Settings) -> tuple[str, ...]:
     return tuple(warnings)
 
 
+def _default_strategies(model: str, namespace: str, settings: Settings) -> tuple[str, ...]:
+    """The strategies of a model whose annotations name none."""
+    for rule in settings.defaults.strategy_rules:
+        if matches(namespace, rule.namespaces) and matches(model, rule.models):
+            return parse_strategies(rule.strategy)
+    return parse_strategies(settings.defaults.strategy)
+
+
 def _request(
-    values: Mapping[str, Any], settings: Settings, path_prefix: str, *, shares_env_prefix: bool
+    values: Mapping[str, Any],
+    settings: Settings,
+    path_prefix: str,
+    namespace: str,
+    *,
+    shares_env_prefix: bool,
 ) -> ModelRequest:
     model_path = values.get("model-path")
-    strategies = values.get("strategy") or parse_strategies(settings.defaults.strategy)
+    strategies = values.get("strategy") or _default_strategies(values["model"], namespace, settings)
     request = ModelRequest(
         model=values["model"],
         version=values.get("version", settings.defaults.version),

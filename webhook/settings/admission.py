@@ -36,12 +36,25 @@ StrategyList = Annotated[
 ]
 
 
+class StrategyRule(Group):
+    """The default strategy of some models in some namespaces. Names are globs: `*`, `?`, `[abc]`."""
+
+    namespaces: Globs = ("*",)
+    """Namespaces of the pods."""
+    models: Globs = ("*",)
+    """Names of the models."""
+    strategy: StrategyList
+    """A strategy, or a comma-separated list of which the first available one is used."""
+
+
 class DefaultSettings(Group):
     """Defaults for what a pod's annotations do not set."""
 
     strategy: StrategyList = "s3-init"
     """How models get into pods: a strategy, or a comma-separated list of which the first available one is used. s3-init
     only needs S3, and works on every node."""
+    strategy_rules: tuple[StrategyRule, ...] = Field(default=(), max_length=1000)
+    """Other defaults for some models or namespaces: the first rule that matches replaces `strategy`."""
     version: str = Field(default="", pattern=f"^({REFERENCE})?$")
     """The version of models that are asked for without one. Empty: such pods are refused, so that every version is
     chosen on purpose."""

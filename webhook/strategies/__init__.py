@@ -14,7 +14,7 @@ from webhook.strategies.strategy import Strategy
 
 __all__ = ["ANNOTATIONS", "STRATEGIES", "parse_strategies"]
 
-_MODULES: Final = ("s3_init", "node_image")
+_MODULES: Final = ("s3_init", "shared_volume", "node_image")
 
 
 def _load(module: str) -> Strategy:
