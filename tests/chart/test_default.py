@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.chart.conftest import NAMESPACE, Rendered, is_hook
+from tests.chart.conftest import NAMESPACE, Rendered, is_hook, render
 
 NAME = "model-injector"
 ME = {"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}
@@ -54,6 +54,14 @@ def test_the_webhook_may_do_this_and_nothing_else(default: Rendered) -> None:
             "resourceNames": ["model-injector-ca"],
             "verbs": ["get", "patch", "create"],
         }
+    ]
+
+
+def test_with_an_inventory_it_may_also_list_claims_and_drivers(default: Rendered) -> None:
+    rules = render({"config": {"inventory": {"enabled": True}}}).one("ClusterRole")["rules"]
+    assert [rule for rule in rules if rule not in default.one("ClusterRole")["rules"]] == [
+        {"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["list"]},
+        {"apiGroups": ["storage.k8s.io"], "resources": ["csidrivers"], "verbs": ["list"]},
     ]
 
 

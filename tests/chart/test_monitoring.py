@@ -17,7 +17,10 @@ OF_THE_API_SERVER = {
     "apiserver_admission_webhook_rejection_count": {"name", "type", "operation", "error_type", "rejection_code"},
     "apiserver_admission_webhook_admission_duration_seconds_bucket": {"name", "type", "operation", "rejected", "le"},
 }
-ON = {name: {"enabled": True} for name in ("serviceMonitor", "prometheusRule", "dashboard")}
+ON = {
+    **{name: {"enabled": True} for name in ("serviceMonitor", "prometheusRule", "dashboard")},
+    "config": {"inventory": {"enabled": True}},
+}
 
 
 def rules() -> dict[str, JSON]:
@@ -48,6 +51,7 @@ def exposed() -> dict[str, set[str]]:
     """What the webhook's /metrics shows, by name, with the labels of each."""
     metrics = Metrics()
     metrics.watch_catalog("default", lambda: SourceStatus(0, 0, 0, is_listed=True, problem=""))
+    metrics.watch_inventory(lambda: 0, lambda: None)
     for family in vars(metrics).values():
         if getattr(family, "_labelnames", ()):
             family.labels(*family._labelnames)
@@ -87,8 +91,14 @@ def test_there_is_an_alert_for_each_way_to_fail() -> None:
         "ModelInjectorCertificateExpiry": {"model_injector_certificate_expiry_timestamp_seconds"},
         "ModelInjectorCertificateErrors": {"model_injector_certificate_errors_total"},
         "ModelInjectorCatalogStale": {"model_injector_catalog_age_seconds"},
+        "ModelInjectorInventoryStale": {"model_injector_inventory_age_seconds"},
     }
     assert all(rule["annotations"]["summary"] and rule["labels"]["severity"] for rule in rules().values())
+
+
+def test_without_an_inventory_nobody_waits_for_it() -> None:
+    rendered = render({**ON, "config": {}})
+    assert "model_injector_inventory" not in str(rendered.one("PrometheusRule"))
 
 
 def test_each_release_looks_at_its_own_entry_and_the_dashboard_at_all() -> None:

@@ -83,7 +83,7 @@ def test_every_setting_can_be_a_value_and_is_written_as_it_is() -> None:
 
 @pytest.mark.parametrize("which", ["oldest", "newest"])
 @pytest.mark.parametrize(
-    "name", ["prefix", "region", "sources", "rules", "fetch", "catalog", "preview", "certificates"]
+    "name", ["prefix", "region", "sources", "rules", "fetch", "catalog", "inventory", "preview", "certificates"]
 )
 def test_a_null_removes_a_setting(name: str, which: str) -> None:
     rendered = render({"config": {name: None}}, which=which)

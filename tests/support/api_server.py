@@ -1,5 +1,5 @@
-"""As much of an API server as certificates and previews need: objects by path, resourceVersion, three kinds of patch, a
-clock, TokenReview, SubjectAccessReview, and the proxy to a Service.
+"""As much of an API server as the webhook and its commands need: objects by path, resourceVersion, three kinds of
+patch, lists in pages, a clock, TokenReview, SubjectAccessReview, and the proxy to a Service.
 
 `kubernetes.client` talks to it over HTTP. It agrees with the real one where a test here asks: a stale resourceVersion
 is a 409, server-side apply creates, a null in a merge patch removes, and webhooks are merged by name; a token is good
@@ -16,6 +16,7 @@ from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import httpx
 import yaml
@@ -32,7 +33,13 @@ class ApiServer:
     """Seconds by which its clock is ahead of this machine's."""
     answer: int | None = None
     """A status that every request gets, until this is None again."""
+    body: bytes | None = None
+    """What every request gets as body, until this is None again."""
     objects: dict[str, JSON] = field(default_factory=dict)
+    lists: dict[str, list[JSON]] = field(default_factory=dict)
+    """By path: the items of a list."""
+    keeps_lists: bool = True
+    """Whether a list can be continued. Else its later pages are 410."""
     users: dict[str, tuple[str, str]] = field(default_factory=dict)
     """By token: the user's name, and the audience that the token is for, empty for the API server's own."""
     groups: dict[str, list[str]] = field(default_factory=dict)
@@ -82,6 +89,16 @@ class ApiServer:
             return 409, {}
         by_name = kind == "application/strategic-merge-patch+json"
         return 200, self._store(path, _merge(found, {**patch, "metadata": metadata}, by_name=by_name))
+
+    def page(self, path: str, query: dict[str, str]) -> tuple[int, JSON]:
+        """Answer a GET of a list: its status and body. A selector is a label that has to be there."""
+        start, label = int(query.get("continue", 0)), query.get("labelSelector")
+        if start and not self.keeps_lists:
+            return 410, {"kind": "Status", "reason": "Expired", "code": 410}
+        found = [each for each in self.lists[path] if not label or label in each["metadata"].get("labels", {})]
+        end = start + int(query["limit"])
+        metadata = {"resourceVersion": "1", **({"continue": str(end)} if end < len(found) else {})}
+        return 200, {"kind": "List", "metadata": metadata, "items": found[start:end]}
 
     def review(self, kind: str, spec: JSON) -> JSON:
         """The status of a TokenReview or a SubjectAccessReview."""
@@ -150,7 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._respond()
 
     def _respond(self) -> None:
-        api, path = self.server.api, self.path.partition("?")[0]
+        api, (path, _, query) = self.server.api, self.path.partition("?")
         body = self.rfile.read(int(self.headers["Content-Length"] or 0))
         proxy = next((proxy for proxy in api.services if path.startswith(f"{proxy}/")), None)
         if proxy:
@@ -166,10 +183,13 @@ class _Handler(BaseHTTPRequestHandler):
                 status, content = 201, {**review, "status": api.review(review["kind"], review["spec"])}
             elif self.command == "PATCH":
                 status, content = api.patch(path, self.headers["Content-Type"], yaml.safe_load(body))
+            elif self.command == "GET" and path in api.lists:
+                status, content = api.page(path, {name: values[0] for name, values in parse_qs(query).items()})
             else:
                 content = api.objects.get(path, {}) if self.command == "GET" else {}
                 status = 200 if content else 404
-        self._answer(status, {"Content-Type": "application/json"}, json.dumps(content).encode())
+        encoded = json.dumps(content).encode() if api.body is None else api.body
+        self._answer(status, {"Content-Type": "application/json"}, encoded)
 
     def _pass_on(self, url: str, body: bytes) -> None:
         """As the real proxy: over TLS that nobody verifies, without the header that was for the API server."""

@@ -1,13 +1,19 @@
 """Lookups in the catalog by commands. Nothing is cached."""
 
 import asyncio
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from typing import Final
 
 from webhook.annotations.parsing import parse
-from webhook.catalog.bucket.store import Store
+from webhook.catalog.bucket.status import VersionStatus
+from webhook.catalog.bucket.store import CatalogError, Store
 from webhook.catalog.live import BlockingCatalog, settle
+from webhook.catalog.lookup.exact import ExactCatalog
 from webhook.catalog.lookup.s3 import S3Catalog
+from webhook.catalog.resolution import Resolved, UnknownModel, VersionKey, resolve_all
 from webhook.catalog.versions import LATEST, order
 from webhook.errors import InvalidInput
 from webhook.model.artifact import Artifact
@@ -17,6 +23,9 @@ from webhook.settings import Settings
 
 _ATTEMPTS: Final = 8
 """The number of attempts of a request to S3. More than the webhook's, because a command may wait."""
+_THREADS: Final = 8
+MOST_PUBLISHED: Final = 5_000
+"""The maximum number of versions that `published` looks up."""
 
 
 def store_of(settings: Settings, source: str) -> Store:
@@ -39,11 +48,51 @@ def request_of(settings: Settings, source: str, model: str, version: str) -> Mod
 
 def resolve(settings: Settings, request: ModelRequest) -> tuple[Artifact, tuple[str, ...]]:
     """Resolve a request to an artifact and warnings. Raises UnknownModel and CatalogError."""
-    options = settings.catalog.model_copy(update={"preflight": "enforce"})
-    with closing(S3Catalog(settings.model_copy(update={"catalog": options}))) as catalog:
-        live = BlockingCatalog(catalog, sources=(request.source,), needs_s3=True)
-        resolved = asyncio.run(settle(lambda known: known.resolve(request), live))
+    with closing(_catalog(settings)) as catalog:
+        (resolved,) = _resolve([request], catalog)
         return resolved.artifact, resolved.warnings
+
+
+def resolve_by_mode(settings: Settings, requests: Sequence[ModelRequest]) -> list[Resolved]:
+    """Resolve requests as the webhook does: without S3 if `catalog.mode` is none. Raises UnknownModel, CatalogError."""
+    if settings.catalog.mode == "none":
+        return resolve_all(requests, ExactCatalog(settings))
+    with closing(_catalog(settings)) as catalog:
+        return _resolve(requests, catalog)
+
+
+def published(settings: Settings, source: str, models: Collection[str]) -> Iterator[Resolved | UnknownModel]:
+    """All versions of these models, or of all models if there are none, in their order. In place of a version that pods
+    cannot use, the reason. Raises InvalidInput and CatalogError.
+    """
+    with closing(_catalog(settings)) as catalog, ThreadPoolExecutor(_THREADS) as threads:
+        catalog.update(source, listing := catalog.list_source(source))
+        if unknown := sorted(set(models) - listing.models.keys()):
+            raise UnknownModel(f"{', '.join(unknown)} has no versions in source {source}")
+        if not listing.is_complete:
+            raise CatalogError(f"source {source} cannot be listed completely: {'; '.join(listing.problems)}")
+        wanted = {model: listing.models[model] for model in sorted(models or listing.models)}
+        keys = [VersionKey(source, model, version) for model, known in wanted.items() for version in known.names]
+        if len(keys) > MOST_PUBLISHED:
+            raise InvalidInput(f"there are {len(keys)} versions, and the maximum is {MOST_PUBLISHED}: name some models")
+        for key, status in zip(keys, threads.map(catalog.look_up, keys), strict=True):
+            if isinstance(status, VersionStatus) and status.state == "unreachable":
+                raise CatalogError(status.error)
+            catalog.cache(key, status)
+            try:
+                yield catalog.resolve(request_of(settings, source, key.model, key.version))
+            except UnknownModel as problem:
+                yield problem
+
+
+def _catalog(settings: Settings) -> S3Catalog:
+    options = settings.catalog.model_copy(update={"preflight": "enforce"})
+    return S3Catalog(settings.model_copy(update={"catalog": options}))
+
+
+def _resolve(requests: Sequence[ModelRequest], catalog: S3Catalog) -> list[Resolved]:
+    sources = tuple(dict.fromkeys(request.source for request in requests))
+    return asyncio.run(settle(partial(resolve_all, requests), BlockingCatalog(catalog, sources, needs_s3=True)))
 
 
 def split_reference(text: str) -> tuple[str, str]:

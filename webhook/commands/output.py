@@ -66,6 +66,12 @@ def print_warnings(warnings: Iterable[str]) -> None:
         print(f"warning: {warning}", file=sys.stderr)  # noqa: T201
 
 
+def print_notes(notes: Iterable[str]) -> None:
+    """Print lines for people on standard error, beside output for programs."""
+    for note in notes:
+        print(one_line(note), file=sys.stderr)  # noqa: T201
+
+
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show a progress bar if standard error is a terminal. Yields a thread-safe function that adds bytes."""

@@ -20,11 +20,13 @@ class Health:
     """Why the API server would not trust the serving certificate; None if it does."""
     catalog: str | None = None
     """Why the catalog cannot be used for decisions; None if it can."""
+    inventory: str | None = None
+    """Why the inventory is still waited for; None if it is not."""
 
     @property
     def not_ready(self) -> str | None:
         """Why the server is not ready; None if it is."""
-        return self.stage or self.certificate or self.catalog
+        return self.stage or self.certificate or self.catalog or self.inventory
 
 
 def operations(health: Health, metrics: Metrics) -> Starlette:

@@ -12,7 +12,12 @@ class Claim(msgspec.Struct, frozen=True):
     state: str
     """The label `state`; empty if the claim has none."""
     phase: str
-    """`Pending`, `Bound` or `Lost`. A claim can be ready while it is pending, if its StorageClass waits for a pod."""
+    """`Pending`, `Bound` or `Lost`."""
+    volume: str = ""
+    """The PersistentVolume that the claim names. Empty while a provisioner has not created it, which may wait for a
+    pod: such a claim can be ready while it is pending, if it is a clone of a volume that has the model."""
+    is_deleted: bool = False
+    """Whether its deletion was requested. New pods cannot mount it."""
 
 
 class Inventory(msgspec.Struct, frozen=True):
@@ -30,10 +35,14 @@ class Inventory(msgspec.Struct, frozen=True):
         claim = self.claims.get((namespace, name))
         if claim is None:
             return f"namespace {namespace} has no claim {name}"
+        if claim.is_deleted:
+            return f"the claim {name} is being deleted"
         if claim.phase == "Lost":
             return f"the claim {name} has lost its volume"
         if claim.state != READY:
             return f"the claim {name} is not ready: its state is {claim.state or 'not set'}"
+        if claim.phase == "Pending" and claim.volume:
+            return f"the claim {name} is not bound to its volume {claim.volume}"
         return None
 
     def driver_problem(self, driver: str) -> str | None:

@@ -5,12 +5,20 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Final, NamedTuple
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from webhook.errors import InjectorError
 
+if TYPE_CHECKING:
+    from urllib3 import HTTPResponse
+
 _SECONDS: Final = (5, 10)
 """Timeouts: to connect, and between bytes of the response."""
+_BODY_SECONDS: Final = 30
+"""The maximum duration of a response's body."""
+_LARGEST_BODY: Final = 32 << 20
+_PART: Final = 1 << 16
 
 
 class ClusterError(InjectorError):
@@ -121,8 +129,21 @@ class KubernetesClient:
                 auth_settings=["BearerToken"],
             )
             response = self._client.call_api(*request, _request_timeout=_SECONDS)
-            return ApiResponse(what, response.status, response.headers, response.read())
+            return ApiResponse(what, response.status, response.headers, _body(response.response, what))
         except ApiException as error:
             raise ClusterError(f"{what}: {error.reason}") from None
         except (HTTPError, OSError) as error:
             raise ClusterError(f"{what}: {type(error).__name__}") from error
+
+
+def _body(response: "HTTPResponse", what: str) -> bytes:
+    """Read a body. Raises ClusterError if it is too large or takes too long."""
+    body, deadline = bytearray(), monotonic() + _BODY_SECONDS
+    while part := response.read1(_PART):
+        body += part
+        if len(body) > _LARGEST_BODY or monotonic() > deadline:
+            response.close()
+            limit = f"{_LARGEST_BODY >> 20} MiB" if len(body) > _LARGEST_BODY else f"{_BODY_SECONDS} s"
+            raise ClusterError(f"{what}: the response takes more than {limit}")
+    response.release_conn()
+    return bytes(body)

@@ -1,7 +1,7 @@
 """Names and labels of the objects in the cluster that belong to a version of a model.
 
-The names depend only on the strategy, the version's folder in S3 and the namespace, so the webhook knows the name of a
-claim that somebody else creates. docs/objects.md documents them for users.
+The names depend only on the strategy, the version's folder in a store, and the namespace, so the webhook knows the name
+of a claim that somebody else creates. docs/objects.md documents them for users.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from webhook.model.artifact import Artifact
 @lru_cache(maxsize=4096)
 def claim_name(strategy: str, artifact: Artifact) -> str:
     """The name of the version's PersistentVolumeClaim for a strategy: `s3-mount-my-model-1.2.3-0badc0de`."""
-    return object_name(f"{strategy}-{artifact.model}-{artifact.version}", artifact.uri)
+    return object_name(f"{strategy}-{artifact.model}-{artifact.version}", _identity(artifact))
 
 
 def job_name(strategy: str, artifact: Artifact) -> str:
@@ -24,7 +24,13 @@ def job_name(strategy: str, artifact: Artifact) -> str:
 
 def volume_name(strategy: str, namespace: str, artifact: Artifact) -> str:
     """The name of the PersistentVolume that the claim in a namespace is bound to, unique in the cluster."""
-    return object_name(f"{strategy}-{namespace}-{artifact.model}-{artifact.version}", f"{namespace} {artifact.uri}")
+    identity = f"{namespace} {_identity(artifact)}"
+    return object_name(f"{strategy}-{namespace}-{artifact.model}-{artifact.version}", identity)
+
+
+def _identity(artifact: Artifact) -> str:
+    """The version's folder. Two stores may have buckets of the same name, so it includes the store's endpoint."""
+    return " ".join(filter(None, (artifact.source.endpoint_url, artifact.uri)))
 
 
 def labels(prefix: str, artifact: Artifact, state: str | None = None) -> Mapping[str, str]:

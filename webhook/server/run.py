@@ -38,9 +38,9 @@ def serve(settings: Settings) -> None:
         listen(settings.server.host, settings.server.ops_port) as ops,
     ):
         uvloop.run(_serve(settings, reloader, admission, ops))
-    if settings.catalog.mode == "s3":
+    if settings.catalog.mode == "s3" or settings.inventory.enabled:
         logging.shutdown()
-        os._exit(0)  # a normal exit would wait for threads that wait for S3
+        os._exit(0)  # a normal exit would wait for threads that wait for S3 or the API server
 
 
 def _check_exposure(settings: Settings) -> None:
@@ -56,7 +56,7 @@ async def _serve(
 ) -> None:
     metrics, health = reloader.metrics, reloader.health
     live = live_catalog(settings, metrics, health)
-    inventory = _inventory(settings, metrics)
+    inventory = _inventory(settings, metrics, health)
     current = inventory.current if inventory else unknown
     admission = server(admission_app(settings, metrics, live, current), reloader.context)
     ops = server(operations(health, metrics))
@@ -78,17 +78,19 @@ async def _serve(
         await _drain(admission, health, settings.server.drain, stop_now)
         admission.should_exit = True
         refreshing.cancel()
-        if reading:
+        if inventory and reading:
             reading.cancel()
+            inventory.close()
         ops.should_exit = True
         await ops_task
     live.close()
     _log.info("stopped")
 
 
-def _inventory(settings: Settings, metrics: Metrics) -> InventoryRefresher | None:
-    wanted = settings.inventory
-    return InventoryRefresher(settings.annotation_prefix, wanted.refresh_seconds, metrics) if wanted.enabled else None
+def _inventory(settings: Settings, metrics: Metrics, health: Health) -> InventoryRefresher | None:
+    if not settings.inventory.enabled:
+        return None
+    return InventoryRefresher(settings.annotation_prefix, settings.inventory.refresh_seconds, metrics, health)
 
 
 def calm_garbage_collection() -> None:
