@@ -66,6 +66,11 @@ def print_warnings(warnings: Iterable[str]) -> None:
         print(f"warning: {warning}", file=sys.stderr)  # noqa: T201
 
 
+def print_note(text: str) -> None:
+    """Print a line on standard error, beside the output of a command."""
+    print(one_line(text), file=sys.stderr)  # noqa: T201
+
+
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show a progress bar if standard error is a terminal. Yields a thread-safe function that adds bytes."""
