@@ -95,8 +95,8 @@ def _build(options: argparse.Namespace) -> None:
 
     store, artifact = _resolved(load(options.config), options)
     layout, tag = Layout(options.output), reference.tag_of(artifact.version)
-    _, built = _build_in(layout, store, artifact, Records(store, writes=False), tag, Event())
-    print_line(f"oci:{options.output}:{tag}@{built.digest}")
+    _build_in(layout, store, artifact, Records(store, writes=False), tag, Event())
+    print_line(f"oci:{options.output}:{tag}")
 
 
 def _resolved(settings: Settings, options: argparse.Namespace) -> tuple[Store, Artifact]:
