@@ -72,15 +72,15 @@ class World:
     folder: Path
     docker: Path
 
-    def publish(self, version: str = "1.2.3", files: Mapping[str, bytes] = FILES, **wrong: bytes) -> dict[str, bytes]:
-        """Publish a version; gives all files of its folder. Those in `wrong`, by their names' stems, are corrupt."""
+    def publish(self, version: str = "1.2.3", files: Mapping[str, bytes] = FILES) -> dict[str, bytes]:
+        """Publish a version; gives all files of its folder."""
         listed = tuple(
             ManifestFile(name, len(content), hashlib.sha256(content).hexdigest()) for name, content in files.items()
         )
         manifest = Manifest("my-model", version, datetime(2026, 1, 1, tzinfo=UTC), listed).encode()
         every = {**files, "SHA256SUMS": sums(listed), "manifest.json": manifest}
         for name, content in every.items():
-            self.put(name, wrong.get(name.partition(".")[0].replace("-", "_"), content), version)
+            self.put(name, content, version)
         return every
 
     def put(self, name: str, content: bytes, version: str = "1.2.3") -> None:

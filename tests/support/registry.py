@@ -48,7 +48,9 @@ def pull(image: str, folder: Path, architecture: str = "amd64") -> "Pulled":
     """Pull an image as a node of this architecture would."""
     shutil.rmtree(folder, ignore_errors=True)
     platform = ("--override-os", "linux", "--override-arch", architecture)
-    skopeo(*platform, "copy", "--preserve-digests", "--src-tls-verify=false", f"docker://{image}", f"oci:{folder}:pulled")
+    skopeo(
+        *platform, "copy", "--preserve-digests", "--src-tls-verify=false", f"docker://{image}", f"oci:{folder}:pulled"
+    )
     return Pulled(folder)
 
 

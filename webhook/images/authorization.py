@@ -54,17 +54,21 @@ class Authorization:
                 self._tokens[scope] = token, time.monotonic() + max(seconds, 2 * _SOON)
             return {"Authorization": f"Bearer {token}"}
 
-    def challenged(self, response: Response) -> bool:
-        """Take the challenge of a response with status 401. False if asking again with it would be no use."""
+    def challenged(self, response: Response, sent: Mapping[str, str]) -> bool:
+        """Take the challenge of a response with status 401. Returns whether to ask again, with other headers.
+
+        `sent` are the headers that were not enough. Raises RegistryError.
+        """
         found = _CHALLENGE.search(response.headers.get("WWW-Authenticate", ""))
         if found is None:
             raise RegistryError(f"{self._registry} answers 401 without a way to log in")
-        scheme, challenge = found[1].lower(), dict(_PARAMETER.findall(found[2]))
+        used = sent.get("Authorization", "")
         with self._lock:
-            is_new = self._scheme == "" or bool(self._tokens)
-            self._scheme, self._challenge = scheme, challenge
-            self._tokens.clear()
-        return is_new and (scheme == "bearer" or self._login is not None)
+            self._scheme, self._challenge = found[1].lower(), dict(_PARAMETER.findall(found[2]))
+            self._tokens = {scope: held for scope, held in self._tokens.items() if used != f"Bearer {held[0]}"}
+        if self._scheme == "bearer":
+            return not (self._login and self._login.registry_token and used)
+        return self._login is not None and not used
 
     def _new_token(self, scope: str) -> tuple[str, float]:
         challenge = self._challenge or {}

@@ -130,13 +130,14 @@ class Registry:
 
     def _patch(self, location: str, layer: LayerStream, offset: int, sent: "_Sent") -> str:
         """Send a layer from an offset. Returns the URL to finish the upload with."""
-        headers = {**_BYTES, "Content-Length": str(layer.size - offset), **self._headers(location)}
+        authorization = self._headers(location)
+        headers = {**_BYTES, "Content-Length": str(layer.size - offset), **authorization}
         if offset:
             headers["Content-Range"] = f"{offset}-{layer.size - 1}"
         with closing(layer.chunks(offset)) as chunks:
             response = self._connection.send("PATCH", location, headers, sent.watched(chunks, offset))
         if response.status == 401:  # the token expired
-            self._authorization.challenged(response)
+            self._authorization.challenged(response, authorization)
             raise RegistryUnreachable(f"{self._image.registry} answers 401")
         if response.status in (404, 416):
             raise RegistryUnreachable(f"{self._image.registry} has dropped the upload")
@@ -172,8 +173,11 @@ class Registry:
         scope: str = "",
     ) -> Response:
         """Send a request with authorization; once more after a challenge. Raises RegistryError."""
-        response = self._connection.request(method, url, {**(headers or {}), **self._headers(url, scope)}, body)
-        if response.status == 401 and origin(url) == origin(self._root) and self._authorization.challenged(response):
+        authorization = self._headers(url, scope)
+        response = self._connection.request(method, url, {**(headers or {}), **authorization}, body)
+        if response.status == 401 and origin(url) == origin(self._root):
+            if not self._authorization.challenged(response, authorization):
+                return response
             response = self._connection.request(method, url, {**(headers or {}), **self._headers(url, scope)}, body)
         return response
 

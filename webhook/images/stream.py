@@ -46,7 +46,8 @@ class FolderReader:
                 failures = 1 if offset > before else failures + 1
                 if failures == _ATTEMPTS:
                     raise
-                self._stopped.wait(pause(failures))
+                if self._stopped.wait(pause(failures)):
+                    raise Stopped from None
 
 
 def pause(failures: int) -> float:
