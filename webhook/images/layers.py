@@ -102,11 +102,13 @@ def size_of(files: Sequence[LayerFile]) -> int:
     return offset
 
 
-def recipe(files: Sequence[LayerFile], folder: str) -> str:
-    """A sha256, in hex, that stands for the content of a layer without knowing its digest.
+def recipe(files: Sequence[LayerFile], folder: str) -> str | None:
+    """A sha256, in hex, that stands for the content of a layer without knowing its digest. None if nothing does.
 
     `folder` is the URI of the files' folder. Together with it, an ETag stands for the content of a file without a hash.
     """
+    if not all(file.sha256 or file.etag.strip('"') for file in files):
+        return None
     names = [(file.path, file.size, file.sha256 or f"{folder} {file.etag}") for file in files]
     return hashlib.sha256(msgspec.json.encode((_FORMAT, names))).hexdigest()
 

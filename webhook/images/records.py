@@ -33,8 +33,10 @@ class Records:
         self.problem = ""
         """Why a record could not be written, which does no harm."""
 
-    def find(self, recipe: str) -> LayerRecord | None:
+    def find(self, recipe: str | None) -> LayerRecord | None:
         """The record of a layer. Raises CatalogError."""
+        if recipe is None:
+            return None
         try:
             content = self._store.read(f"{LAYERS}/{recipe}", _LARGEST).body
             record = msgspec.json.decode(content, type=LayerRecord)
@@ -42,9 +44,9 @@ class Records:
             return None
         return record if _DIGEST.fullmatch(record.digest) else None
 
-    def write(self, recipe: str, digest: str) -> None:
+    def write(self, recipe: str | None, digest: str) -> None:
         """Record a layer that was built. What goes wrong is a `problem`."""
-        if not self._writes:
+        if recipe is None or not self._writes:
             return
         try:
             self._store.write(f"{LAYERS}/{recipe}", msgspec.json.encode(LayerRecord(digest, self._repository)))

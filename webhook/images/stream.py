@@ -13,7 +13,7 @@ from webhook.images.layers import LayerFile, parts, size_of
 
 _PIECE: Final = 1 << 20
 """Small pieces are joined up to this number of bytes."""
-_AHEAD: Final = 8
+_AHEAD: Final = 4
 """The number of files that are read ahead, if they are at most `_PIECE` bytes: each costs a request."""
 _ATTEMPTS: Final = 8
 _LONGEST_PAUSE_SECONDS: Final = 10.0
