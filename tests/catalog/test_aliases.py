@@ -65,7 +65,7 @@ def test_a_store_that_stumbles_is_asked_again(store: Store, proxy: FaultyProxy, 
 def test_a_writer_that_never_gets_through_says_so(
     store: Store, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webhook.catalog.publishing.aliases._PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("webhook.catalog.publishing.changing._PATIENCE_SECONDS", 0.2)
     proxy.inject(s3_error(412, "PreconditionFailed", "no"), is_alias_write)
     with pytest.raises(PreconditionFailed):
         aliased(store, "my-model", champion="1.2.3")
