@@ -34,10 +34,10 @@ def test_an_alias_means_the_version_that_it_was_set_to_last(store: Store, read: 
     assert reader.version("@champion") == reader.version("@challenger") == "2.0.0"
 
 
-def test_of_a_hundred_writers_at_once_none_is_lost(store: Store) -> None:
-    with ThreadPoolExecutor(20) as threads:
-        list(threads.map(lambda number: aliased(store, "my-model", **{f"alias-{number}": "1.2.3"}), range(100)))
-    assert stored(store) == {f"alias-{number}": "1.2.3" for number in range(100)}
+def test_of_many_writers_at_once_none_is_lost(store: Store) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda number: aliased(store, "my-model", **{f"alias-{number}": "1.2.3"}), range(40)))
+    assert stored(store) == {f"alias-{number}": "1.2.3" for number in range(40)}
 
 
 def test_a_write_in_between_is_read_again_and_kept(store: Store) -> None:
