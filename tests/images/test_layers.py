@@ -33,6 +33,7 @@ class Reader(FolderReader):
     """Reads what a test gives it, in chunks of a size that fits nothing."""
 
     def __init__(self, contents: dict[str, bytes]) -> None:
+        super().__init__(Failing(), "folder", Event())
         self.contents = contents
 
     def read(self, file: LayerFile, start: int = 0) -> Iterator[bytes]:

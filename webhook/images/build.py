@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from hashlib import sha256
 from threading import Event
 from typing import Final, Protocol
@@ -133,7 +134,7 @@ def build(  # noqa: PLR0913 - the source, the destination, and what is shared wi
         records.write(key, written)
         return Blob(written, size), size
 
-    with ThreadPoolExecutor(THREADS) as threads:
+    with closing(reader), ThreadPoolExecutor(THREADS) as threads:
         futures = [threads.submit(one, files) for files in content.layers]
         try:
             for future in as_completed(futures):

@@ -13,8 +13,9 @@ from webhook.images.layers import LayerFile, parts, size_of
 
 _PIECE: Final = 1 << 20
 """Small pieces are joined up to this number of bytes."""
-_AHEAD: Final = 4
-"""The number of files that are read ahead, if they are at most `_PIECE` bytes: each costs a request."""
+_AHEAD: Final = 12
+"""The number of small files that are read ahead: their requests take longer than their bytes."""
+_SMALL: Final = 256 << 10
 _ATTEMPTS: Final = 8
 _LONGEST_PAUSE_SECONDS: Final = 10.0
 
@@ -24,10 +25,19 @@ class Stopped(Exception):
 
 
 class FolderReader:
-    """Reads the files of a version's folder. After a broken connection, it continues at the offset."""
+    """Reads the files of a version's folder. After a broken connection, it continues at the offset. Thread-safe."""
 
     def __init__(self, store: Store, folder: str, stopped: Event) -> None:
         self._store, self._folder, self._stopped = store, folder, stopped
+        self._threads = ThreadPoolExecutor(_AHEAD)
+
+    def close(self) -> None:
+        """Start no further requests."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def read_ahead(self, file: LayerFile, start: int) -> Future[bytes]:
+        """The content of a small file from an offset, which a thread reads."""
+        return self._threads.submit(b"".join, self.read(file, start))
 
     def read(self, file: LayerFile, start: int = 0) -> Iterator[bytes]:
         """The content of a file from an offset, in chunks. Raises CatalogError, and Stopped."""
@@ -90,37 +100,36 @@ class LayerStream:
             yield bytes(pieces)
 
     def _chunks(self, start: int) -> Iterator[bytes]:
-        with ThreadPoolExecutor(_AHEAD) as threads:
-            contents = self._contents(start, threads)
-            for part in parts(self._files):
-                end = part.offset + (part.file.size if part.file else len(part.content))
-                if end <= start:
-                    continue
-                offset = max(part.offset, start)
-                if part.file is None:
-                    chunk = part.content[offset - part.offset :]
-                    self._hash.update(self._fresh(chunk, offset))
-                    yield chunk
-                    continue
-                if self.hashed <= part.offset:
-                    self._file_hash = hashlib.sha256()
-                for chunk in next(contents) if part.file.size else ():
-                    fresh = self._fresh(chunk, offset)
-                    self._hash.update(fresh)
-                    self._file_hash.update(fresh)
-                    offset += len(chunk)
-                    if offset == end == self.hashed:
-                        self._check(part.file)
-                    yield chunk
+        contents = self._contents(start)
+        for part in parts(self._files):
+            end = part.offset + (part.file.size if part.file else len(part.content))
+            if end <= start:
+                continue
+            offset = max(part.offset, start)
+            if part.file is None:
+                chunk = part.content[offset - part.offset :]
+                self._hash.update(self._fresh(chunk, offset))
+                yield chunk
+                continue
+            if self.hashed <= part.offset:
+                self._file_hash = hashlib.sha256()
+            for chunk in next(contents) if part.file.size else ():
+                fresh = self._fresh(chunk, offset)
+                self._hash.update(fresh)
+                self._file_hash.update(fresh)
+                offset += len(chunk)
+                if offset == end == self.hashed:
+                    self._check(part.file)
+                yield chunk
 
-    def _contents(self, start: int, threads: ThreadPoolExecutor) -> Iterator[Iterator[bytes]]:
+    def _contents(self, start: int) -> Iterator[Iterator[bytes]]:
         """The contents of the files that do not end before `start`."""
         ahead: deque[Future[bytes] | Iterator[bytes]] = deque()
         for part in parts(self._files):
             if part.file is None or part.offset + part.file.size <= start or not part.file.size:
                 continue
-            content = self._reader.read(part.file, max(start - part.offset, 0))
-            ahead.append(threads.submit(b"".join, content) if part.file.size <= _PIECE else content)
+            read = self._reader.read_ahead if part.file.size <= _SMALL else self._reader.read
+            ahead.append(read(part.file, max(start - part.offset, 0)))
             if len(ahead) == _AHEAD:
                 yield _opened(ahead.popleft())
         yield from map(_opened, ahead)
