@@ -165,7 +165,11 @@ def _for_guard() -> str:
 
 
 def _default(value: object) -> str:
-    shown = str(value).lower() if isinstance(value, bool) else ", ".join(value) if isinstance(value, tuple) else value
+    shown = str(value).lower() if isinstance(value, bool) else value
+    if isinstance(value, tuple) and all(isinstance(item, str) for item in value):
+        shown = ", ".join(value)
+    elif isinstance(value, tuple | dict):
+        shown = json.dumps(value, default=lambda group: group.model_dump(by_alias=True, exclude_unset=True))
     return f"`{shown}`" if value not in (None, "", (), {}) else ""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from botocore.loaders import JSONFileLoader
+from botocore.loaders import JSONFileLoader, Loader
 from kubernetes_validate import utils
 
 from certs import Authority
@@ -27,11 +27,13 @@ def environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def large_files() -> Iterator[None]:
-    """Kubernetes' schemas and AWS's models, each parsed once: the libraries do that for every object and client."""
+    """The schemas of Kubernetes and the models of AWS, read once: the libraries read them for every object."""
     load = cache(partial(JSONFileLoader.load_file, JSONFileLoader()))
+    services = cache(partial(Loader.list_available_services, Loader()))
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(utils, "schema_contents", cache(utils.schema_contents))
         monkeypatch.setattr(JSONFileLoader, "load_file", lambda _, path: load(path))
+        monkeypatch.setattr(Loader, "list_available_services", lambda _, type_name: services(type_name))
         yield
 
 

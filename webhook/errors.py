@@ -35,6 +35,8 @@
     │   ├── Unreachable            no answer, or a temporary one: 5xx, throttled
     │   ├── Unsupported            the store does not implement a part of S3
     │   └── AlreadyPublished       catalog.publishing.publish: the version exists, and versions never change
+    ├── RegistryError              images.connection: a registry of images refused, or answers what cannot be used
+    │   └── RegistryUnreachable    it did not answer, or reported a temporary error
     ├── ClusterError               kubernetes.client: the API server is missing, or its answer is unusable
     └── AssociationError           aws.pod_identity: EKS did not associate a role with a service account
 

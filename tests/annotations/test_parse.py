@@ -242,3 +242,32 @@ def test_an_entry_has_a_prefix_of_its_own_or_the_pods_or_that_of_the_settings() 
     assert [model.env_prefix for model in asked(models=models, env_prefix="none").models] == ["A", ""]
     settings = Settings(bucket="my-ml-bucket", defaults={"envPrefix": "ML"})
     assert [model.env_prefix for model in parse({f"{PREFIX}models": models}, settings).models] == ["A", "ML"]
+
+
+@pytest.mark.parametrize(
+    ("namespace", "annotations", "expected"),
+    [
+        ("prod-a", {"model": "llama-8b"}, ("s3-mount", "s3-init")),
+        ("prod-a", {"model": "llama-8b", "strategy": "s3-init"}, ("s3-init",)),
+        ("prod-a", {"model": "encoder"}, ("volume",)),
+        ("prod-a", {"models": "[{model: encoder}, {model: llama-8b}]"}, ("volume",)),
+        ("dev", {"model": "llama-8b"}, ("s3-init",)),
+    ],
+)
+def test_rules_set_the_default_strategy_of_models_and_namespaces(
+    namespace: str, annotations: dict[str, str], expected: tuple[str, ...]
+) -> None:
+    settings = Settings(
+        bucket="my-ml-bucket",
+        defaults={
+            "version": "1",
+            "strategyRules": [
+                {"namespaces": ["prod-*"], "models": ["llama-*"], "strategy": "s3-mount, s3-init"},
+                {"namespaces": ["prod-*"], "strategy": "volume"},
+            ],
+        },
+    )
+    named = {PREFIX + name: value for name, value in annotations.items()}
+    model = parse(named, settings, namespace).models[0]
+    assert model.strategies == expected
+    assert model.is_default_strategy == ("strategy" not in annotations)

@@ -34,10 +34,10 @@ def test_an_alias_means_the_version_that_it_was_set_to_last(store: Store, read: 
     assert reader.version("@champion") == reader.version("@challenger") == "2.0.0"
 
 
-def test_of_a_hundred_writers_at_once_none_is_lost(store: Store) -> None:
-    with ThreadPoolExecutor(20) as threads:
-        list(threads.map(lambda number: aliased(store, "my-model", **{f"alias-{number}": "1.2.3"}), range(100)))
-    assert stored(store) == {f"alias-{number}": "1.2.3" for number in range(100)}
+def test_of_many_writers_at_once_none_is_lost(store: Store) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda number: aliased(store, "my-model", **{f"alias-{number}": "1.2.3"}), range(40)))
+    assert stored(store) == {f"alias-{number}": "1.2.3" for number in range(40)}
 
 
 def test_a_write_in_between_is_read_again_and_kept(store: Store) -> None:
@@ -65,7 +65,7 @@ def test_a_store_that_stumbles_is_asked_again(store: Store, proxy: FaultyProxy, 
 def test_a_writer_that_never_gets_through_says_so(
     store: Store, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webhook.catalog.publishing.aliases._PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("webhook.catalog.publishing.changing._PATIENCE_SECONDS", 0.2)
     proxy.inject(s3_error(412, "PreconditionFailed", "no"), is_alias_write)
     with pytest.raises(PreconditionFailed):
         aliased(store, "my-model", champion="1.2.3")

@@ -103,7 +103,7 @@ def reviewed(world: World, asked: JSON) -> Reviewed:
 
 def objects(body: bytes) -> Iterator[tuple[JSON, JSON]]:
     """The objects of a manifest, each with the review that it came in, if it did."""
-    for document in yaml.safe_load_all(body):
+    for document in yaml.load_all(body, yaml.CSafeLoader):
         if document is None:
             continue
         unshared = json.loads(json.dumps(document, default=str))  # a patch of one alias does not change the others

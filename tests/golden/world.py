@@ -57,6 +57,17 @@ SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
         "sources": {"private": {"bucket": BUCKET, "prefix": PREFIX, "region": "us-east-1", "endpointUrl": DENIED}},
         "catalog": {"mode": "s3", "preflight": "enforce"},
     },
+    "node_image": {
+        **_PLAIN,
+        "strategies": {
+            "node-image": {
+                "nodeSelector": {"models.example.com/set": "november"},
+                "tolerations": [{"key": "nvidia.com/gpu"}],
+                "volume": "hostPath",
+                "path": "/var/models",
+            }
+        },
+    },
     "warn": {**_S3, "catalog": {"mode": "s3", "preflight": "warn"}},
     "mounts": {
         **_PLAIN,

@@ -2,7 +2,10 @@
 
 import json
 import random
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPSConnection
 from typing import Any
 
 import httpx
@@ -11,7 +14,7 @@ import pytest
 from tests.admission.conftest import JSON, asking
 from tests.admission.test_pinning import asking as workload_asking
 from tests.support.reviews import review
-from tests.support.webhook import Webhook
+from tests.support.webhook import HOST, Webhook
 
 MIB = 1024 * 1024
 
@@ -129,12 +132,16 @@ def mutations(seed: int) -> Iterator[bytes]:
 
 
 def test_ten_thousand_malformed_bodies_give_no_5xx_and_no_dead_process(webhook: Webhook, client: httpx.Client) -> None:
-    answers: dict[int, int] = {}
-    for body in mutations(seed=1):
-        response = post(client, body)
-        answers[response.status_code] = answers.get(response.status_code, 0) + 1
-        if response.status_code != 200 and sum(answers.values()) - answers.get(200, 0) == 10_000:
-            break
+    answers = Counter[int]()
+    # Not httpx, which takes longer for a request than the webhook does.
+    with closing(HTTPSConnection(HOST, webhook.port, timeout=30, context=webhook.trust)) as connection:
+        for body in mutations(seed=1):
+            connection.request("POST", "/mutate", body)
+            with connection.getresponse() as response:
+                response.read()
+            answers[response.status] += 1
+            if answers.total() - answers[200] == 10_000:
+                break
     assert set(answers) == {200, 400}, answers  # some damage hits only what may be anything
     assert webhook.process.poll() is None
     assert "model_injector_errors_total 0.0" in webhook.ops("/metrics").text

@@ -75,8 +75,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     for stub in STUBS:
         shutil.copy(Path(__file__).with_name(f"{stub}.py"), root / "webhook" / "strategies")
     registry = root / "webhook" / "strategies" / "__init__.py"
-    added = re.sub(r"(?m)^(_MODULES: .*)\)$", rf"\1, {', '.join(map(repr, STUBS))})", registry.read_text())
-    registry.write_text(added)
+    text, changed = re.subn(
+        r"(_MODULES: Final = \([^)]*?),?\)", rf"\1, {', '.join(map(repr, STUBS))})", registry.read_text()
+    )
+    assert changed == 1
+    registry.write_text(text)
     copy = Checkout(root)
     printed = copy.run(sys.executable, "scripts/reference.py", root)
     assert printed.returncode == 0, printed.stderr

@@ -68,12 +68,14 @@ def test_a_template_gives_a_valid_name_and_a_warning_that_a_tag_can_move(
 @pytest.mark.parametrize(
     ("template", "complaint"),
     [
-        ("registry.example.com/{modle}:{version}", "has the placeholder {modle}; write {model} and {version}"),
+        ("registry.example.com/{modle}:{version}", "has the placeholder {modle…}; write {model} and {version}"),
         ("registry.example.com/{model}", "lacks the placeholder {version}"),
         ("registry.example.com/models:{version}", "lacks the placeholder {model}"),
         ("registry.example.com/{model:{version}", "brace|placeholder"),
-        ("registry.example.com/{}:{version}", "has the placeholder {}"),
-        ("registry.example.com/{model.__class__}:{version}", "has the placeholder {model.__class__}"),
+        ("registry.example.com/{}:{version}", "has the placeholder {…}"),
+        ("registry.example.com/{model.__class__}:{version}", "has the placeholder {model.__class__…}"),
+        ("registry.example.com/{model:>9}:{version}", "has the placeholder {model…}"),
+        ("registry.example.com/{model!r}:{version}", "has the placeholder {model…}"),
         ("{model}.example.com/x:{version}", "is not the name of an image"),
         ("https://registry.example.com/{model}:{version}", "is not the name of an image"),
         ("registry.example.com/{model}:{version}@sha256:abc", "is not the name of an image"),

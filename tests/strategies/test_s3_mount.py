@@ -160,6 +160,7 @@ def test_a_cache_is_configured_by_the_drivers_attributes(cache: JSON, attributes
     ("cache", "problem"),
     [
         ({"type": "emptyDir"}, "a cache of type emptyDir needs sizeLimit, such as 20Gi: set it"),
+        ({"type": "emptyDir", "sizeLimit": "0Gi"}, "a cache of type emptyDir needs sizeLimit"),
         ({"type": "ephemeral", "sizeLimit": "1Gi"}, "needs it, and type is ephemeral: set it"),
         ({"type": "emptyDir", "sizeLimit": "1Gi", "storageClassName": "gp3"}, "type is emptyDir: remove it"),
         (

@@ -123,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
             case fault:
                 self._pass_on(request, body, fault)
 
-    do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815 - the base class' own names
+    do_HEAD = do_PUT = do_PATCH = do_POST = do_DELETE = do_GET  # noqa: N815 - the base class' own names
 
     def do_CONNECT(self) -> None:
         self.server.tunnels.append(self.path)

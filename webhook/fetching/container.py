@@ -56,6 +56,11 @@ def downloads(spec: PodSpec) -> list[Download]:
     return [download for container in spec.init_containers or () if (download := download_of(container))]
 
 
+def needs_account_token(settings: FetchSettings) -> bool:
+    """Whether a variable of the settings names a file beside the service account's token."""
+    return any(_TOKEN_FOLDER in str(entry.get("value")) for entry in settings.env)
+
+
 def fetch_container(  # noqa: PLR0913 - keyword arguments, each a part of the container
     *,
     name: str,
@@ -74,7 +79,7 @@ def fetch_container(  # noqa: PLR0913 - keyword arguments, each a part of the co
     """
     environment = _environment(artifact, settings)
     mounts: list[JSON] = [{"name": volume, "mountPath": ROOT}]
-    if not any(_TOKEN_FOLDER in str(entry.get("value")) for entry in environment):
+    if not needs_account_token(settings):
         mounts.append({"name": volume, "mountPath": _ACCOUNT_FILES, "readOnly": True})
     return {
         "name": name,

@@ -1,10 +1,23 @@
-"""The pod's own volume that a model is downloaded into."""
+"""The volume that a model is downloaded into: one of the pod's own, and how large it has to be."""
+
+from typing import Final
 
 from webhook.fetching.options import FetchOptions
 from webhook.kubernetes.pod import PodSpec, Volume
 from webhook.kubernetes.volumes import why_read_only
+from webhook.model.artifact import Artifact
 from webhook.model.refusals import InvalidAnnotation
 from webhook.model.request import ModelRequest
+
+_BLOCK: Final = 4096
+"""Bytes in a block of the file system, the most that a file takes on disk beyond its length."""
+
+
+def size_on_disk(artifact: Artifact, object_bytes: int, headroom: int, unit: int) -> int:
+    """The bytes that a volume needs for the objects of an artifact and `headroom` percent more, in whole units."""
+    blocks = _BLOCK * (artifact.objects or artifact.files or 0)
+    total = (object_bytes + blocks) * (100 + headroom) // 100
+    return -(-total // unit) * unit
 
 
 def own_volume(request: ModelRequest, options: FetchOptions, spec: PodSpec) -> Volume | None:

@@ -148,6 +148,7 @@ class NodeSelectorTerm(msgspec.Struct, rename="camel", frozen=True, gc=False):
     """core/v1 NodeSelectorTerm, whose requirements are ANDed."""
 
     match_expressions: tuple[NodeSelectorRequirement, ...] | None = None
+    match_fields: tuple[NodeSelectorRequirement, ...] | None = None
 
     @property
     def is_windows(self) -> bool:

@@ -17,6 +17,11 @@ def claim_name(strategy: str, artifact: Artifact) -> str:
     return object_name(f"{strategy}-{artifact.model}-{artifact.version}", _identity(artifact))
 
 
+def job_name(strategy: str, artifact: Artifact) -> str:
+    """The name of the Job that fills the claim. Without dots, because the names of its pods become host names."""
+    return claim_name(strategy, artifact).replace(".", "-")
+
+
 def volume_name(strategy: str, namespace: str, artifact: Artifact) -> str:
     """The name of the PersistentVolume that the claim in a namespace is bound to, unique in the cluster."""
     identity = f"{namespace} {_identity(artifact)}"

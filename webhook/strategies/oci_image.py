@@ -56,14 +56,14 @@ class ImageSettings(Group):
         if not image:
             return image
         try:
-            fields = [field for _, field, _, _ in Formatter().parse(image) if field is not None]
+            parts = [part for part in Formatter().parse(image) if part[1] is not None]
         except ValueError as error:
             raise ValueError(f"{image!r} has an unmatched brace: {error}") from error
-        for field in fields:
-            if field not in _PLACEHOLDERS:
-                raise ValueError(f"{image!r} has the placeholder {{{field}}}; write {{model}} and {{version}}")
+        for _, field, *formatting in parts:
+            if field not in _PLACEHOLDERS or any(formatting):
+                raise ValueError(f"{image!r} has the placeholder {{{field}…}}; write {{model}} and {{version}}")
         for name in _PLACEHOLDERS:
-            if name not in fields:
+            if name not in [part[1] for part in parts]:
                 raise ValueError(f"{image!r} lacks the placeholder {{{name}}}, so that versions would share an image")
         if "{" in image.partition("/")[0] or not _REFERENCE.fullmatch(_filled(image, "my-model", "1.2.3")):
             raise ValueError(

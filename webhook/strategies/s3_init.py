@@ -11,7 +11,7 @@ from webhook.fetching.options import ANNOTATIONS, FetchOptions, Medium
 from webhook.fetching.resources import Files, resources
 from webhook.fetching.settings import FetchSettings
 from webhook.fetching.user import ContainerUser, container_user
-from webhook.fetching.volume import own_volume
+from webhook.fetching.volume import own_volume, size_on_disk
 from webhook.kubernetes.patch import JSON
 from webhook.kubernetes.pod import PodSpec
 from webhook.kubernetes.quantities import format_bytes
@@ -21,8 +21,6 @@ from webhook.strategies.strategy import Delivery, Location, Plan, Strategy, Targ
 VOLUMES: Final[dict[Medium, str]] = {"disk": "model-artifacts", "memory": "model-artifacts-memory"}
 """The name of the emptyDir volume for each medium."""
 
-_BLOCK: Final = 4096
-"""Bytes in a block of the file system, the most that a file takes on disk beyond its length."""
 _MEBIBYTE: Final = 1 << 20
 
 
@@ -169,9 +167,7 @@ def _size(delivery: Delivery[FetchOptions], headroom: int) -> Decimal | None:
     if artifact.object_bytes is None:
         return limit
     if limit is None:
-        blocks = _BLOCK * (artifact.objects or artifact.files or 0)
-        total = (artifact.object_bytes + blocks) * (100 + headroom) // 100
-        return Decimal(-(-total // _MEBIBYTE) * _MEBIBYTE)
+        return Decimal(size_on_disk(artifact, artifact.object_bytes, headroom, _MEBIBYTE))
     if limit < artifact.object_bytes:
         allowed = f"at least {format_bytes(Decimal(artifact.object_bytes))}, the size of {artifact.folder}"
         raise InvalidAnnotation(delivery.request.where("size-limit"), format_bytes(limit), allowed)

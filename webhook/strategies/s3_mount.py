@@ -16,7 +16,7 @@ from webhook.fields.types import Quantity
 from webhook.kubernetes.mesh import MESH_PROXIES
 from webhook.kubernetes.patch import JSON
 from webhook.kubernetes.pod import Container, PodSpec
-from webhook.kubernetes.quantities import format_bytes
+from webhook.kubernetes.quantities import format_bytes, parse_quantity
 from webhook.model.artifact import Artifact
 from webhook.model.objects import claim_name, labels, volume_name
 from webhook.model.refusals import Conflict
@@ -49,7 +49,7 @@ class MountCache(Group):
     def _fits_its_type(self) -> Self:
         if self.type == "none" and self.size_limit:
             raise ValueError("sizeLimit is set, and type is none: set type to emptyDir or ephemeral")
-        if self.type != "none" and not self.size_limit:
+        if self.type != "none" and not (self.size_limit and parse_quantity(self.size_limit)):
             raise ValueError(f"a cache of type {self.type} needs sizeLimit, such as 20Gi: set it")
         if self.medium and self.type != "emptyDir":
             raise ValueError(f"medium is only for the type emptyDir, and type is {self.type}: remove it")

@@ -9,6 +9,9 @@ ALIASES: Final = ".aliases"
 """The folder with one JSON object per model: a map from aliases to versions."""
 IMAGES: Final = ".images"
 """The folder with one JSON object per model: a map from versions to the OCI images that have their files."""
+LAYERS: Final = ".layers"
+"""The folder with an object for each layer of an image, by what is in the layer: its digest. These objects only save
+work, and may be deleted."""
 UNFINISHED: Final = ".publishing"
 """The folder with a marker for each started upload. A marker is obsolete once the version has a manifest."""
 

@@ -9,6 +9,8 @@ import msgspec
 from webhook.catalog.bucket.store import CatalogError
 from webhook.fields.parsers import EXACT_VERSION
 
+LARGEST: Final = 4 * 1024 * 1024
+"""The maximum size of a model's images in bytes."""
 _HOST: Final = r"(?=[^/]*[.:]|localhost/)[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?"
 """Without a dot, a port or `localhost`, container runtimes would take it for a name at Docker Hub."""
 _PART: Final = r"[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*"

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from webhook.catalog.bucket.folders import ALIASES, IMAGES, UNFINISHED, split
-from webhook.catalog.bucket.images import Images, parse_images
+from webhook.catalog.bucket.images import LARGEST, Images, parse_images
 from webhook.catalog.bucket.store import CatalogError, Store
 from webhook.catalog.resolution import VersionKey
 from webhook.catalog.versions import ALIAS, Versions, order
@@ -19,8 +19,8 @@ MOST_VERSIONS: Final = 100_000
 """The maximum number of versions in a source's listing. Exact versions beyond it are found by lookups."""
 _MOST_LISTINGS: Final = 5_000
 _DEEPEST: Final = 4
-_LARGEST_ALIASES: Final = 256 * 1024
-_LARGEST_IMAGES: Final = 4 * 1024 * 1024
+LARGEST_ALIASES: Final = 256 * 1024
+"""The maximum size of a model's aliases in bytes."""
 _MOST_MODELS: Final = 10_000
 """The maximum number of models whose aliases, or images, are read."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*", re.ASCII)
@@ -139,12 +139,12 @@ def _by_model(
 
 
 def _read_aliases(store: Store, key: str) -> Aliases:
-    content = store.read(key, _LARGEST_ALIASES)
+    content = store.read(key, LARGEST_ALIASES)
     return Aliases(content.etag, parse_aliases(content.body))
 
 
 def _read_images(store: Store, key: str) -> Images:
-    content = store.read(key, _LARGEST_IMAGES)
+    content = store.read(key, LARGEST)
     return Images(content.etag, parse_images(content.body))
 
 

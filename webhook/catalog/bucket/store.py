@@ -47,6 +47,7 @@ class Unsupported(CatalogError):
 
 _CONNECTIONS: Final = 16
 """The size of the connection pool: the number of threads with which publishing uploads."""
+_CHUNK: Final = 1 << 20
 _ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _PROBE: Final = f"{UNFINISHED}/.conditions"
 _NO_ETAG: Final = '"00000000000000000000000000000000"'
@@ -144,6 +145,20 @@ class Store:
                 if response["ContentLength"] > largest:
                     raise CatalogError(f"{self.uri(key)} is larger than {largest} bytes")
                 return ObjectContent(body.read(), response["ETag"])
+
+    def stream(self, key: str, first: int, last: int, etag: str = "") -> Iterator[bytes]:
+        """The bytes of an object from `first` to `last`, in chunks. Fewer if it is shorter.
+
+        With `etag`, raises PreconditionFailed if the object changed.
+        """
+        condition = {"IfMatch": etag} if etag else {}
+        with self._errors(key):
+            response = self._client.get_object(
+                **self._at(key), Range=f"bytes={first}-{last}", **condition, **self._payer
+            )
+            with contextlib.closing(response["Body"]) as body:
+                while chunk := body.read(_CHUNK):
+                    yield chunk
 
     def metadata(self, key: str) -> tuple[int, dict[str, str]]:
         """An object's size in bytes, and its user-defined metadata. Raises NotFound."""

@@ -1,0 +1,1 @@
+"""OCI images of models: layers of a version's files, written to a registry or to a folder."""
