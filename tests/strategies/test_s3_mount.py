@@ -46,7 +46,7 @@ def test_a_version_has_the_volume_and_the_claim_that_the_driver_documents() -> N
     name = "s3-mount-apps-my-model-1.2.3-2ca3f509"
     assert volume["metadata"]["name"] == name
     assert volume["spec"] == {
-        "capacity": {"storage": "2049Mi"},
+        "capacity": {"storage": "1Gi"},
         "accessModes": ["ReadOnlyMany"],
         "persistentVolumeReclaimPolicy": "Retain",
         "storageClassName": "",
@@ -81,7 +81,7 @@ def test_a_version_has_the_volume_and_the_claim_that_the_driver_documents() -> N
         "accessModes": ["ReadOnlyMany"],
         "storageClassName": "",
         "volumeName": name,
-        "resources": {"requests": {"storage": "2049Mi"}},
+        "resources": {"requests": {"storage": "1Gi"}},
     }
 
 

@@ -179,7 +179,7 @@ def differences(guide: Any, ours: Any, path: str = "") -> Iterator[str]:
 def example() -> Mapping[str, JSON]:
     """The guide's example, rendered."""
     storage_class, backend, _, job = rendered("load", ["apps"], FSX).objects
-    source, reference, claim = rendered("share", ["apps"], FSX).objects
+    source, reference, claim = rendered("share", ["apps"], FSX).objects[2:]
     asked = {
         "metadata": {
             "annotations": {

@@ -6,9 +6,14 @@ of a claim that somebody else creates. docs/objects.md documents them for users.
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Final
 
 from webhook.kubernetes.names import label_value, object_name
 from webhook.model.artifact import Artifact
+
+CAPACITY: Final = "1Gi"
+"""The capacity of a volume that exists already. The API requires one, and drivers ignore it. It is the same for all
+models, because the size of such a claim cannot be changed, and counts towards the namespace's quota."""
 
 
 @lru_cache(maxsize=4096)

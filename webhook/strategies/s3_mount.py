@@ -5,7 +5,6 @@ The driver, version 2, provisions no volumes, so each version and namespace has 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
 from typing import Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
@@ -16,9 +15,9 @@ from webhook.fields.types import Quantity
 from webhook.kubernetes.mesh import MESH_PROXIES
 from webhook.kubernetes.patch import JSON
 from webhook.kubernetes.pod import Container, PodSpec
-from webhook.kubernetes.quantities import format_bytes, parse_quantity
+from webhook.kubernetes.quantities import parse_quantity
 from webhook.model.artifact import Artifact
-from webhook.model.objects import claim_name, labels, volume_name
+from webhook.model.objects import CAPACITY, claim_name, labels, volume_name
 from webhook.model.refusals import Conflict
 from webhook.model.request import ModelRequest
 from webhook.strategies.strategy import Delivery, Location, ManifestRequest, Manifests, Plan, Strategy, Target
@@ -27,9 +26,6 @@ _NAME: Final = "s3-mount"
 _DRIVER: Final = "s3.csi.aws.com"
 _GATE: Final = f"{_DRIVER}/reserve-headroom-for-mppod"
 """The gate that the driver's controller removes once it has reserved room for the Mountpoint Pod."""
-_UNKNOWN_SIZE: Final = "1Gi"
-"""The capacity of a volume whose size is unknown. The driver ignores capacities, and the API requires one."""
-_MEBIBYTE: Final = 1 << 20
 
 
 class MountCache(Group):
@@ -160,7 +156,6 @@ def manifests(request: ManifestRequest, settings: MountSettings) -> Manifests:
 def _volume_and_claim(artifact: Artifact, namespace: str, prefix: str, settings: MountSettings) -> tuple[JSON, JSON]:
     """Both name each other, so neither can be bound to anything else."""
     volume, claim = volume_name(_NAME, namespace, artifact), claim_name(_NAME, artifact)
-    capacity = _capacity(artifact)
     common = {"accessModes": ["ReadOnlyMany"], "storageClassName": ""}  # the driver mounts ReadOnlyMany read-only
     return (
         {
@@ -169,7 +164,7 @@ def _volume_and_claim(artifact: Artifact, namespace: str, prefix: str, settings:
             "metadata": {"name": volume, "labels": dict(labels(prefix, artifact))},
             "spec": {
                 **common,
-                "capacity": {"storage": capacity},
+                "capacity": {"storage": CAPACITY},
                 "persistentVolumeReclaimPolicy": "Retain",
                 "claimRef": {"namespace": namespace, "name": claim},
                 "mountOptions": list(_mount_options(artifact, settings)),
@@ -189,7 +184,7 @@ def _volume_and_claim(artifact: Artifact, namespace: str, prefix: str, settings:
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
             "metadata": {"name": claim, "namespace": namespace, "labels": dict(labels(prefix, artifact, "ready"))},
-            "spec": {**common, "volumeName": volume, "resources": {"requests": {"storage": capacity}}},
+            "spec": {**common, "volumeName": volume, "resources": {"requests": {"storage": CAPACITY}}},
         },
     )
 
@@ -233,12 +228,6 @@ def _cache(cache: MountCache) -> Mapping[str, str]:
         }
     medium = {"cacheEmptyDirMedium": cache.medium} if cache.medium else {}
     return {"cache": cache.type, "cacheEmptyDirSizeLimit": cache.size_limit, **medium}
-
-
-def _capacity(artifact: Artifact) -> str:
-    if not artifact.bytes:
-        return _UNKNOWN_SIZE
-    return format_bytes(Decimal(-(-artifact.bytes // _MEBIBYTE) * _MEBIBYTE))
 
 
 STRATEGY: Final = Strategy(

@@ -117,19 +117,18 @@ def _load(request: ManifestRequest, settings: SharedVolumeSettings, homes: Itera
 
 def _release(request: ManifestRequest, settings: SharedVolumeSettings) -> Manifests:
     """Mark the claim of each namespace as ready."""
-    return Manifests(
-        tuple(
-            _claim(artifact, namespace, request, settings, state="ready")
-            for artifact in request.artifacts
-            for namespace in request.namespaces
-        )
+    claims = (
+        _claim(artifact, namespace, request, settings, state="ready")
+        for artifact in request.artifacts
+        for namespace in request.namespaces
     )
+    return Manifests((*_storage(settings), *claims))
 
 
 def _share(request: ManifestRequest, settings: SharedVolumeSettings) -> Manifests:
     """Let Trident share the loaded volume with each namespace. The loader's own namespace mounts the loaded claim."""
     consumers = [namespace for namespace in request.namespaces if namespace != settings.namespace]
-    objects = list[JSON]()
+    objects = list(_storage(settings))  # also in this stage, so that a tool which prunes objects keeps them
     for artifact in request.artifacts:
         name = claim_name(NAME, artifact)
         # Trident compares the names between the commas as they are, so a space would be a part of one.

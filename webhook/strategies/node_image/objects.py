@@ -1,13 +1,10 @@
 """The Kubernetes objects of a node image: local volumes with their claims, and Karpenter's pool of nodes."""
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from typing import Final
 
 from webhook.kubernetes.patch import JSON
-from webhook.kubernetes.quantities import format_bytes
-from webhook.model.artifact import Artifact
-from webhook.model.objects import claim_name, labels, volume_name
+from webhook.model.objects import CAPACITY, claim_name, labels, volume_name
 from webhook.strategies.node_image.image import NodeImage
 from webhook.strategies.node_image.settings import NodeImageSettings
 
@@ -39,7 +36,6 @@ def volumes_and_claims(image: NodeImage, namespace: str, prefix: str, settings: 
     """
     for artifact in image.artifacts:
         volume, claim = volume_name(NAME, namespace, artifact), claim_name(NAME, artifact)
-        capacity = _capacity(artifact)
         common = {"accessModes": ["ReadOnlyMany"], "storageClassName": "", "volumeMode": "Filesystem"}
         yield {
             "apiVersion": "v1",
@@ -47,7 +43,7 @@ def volumes_and_claims(image: NodeImage, namespace: str, prefix: str, settings: 
             "metadata": {"name": volume, "labels": dict(labels(prefix, artifact))},
             "spec": {
                 **common,
-                "capacity": {"storage": capacity},
+                "capacity": {"storage": CAPACITY},
                 "persistentVolumeReclaimPolicy": "Retain",
                 "claimRef": {"namespace": namespace, "name": claim},
                 "local": {"path": f"{settings.path}/{artifact.folder}"},
@@ -69,7 +65,7 @@ def volumes_and_claims(image: NodeImage, namespace: str, prefix: str, settings: 
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
             "metadata": {"name": claim, "namespace": namespace, "labels": dict(labels(prefix, artifact, "ready"))},
-            "spec": {**common, "volumeName": volume, "resources": {"requests": {"storage": capacity}}},
+            "spec": {**common, "volumeName": volume, "resources": {"requests": {"storage": CAPACITY}}},
         }
 
 
@@ -200,9 +196,3 @@ def _disruption() -> JSON:
 
 def _metadata(name: str) -> Mapping[str, object]:
     return {"name": name, "labels": {"app.kubernetes.io/managed-by": "model-injector"}}
-
-
-def _capacity(artifact: Artifact) -> str:
-    """What the volume is said to hold. Nothing enforces it; a claim has to ask for an amount."""
-    size = artifact.object_bytes or artifact.bytes or _GIBIBYTE
-    return format_bytes(Decimal(-(-size // (1 << 20)) << 20))
