@@ -27,7 +27,7 @@ def environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def large_files() -> Iterator[None]:
-    """Kubernetes' schemas and AWS's models, each found and parsed once: the libraries do it for every object and client."""
+    """Kubernetes' schemas and AWS's models, read once: the libraries do that for every object and client."""
     load = cache(partial(JSONFileLoader.load_file, JSONFileLoader()))
     services = cache(partial(Loader.list_available_services, Loader()))
     with pytest.MonkeyPatch.context() as monkeypatch:
