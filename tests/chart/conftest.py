@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Hashable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,12 @@ def helm(*arguments: str | Path, which: str = "newest", values: Mapping[str, Any
     return done.stdout
 
 
+@cache
+def template(*arguments: str | Path, which: str, values: str) -> str:
+    """What helm renders for values in JSON. Charts do not change while tests run, so it is remembered."""
+    return helm("template", *arguments, which=which, values=json.loads(values))
+
+
 def with_bucket(values: Mapping[str, Any] | None = None) -> JSON:
     """Values on top of the one that the chart cannot do without."""
     values = values or {}
@@ -106,10 +113,8 @@ def render(
     chart: Path = CHART,
 ) -> Rendered:
     """The chart's objects for some values, which come on top of a bucket."""
-    text = helm(
-        "template", release, chart, "--namespace", namespace, "--kube-version", kubernetes,
-        which=which, values=with_bucket(values),
-    )  # fmt: skip
+    options = ("--namespace", namespace, "--kube-version", kubernetes)
+    text = template(release, chart, *options, which=which, values=json.dumps(with_bucket(values)))
     found = [each for each in yaml.load_all(text, UniqueKeys) if each]
     rendered = Rendered({(each["kind"], each["metadata"]["name"]): each for each in found})
     assert len(rendered) == len(found)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.chart.cases import CASES
-from tests.chart.conftest import BUCKET, CHART, JSON, RenderError, helm, render, with_bucket
+from tests.chart.conftest import BUCKET, CHART, JSON, RenderError, helm, render, template, with_bucket
 from webhook import __version__
 from webhook.settings import Settings
 from webhook.settings.loading import declared, load
@@ -40,7 +40,9 @@ def test_helm_finds_nothing_to_complain_about(case: str, which: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_both_helms_and_each_time_render_the_same(case: str) -> None:
     first = render(CASES[case])
-    assert first == render(CASES[case]) == render(CASES[case], which="oldest")
+    assert first == render(CASES[case], which="oldest")
+    template.cache_clear()
+    assert first == render(CASES[case])
 
 
 @pytest.mark.parametrize("case", CASES)

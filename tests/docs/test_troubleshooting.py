@@ -8,8 +8,6 @@ import importlib
 import pkgutil
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import pytest
 import yaml
 
 import webhook
+from tests.support.command_line import run
 from webhook.annotations.contract import BY_NAME, WRITTEN
 from webhook.fetching.script import KNOWN_ERRORS
 from webhook.model.refusals import Refusal
@@ -144,9 +143,7 @@ def test_a_command_on_the_page_has_the_actions_and_options_that_it_is_given(comm
     words = shlex.split(command.removeprefix("kubectl "))[1:]
     actions = [word for word in words[:3] if re.fullmatch(r"[a-z-]+", word) and not word.startswith("-")]
     depth = {"catalog": 2, "certs": 2}.get(words[0], 1) + (words[:2] == ["catalog", "alias"])
-    done = subprocess.run(
-        [sys.executable, "-m", "webhook", *actions[:depth], "--help"], capture_output=True, text=True, check=False
-    )
+    done = run(*actions[:depth], "--help")
     assert done.returncode == 0, done.stderr
     for option in (word for word in words if word.startswith("-")):
         assert re.search(rf"(?<![\w-]){option}\b", done.stdout), option

@@ -7,12 +7,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.support.webhook import SETTINGS, Webhook, running_webhook
 
@@ -24,29 +24,42 @@ READY = {"strategies": {"stub-claim": {"ready": ["my-model-1.2.3"]}}}
 
 @dataclass(frozen=True)
 class Checkout:
-    """The copy."""
+    """The copy, and its webhooks that run, by their settings."""
 
     root: Path
+    stack: ExitStack
+    running: dict[str, Webhook] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
         """The environment in which Python imports the copy."""
         return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (self.root, self.root / "scripts")))}
 
-    def run(self, *command: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a program with the copy."""
         return subprocess.run(
-            [*command], cwd=self.root, env=self.environment, input=stdin, capture_output=True, text=True, check=False
+            [*command], cwd=self.root, env=self.environment, capture_output=True, text=True, check=False
         )
 
+    def webhook(self, settings: JSON) -> Webhook:
+        """A webhook with these settings, which is started once."""
+        key = json.dumps(settings)
+        if key not in self.running:
+            folder = self.root.with_name(f"{self.root.name}-{len(self.running)}")
+            folder.mkdir()
+            program = (sys.executable, "-P", "-m", "webhook")  # -P: not the project's own folder, in which tests run
+            context = running_webhook(
+                folder, {**SETTINGS, "preview": {"auth": "none"}, **settings}, env=self.environment, program=program
+            )
+            self.running[key] = self.stack.enter_context(context)
+        return self.running[key]
+
     def preview(self, manifest: JSON, settings: JSON | None = None) -> JSON:
-        """The preview of a manifest of one document, by the command."""
-        config = self.root / "settings.yaml"
-        config.write_text(yaml.safe_dump({**SETTINGS, **(settings or {})}))
-        command: list[str | Path] = [sys.executable, "-m", "webhook", "preview", "--config", config]
-        done = self.run(*command, "-f", "-", "-o", "json", stdin=json.dumps(manifest))
-        assert done.returncode in (0, 1), done.stderr
-        (document,) = json.loads(done.stdout)["documents"]
+        """The preview of a manifest of one document."""
+        with self.webhook(settings or {}).client() as client:
+            answer = client.post("/preview", json=manifest)
+        assert answer.status_code == 200, answer.text
+        (document,) = answer.json()["documents"]
         assert isinstance(document, dict)
         return document
 
@@ -58,7 +71,7 @@ class Checkout:
 def touched(checkout: Checkout) -> set[str]:
     """The files in which the copy differs from the project."""
     listed = (path for path in checkout.root.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    originals = ((path, ROOT / path.relative_to(checkout.root)) for path in listed if path.name != "settings.yaml")
+    originals = ((path, ROOT / path.relative_to(checkout.root)) for path in listed)
     return {
         path.relative_to(checkout.root).as_posix()
         for path, original in originals
@@ -67,7 +80,7 @@ def touched(checkout: Checkout) -> set[str]:
 
 
 @pytest.fixture(scope="session")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     root = tmp_path_factory.mktemp("checkout")
     for folder in ("webhook", "certs", "scripts", "charts", "docs"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -80,15 +93,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     )
     assert changed == 1
     registry.write_text(text)
-    copy = Checkout(root)
-    printed = copy.run(sys.executable, "scripts/reference.py", root)
-    assert printed.returncode == 0, printed.stderr
-    return copy
-
-
-@pytest.fixture(scope="session")
-def webhook_of_the_copy(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
-    folder = tmp_path_factory.mktemp("webhook")
-    program = (sys.executable, "-P", "-m", "webhook")  # -P: not the project's own folder, in which tests run
-    with running_webhook(folder, {**SETTINGS, **READY}, env=checkout.environment, program=program) as running:
-        yield running
+    with ExitStack() as stack:
+        copy = Checkout(root, stack)
+        printed = copy.run(sys.executable, "scripts/reference.py", root)
+        assert printed.returncode == 0, printed.stderr
+        yield copy

@@ -11,7 +11,6 @@ from tests.chart.conftest import RenderError, render
 from tests.chart.test_cel import verdicts_of
 from tests.strategies.conftest import JSON, READY, STUBS, Checkout, touched
 from tests.support.reviews import apply, operations, review
-from tests.support.webhook import Webhook
 
 CLAIM = {"persistentVolumeClaim": {"claimName": "models", "readOnly": True}}
 
@@ -58,8 +57,8 @@ def test_its_annotations_and_settings_are_documented(checkout: Checkout) -> None
     assert "| `strategies.stub-claim.claim` | `MODEL_INJECTOR_STRATEGIES__STUB_CLAIM__CLAIM` | `models` |" in settings
 
 
-def test_the_page_lists_its_annotations(webhook_of_the_copy: Webhook) -> None:
-    with webhook_of_the_copy.client() as client:
+def test_the_page_lists_its_annotations(checkout: Checkout) -> None:
+    with checkout.webhook(READY).client() as client:
         assert 'id="annotation-claim-name"' in client.get("/").text
 
 
@@ -131,10 +130,10 @@ def test_several_models_come_by_several_strategies(checkout: Checkout) -> None:
 
 
 @pytest.mark.parametrize("strategy", ["stub-claim", "stub-image", "stub-claim, s3-init"])
-def test_a_second_pass_changes_nothing(webhook_of_the_copy: Webhook, strategy: str) -> None:
+def test_a_second_pass_changes_nothing(checkout: Checkout, strategy: str) -> None:
     """Also after the API server has filled in what it fills in."""
     asked = pod(strategy=strategy)
-    with webhook_of_the_copy.client() as client:
+    with checkout.webhook(READY).client() as client:
         first = client.post("/mutate", json=review(asked)).json()
         stored = apply(asked, operations(first))
         for volume in stored["spec"]["volumes"]:
