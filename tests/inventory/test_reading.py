@@ -86,3 +86,8 @@ def test_a_claim_can_be_mounted_or_there_is_a_reason(known: Claim | None, proble
     assert inventory.claim_problem("apps", "models") == "namespace apps has no claim models"
     assert inventory.driver_problem("a.csi") is None
     assert inventory.driver_problem("b.csi") == "the cluster has no CSI driver b.csi"
+
+
+def test_a_list_may_be_null() -> None:
+    """Some API servers encode an empty list so."""
+    assert reading._drivers.decode(b'{"metadata": {}, "items": null}').items is None

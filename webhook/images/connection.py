@@ -153,12 +153,15 @@ def joined(url: str, location: str) -> str:
     """The URL that a header `Location` means. Raises RegistryError."""
     try:
         return urljoin(url, location)
-    except ValueError as error:
-        raise RegistryError(f"{split(url).netloc} answers with the invalid location {location!r}") from error
+    except ValueError:
+        raise RegistryError(f"{split(url).netloc} answers with an invalid location") from None
 
 
 def split(url: str) -> SplitResult:
-    """The parts of a URL. Raises RegistryError if it is not one of HTTP, or contains a login."""
+    """The parts of a URL. Raises RegistryError if it is not one of HTTP, or contains a login.
+
+    The message does not quote the URL, which may contain a login or a signature.
+    """
     try:
         parts = urlsplit(url)
         is_valid = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
@@ -166,7 +169,7 @@ def split(url: str) -> SplitResult:
     except ValueError:
         is_valid = False
     if not is_valid:
-        raise RegistryError(f"{url!r} is not a URL of a registry")
+        raise RegistryError("the registry or its token server names an address that is not a URL without a login")
     return parts
 
 

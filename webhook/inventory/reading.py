@@ -49,12 +49,12 @@ class _ListMeta(msgspec.Struct, frozen=True):
 
 class _Claims(msgspec.Struct, frozen=True):
     metadata: _ListMeta
-    items: tuple[_Claim, ...]
+    items: tuple[_Claim, ...] | None
 
 
 class _Drivers(msgspec.Struct, frozen=True):
     metadata: _ListMeta
-    items: tuple[_Driver, ...]
+    items: tuple[_Driver, ...] | None
 
 
 class _Version(msgspec.Struct, frozen=True):
@@ -78,12 +78,12 @@ def read_inventory(api: KubernetesClient, prefix: str) -> Inventory:
             claim.metadata.deletion_timestamp is not None,
         )
         for page in reader.pages(_claims, "/api/v1/persistentvolumeclaims", f"{prefix}/model")
-        for claim in page.items
+        for claim in page.items or ()
     }
     drivers = frozenset(
         driver.metadata.name
         for page in reader.pages(_drivers, "/apis/storage.k8s.io/v1/csidrivers")
-        for driver in page.items
+        for driver in page.items or ()
     )
     version = reader.get(_version, "/version")
     return Inventory(claims, drivers, f"{version.major}.{version.minor.rstrip('+')}")
