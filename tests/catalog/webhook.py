@@ -64,6 +64,8 @@ class Load:
         with self.webhook.client() as client:
             while not self._stop.is_set():
                 for body in self.bodies[number:] + self.bodies[:number]:
+                    if self._stop.is_set():
+                        break
                     started = time.perf_counter()
                     answer = client.post("/mutate", content=body)
                     self.slowest = max(self.slowest, time.perf_counter() - started)

@@ -1,6 +1,7 @@
 """The chart, rendered by real helm."""
 
 import json
+import os
 import subprocess
 from collections.abc import Hashable, Mapping
 from functools import cache
@@ -84,7 +85,10 @@ def is_hook(content: JSON) -> bool:
 def helm(*arguments: str | Path, which: str = "newest", values: Mapping[str, Any] | None = None) -> str:
     """Run helm; gives what it prints. Raises RenderError with what it complains about."""
     command = [helms()[which], *arguments, *(["--values", "-"] if values is not None else [])]
-    done = subprocess.run(command, input=json.dumps(values), capture_output=True, text=True, timeout=60, check=False)
+    env = {**os.environ, "GOGC": "off"}  # it ends before collecting its garbage would be worth the time
+    done = subprocess.run(
+        command, input=json.dumps(values), capture_output=True, text=True, timeout=60, check=False, env=env
+    )
     if done.returncode:
         raise RenderError(done.stderr + done.stdout)
     return done.stdout
@@ -111,10 +115,12 @@ def render(
     namespace: str = NAMESPACE,
     kubernetes: str = "1.37",
     chart: Path = CHART,
+    anew: bool = False,
 ) -> Rendered:
-    """The chart's objects for some values, which come on top of a bucket."""
+    """The chart's objects for some values, which come on top of a bucket. `anew` asks helm again."""
+    run = template.__wrapped__ if anew else template
     options = ("--namespace", namespace, "--kube-version", kubernetes)
-    text = template(release, chart, *options, which=which, values=json.dumps(with_bucket(values)))
+    text = run(release, chart, *options, which=which, values=json.dumps(with_bucket(values)))
     found = [each for each in yaml.load_all(text, UniqueKeys) if each]
     rendered = Rendered({(each["kind"], each["metadata"]["name"]): each for each in found})
     assert len(rendered) == len(found)

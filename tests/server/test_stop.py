@@ -154,6 +154,9 @@ class Service:
 class Clients:
     """API servers that keep their connections, each until its replica ends it."""
 
+    PAUSE = 0.01
+    """Seconds between a client's requests, which leave processor time to other tests."""
+
     def __init__(self, service: Service) -> None:
         self.service = service
         self.counts = [0] * 4
@@ -181,6 +184,7 @@ class Clients:
             try:
                 while not self._finished.is_set() and self._ask(connection):
                     self.counts[index] += 1
+                    self._finished.wait(self.PAUSE)
             except (OSError, http.client.HTTPException) as error:
                 self.failures.append(error)
             finally:
@@ -214,8 +218,8 @@ def test_no_request_is_lost_while_replicas_stop_and_others_start(tmp_path: Path)
                 old, service.replicas[name] = service.replicas[name], new
                 old.process.terminate()
                 assert old.process.wait(30) == 0
-            until(lambda: sum(clients.counts) >= 5000 or clients.failures)
+            until(lambda: sum(clients.counts) >= 2000 or clients.failures)
     assert not clients.failures
-    assert sum(clients.counts) >= 5000
+    assert sum(clients.counts) >= 2000
     assert max(clients.kept) > 100
     assert len(clients.kept) >= 8  # each went on from an old replica to a new one

@@ -52,7 +52,7 @@ def test_it_holds_with_access_control_and_nobody_gets_around_that(tmp_path: Path
         api.users = {"t": ("ann", "")}
         api.rights = {("ann", "default"), ("ann", "apps")}
         with running_webhook(tmp_path, SETTINGS, env={"KUBECONFIG": str(api.kubeconfig(tmp_path))}) as webhook:
-            run_schemathesis(webhook, "--header", "Authorization: Bearer t")
+            run_schemathesis(webhook, "--header", "Authorization: Bearer t", "--max-examples", "30")
 
 
 def test_its_examples_are_admitted_and_answered_so(client: httpx.Client) -> None:

@@ -1,10 +1,11 @@
 """POST /preview over TLS: what it answers, to whom, and within which bounds."""
 
+import json
 import socket
 import ssl
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -99,11 +100,12 @@ def test_admission_goes_on_beside_the_largest_previews(webhook: Webhook) -> None
         with webhook.client() as client:
             return client.post("/preview", content=large, timeout=120).status_code
 
+    asked = json.dumps(review(yaml.safe_load(MANIFEST)))
     with ThreadPoolExecutor(3) as threads, webhook.client() as client:
         running = [threads.submit(ask, number) for number in range(3)]
         answered = 0
-        while not all(one.done() for one in running):
-            assert client.post("/mutate", json=review(yaml.safe_load(MANIFEST))).status_code == 200
+        while wait(running, timeout=0.005).not_done:
+            assert client.post("/mutate", content=asked).status_code == 200
             answered += 1
     assert {one.result() for one in running} <= {200, 413}
     assert answered > 100, "it was not held up for seconds"
