@@ -24,9 +24,9 @@ _CLIENT: Final = "model-injector"
 
 
 class _TokenResponse(msgspec.Struct, frozen=True):
-    token: str = ""
-    access_token: str = ""
-    expires_in: float = _SECONDS
+    token: str | None = None
+    access_token: str | None = None
+    expires_in: float | None = None
 
 
 class Authorization:
@@ -73,7 +73,7 @@ class Authorization:
     def _new_token(self, scope: str) -> tuple[str, float]:
         challenge = self._challenge or {}
         realm = challenge.get("realm", "")
-        split(realm)
+        server = split(realm).netloc
         asked = {"service": challenge["service"]} if "service" in challenge else {}
         if self._login and self._login.identity_token:
             form = {"grant_type": "refresh_token", "client_id": _CLIENT, "refresh_token": self._login.identity_token}
@@ -86,16 +86,16 @@ class Authorization:
             response = self._connection.request("GET", f"{realm}{'&' if '?' in realm else '?'}{query}", headers)
         if response.status != 200:
             raise RegistryError(
-                f"{realm} gives no token for {self._registry} (status {response.status}); {advice(self._registry)}"
+                f"{server} gives no token for {self._registry} (status {response.status}); {advice(self._registry)}"
             )
         try:
             found = msgspec.json.decode(response.content, type=_TokenResponse, strict=False)
         except (msgspec.MsgspecError, RecursionError, ValueError):  # whose message could quote the token
             found = _TokenResponse()
-        token = found.token or found.access_token
+        token = found.token or found.access_token or ""
         if not _TOKEN.fullmatch(token):
-            raise RegistryError(f"{realm} gives an invalid token for {self._registry}")
-        return token, found.expires_in
+            raise RegistryError(f"{server} gives an invalid token for {self._registry}")
+        return token, found.expires_in or _SECONDS
 
 
 def advice(registry: str) -> str:

@@ -20,6 +20,9 @@ _CONNECT_SECONDS: Final = 30
 """Also the time that the registry may take to accept a piece of a layer."""
 _READ_SECONDS: Final = 300
 """Some registries copy a layer before they answer."""
+_BODY_SECONDS: Final = 60
+"""The maximum time from the head of a response to its end."""
+_PART: Final = 1 << 16
 _ATTEMPTS: Final = 8
 _MOST_REDIRECTS: Final = 3
 _LONGEST_WAIT_SECONDS: Final = 120
@@ -91,11 +94,7 @@ class Connection:
             reply = pool.request(
                 method, url, body=body, headers=dict(headers), retries=False, redirect=False, preload_content=False
             )
-            content = reply.read(LARGEST + 1, decode_content=False)
-            if len(content) > LARGEST:
-                reply.close()
-                raise RegistryError(f"{shown}: the response is larger than {LARGEST} bytes")
-            reply.release_conn()
+            content = _body(reply, shown)
         except urllib3.exceptions.SSLError as error:
             raise RegistryError(
                 f"{shown} has no trusted certificate: {error}; if its CA is a private one, set SSL_CERT_FILE"
@@ -169,8 +168,23 @@ def split(url: str) -> SplitResult:
     except ValueError:
         is_valid = False
     if not is_valid:
-        raise RegistryError("the registry or its token server names an address that is not a URL without a login")
+        raise RegistryError("the registry names an address that is not a URL of HTTP, or that contains a login")
     return parts
+
+
+def _body(reply: urllib3.BaseHTTPResponse, shown: str) -> bytes:
+    """Read a body. Raises RegistryError if it is too large, and RegistryUnreachable if it takes too long."""
+    body, deadline = bytearray(), time.monotonic() + _BODY_SECONDS
+    while part := reply.read1(_PART, decode_content=False):
+        body += part
+        if len(body) > LARGEST:
+            reply.close()
+            raise RegistryError(f"{shown}: the response is larger than {LARGEST} bytes")
+        if time.monotonic() > deadline:
+            reply.close()
+            raise RegistryUnreachable(f"{shown}: the response takes more than {_BODY_SECONDS} s")
+    reply.release_conn()
+    return bytes(body)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:
