@@ -27,7 +27,7 @@ def environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def large_files() -> Iterator[None]:
-    """The schemas of Kubernetes and the models of AWS, read once: the libraries read them for every object and client."""
+    """The schemas of Kubernetes and models of AWS, read once: the libraries read them for each object and client."""
     load = cache(partial(JSONFileLoader.load_file, JSONFileLoader()))
     services = cache(partial(Loader.list_available_services, Loader()))
     with pytest.MonkeyPatch.context() as monkeypatch:
