@@ -106,6 +106,8 @@ def test_stages_are_printed_one_by_one(command: Command, config: str) -> None:
     assert done.returncode == 2
     step = f"model-injector manifests stub-staged my-model@1.2.3 --namespace ml --config {config} --stage"
     assert done.stderr.endswith(f"stub-staged is set up in stages. First: {step} loading; then: {step} ready\n")
+    others = command("stub-staged", "my-model@1.2.3", "--source", "research", "--output", "new folder").stderr
+    assert f"--config {config} --source research --output 'new folder' --stage ready\n" in others
     (found,) = yaml.safe_load_all(command("stub-staged", "my-model@1.2.3", "-n", "ml", "--stage", "loading").stdout)
     assert found["metadata"]["labels"]["model-injector.io/state"] == "loading"
 

@@ -172,6 +172,9 @@ def test_a_claim_that_is_not_ready_leads_to_the_next_strategy(state: str | None,
         ({"tolerations": [{"key": "a", "value": "b"}]}, "the operator Exists takes no value"),
         ({"path": "/opt/../etc"}, "is not an absolute path"),
         ({"snapshotId": "vol-1"}, "pattern"),
+        ({"requirements": [{"key": "a", "operator": "In"}]}, "In needs values"),
+        ({"requirements": [{"key": "a", "operator": "Exists", "values": ["b"]}]}, "Exists takes no values"),
+        ({"requirements": [{"key": "a", "operator": "Gt", "values": ["b"]}]}, "Gt needs one value, a number"),
     ],
 )
 def test_settings_that_no_cluster_takes_are_refused(settings: JSON, problem: str) -> None:
@@ -257,6 +260,14 @@ def test_every_object_is_valid_and_fits_the_pods(settings: JSON) -> None:
         }
     assert len({volume["metadata"]["name"] for volume in volumes}) == 2
     assert manifests(MODEL, namespaces=("apps", "team-b"), **settings) == rendered
+
+
+def test_names_that_look_like_numbers_stay_text_in_the_pool_of_images() -> None:
+    names = ["1e3", "12E4", "0o17", "y"]
+    requirements = [{"key": "example.com/set", "values": names}]
+    text = manifests(MODEL, clusterName="1e3", requirements=requirements).files["bottlerocket.yaml"]
+    assert text.count("karpenter.sh/discovery: '1e3'\n") == 2
+    assert all(f"- '{name}'\n" in text for name in names)
 
 
 def test_nodes_have_the_models_in_an_ami_with_the_tags_of_the_build_or_on_the_volume_of_a_snapshot() -> None:

@@ -13,6 +13,7 @@ from webhook.commands.output import print_notes, print_raw, print_warnings
 from webhook.errors import InvalidInput
 from webhook.fields.parsers import labels
 from webhook.model.artifact import Artifact
+from webhook.model.source import DEFAULT_SOURCE
 from webhook.preview.dump import dump
 from webhook.settings import Settings
 from webhook.settings.loading import load
@@ -108,6 +109,8 @@ def _command(options: argparse.Namespace, stage: str) -> str:
     words += ["--all-published"] if options.all_published else []
     words += ["--namespace", ",".join(_namespaces(options))] if options.namespace else []
     words += ["--config", str(options.config)] if options.config else []
+    words += ["--source", options.source] if options.source != DEFAULT_SOURCE else []
+    words += ["--output", str(options.output)] if options.output else []
     return shlex.join([*words, "--stage", stage])
 
 

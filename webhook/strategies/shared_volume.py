@@ -147,8 +147,11 @@ def _share(request: ManifestRequest, settings: SharedVolumeSettings) -> Manifest
                     annotations={f"{_TRIDENT}/shareFromPVC": f"{settings.namespace}/{name}"},
                 )
             )
-    pending = "The claims may be Pending until a pod mounts them."
-    return Manifests(tuple(objects), hints=(pending,) if consumers else ())
+    hints = (
+        "The claims may be Pending until a pod mounts them.",
+        f"Other namespaces lose access unless each command names them: shared with {','.join(consumers)}.",
+    )
+    return Manifests(tuple(objects), hints=hints if consumers else ())
 
 
 def _claim(  # noqa: PLR0913 - keyword arguments, in which claims differ

@@ -1,6 +1,7 @@
 """The files beside the Kubernetes objects: what bakes versions into an AMI, a snapshot or a container image."""
 
 import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
@@ -23,14 +24,16 @@ _CACHE: Final = """\
 # Nodes that have OCI images of models, for pods with the strategy oci-image. Replace SNAPSHOT_ID with the snapshot of
 # a Bottlerocket data volume that contains the images.
 """
+_NOT_TEXT: Final = re.compile(r"[yYnN]|[-+]?(0o[0-7_]+|[0-9][0-9_]*\.?[0-9_]*[eE][-+]?[0-9]+)")
+"""Text that PyYAML leaves without quotes, and that readers of YAML 1.1 or 1.2 take for a boolean or a number."""
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes text of several lines as a block, and quotes what other programs read as a boolean."""
+    """Writes text of several lines as a block, and quotes what other programs read as a boolean or a number."""
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else "'" if text in {"y", "Y", "n", "N"} else None
+    style = "|" if "\n" in text else "'" if _NOT_TEXT.fullmatch(text) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

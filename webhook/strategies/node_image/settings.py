@@ -69,6 +69,19 @@ class Requirement(Group):
     values: tuple[Annotated[str, Field(pattern=rf"^({_NAME})?$")], ...] = ()
     """What it is compared with."""
 
+    @model_validator(mode="after")
+    def _has_values_for_its_operator(self) -> Self:
+        """As the API server checks a NodePool."""
+        takes_none = self.operator in {"Exists", "DoesNotExist"}
+        if takes_none and self.values:
+            raise ValueError(f"the operator {self.operator} takes no values: remove them")
+        if self.operator == "In" and not self.values:
+            raise ValueError("the operator In needs values: name them, or write operator: Exists")
+        is_number = len(self.values) == 1 and self.values[0].isdecimal()
+        if self.operator in {"Gt", "Lt", "Gte", "Lte"} and not is_number:
+            raise ValueError(f"the operator {self.operator} needs one value, a number that is not negative")
+        return self
+
     @property
     def manifest(self) -> JSON:
         """The requirement in a NodePool."""
