@@ -145,7 +145,7 @@ def _node_image(situation: Situation) -> Assessment:
         },
         trade_offs=(
             "A new version replaces nodes, which moves every pod on them, so this suits models that rarely change.",
-            "Blocks of a new volume arrive lazily: the cold start is that of a data volume with volumeInitializationRate.",
+            "Blocks of a new volume arrive lazily: the cold start assumes a data volume with volumeInitializationRate.",
             "An AMI needs fast snapshot restore to start as fast.",
             "Pods only run on nodes of the model's pool: one pool for each model, or all models on every node.",
         ),
