@@ -50,7 +50,7 @@ class Layout:
         return layer.digest
 
     def write_image(self, image: Image, tag: str) -> None:
-        """Write what refers to the layers, and name the image, in place of another one of this name."""
+        """Write the image's documents, and name it `tag` in the folder's index, in place of an earlier image."""
         with self._errors():
             for document in (*image.configs, *image.manifests, image.index):
                 self._write(self._file(document.digest), document.content)

@@ -1,4 +1,4 @@
-"""Names and labels of the objects in the cluster that belong to a version of a model.
+"""Objects in the cluster that belong to a version of a model: names, labels, and volumes that exist already.
 
 The names depend only on the strategy, the version's folder in a store, and the namespace, so the webhook knows the name
 of a claim that somebody else creates. docs/objects.md documents them for users.
@@ -9,11 +9,12 @@ from functools import lru_cache
 from typing import Final
 
 from webhook.kubernetes.names import label_value, object_name
+from webhook.kubernetes.patch import JSON
 from webhook.model.artifact import Artifact
 
-CAPACITY: Final = "1Gi"
-"""The capacity of a volume that exists already. The API requires one, and drivers ignore it. It is the same for all
-models, because the size of such a claim cannot be changed, and counts towards the namespace's quota."""
+_CAPACITY: Final = "1Gi"
+"""The API requires a capacity, and drivers of volumes that exist already ignore it. It is the same for all models,
+because the size of such a claim cannot be changed, and counts towards the namespace's quota."""
 
 
 @lru_cache(maxsize=4096)
@@ -45,3 +46,33 @@ def labels(prefix: str, artifact: Artifact, state: str | None = None) -> Mapping
         "app.kubernetes.io/managed-by": "model-injector",
         **{f"{prefix}/{name}": label_value(value) for name, value in values.items()},
     }
+
+
+def volume_and_claim(strategy: str, artifact: Artifact, namespace: str, prefix: str, source: JSON) -> tuple[JSON, JSON]:
+    """A PersistentVolume that exists already, and the claim that a namespace's pods mount read-only.
+
+    Both name each other, so neither can be bound to anything else. `source`: the fields of core/v1 PersistentVolumeSpec
+    that say what the volume is. `prefix`: the prefix of labels.
+    """
+    volume, claim = volume_name(strategy, namespace, artifact), claim_name(strategy, artifact)
+    common = {"accessModes": ["ReadOnlyMany"], "storageClassName": ""}
+    return (
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": volume, "labels": dict(labels(prefix, artifact))},
+            "spec": {
+                **common,
+                "capacity": {"storage": _CAPACITY},
+                "persistentVolumeReclaimPolicy": "Retain",
+                "claimRef": {"namespace": namespace, "name": claim},
+                **source,
+            },
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": claim, "namespace": namespace, "labels": dict(labels(prefix, artifact, "ready"))},
+            "spec": {**common, "volumeName": volume, "resources": {"requests": {"storage": _CAPACITY}}},
+        },
+    )

@@ -25,7 +25,6 @@ __all__ = [
     "CatalogSettings",
     "CertificateSettings",
     "DefaultSettings",
-    "InventorySettings",
     "PreviewSettings",
     "Rule",
     "ServerSettings",

@@ -17,7 +17,7 @@ from webhook.kubernetes.patch import JSON
 from webhook.kubernetes.pod import Container, PodSpec
 from webhook.kubernetes.quantities import parse_quantity
 from webhook.model.artifact import Artifact
-from webhook.model.objects import CAPACITY, claim_name, labels, volume_name
+from webhook.model.objects import claim_name, volume_and_claim, volume_name
 from webhook.model.refusals import Conflict
 from webhook.model.request import ModelRequest
 from webhook.strategies.strategy import Delivery, Location, ManifestRequest, Manifests, Plan, Strategy, Target
@@ -146,47 +146,30 @@ def manifests(request: ManifestRequest, settings: MountSettings) -> Manifests:
         each
         for namespace in request.namespaces
         for artifact in request.artifacts
-        for each in _volume_and_claim(artifact, namespace, request.annotation_prefix, settings)
+        for each in volume_and_claim(
+            _NAME, artifact, namespace, request.annotation_prefix, _volume(artifact, namespace, settings)
+        )
     ]
     driver = f"kubectl get csidriver {_DRIVER} finds the driver, which has to be version 2"
     claims = f"kubectl get persistentvolumeclaims --all-namespaces --selector {request.annotation_prefix}/model"
     return Manifests(tuple(objects), hints=(driver, f"{claims} shows the claims: pods can mount those that are Bound"))
 
 
-def _volume_and_claim(artifact: Artifact, namespace: str, prefix: str, settings: MountSettings) -> tuple[JSON, JSON]:
-    """Both name each other, so neither can be bound to anything else."""
-    volume, claim = volume_name(_NAME, namespace, artifact), claim_name(_NAME, artifact)
-    common = {"accessModes": ["ReadOnlyMany"], "storageClassName": ""}  # the driver mounts ReadOnlyMany read-only
-    return (
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolume",
-            "metadata": {"name": volume, "labels": dict(labels(prefix, artifact))},
-            "spec": {
-                **common,
-                "capacity": {"storage": CAPACITY},
-                "persistentVolumeReclaimPolicy": "Retain",
-                "claimRef": {"namespace": namespace, "name": claim},
-                "mountOptions": list(_mount_options(artifact, settings)),
-                "csi": {
-                    "driver": _DRIVER,
-                    "volumeHandle": volume,
-                    "volumeAttributes": {
-                        # Mountpoint documents the ARN of an access point with a slash, and s5cmd needs a colon.
-                        "bucketName": artifact.source.bucket.replace(":accesspoint:", ":accesspoint/"),
-                        **_authentication(artifact, settings),
-                        **_cache(settings.cache),
-                    },
-                },
+def _volume(artifact: Artifact, namespace: str, settings: MountSettings) -> JSON:
+    """The volume's fields of core/v1 PersistentVolumeSpec. The driver mounts ReadOnlyMany read-only."""
+    return {
+        "mountOptions": list(_mount_options(artifact, settings)),
+        "csi": {
+            "driver": _DRIVER,
+            "volumeHandle": volume_name(_NAME, namespace, artifact),
+            "volumeAttributes": {
+                # Mountpoint documents the ARN of an access point with a slash, and s5cmd needs a colon.
+                "bucketName": artifact.source.bucket.replace(":accesspoint:", ":accesspoint/"),
+                **_authentication(artifact, settings),
+                **_cache(settings.cache),
             },
         },
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": {"name": claim, "namespace": namespace, "labels": dict(labels(prefix, artifact, "ready"))},
-            "spec": {**common, "volumeName": volume, "resources": {"requests": {"storage": CAPACITY}}},
-        },
-    )
+    }
 
 
 def _mount_options(artifact: Artifact, settings: MountSettings) -> Iterator[str]:

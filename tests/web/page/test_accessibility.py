@@ -69,7 +69,7 @@ def test_axe_finds_nothing_that_keeps_people_from_using_it(visit: Visiting, scre
             choice.check()
         assert_axe_finds_nothing(view)
 
-    view.page.route("**/preview?*", lambda route: route.fulfill(status=401, body='{"error": "who are you?"}'))
+    view.page.route("**/preview?*", lambda route: route.fulfill(status=401, body='{"error": "the token is not valid"}'))
     view.paste(DEPLOYMENT)
     expect(view.page.locator("#token")).to_be_focused()
     assert_axe_finds_nothing(view)

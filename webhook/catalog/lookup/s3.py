@@ -55,7 +55,7 @@ class _CachedVersion:
         """Whether a pod asked for it since the lookup."""
 
     def update_image(self, image: str | None) -> None:
-        """Replace the artifact if its image is another one. Otherwise it stays: caches know it by its identity."""
+        """Record the image. An artifact whose image is the same stays, because caches compare artifacts."""
         if image != self.artifact.image:
             self.artifact = replace(self.artifact, image=image)
 

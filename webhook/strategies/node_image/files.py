@@ -21,8 +21,8 @@ _REGION, _ACCOUNT = "REGION", "111122223333"
 """Stand for the region and the account of the component, which the recipe names."""
 _HEAD: Final = "#!/bin/sh\n# As root, with the AWS CLI.\nset -efu\n\n"
 _CACHE: Final = """\
-# Nodes that have OCI images of models, for pods with the strategy oci-image. Replace SNAPSHOT_ID with the snapshot of
-# a Bottlerocket data volume that contains the images.
+# A pool of Bottlerocket nodes for pods with the strategy oci-image. Their data volumes are made from a snapshot into
+# which the models' OCI images were pulled. Write the ID of that snapshot in place of SNAPSHOT_ID.
 """
 _NOT_TEXT: Final = re.compile(r"[yYnN]|[-+]?(0o[0-7_]+|[0-9][0-9_]*\.?[0-9_]*[eE][-+]?[0-9]+)")
 """Text that PyYAML leaves without quotes, and that readers of YAML 1.1 or 1.2 take for a boolean or a number."""

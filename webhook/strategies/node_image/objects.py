@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from webhook.kubernetes.patch import JSON
-from webhook.model.objects import CAPACITY, claim_name, labels, volume_name
+from webhook.model.objects import volume_and_claim
 from webhook.strategies.node_image.image import NodeImage
 from webhook.strategies.node_image.settings import NodeImageSettings
 
@@ -31,42 +31,13 @@ mount -o ro LABEL=models '{path}'
 def volumes_and_claims(image: NodeImage, namespace: str, prefix: str, settings: NodeImageSettings) -> Iterator[JSON]:
     """The local volume of each version for a namespace, and the claim that the namespace's pods mount.
 
-    Volumes are selected by the labels of the nodes, so a claim is usable on each of them. A volume and a claim name
-    each other, because a volume can be bound to one claim only.
+    Volumes are selected by the labels of the nodes, so a claim is usable on each of them.
     """
+    selected = [{"key": key, "operator": "In", "values": [value]} for key, value in image.labels.items()]
+    affinity = {"required": {"nodeSelectorTerms": [{"matchExpressions": selected}]}}
     for artifact in image.artifacts:
-        volume, claim = volume_name(NAME, namespace, artifact), claim_name(NAME, artifact)
-        common = {"accessModes": ["ReadOnlyMany"], "storageClassName": "", "volumeMode": "Filesystem"}
-        yield {
-            "apiVersion": "v1",
-            "kind": "PersistentVolume",
-            "metadata": {"name": volume, "labels": dict(labels(prefix, artifact))},
-            "spec": {
-                **common,
-                "capacity": {"storage": CAPACITY},
-                "persistentVolumeReclaimPolicy": "Retain",
-                "claimRef": {"namespace": namespace, "name": claim},
-                "local": {"path": f"{settings.path}/{artifact.folder}"},
-                "nodeAffinity": {
-                    "required": {
-                        "nodeSelectorTerms": [
-                            {
-                                "matchExpressions": [
-                                    {"key": key, "operator": "In", "values": [value]}
-                                    for key, value in image.labels.items()
-                                ]
-                            }
-                        ]
-                    }
-                },
-            },
-        }
-        yield {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": {"name": claim, "namespace": namespace, "labels": dict(labels(prefix, artifact, "ready"))},
-            "spec": {**common, "volumeName": volume, "resources": {"requests": {"storage": CAPACITY}}},
-        }
+        local = {"local": {"path": f"{settings.path}/{artifact.folder}"}, "nodeAffinity": affinity}
+        yield from volume_and_claim(NAME, artifact, namespace, prefix, local)
 
 
 def has_pool(image: NodeImage) -> bool:
