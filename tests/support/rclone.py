@@ -28,8 +28,8 @@ def serve(
     With `virtual_hosts` the bucket is the first part of the host's name, as at AWS. `inside` is a command line to run
     it in: see network.
     """
-    # No ETags: it would read every file whole for each listing.
-    quick = ("--dir-cache-time", "0s", "--poll-interval", "0", "--etag-hash", "")
+    # No ETags and no checksums: it would read every file whole for each listing, and hash all that it serves.
+    quick = ("--dir-cache-time", "0s", "--poll-interval", "0", "--etag-hash", "", "--no-checksum")
     options: Sequence[str | Path] = (*quick, "--config", "", "--read-only")
     if not anonymous:
         options = (*options, "--auth-key", f"{ACCESS_KEY},{SECRET_KEY}")
