@@ -85,6 +85,12 @@ EXACT_VERSION: Final = re.compile(
 )
 """An exact version, as opposed to an alias, a range or `latest`."""
 
+_HOST: Final = r"(?=[^/]*[.:]|localhost/)[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?"
+"""Without a dot, a port or `localhost`, container runtimes would take it for a name at Docker Hub."""
+_PART: Final = r"[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*"
+IMAGE_REPOSITORY: Final = rf"{_HOST}(/{_PART})+"
+"""A registry and the name of a repository in it: `registry.example.com/models/my-model`."""
+
 _absolute = matching(r"(/[A-Za-z0-9._@%+=,-]+)+", 512)
 
 

@@ -3,11 +3,10 @@
 import re
 from typing import Final, NamedTuple
 
-from webhook.catalog.bucket.images import REPOSITORY
 from webhook.errors import InvalidInput
 
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII)
-_REPOSITORY: Final = re.compile(REPOSITORY, re.ASCII)
+_REPOSITORY: Final = re.compile(IMAGE_REPOSITORY, re.ASCII)
 _LONGEST: Final = 255
 
 

@@ -17,6 +17,7 @@ from webhook.fields.parsers import EXACT_VERSION, SUBDOMAIN
 from webhook.fields.types import SourceName
 from webhook.model.source import DEFAULT_SOURCE, Source, SourceFields
 from webhook.settings.admission import CatalogSettings, DefaultSettings, InventorySettings, Rule, WorkloadSettings
+from webhook.settings.controller import ControllerSettings, Load
 from webhook.settings.process import CertificateSettings, PreviewSettings, ServerSettings
 from webhook.strategies import STRATEGIES
 
@@ -24,7 +25,9 @@ __all__ = [
     "ENVIRONMENT_PREFIX",
     "CatalogSettings",
     "CertificateSettings",
+    "ControllerSettings",
     "DefaultSettings",
+    "Load",
     "PreviewSettings",
     "Rule",
     "ServerSettings",
@@ -89,6 +92,10 @@ class Settings(SourceFields, BaseSettings):
     """Which namespaces may use which models, strategies and service accounts. Each has the settings below."""
     workloads: WorkloadSettings = WorkloadSettings()
     """Workloads whose templates are pinned."""
+    loads: tuple[Load, ...] = Field(default=(), max_length=1000)
+    """Which published versions the controller makes ready in the cluster. Each has the settings below."""
+    controller: ControllerSettings = ControllerSettings()
+    """The controller, which loads versions, restarts workloads, and removes what nothing uses."""
     preview: PreviewSettings = PreviewSettings()
     """Access to previews."""
     certificates: CertificateSettings = CertificateSettings()
@@ -107,6 +114,8 @@ class Settings(SourceFields, BaseSettings):
             raise ValueError(
                 f"defaults.version {version!r} needs a catalog, and catalog.mode is none: set an exact version"
             )
+        if unknown := {load.source for load in self.loads} - self.all_sources.keys():
+            raise ValueError(f"loads name a source that is not configured: {', '.join(sorted(unknown))}")
         if self.bucket and DEFAULT_SOURCE in self.sources:
             raise ValueError(f"sources.{DEFAULT_SOURCE} and the top level's bucket are the same source: keep one")
         return self

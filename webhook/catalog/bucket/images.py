@@ -7,16 +7,11 @@ from typing import Final
 import msgspec
 
 from webhook.catalog.bucket.store import CatalogError
-from webhook.fields.parsers import EXACT_VERSION
+from webhook.fields.parsers import EXACT_VERSION, IMAGE_REPOSITORY
 
 LARGEST: Final = 4 * 1024 * 1024
 """The maximum size of a model's images in bytes."""
-_HOST: Final = r"(?=[^/]*[.:]|localhost/)[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?"
-"""Without a dot, a port or `localhost`, container runtimes would take it for a name at Docker Hub."""
-_PART: Final = r"[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*"
-REPOSITORY: Final = rf"{_HOST}(/{_PART})+"
-"""A registry and the name of a repository in it: `registry.example.com/models/my-model`."""
-_REFERENCE: Final = re.compile(rf"{REPOSITORY}@sha256:[0-9a-f]{{64}}", re.ASCII)
+_REFERENCE: Final = re.compile(rf"{IMAGE_REPOSITORY}@sha256:[0-9a-f]{{64}}", re.ASCII)
 _LONGEST: Final = 512
 
 

@@ -1,0 +1,1 @@
+"""The controller: it makes published versions ready in the cluster, and lets workloads follow them."""
