@@ -4,6 +4,7 @@ import re
 from typing import Final, NamedTuple
 
 from webhook.errors import InvalidInput
+from webhook.fields.parsers import IMAGE_REPOSITORY
 
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII)
 _REPOSITORY: Final = re.compile(IMAGE_REPOSITORY, re.ASCII)
