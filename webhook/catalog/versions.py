@@ -109,11 +109,11 @@ class Versions:
         if names is None:
             if len(self._cache) >= _CACHE_SIZE:
                 self._cache.clear()
-            names = self._cache[wanted.text] = tuple(islice(self._within(wanted), MAX_CANDIDATES))
+            names = self._cache[wanted.text] = tuple(islice(self.all_within(wanted), MAX_CANDIDATES))
         return names
 
-    def _within(self, wanted: VersionRange) -> Iterator[str]:
-        """The versions in a range, the newest first."""
+    def all_within(self, wanted: VersionRange) -> Iterator[str]:
+        """All versions in a range, the newest first."""
         newest_first = merge(*map(self._in_interval, wanted.intervals), reverse=True)
         return (self.names[index] for index, _ in groupby(newest_first))
 

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -111,29 +111,73 @@ class KubernetesClient:
         headers: Mapping[str, str] | None = None,
     ) -> ApiResponse:
         """Send one request. Error statuses are returned; no response raises ClusterError."""
-        from kubernetes.client import ApiException  # noqa: PLC0415
-        from urllib3.exceptions import HTTPError  # noqa: PLC0415
-
         what = f"{method} {path}"
-        try:
-            request = self._client.param_serialize(
-                method,
-                path,
-                query_params=list(query) or None,
-                header_params={
-                    "Accept": "application/json",
-                    **(headers or {}),
-                    "Content-Type": body.kind if body else "application/json",
-                },
-                body=body.content if body else None,
-                auth_settings=["BearerToken"],
-            )
-            response = self._client.call_api(*request, _request_timeout=_SECONDS)
-            return ApiResponse(what, response.status, response.headers, _body(response.response, what))
-        except ApiException as error:
-            raise ClusterError(f"{what}: {error.reason}") from None
-        except (HTTPError, OSError) as error:
-            raise ClusterError(f"{what}: {type(error).__name__}") from error
+        with _errors(what):
+            response = self._send(method, path, body, query, headers or {}, _SECONDS)
+            return ApiResponse(what, response.status, response.headers, _body(response, what))
+
+    def stream(self, path: str, query: Sequence[tuple[str, str]], seconds: float) -> Iterator[bytes]:
+        """The lines of a response that does not end, such as a watch. Raises ClusterError, also for an error status.
+
+        `seconds` is the maximum time between two parts of the response.
+        """
+        what = f"GET {path}"
+        with _errors(what):
+            response = self._send("GET", path, None, query, {}, (_SECONDS[0], seconds))
+            with contextlib.closing(response):
+                if response.status != HTTPStatus.OK:
+                    raise ClusterError(f"{what}: the API server answers {response.status}")
+                yield from _lines(response, what)
+
+    def _send(  # noqa: PLR0913, PLR0917 - a request
+        self,
+        method: str,
+        path: str,
+        body: RequestBody | None,
+        query: Sequence[tuple[str, str]],
+        headers: Mapping[str, str],
+        timeouts: tuple[float, float],
+    ) -> "HTTPResponse":
+        request = self._client.param_serialize(
+            method,
+            path,
+            query_params=list(query) or None,
+            header_params={
+                "Accept": "application/json",
+                **headers,
+                "Content-Type": body.kind if body else "application/json",
+            },
+            body=body.content if body else None,
+            auth_settings=["BearerToken"],
+        )
+        response: HTTPResponse = self._client.call_api(*request, _request_timeout=timeouts).response
+        return response
+
+
+@contextlib.contextmanager
+def _errors(what: str) -> Iterator[None]:
+    """Convert the library's errors to ClusterError."""
+    from kubernetes.client import ApiException  # noqa: PLC0415
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
+    try:
+        yield
+    except ApiException as error:
+        raise ClusterError(f"{what}: {error.reason}") from None
+    except (HTTPError, OSError) as error:
+        raise ClusterError(f"{what}: {type(error).__name__}") from error
+
+
+def _lines(response: "HTTPResponse", what: str) -> Iterator[bytes]:
+    """The lines of a body. Raises ClusterError for one that is too long."""
+    rest = bytearray()
+    while part := response.read1(_PART):
+        rest += part
+        *lines, last = rest.split(b"\n")
+        yield from map(bytes, lines)
+        rest = bytearray(last)
+        if len(rest) > _LARGEST_BODY:
+            raise ClusterError(f"{what}: a line of the response takes more than {_LARGEST_BODY >> 20} MiB")
 
 
 def _body(response: "HTTPResponse", what: str) -> bytes:

@@ -1,0 +1,116 @@
+"""Reads what the controller needs to know from the buckets."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Final
+
+from webhook.annotations.parsing import parse
+from webhook.catalog.bucket.listing import SourceListing
+from webhook.catalog.bucket.status import VersionStatus
+from webhook.catalog.bucket.store import CatalogError
+from webhook.catalog.lookup.s3 import S3Catalog
+from webhook.catalog.resolution import LookupRequired, VersionKey
+from webhook.controller.published import Model, Published, Version
+from webhook.fields.globs import matches
+from webhook.model.artifact import Artifact
+from webhook.model.refusals import Refusal
+from webhook.model.request import ModelRequest
+from webhook.settings import Settings
+
+_THREADS: Final = 8
+_MOST_REPEATED: Final = 500
+"""The maximum number of versions that are looked up again at each reading."""
+_WITHDRAWN: Final = "Withdrawn"
+
+
+class CatalogReader:
+    """Keeps what it has read, so that a source that cannot be listed for a while stays as it was."""
+
+    def __init__(self, settings: Settings) -> None:
+        options = settings.catalog.model_copy(update={"preflight": "enforce"})
+        self._settings = settings.model_copy(update={"catalog": options})
+        self.catalog = S3Catalog(self._settings)
+        self._threads = ThreadPoolExecutor(_THREADS, "catalog")
+        self._created: dict[VersionKey, datetime] = {}
+        self._models: dict[str, dict[str, Model]] = {}
+        self._uris: dict[str, frozenset[str]] = {}
+        self.problems: dict[str, str] = {}
+        """Why a source could not be read the last time, by source."""
+
+    def read(self) -> Published:
+        """List the sources, and look up the versions that loads are about and that are not known yet. Blocks."""
+        for source in self.catalog.sources:
+            try:
+                listing = self._listed(source)
+                models = {name: self._model(source, name, listing) for name in self._wanted(source, listing)}
+            except CatalogError as error:
+                self.catalog.listing_failed(source, str(error))
+                self.problems[source] = str(error)
+                continue
+            self.problems.pop(source, None)
+            self._models[source], self._uris[source] = models, frozenset(self._folders(source, listing))
+        return Published(dict(self._models), frozenset().union(*self._uris.values()))
+
+    def _listed(self, source: str) -> SourceListing:
+        listing = self.catalog.list_source(source)
+        if not listing.is_complete:
+            raise CatalogError("; ".join(listing.problems))
+        self.catalog.update(source, listing)
+        return listing
+
+    def _wanted(self, source: str, listing: SourceListing) -> Iterator[str]:
+        """The models that loads are about."""
+        globs = tuple(glob for load in self._settings.loads if load.source == source for glob in load.models)
+        return (name for name in listing.models if matches(name, globs))
+
+    def _folders(self, source: str, listing: SourceListing) -> Iterator[str]:
+        place = self._settings.all_sources[source]
+        for model, versions in listing.models.items():
+            for version in versions.names:
+                yield Artifact(model, version, place).uri
+
+    def _model(self, source: str, name: str, listing: SourceListing) -> Model:
+        keys = [VersionKey(source, name, version) for version in listing.models[name].names]
+        stale = set(self.catalog.stale(source, _MOST_REPEATED))
+        unknown = [key for key in keys if key in stale or self._needs_lookup(key)]
+        for key, status in zip(unknown, self._threads.map(self.catalog.look_up, unknown), strict=True):
+            if isinstance(status, VersionStatus) and status.state == "unreachable":
+                raise CatalogError(status.error)
+            if isinstance(status, VersionStatus) and status.created_at:
+                self._created[key] = status.created_at
+            self.catalog.cache(key, status)
+        aliases = listing.aliases.get(name)
+        return Model({key.version: self._version(key) for key in keys}, aliases.versions if aliases else {})
+
+    def _needs_lookup(self, key: VersionKey) -> bool:
+        try:
+            self.catalog.resolve(self._request(key))
+        except LookupRequired:
+            return True
+        except Refusal:
+            return False
+        return False
+
+    def _version(self, key: VersionKey) -> Version:
+        artifact = Artifact(key.model, key.version, self._settings.all_sources[key.source])
+        try:
+            found = self.catalog.resolve(self._request(key)).artifact
+        except LookupRequired:
+            return Version(artifact, problem="it has not been looked up")
+        except Refusal as problem:
+            return Version(artifact, problem=str(problem), is_withdrawn=problem.reason == _WITHDRAWN)
+        lack = "" if found.digest else "it has no manifest: publish it with model-injector publish"
+        return Version(found, self._created.get(key), lack)
+
+    def _request(self, key: VersionKey) -> ModelRequest:
+        """Raises Refusal for a name that no annotation can have."""
+        prefix = self._settings.annotation_prefix
+        given = {"model": key.model, "version": key.version, "source": key.source}
+        (request,) = parse({f"{prefix}/{name}": value for name, value in given.items()}, self._settings).models
+        return request
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self.catalog.close()

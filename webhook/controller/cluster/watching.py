@@ -1,0 +1,201 @@
+"""A collection of the API server in memory: it is listed once, and then watched."""
+
+import logging
+import random
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from threading import Event, Lock
+from time import monotonic
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+from webhook.controller.observed import Key, Observed
+from webhook.controller.steps import Resource
+from webhook.http.log import FIELDS
+from webhook.kubernetes.client import ClusterError, KubernetesClient
+
+T = TypeVar("T", bound=Observed)
+_PAGE: Final = 500
+_MOST_PAGES: Final = 400
+_SERVER_SECONDS: Final = 300
+"""How long a watch lasts, at least. The API server ends it, and the next one continues."""
+_SILENCE_SECONDS: Final = 90
+"""How long a watch may be silent. The API server sends a bookmark each minute, so more means a lost network."""
+_LONGEST_PAUSE_SECONDS: Final = 60.0
+_log = logging.getLogger(__name__)
+
+
+class _ListMeta(msgspec.Struct, frozen=True, rename="camel"):
+    resource_version: str = ""
+    following: str = msgspec.field(default="", name="continue")
+
+
+class _List(msgspec.Struct, frozen=True):
+    metadata: _ListMeta
+    items: tuple[msgspec.Raw, ...] | None
+
+
+class _Event(msgspec.Struct, frozen=True):
+    type: str
+    object: msgspec.Raw
+
+
+class _Bookmark(msgspec.Struct, frozen=True):
+    metadata: _ListMeta
+
+
+_lists: Final = msgspec.json.Decoder(_List)
+_events: Final = msgspec.json.Decoder(_Event)
+_bookmarks: Final = msgspec.json.Decoder(_Bookmark)
+
+
+class _Expired(Exception):
+    """The API server no longer has the changes since the last one that was seen."""
+
+
+class Collection(Generic[T]):
+    """The objects of one resource. `run` keeps them current, in a thread of its own; the rest is thread-safe."""
+
+    def __init__(  # noqa: PLR0913 - what is watched, and how
+        self,
+        api: KubernetesClient,
+        resource: Resource,
+        kind: type[T],
+        changed: Callable[[], None],
+        *,
+        namespace: str = "",
+        selector: str = "",
+        is_optional: bool = False,
+    ) -> None:
+        """`selector` is a label selector. `changed` is called after each change. `is_optional`: the API may lack the
+        resource, which then has no objects."""
+        self.resource = resource
+        self._api, self._path, self._changed = api, resource.path(namespace), changed
+        self._selector = [("labelSelector", selector)] if selector else []
+        self._is_optional = is_optional
+        self._decoder = msgspec.json.Decoder(kind)
+        self._lock = Lock()
+        self._objects: dict[Key, T] = {}
+        self._written: dict[Key, int] = {}
+        """The resource versions of what this process wrote: older news about these objects is ignored."""
+        self._is_read = Event()
+        self.heard_at = monotonic()
+        """When the API server sent something, on the monotonic clock."""
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it was listed."""
+        return self._is_read.is_set()
+
+    def objects(self) -> Mapping[Key, T]:
+        """The objects as of now."""
+        with self._lock:
+            return dict(self._objects)
+
+    def written(self, content: bytes) -> None:
+        """Take over an object that the API server returned for a write of this process."""
+        written = self._decoder.decode(content)
+        with self._lock:
+            self._written[written.key] = _number(written)
+            self._objects[written.key] = written
+
+    def removed(self, key: Key) -> None:
+        """Forget an object that this process deleted."""
+        with self._lock:
+            self._objects.pop(key, None)
+
+    def run(self, stopped: Event) -> None:
+        """List and watch until stopped. After an error, pause, and list again."""
+        failures, known = 0, ""
+        while not stopped.is_set():
+            try:
+                version = self._list()
+                failures, known = 0, ""
+                while not stopped.is_set():
+                    version = self._watch(version, stopped)
+            except _Expired:
+                continue
+            except (ClusterError, msgspec.MsgspecError, RecursionError, ValueError) as error:
+                failures += 1
+                if known != (known := str(error)):
+                    _log.warning(
+                        "watch interrupted", extra={FIELDS: {"resource": self.resource.plural, "problem": known}}
+                    )
+                longest = min(2.0**failures / 2, _LONGEST_PAUSE_SECONDS)
+                stopped.wait(random.uniform(longest / 2, longest))  # noqa: S311 - jitter
+
+    def _list(self) -> str:
+        """Replace all objects by those of the API server. Returns the version to watch from."""
+        found: dict[Key, T] = {}
+        following, version = "", ""
+        for _ in range(_MOST_PAGES):
+            query = [("limit", str(_PAGE)), *self._selector, *([("continue", following)] if following else [])]
+            response = self._api.request("GET", self._path, query=query)
+            if response.status == HTTPStatus.NOT_FOUND and self._is_optional:
+                self._replace({})
+                raise ClusterError(f"the API server has no {self.resource.plural}")
+            if response.status == HTTPStatus.GONE:
+                raise _Expired
+            if response.status != HTTPStatus.OK:
+                raise ClusterError(f"{response.what}: the API server answers {response.status}")
+            page = _lists.decode(response.content)
+            for item in page.items or ():
+                decoded = self._decoder.decode(item)
+                found[decoded.key] = decoded
+            following, version = page.metadata.following, page.metadata.resource_version
+            if not following:
+                break
+        else:
+            raise ClusterError(f"GET {self._path}: the list has more than {_MOST_PAGES} pages of {_PAGE} objects")
+        self._replace(found, version)
+        return version
+
+    def _replace(self, found: dict[Key, T], version: str = "") -> None:
+        listed = int(version) if version.isdigit() else 0
+        with self._lock:
+            newer = {key for key, written in self._written.items() if written > listed}
+            kept = {key: known for key, known in self._objects.items() if key in newer}
+            self._objects = {**found, **kept}
+            self._written = {key: written for key, written in self._written.items() if key in newer}
+        self.heard_at = monotonic()
+        self._is_read.set()
+        self._changed()
+
+    def _watch(self, version: str, stopped: Event) -> str:
+        """Take over changes until the API server ends the watch. Returns the version of the last one."""
+        seconds = random.randint(_SERVER_SECONDS, 2 * _SERVER_SECONDS)  # noqa: S311 - not all watches end at once
+        query = [
+            ("watch", "1"),
+            ("allowWatchBookmarks", "true"),
+            ("resourceVersion", version),
+            ("timeoutSeconds", str(seconds)),
+            *self._selector,
+        ]
+        for line in self._api.stream(self._path, query, _SILENCE_SECONDS):
+            if stopped.is_set():
+                return version
+            self.heard_at = monotonic()
+            event = _events.decode(line)
+            if event.type == "ERROR":  # most often 410: the version is too old
+                raise _Expired
+            version = _bookmarks.decode(event.object).metadata.resource_version or version
+            if event.type != "BOOKMARK":
+                self._take(event.type, self._decoder.decode(event.object))
+        return version
+
+    def _take(self, change: str, changed: T) -> None:
+        with self._lock:
+            if _number(changed) < self._written.get(changed.key, 0):
+                return
+            self._written.pop(changed.key, None)
+            if change == "DELETED":
+                self._objects.pop(changed.key, None)
+            else:
+                self._objects[changed.key] = changed
+        self._changed()
+
+
+def _number(known: Observed) -> int:
+    version = known.metadata.resource_version
+    return int(version) if version.isdigit() else 0

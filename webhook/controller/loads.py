@@ -1,0 +1,436 @@
+"""Which objects the published versions need in the cluster: the pure function `decide`.
+
+A version gets its claim and its Job. When the Job has succeeded, which it does only after the marker is written, the
+claim becomes ready, and only then do the other namespaces get theirs. States are on the claims, in the label `state`:
+
+| state | meaning |
+| --- | --- |
+| loading | a Job loads it |
+| ready | pods can mount it |
+| failed | its Job has failed; a new one follows when that is deleted, which Kubernetes does after a day |
+| unpublished, withdrawn | the catalog has it no longer, or withdrew it: pods that run keep it, and no others get it |
+| outdated | the version was published again with other files, and the volume has the old ones |
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from webhook.controller.observed import Claim, Cluster, Key, Observed
+from webhook.controller.published import Published, Version
+from webhook.controller.push import push_job
+from webhook.controller.steps import CLAIMS, JOBS, Create, Delete, Emit, Label, ObjectRef, Resource, Step
+from webhook.errors import InvalidInput
+from webhook.fields.globs import matches
+from webhook.inventory.inventory import READY
+from webhook.kubernetes.patch import JSON
+from webhook.kubernetes.quantities import parse_quantity
+from webhook.model.artifact import Artifact
+from webhook.model.objects import claim_name, job_name
+from webhook.settings import Load, Settings
+from webhook.strategies import STRATEGIES
+from webhook.strategies.strategy import ManifestRequest
+
+LOADING, FAILED, OUTDATED, WAITING = "loading", "failed", "outdated", "waiting"
+UNPUBLISHED, WITHDRAWN = "unpublished", "withdrawn"
+DIGEST: Final = "digest"
+"""The annotation with the sha256 of the manifest: on a claim, of what its volume has; on a Job, of what it loads."""
+URI: Final = "uri"
+"""The annotation with the version's folder in S3, which all objects have that the controller created."""
+_PROBLEM: Final = "problem"
+"""The annotation with the reason of a state such as failed."""
+_KINDS: Final = ("PersistentVolumeClaim", "PersistentVolume", "Job", "TridentVolumeReference")
+"""What the controller creates. The platform creates other objects of the manifests, such as the StorageClass."""
+_OF_KUBERNETES: Final = ("kube-system", "kube-public", "kube-node-lease")
+_LONGEST: Final = 500
+"""The maximum length of a problem."""
+_UNKNOWN: Final = datetime.min.replace(tzinfo=UTC)
+_LOADED: Final = (READY, UNPUBLISHED, WITHDRAWN)
+
+
+class Want(msgspec.Struct, frozen=True):
+    """A version that a load selects."""
+
+    index: int
+    """The place of the load in the settings."""
+    load: Load
+    version: Version
+
+    @property
+    def artifact(self) -> Artifact:
+        """The version's artifact."""
+        return self.version.artifact
+
+
+class Capacity(msgspec.Struct, frozen=True):
+    """The storage of a load, in bytes."""
+
+    name: str
+    """The load: its place in the settings, and its strategy."""
+    requested: Decimal
+    limit: Decimal | None
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """The steps for each version, in their order, and figures."""
+
+    steps: tuple[tuple[Step, ...], ...]
+    """Those of one version are taken one after the other."""
+    states: Mapping[tuple[str, str], int]
+    """The number of versions by strategy and state."""
+    capacities: tuple[Capacity, ...]
+    problems: tuple[str, ...]
+    """What hinders loads, one sentence each."""
+
+
+def decide(published: Published, cluster: Cluster, settings: Settings) -> Outcome:
+    """The steps towards what the settings want. Raises ValueError if a load's versions are no valid reference."""
+    wants = _wants(published, settings)
+    steps, states, problems = list[tuple[Step, ...]](), Counter[tuple[str, str]](), list[str]()
+    capacities, waiting = _capacities(wants, cluster, settings, problems)
+    covered = set[Key]()
+    for want in wants:
+        version = _Version(want, cluster, settings)
+        try:
+            taken, state = ((), WAITING) if want in waiting else version.steps()
+            covered.update(version.covered)
+        except InvalidInput as error:
+            problems.append(f"{want.artifact.uri}: {error}")
+            taken, state = (), WAITING
+        states[want.load.strategy, state] += 1
+        if version.problem:
+            problems.append(f"{want.artifact.uri}: {version.problem}")
+        if taken:
+            steps.append(taken)
+    for key, claim in cluster.claims.items():
+        if key not in covered and (step := _not_wanted(claim, published, settings)):
+            steps.append(step)
+    return Outcome(tuple(steps), states, capacities, tuple(problems))
+
+
+def _wants(published: Published, settings: Settings) -> list[Want]:
+    """What the loads select. The first load of a strategy that selects a version decides."""
+    wants: dict[tuple[str, str], Want] = {}
+    for index, load in enumerate(settings.loads):
+        for version in published.selected(load):
+            wants.setdefault((load.strategy, version.artifact.uri), Want(index, load, version))
+    return list(wants.values())
+
+
+def _capacities(
+    wants: Sequence[Want], cluster: Cluster, settings: Settings, problems: list[str]
+) -> tuple[tuple[Capacity, ...], set[Want]]:
+    """The capacity of each load, and what does not fit yet. The newest versions come first."""
+    capacities, waiting = [], set[Want]()
+    for index, load in enumerate(settings.loads):
+        if load.strategy != "shared-volume":
+            continue
+        of_load = [want for want in wants if want.index == index]
+        keys = {key: want for want in of_load for key in _homes(want, cluster, settings)}
+        others = {key for want in wants if want.index != index for key in _homes(want, cluster, settings)}
+        requested = sum(
+            (
+                parse_quantity(claim.requested)
+                for key, claim in cluster.claims.items()
+                if key in keys or (key not in others and _is_former(claim, load, settings))
+            ),
+            Decimal(0),
+        )
+        limit = parse_quantity(load.capacity) if load.capacity else None
+        missing: dict[Want, Decimal] = {}
+        for key, want in keys.items():
+            if key not in cluster.claims:
+                missing[want] = missing.get(want, Decimal(0)) + _requested(want, key[0], settings)
+        newest = sorted(missing, key=_age, reverse=True)
+        is_full = False
+        for want in newest:
+            if limit is None or missing[want] > limit:
+                fits = limit is None
+            else:
+                is_full = is_full or requested + missing[want] > limit
+                fits = not is_full
+            if fits:
+                requested += missing[want]
+                continue
+            waiting.add(want)
+            problems.append(
+                f"{want.artifact.uri} waits: it needs {missing[want]:.0f} bytes, and loads[{index}] has "
+                f"{max(limit - requested, Decimal(0)) if limit else 0:.0f} of {limit:.0f} left"
+            )
+        capacities.append(Capacity(f"{index} {load.strategy}", requested, limit))
+    return tuple(capacities), waiting
+
+
+def _age(want: Want) -> tuple[datetime, str]:
+    return want.version.created_at or _UNKNOWN, want.artifact.uri
+
+
+def _homes(want: Want, cluster: Cluster, settings: Settings) -> list[Key]:
+    """The claims into which Jobs load a version."""
+    if want.load.strategy != "shared-volume":
+        return []
+    name = claim_name(want.load.strategy, want.artifact)
+    options = settings.of_strategies[want.load.strategy]
+    if options.sharing == "trident":
+        return [(options.namespace, name)]
+    return [(namespace, name) for namespace in namespaces_of(want.load, cluster)]
+
+
+def _requested(want: Want, namespace: str, settings: Settings) -> Decimal:
+    try:
+        objects = _manifests(want.index, want.artifact, (namespace,), "load", settings)
+    except InvalidInput:
+        return Decimal(0)  # the version's own steps report it
+    claims = (each for each in objects if each["kind"] == CLAIMS.kind)
+    return sum((parse_quantity(each["spec"]["resources"]["requests"]["storage"]) for each in claims), Decimal(0))
+
+
+def _is_former(claim: Claim, load: Load, settings: Settings) -> bool:
+    """Whether a claim is of a version that a load selected earlier, and holds the loaded files."""
+    prefix, source = settings.annotation_prefix, settings.all_sources[load.source]
+    is_consumer = "trident.netapp.io/shareFromPVC" in claim.annotations
+    root = "/".join(filter(None, (f"s3://{source.bucket}", source.prefix, "")))
+    return (
+        not is_consumer
+        and claim.metadata.name.startswith(f"{load.strategy}-")
+        and claim.annotations.get(f"{prefix}/{URI}", "").startswith(root)
+        and matches(claim.labels.get(f"{prefix}/model", ""), load.models)
+    )
+
+
+def namespaces_of(load: Load, cluster: Cluster) -> tuple[str, ...]:
+    """The namespaces whose pods get what a load selects, in order."""
+    names = sorted(key[1] for key, namespace in cluster.namespaces.items() if not namespace.is_deleted)
+    return tuple(
+        name
+        for name in names
+        if name in load.namespaces or (name not in _OF_KUBERNETES and matches(name, load.namespaces))
+    )
+
+
+@lru_cache(maxsize=8192)
+def _manifests(
+    index: int, artifact: Artifact, namespaces: tuple[str, ...], stage: str, settings: Settings
+) -> tuple[JSON, ...]:
+    """The objects of a stage, with the controller's annotations. Raises InvalidInput."""
+    load, prefix = settings.loads[index], settings.annotation_prefix
+    strategy = STRATEGIES[load.strategy]
+    assert strategy.manifests  # noqa: S101 - the settings allow only strategies that have some
+    options = settings.of_strategies[strategy.name]
+    if load.storage_class:
+        options = options.model_copy(update={"storage_class": load.storage_class})
+    request = ManifestRequest((artifact,), namespaces, stage, prefix, settings.fetch)
+    return tuple(
+        _annotated(each, artifact, prefix)
+        for each in strategy.manifests(request, options).objects
+        if each["kind"] in _KINDS
+    )
+
+
+def _annotated(manifest: JSON, artifact: Artifact, prefix: str) -> JSON:
+    """An object with the annotations of its version. A claim that is loading has no digest yet."""
+    metadata = manifest["metadata"]
+    added = {f"{prefix}/{URI}": artifact.uri}
+    if metadata["labels"].get(f"{prefix}/state") != LOADING:
+        added[f"{prefix}/{DIGEST}"] = artifact.digest or ""
+    return {
+        **manifest,
+        "metadata": {
+            **metadata,
+            "labels": dict(metadata["labels"]),
+            "annotations": {**metadata.get("annotations", {}), **added},
+        },
+    }
+
+
+class _Version:
+    """The steps for one version."""
+
+    def __init__(self, want: Want, cluster: Cluster, settings: Settings) -> None:
+        self._want, self._cluster, self._settings = want, cluster, settings
+        self._artifact, self._prefix = want.artifact, settings.annotation_prefix
+        self.problem = ""
+        self.covered = set[Key]()
+        """The claims that the steps are about, and those that need none."""
+
+    def steps(self) -> tuple[tuple[Step, ...], str]:
+        """The steps, and the state. Raises InvalidInput."""
+        if self._want.load.strategy == "oci-image":
+            return self._push()
+        namespaces = namespaces_of(self._want.load, self._cluster)
+        if not STRATEGIES[self._want.load.strategy].stages:
+            return self._share(namespaces), READY
+        steps, states = list[Step](), list[str]()
+        loaded, loads = list[str](), dict[tuple[JSON, ...], str]()
+        for namespace in namespaces:
+            objects = self._objects((namespace,), "load")
+            if objects not in loads:
+                taken, state = self._load(objects)
+                loads[objects] = state
+                steps += taken
+                states.append(state)
+            if loads[objects] == READY:
+                loaded.append(namespace)
+        if loaded:
+            steps += self._share(tuple(loaded))
+        worst = (FAILED, OUTDATED, LOADING, READY)
+        return tuple(steps), min(states, key=worst.index, default=READY)
+
+    def _objects(self, namespaces: tuple[str, ...], stage: str) -> tuple[JSON, ...]:
+        return _manifests(self._want.index, self._artifact, namespaces, stage, self._settings)
+
+    def _load(self, objects: tuple[JSON, ...]) -> tuple[list[Step], str]:
+        """The steps for a claim and its Job, and the state of the claim."""
+        (claim,) = (each for each in objects if each["kind"] == CLAIMS.kind)
+        (job,) = (each for each in objects if each["kind"] == JOBS.kind)
+        key = _key(claim)
+        self.covered.add(key)
+        known, running = self._cluster.claims.get(key), self._cluster.jobs.get(_key(job))
+        if known is None:
+            return [Create(claim), *([] if running else [Create(job)])], LOADING
+        if known.is_deleted or (running and running.is_deleted):
+            return [], LOADING
+        content = self._annotation(known, DIGEST)
+        if content and content != self._artifact.digest:
+            return self._relabel(known, OUTDATED, _OUTDATED), OUTDATED
+        if content or known.labels.get(f"{self._prefix}/state") == READY:  # or somebody has applied the manifests
+            return [], READY
+        if running is None:
+            return [*self._relabel(known, LOADING), Create(job)], LOADING
+        if self._annotation(running, DIGEST) not in (self._artifact.digest, None):
+            reason = "the version was published again with other files"
+            return [Delete(_ref(JOBS, running), reason)], LOADING
+        if running.is_complete:
+            return [], READY
+        if running.failure:
+            self.problem = running.failure
+            return self._relabel(known, FAILED, running.failure), FAILED
+        return self._relabel(known, LOADING), LOADING
+
+    def _share(self, namespaces: tuple[str, ...]) -> tuple[Step, ...]:
+        """The objects by which pods mount what is loaded."""
+        return tuple(step for each in self._objects(namespaces, self._stage) for step in self._exists(each))
+
+    @property
+    def _stage(self) -> str:
+        stages = STRATEGIES[self._want.load.strategy].stages
+        return stages[-1] if stages else ""
+
+    def _exists(self, manifest: JSON) -> Iterator[Step]:
+        key, kind = _key(manifest), manifest["kind"]
+        if kind != CLAIMS.kind:
+            known = self._cluster.volumes if kind == "PersistentVolume" else self._cluster.references
+            if key not in known:
+                yield Create(manifest)
+            return
+        self.covered.add(key)
+        claim = self._cluster.claims.get(key)
+        if claim is None:
+            yield Create(manifest)
+        elif claim.is_deleted:
+            return
+        elif self._annotation(claim, DIGEST) not in (None, self._artifact.digest):
+            yield from self._relabel(claim, OUTDATED, _OUTDATED)
+        else:
+            metadata = manifest["metadata"]
+            yield from _labelled(claim, metadata["labels"], metadata["annotations"], self._prefix, self._artifact)
+
+    def _relabel(self, claim: Claim, state: str, problem: str = "") -> list[Step]:
+        return _with_state(claim, state, problem, self._prefix)
+
+    def _annotation(self, known: Observed, name: str) -> str | None:
+        return known.annotations.get(f"{self._prefix}/{name}")
+
+    def _push(self) -> tuple[tuple[Step, ...], str]:
+        repository = self._want.load.image.format(model=self._artifact.model.lower())
+        if self._artifact.image and self._artifact.image.startswith(f"{repository}@"):
+            return (), READY
+        name = job_name(self._want.load.strategy, self._artifact)
+        job = self._cluster.jobs.get((self._settings.controller.namespace, name))
+        if job is None:
+            job_of_push = push_job(name, self._artifact, self._want.load.source, repository, self._settings)
+            return (Create(job_of_push),), LOADING
+        if job.failure:
+            self.problem = job.failure
+            return (), FAILED
+        return (), LOADING
+
+
+_OUTDATED: Final = (
+    "the version was published again with other files; publish new versions, or delete this claim to load it again"
+)
+
+
+def _labelled(
+    claim: Claim, labels: Mapping[str, str], annotations: Mapping[str, str], prefix: str, artifact: Artifact
+) -> Iterator[Step]:
+    """Set the labels and annotations of a claim that is ready, if it lacks some."""
+    stale = f"{prefix}/{_PROBLEM}" in claim.annotations
+    if labels.items() <= claim.labels.items() and annotations.items() <= claim.annotations.items() and not stale:
+        return
+    ref = _ref(CLAIMS, claim)
+    yield Label(ref, labels, annotations)
+    if claim.labels.get(f"{prefix}/state") != READY:
+        yield Emit(ref, "Normal", "Ready", f"{artifact.model} {artifact.version} is ready: {artifact.digest}")
+
+
+def _with_state(claim: Claim, state: str, problem: str, prefix: str) -> list[Step]:
+    """Set the state of a claim, and the reason; nothing if it has both."""
+    name, reason = f"{prefix}/{_PROBLEM}", problem[:_LONGEST]
+    if claim.labels.get(f"{prefix}/state") == state and claim.annotations.get(name, "") == reason:
+        return []
+    ours = ("app.kubernetes.io/managed-by", f"{prefix}/model", f"{prefix}/version")
+    labels = {label: claim.labels[label] for label in ours if label in claim.labels}
+    kept = {
+        key: value
+        for key, value in claim.annotations.items()
+        if key in (f"{prefix}/{URI}", f"{prefix}/{DIGEST}") or key.startswith("trident.netapp.io/share")
+    }
+    ref = _ref(CLAIMS, claim)
+    steps: list[Step] = [
+        Label(ref, {**labels, f"{prefix}/state": state}, {**kept, **({name: reason} if reason else {})})
+    ]
+    if state == READY:
+        steps.append(Emit(ref, "Normal", "Ready", "the version is published again"))
+    elif state != LOADING:
+        steps.append(Emit(ref, "Warning", state.capitalize(), reason))
+    return steps
+
+
+def _not_wanted(claim: Claim, published: Published, settings: Settings) -> tuple[Step, ...]:
+    """The steps for a claim of a version that no load selects: whether pods may mount it, depends on the catalog."""
+    prefix = settings.annotation_prefix
+    uri = claim.annotations.get(f"{prefix}/{URI}")
+    if uri is None or claim.is_deleted or not _is_listed(uri, published, settings):
+        return ()
+    if uri not in published.uris:
+        return tuple(_with_state(claim, UNPUBLISHED, "the catalog has the version no longer", prefix))
+    version = published.by_uri.get(uri)  # None if no load is about its model
+    if version and version.problem:
+        return tuple(_with_state(claim, WITHDRAWN if version.is_withdrawn else UNPUBLISHED, version.problem, prefix))
+    if version and claim.labels.get(f"{prefix}/state") in (UNPUBLISHED, WITHDRAWN):
+        states = {None: LOADING, version.artifact.digest: READY}
+        state = states.get(claim.annotations.get(f"{prefix}/{DIGEST}"), OUTDATED)
+        return tuple(_with_state(claim, state, _OUTDATED if state == OUTDATED else "", prefix))
+    return ()
+
+
+def _is_listed(uri: str, published: Published, settings: Settings) -> bool:
+    """Whether the source of a version was listed, so that a version that is missing there does not exist."""
+    roots = (settings.all_sources[name] for name in published.sources)
+    return any(uri.startswith("/".join(filter(None, (f"s3://{each.bucket}", each.prefix, "")))) for each in roots)
+
+
+def _key(manifest: JSON) -> Key:
+    metadata = manifest["metadata"]
+    return metadata.get("namespace", ""), metadata["name"]
+
+
+def _ref(resource: Resource, known: Observed) -> ObjectRef:
+    metadata = known.metadata
+    return ObjectRef(resource, metadata.namespace, metadata.name, metadata.uid, metadata.resource_version)

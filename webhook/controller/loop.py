@@ -1,0 +1,108 @@
+"""Decides again when something has changed, and takes the steps.
+
+A loop is level-triggered: it gets no changes, but the state as of now, so that a lost notice or an error costs time
+only. Notices during a decision lead to one more decision. Without notices, it decides again from time to time.
+"""
+
+import logging
+import random
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from time import monotonic
+from typing import Final
+
+from webhook.controller.cluster.acting import Actor, StepFailed
+from webhook.controller.metrics import ControllerMetrics
+from webhook.controller.steps import Step
+from webhook.http.log import FIELDS
+from webhook.kubernetes.client import ClusterError
+
+_SETTLE_SECONDS: Final = 0.5
+"""The pause after a decision, in which further changes gather."""
+_RESYNC_SECONDS: Final = 300.0
+_LONGEST_PAUSE_SECONDS: Final = 300.0
+_THREADS: Final = 8
+_log = logging.getLogger(__name__)
+
+
+def pause(failures: int) -> float:
+    """Seconds to wait after so many failures in a row. Random, so that not all are repeated at once."""
+    longest = min(0.5 * 2.0**failures, _LONGEST_PAUSE_SECONDS)
+    return random.uniform(longest / 2, longest)  # noqa: S311 - jitter
+
+
+class Loop:
+    """Calls `decide` after each notice. It returns after how many seconds it is to be called in any case, or None."""
+
+    def __init__(self, area: str, decide: Callable[[], float | None], metrics: ControllerMetrics) -> None:
+        self._area, self._decide, self._metrics = area, decide, metrics
+        self._noticed = Event()
+
+    def notify(self) -> None:
+        """Something has changed."""
+        self._noticed.set()
+
+    def run(self, stopped: Event) -> None:
+        """Decide until stopped."""
+        failures, wait = 0, 0.0
+        while not stopped.is_set():
+            self._noticed.wait(wait)
+            self._noticed.clear()
+            if stopped.is_set():
+                return
+            try:
+                wait, failures = min(self._decide() or _RESYNC_SECONDS, _RESYNC_SECONDS), 0
+            except Exception as error:  # noqa: BLE001 - an error in one area must not stop the others
+                failures += 1
+                wait = pause(failures)
+                self._metrics.errors.labels(self._area).inc()
+                known = isinstance(error, ClusterError)
+                fields = {"area": self._area, **({"problem": str(error)} if known else {})}
+                _log.warning("decision failed", extra={FIELDS: fields}, exc_info=None if known else error)
+                stopped.wait(wait)
+            stopped.wait(_SETTLE_SECONDS)
+
+
+class Taker:
+    """Takes the steps of decisions, several at a time. A target whose step failed is left alone for a while."""
+
+    def __init__(self, actor: Actor, metrics: ControllerMetrics, clock: Callable[[], float] = monotonic) -> None:
+        """`clock` is monotonic, in seconds."""
+        self._actor, self._metrics, self._clock = actor, metrics, clock
+        self._threads = ThreadPoolExecutor(_THREADS, "steps")
+        self._failures: dict[tuple[str, str, str], tuple[int, float]] = {}
+        """By target: the number of failures in a row, and until when it is left alone."""
+
+    def take(self, groups: Sequence[Sequence[Step]]) -> float | None:
+        """Take groups of steps, each in its order up to the first that fails. Returns after how many seconds to decide
+        again because of failures; None if there were none."""
+        pauses = [each for each in self._threads.map(self._take, groups) if each is not None]
+        return min(pauses, default=None)
+
+    def _take(self, steps: Sequence[Step]) -> float | None:
+        for step in steps:
+            failures, until = self._failures.get(step.target, (0, 0.0))
+            if (left := until - self._clock()) > 0:
+                return left
+            name = type(step).__name__.lower()
+            try:
+                result = self._actor.take(step)
+            except (StepFailed, ClusterError) as error:
+                self._metrics.steps.labels(name, "error").inc()
+                seconds = pause(failures + 1)
+                self._failures[step.target] = (failures + 1, self._clock() + seconds)
+                fields = {"step": name, "target": "/".join(filter(None, step.target)), "problem": str(error)}
+                _log.warning("step failed", extra={FIELDS: fields})
+                return seconds
+            self._metrics.steps.labels(name, result).inc()
+            self._failures.pop(step.target, None)
+            if result == "conflict":
+                return 1.0  # the news about the object is on its way
+            fields = {"step": name, "target": "/".join(filter(None, step.target))}
+            _log.info("step taken", extra={FIELDS: fields})
+        return None
+
+    def close(self) -> None:
+        """Take no further steps."""
+        self._threads.shutdown(wait=False, cancel_futures=True)

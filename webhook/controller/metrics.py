@@ -1,0 +1,51 @@
+"""The metrics of the controller, in Prometheus' text format."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
+
+from webhook.controller.loads import Capacity
+
+_PREFIX: Final = "model_injector_controller"
+
+
+class ControllerMetrics:
+    """The metrics of one process. Those of decisions are set only by the leader."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self.leader = self._gauge("leader", "1 if this process is the elected one.")
+        self.steps = self._counter("steps", "Changes to the cluster.", "step", "result")
+        self.requests = self._counter("requests", "Requests to the API server.", "method", "status")
+        self.errors = self._counter("errors", "Failed readings and decisions.", "area")
+        self._loads = self._gauge("loads", "Versions that loads select, by state.", "strategy", "state")
+        self._limits = self._gauge("load_capacity_bytes", "The capacity of a load.", "load")
+        self._requested = self._gauge("load_requested_bytes", "The storage that a load's claims request.", "load")
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"{_PREFIX}_{name}", text, labels, registry=self._registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"{_PREFIX}_{name}", text, labels, registry=self._registry)
+
+    def watch(self, ages: Mapping[str, Callable[[], float]]) -> None:
+        """Export the time since each watched resource was heard of. The functions are called at each scrape."""
+        gauge = self._gauge("watch_age_seconds", "Since the API server last sent news or a bookmark.", "resource")
+        for resource, age in ages.items():
+            gauge.labels(resource).set_function(age)
+
+    def loaded(self, states: Mapping[tuple[str, str], int], capacities: tuple[Capacity, ...]) -> None:
+        """Export the state of loads."""
+        self._loads.clear()
+        for labels, count in states.items():
+            self._loads.labels(*labels).set(count)
+        for capacity in capacities:
+            self._limits.labels(capacity.name).set(float(capacity.limit) if capacity.limit is not None else math.inf)
+            self._requested.labels(capacity.name).set(float(capacity.requested))
+
+    def render(self) -> bytes:
+        """The body of /metrics."""
+        return generate_latest(self._registry)

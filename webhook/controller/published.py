@@ -1,0 +1,74 @@
+"""What the catalog has, as far as the controller is concerned, and which of it a load selects."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from functools import cached_property
+
+import msgspec
+
+from webhook.catalog.versions import Alias, ExactVersion, VersionRange, Versions, parse_reference
+from webhook.fields.globs import matches
+from webhook.model.artifact import Artifact
+from webhook.settings.controller import Load
+
+
+class Version(msgspec.Struct, frozen=True):
+    """A version in the catalog."""
+
+    artifact: Artifact
+    created_at: datetime | None = None
+    problem: str = ""
+    """Why pods must not use it now; empty if it is published."""
+    is_withdrawn: bool = False
+
+
+class Model(msgspec.Struct, frozen=True):
+    """The versions of a model that have a manifest, by their names, and its aliases."""
+
+    versions: Mapping[str, Version] = {}
+    aliases: Mapping[str, str] = {}
+
+    def published(self, reference: str) -> Iterator[Version]:
+        """The published versions that a reference means, the newest first. All that a range contains; of `latest`, only
+        the newest. Raises ValueError if the reference is invalid."""
+        parsed = parse_reference(reference)
+        usable = {name: version for name, version in self.versions.items() if not version.problem}
+        if isinstance(parsed, ExactVersion):
+            names = iter((parsed.version,))
+        elif isinstance(parsed, Alias):
+            names = iter((self.aliases.get(parsed.name, ""),))
+        else:
+            names = _within(parsed, Versions(usable))
+        return (usable[name] for name in names if name in usable)
+
+
+def _within(wanted: VersionRange, versions: Versions) -> Iterator[str]:
+    found = versions.all_within(wanted)
+    if wanted.text == "latest":
+        return iter(tuple(found)[:1])
+    return found
+
+
+class Published(msgspec.Struct, frozen=True, dict=True):
+    """The catalog. Only sources that were listed completely."""
+
+    sources: Mapping[str, Mapping[str, Model]] = {}
+    """The models that loads are about, of each source, by name."""
+    uris: frozenset[str] = frozenset()
+    """The folders of all versions in these sources, also of other models."""
+
+    def selected(self, load: Load) -> Iterator[Version]:
+        """The versions that a load selects, by model, the newest of each first."""
+        for name, model in self.sources.get(load.source, {}).items():
+            if matches(name, load.models):
+                yield from model.published(load.versions)
+
+    @cached_property
+    def by_uri(self) -> Mapping[str, Version]:
+        """The versions, by their folders in S3."""
+        return {
+            version.artifact.uri: version
+            for models in self.sources.values()
+            for model in models.values()
+            for version in model.versions.values()
+        }
