@@ -50,7 +50,7 @@ _OF_KUBERNETES: Final = ("kube-system", "kube-public", "kube-node-lease")
 _LONGEST: Final = 500
 """The maximum length of a problem."""
 _UNKNOWN: Final = datetime.min.replace(tzinfo=UTC)
-_LOADED: Final = (READY, UNPUBLISHED, WITHDRAWN)
+_WORST: Final = (FAILED, OUTDATED, LOADING, READY)
 
 
 class Want(msgspec.Struct, frozen=True):
@@ -265,29 +265,26 @@ class _Version:
         namespaces = namespaces_of(self._want.load, self._cluster)
         if not STRATEGIES[self._want.load.strategy].stages:
             return self._share(namespaces), READY
-        steps, states = list[Step](), list[str]()
-        loaded, loads = list[str](), dict[tuple[JSON, ...], str]()
+        steps = list[Step]()
+        states: dict[Key, str] = {}
+        loaded = list[str]()
         for namespace in namespaces:
-            objects = self._objects((namespace,), "load")
-            if objects not in loads:
-                taken, state = self._load(objects)
-                loads[objects] = state
+            claim, job = self._objects((namespace,), "load")
+            home = _key(claim)  # with Trident, it is the same for all namespaces
+            if home not in states:
+                taken, states[home] = self._load(claim, job)
                 steps += taken
-                states.append(state)
-            if loads[objects] == READY:
+            if states[home] == READY:
                 loaded.append(namespace)
         if loaded:
             steps += self._share(tuple(loaded))
-        worst = (FAILED, OUTDATED, LOADING, READY)
-        return tuple(steps), min(states, key=worst.index, default=READY)
+        return tuple(steps), min(states.values(), key=_WORST.index, default=READY)
 
     def _objects(self, namespaces: tuple[str, ...], stage: str) -> tuple[JSON, ...]:
         return _manifests(self._want.index, self._artifact, namespaces, stage, self._settings)
 
-    def _load(self, objects: tuple[JSON, ...]) -> tuple[list[Step], str]:
+    def _load(self, claim: JSON, job: JSON) -> tuple[list[Step], str]:
         """The steps for a claim and its Job, and the state of the claim."""
-        (claim,) = (each for each in objects if each["kind"] == CLAIMS.kind)
-        (job,) = (each for each in objects if each["kind"] == JOBS.kind)
         key = _key(claim)
         self.covered.add(key)
         known, running = self._cluster.claims.get(key), self._cluster.jobs.get(_key(job))
