@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from webhook.annotations.parsing import parse
@@ -11,7 +11,7 @@ from webhook.catalog.bucket.status import VersionStatus
 from webhook.catalog.bucket.store import CatalogError
 from webhook.catalog.lookup.s3 import S3Catalog
 from webhook.catalog.resolution import LookupRequired, VersionKey
-from webhook.controller.published import Model, Published, Version
+from webhook.controller.published import Model, Published, Version, with_expiry
 from webhook.fields.globs import matches
 from webhook.model.artifact import Artifact
 from webhook.model.refusals import Refusal
@@ -27,9 +27,11 @@ _WITHDRAWN: Final = "Withdrawn"
 class CatalogReader:
     """Keeps what it has read, so that a source that cannot be listed for a while stays as it was."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, expires: bool) -> None:
+        """`expires`: also find out which versions may be removed."""
         options = settings.catalog.model_copy(update={"preflight": "enforce"})
         self._settings = settings.model_copy(update={"catalog": options})
+        self._expires = expires
         self.catalog = S3Catalog(self._settings)
         self._threads = ThreadPoolExecutor(_THREADS, "catalog")
         self._created: dict[VersionKey, datetime] = {}
@@ -81,7 +83,8 @@ class CatalogReader:
                 self._created[key] = status.created_at
             self.catalog.cache(key, status)
         aliases = listing.aliases.get(name)
-        return Model({key.version: self._version(key) for key in keys}, aliases.versions if aliases else {})
+        model = Model({key.version: self._version(key) for key in keys}, aliases.versions if aliases else {})
+        return with_expiry(model, self._settings.controller.cleaning, datetime.now(UTC)) if self._expires else model
 
     def _needs_lookup(self, key: VersionKey) -> bool:
         try:

@@ -9,6 +9,7 @@ claim becomes ready, and only then do the other namespaces get theirs. States ar
 | ready | pods can mount it |
 | failed | its Job has failed; a new one follows when that is deleted, which Kubernetes does after a day |
 | unpublished, withdrawn | the catalog has it no longer, or withdrew it: pods that run keep it, and no others get it |
+| expired | nothing uses it, and it is about to be removed: see cleaning.py |
 | outdated | the version was published again with other files, and the volume has the old ones |
 """
 
@@ -22,7 +23,7 @@ from typing import Final
 import msgspec
 
 from webhook.controller.observed import Claim, Cluster, Key, Observed
-from webhook.controller.published import Published, Version
+from webhook.controller.published import EXPIRED, Published, Version
 from webhook.controller.push import push_job
 from webhook.controller.steps import CLAIMS, JOBS, Create, Delete, Emit, Label, ObjectRef, Resource, Step
 from webhook.errors import InvalidInput
@@ -90,7 +91,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 def decide(published: Published, cluster: Cluster, settings: Settings) -> Outcome:
     """The steps towards what the settings want. Raises ValueError if a load's versions are no valid reference."""
-    wants = _wants(published, settings)
+    wants = _wants(published, cluster, settings)
     steps, states, problems = list[tuple[Step, ...]](), Counter[tuple[str, str]](), list[str]()
     capacities, waiting = _capacities(wants, cluster, settings, problems)
     covered = set[Key]()
@@ -113,11 +114,23 @@ def decide(published: Published, cluster: Cluster, settings: Settings) -> Outcom
     return Outcome(tuple(steps), states, capacities, tuple(problems))
 
 
-def _wants(published: Published, settings: Settings) -> list[Want]:
-    """What the loads select. The first load of a strategy that selects a version decides."""
+def _wants(published: Published, cluster: Cluster, settings: Settings) -> list[Want]:
+    """What the loads select. The first load of a strategy that selects a version decides.
+
+    Versions that may be removed are not loaded, and those that are about to be removed are left alone.
+    """
+    prefix = settings.annotation_prefix
+    states: dict[str, set[str]] = {}
+    for claim in cluster.claims.values():
+        states.setdefault(claim.annotations.get(f"{prefix}/{URI}", ""), set()).add(
+            claim.labels.get(f"{prefix}/state", "")
+        )
     wants: dict[tuple[str, str], Want] = {}
     for index, load in enumerate(settings.loads):
         for version in published.selected(load):
+            known = states.get(version.artifact.uri, set())
+            if version.is_expired and (not known or EXPIRED in known):
+                continue
             wants.setdefault((load.strategy, version.artifact.uri), Want(index, load, version))
     return list(wants.values())
 
@@ -301,7 +314,7 @@ class _Version:
             return [*self._relabel(known, LOADING), Create(job)], LOADING
         if self._annotation(running, DIGEST) not in (self._artifact.digest, None):
             reason = "the version was published again with other files"
-            return [Delete(_ref(JOBS, running), reason)], LOADING
+            return [Delete(ref_of(JOBS, running), reason)], LOADING
         if running.is_complete:
             return [], READY
         if running.failure:
@@ -338,7 +351,7 @@ class _Version:
             yield from _labelled(claim, metadata["labels"], metadata["annotations"], self._prefix, self._artifact)
 
     def _relabel(self, claim: Claim, state: str, problem: str = "") -> list[Step]:
-        return _with_state(claim, state, problem, self._prefix)
+        return with_state(claim, state, problem, self._prefix)
 
     def _annotation(self, known: Observed, name: str) -> str | None:
         return known.annotations.get(f"{self._prefix}/{name}")
@@ -370,13 +383,13 @@ def _labelled(
     stale = f"{prefix}/{_PROBLEM}" in claim.annotations
     if labels.items() <= claim.labels.items() and annotations.items() <= claim.annotations.items() and not stale:
         return
-    ref = _ref(CLAIMS, claim)
+    ref = ref_of(CLAIMS, claim)
     yield Label(ref, labels, annotations)
     if claim.labels.get(f"{prefix}/state") != READY:
         yield Emit(ref, "Normal", "Ready", f"{artifact.model} {artifact.version} is ready: {artifact.digest}")
 
 
-def _with_state(claim: Claim, state: str, problem: str, prefix: str) -> list[Step]:
+def with_state(claim: Claim, state: str, problem: str, prefix: str) -> list[Step]:
     """Set the state of a claim, and the reason; nothing if it has both."""
     name, reason = f"{prefix}/{_PROBLEM}", problem[:_LONGEST]
     if claim.labels.get(f"{prefix}/state") == state and claim.annotations.get(name, "") == reason:
@@ -388,7 +401,7 @@ def _with_state(claim: Claim, state: str, problem: str, prefix: str) -> list[Ste
         for key, value in claim.annotations.items()
         if key in (f"{prefix}/{URI}", f"{prefix}/{DIGEST}") or key.startswith("trident.netapp.io/share")
     }
-    ref = _ref(CLAIMS, claim)
+    ref = ref_of(CLAIMS, claim)
     steps: list[Step] = [
         Label(ref, {**labels, f"{prefix}/state": state}, {**kept, **({name: reason} if reason else {})})
     ]
@@ -402,19 +415,28 @@ def _with_state(claim: Claim, state: str, problem: str, prefix: str) -> list[Ste
 def _not_wanted(claim: Claim, published: Published, settings: Settings) -> tuple[Step, ...]:
     """The steps for a claim of a version that no load selects: whether pods may mount it, depends on the catalog."""
     prefix = settings.annotation_prefix
-    uri = claim.annotations.get(f"{prefix}/{URI}")
-    if uri is None or claim.is_deleted or not _is_listed(uri, published, settings):
+    uri, state = claim.annotations.get(f"{prefix}/{URI}"), claim.labels.get(f"{prefix}/state")
+    if uri is None or state == EXPIRED or claim.is_deleted or not _is_listed(uri, published, settings):
         return ()
-    if uri not in published.uris:
-        return tuple(_with_state(claim, UNPUBLISHED, "the catalog has the version no longer", prefix))
-    version = published.by_uri.get(uri)  # None if no load is about its model
-    if version and version.problem:
-        return tuple(_with_state(claim, WITHDRAWN if version.is_withdrawn else UNPUBLISHED, version.problem, prefix))
-    if version and claim.labels.get(f"{prefix}/state") in (UNPUBLISHED, WITHDRAWN):
-        states = {None: LOADING, version.artifact.digest: READY}
-        state = states.get(claim.annotations.get(f"{prefix}/{DIGEST}"), OUTDATED)
-        return tuple(_with_state(claim, state, _OUTDATED if state == OUTDATED else "", prefix))
+    found = by_catalog(claim, published, prefix)
+    if found and (found[0] in (UNPUBLISHED, WITHDRAWN) or state in (UNPUBLISHED, WITHDRAWN)):
+        return tuple(with_state(claim, *found, prefix))
     return ()
+
+
+def by_catalog(claim: Claim, published: Published, prefix: str) -> tuple[str, str] | None:
+    """The state of a claim that follows from the catalog, and its reason. None if no load is about its model."""
+    uri = claim.annotations.get(f"{prefix}/{URI}", "")
+    if uri not in published.uris:
+        return UNPUBLISHED, "the catalog has the version no longer"
+    version = published.by_uri.get(uri)
+    if version is None:
+        return None
+    if version.problem:
+        return (WITHDRAWN if version.is_withdrawn else UNPUBLISHED), version.problem
+    states = {None: LOADING, version.artifact.digest: READY}
+    state = states.get(claim.annotations.get(f"{prefix}/{DIGEST}"), OUTDATED)
+    return state, _OUTDATED if state == OUTDATED else ""
 
 
 def _is_listed(uri: str, published: Published, settings: Settings) -> bool:
@@ -428,6 +450,7 @@ def _key(manifest: JSON) -> Key:
     return metadata.get("namespace", ""), metadata["name"]
 
 
-def _ref(resource: Resource, known: Observed) -> ObjectRef:
+def ref_of(resource: Resource, known: Observed) -> ObjectRef:
+    """A reference to an object as it was observed."""
     metadata = known.metadata
     return ObjectRef(resource, metadata.namespace, metadata.name, metadata.uid, metadata.resource_version)

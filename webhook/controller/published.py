@@ -1,15 +1,19 @@
 """What the catalog has, as far as the controller is concerned, and which of it a load selects."""
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
+from typing import Final
 
 import msgspec
 
 from webhook.catalog.versions import Alias, ExactVersion, VersionRange, Versions, parse_reference
 from webhook.fields.globs import matches
 from webhook.model.artifact import Artifact
-from webhook.settings.controller import Load
+from webhook.settings.controller import CleaningSettings, Load
+
+EXPIRED: Final = "expired"
+"""The state of the claims of a version that is about to be removed."""
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -20,6 +24,10 @@ class Version(msgspec.Struct, frozen=True):
     problem: str = ""
     """Why pods must not use it now; empty if it is published."""
     is_withdrawn: bool = False
+    is_expired: bool = False
+    """Whether it may be removed, if nothing uses it: it is old, has no alias, and is not among the newest."""
+    expiry: str = ""
+    """Why it may be removed, or not."""
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -47,6 +55,34 @@ def _within(wanted: VersionRange, versions: Versions) -> Iterator[str]:
     if wanted.text == "latest":
         return iter(tuple(found)[:1])
     return found
+
+
+def with_expiry(model: Model, settings: CleaningSettings, now: datetime) -> Model:
+    """The model, with what may be removed of it."""
+    usable = (name for name, version in model.versions.items() if not version.problem)
+    ranks = {name: rank for rank, name in enumerate(Versions(usable).newest(), 1)}
+    aliases = {version: name for name, version in sorted(model.aliases.items())}
+
+    def expiry(name: str, version: Version) -> tuple[bool, str]:
+        if name in aliases:
+            return False, f"it has the alias {aliases[name]}"
+        if version.created_at is None:
+            return False, "the time of its publication is unknown"
+        days = (now - version.created_at) / timedelta(days=1)
+        if days < settings.retention / 86400:
+            return False, f"published {days:.0f} days ago; the retention is {settings.retention / 86400:.0f}"
+        rank = ranks.get(name)
+        if rank is not None and rank <= settings.keep:
+            return False, f"one of the newest {settings.keep}"
+        return True, f"unused, published {days:.0f} days ago" + (
+            "" if rank is None else f", newer versions: {rank - 1}"
+        )
+
+    versions = {}
+    for name, version in model.versions.items():
+        is_expired, why = expiry(name, version)
+        versions[name] = msgspec.structs.replace(version, is_expired=is_expired, expiry=why)
+    return Model(versions, model.aliases)
 
 
 class Published(msgspec.Struct, frozen=True, dict=True):

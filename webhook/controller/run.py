@@ -141,7 +141,7 @@ class Controller:
     def __init__(self, settings: Settings, metrics: ControllerMetrics, stopped: Event, identity: str) -> None:
         self._settings, self._metrics, self._stopped = settings, metrics, stopped
         self._watching = _CountingClient(metrics)
-        self._catalog = CatalogReader(settings)
+        self._catalog = CatalogReader(settings, expires=settings.controller.cleaning.enabled)
         self._published: Published | None = None
         self._loads = Loop("loads", self._load, metrics)
         self._collections = self._watched()

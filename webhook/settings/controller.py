@@ -97,7 +97,7 @@ class CleaningSettings(Group):
     interval: Annotated[Seconds, Field(ge=60)] = 3600
     """How often unused versions are looked for."""
     retention: Lifetime = 30 * 24 * 3600
-    """How long a version has to be unused, and published, before it is removed."""
+    """How old a version has to be, counted from its publication, before it is removed."""
     keep: int = Field(default=3, ge=1, le=1000)
     """How many versions of each model are kept in any case: the newest."""
     s3_tag: str = Field(default="", pattern=r"^([A-Za-z0-9 +._:/@-]{1,128}=[A-Za-z0-9 +._:/@=-]{0,256})?$")

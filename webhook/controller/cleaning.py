@@ -1,0 +1,136 @@
+"""Which versions the cluster needs no longer: the pure functions `review` and `decide`.
+
+A version is removed in two steps. First its claims get the state `expired`, so that the webhook gives them to no new
+pod. If nothing uses the version at the next look either, its objects are deleted: the claims of namespaces before the
+claim that they share, because Trident would otherwise refuse new mounts of those that are left.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from webhook.controller.loads import URI, by_catalog, ref_of, with_state
+from webhook.controller.observed import Claim, Cluster, Key, Observed
+from webhook.controller.published import EXPIRED, Published
+from webhook.controller.steps import CLAIMS, JOBS, REFERENCES, VOLUMES, Delete, Resource, Step
+from webhook.inventory.inventory import READY
+from webhook.settings.controller import CleaningSettings
+
+_SHARED: Final = "trident.netapp.io/shareFromPVC"
+
+
+class InUse(msgspec.Struct, frozen=True):
+    """What is used in the cluster."""
+
+    by_uri: Callable[[str], str | None]
+    """Who runs or pins a version, in words; None if nobody does. A pin may be one of the rollback history."""
+    mounted: Mapping[Key, str]
+    """The claims that pods mount, with one of the pods."""
+
+
+class Review(msgspec.Struct, frozen=True):
+    """What is to become of a version, and why."""
+
+    uri: str
+    model: str
+    version: str
+    is_removed: bool
+    reason: str
+    objects: tuple[Key, ...] = ()
+    """Its claims."""
+    bytes: int | None = None
+
+
+def review(  # noqa: PLR0913, PLR0917 - what decisions depend on
+    published: Published, cluster: Cluster, in_use: InUse, settings: CleaningSettings, prefix: str, now: datetime
+) -> list[Review]:
+    """What is to become of each version that has claims, or that loads are about. Sorted by model and version."""
+    claims: dict[str, list[Claim]] = {}
+    for claim in cluster.claims.values():
+        if uri := claim.annotations.get(f"{prefix}/{URI}"):
+            claims.setdefault(uri, []).append(claim)
+    reviews = []
+    for uri in claims.keys() | published.by_uri.keys():
+        version, of_version = published.by_uri.get(uri), claims.get(uri, [])
+        used = in_use.by_uri(uri) or _mounted(of_version, in_use)
+        if used:
+            is_removed, reason = False, used
+        elif version:
+            is_removed, reason = version.is_expired, version.expiry
+        else:
+            is_removed, reason = _is_former(uri, of_version, published, settings, now)
+        labels = of_version[0].labels if of_version else {}
+        reviews.append(
+            Review(
+                uri,
+                version.artifact.model if version else labels.get(f"{prefix}/model", ""),
+                version.artifact.version if version else labels.get(f"{prefix}/version", ""),
+                is_removed,
+                reason,
+                tuple(sorted(claim.key for claim in of_version)),
+                version.artifact.bytes if version else None,
+            )
+        )
+    return sorted(reviews, key=lambda each: (each.model, each.version, each.uri))
+
+
+def _mounted(claims: list[Claim], in_use: InUse) -> str | None:
+    pods = (in_use.mounted.get(claim.key) for claim in claims)
+    return next((f"pod {pod} mounts it" for pod in pods if pod), None)
+
+
+def _is_former(
+    uri: str, claims: list[Claim], published: Published, settings: CleaningSettings, now: datetime
+) -> tuple[bool, str]:
+    """Whether to remove a version that no load is about, or that the catalog has no longer."""
+    if uri in published.uris or not published.sources:
+        return False, "no load is about its model"
+    created = max(datetime.fromisoformat(claim.metadata.creation_timestamp) for claim in claims)
+    is_old = now - created >= timedelta(seconds=settings.retention)
+    return is_old, "the catalog has it no longer" + (
+        "" if is_old else ", and its claims are younger than the retention"
+    )
+
+
+def decide(
+    reviews: list[Review], published: Published, cluster: Cluster, in_use: InUse, prefix: str
+) -> tuple[tuple[Step, ...], ...]:
+    """The steps for each version. `reviews` and `in_use` are of the same time."""
+    taken = (tuple(_steps(each, published, cluster, in_use, prefix)) for each in reviews)
+    return tuple(filter(None, taken))
+
+
+def _steps(about: Review, published: Published, cluster: Cluster, in_use: InUse, prefix: str) -> Iterator[Step]:
+    claims = [cluster.claims[key] for key in about.objects if not cluster.claims[key].is_deleted]
+    states = {claim.key: claim.labels.get(f"{prefix}/state") for claim in claims}
+    if not about.is_removed:
+        for claim in claims:
+            if states[claim.key] == EXPIRED:
+                yield from with_state(claim, *(by_catalog(claim, published, prefix) or (READY, "")), prefix)
+        return
+    if set(states.values()) - {EXPIRED}:
+        for claim in claims:
+            yield from with_state(claim, EXPIRED, about.reason, prefix)
+        return
+    consumers = [claim for claim in claims if _SHARED in claim.annotations]
+    leaving = any(_SHARED in cluster.claims[key].annotations for key in about.objects)
+    for claim in consumers or ([] if leaving else claims):
+        if claim.key not in in_use.mounted:
+            yield Delete(ref_of(CLAIMS, claim), about.reason)
+    if not leaving:
+        yield from _rest(about, cluster, prefix)
+
+
+def _rest(about: Review, cluster: Cluster, prefix: str) -> Iterator[Step]:
+    """What else belongs to a version. Volumes whose claim is there yet follow later."""
+    others: tuple[tuple[Resource, Mapping[Key, Observed]], ...] = (
+        (JOBS, cluster.jobs),
+        (REFERENCES, cluster.references),
+        *(((VOLUMES, cluster.volumes),) if not about.objects else ()),
+    )
+    for resource, known in others:
+        for each in known.values():
+            if each.annotations.get(f"{prefix}/{URI}") == about.uri and not each.is_deleted:
+                yield Delete(ref_of(resource, each), about.reason)
