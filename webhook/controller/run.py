@@ -5,8 +5,9 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from threading import Event, Thread
@@ -20,16 +21,16 @@ from starlette.routing import Route
 
 from webhook import __version__
 from webhook.catalog.versions import parse_reference
+from webhook.controller.areas import Area, Loads, Watch
 from webhook.controller.catalog import CatalogReader
 from webhook.controller.cluster.acting import Actor
 from webhook.controller.cluster.lease import Election, LeaseLost
 from webhook.controller.cluster.watching import Collection
-from webhook.controller.loads import decide
 from webhook.controller.loop import Loop, Taker
 from webhook.controller.metrics import ControllerMetrics
-from webhook.controller.observed import Claim, Cluster, Job, Observed
+from webhook.controller.observed import Key
 from webhook.controller.published import Published
-from webhook.controller.steps import CLAIMS, JOBS, NAMESPACES, REFERENCES, VOLUMES
+from webhook.controller.steps import Resource
 from webhook.http.log import FIELDS
 from webhook.http.metrics import CONTENT_TYPE
 from webhook.http.serving import listen, server
@@ -38,7 +39,6 @@ from webhook.settings import Settings
 from webhook.settings.loading import InvalidSettings
 
 _NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-_MANAGED: Final = "app.kubernetes.io/managed-by=model-injector"
 _log = logging.getLogger(__name__)
 
 
@@ -136,84 +136,81 @@ def _control(settings: Settings, metrics: ControllerMetrics, stopped: Event) -> 
 
 
 class Controller:
-    """The loops of the elected process, and what they share."""
+    """The threads of the elected process, and what they share."""
 
     def __init__(self, settings: Settings, metrics: ControllerMetrics, stopped: Event, identity: str) -> None:
         self._settings, self._metrics, self._stopped = settings, metrics, stopped
         self._watching = _CountingClient(metrics)
         self._catalog = CatalogReader(settings, expires=settings.controller.cleaning.enabled)
         self._published: Published | None = None
-        self._loads = Loop("loads", self._load, metrics)
-        self._collections = self._watched()
-        metrics.watch({name: _age(each) for name, each in self._collections.items()})
-        self._taker = Taker(Actor(_CountingClient(metrics), self._collections, identity), metrics)
-        self._problems: tuple[str, ...] = ()
+        self._collections: dict[str, Collection[Any]] = {}
+        taker = Taker(Actor(_CountingClient(metrics), self._collections, identity), metrics)
+        enabled = tuple(areas(settings, metrics, taker))
+        self._loops = [Loop(area.name, partial(self._decide, area), metrics) for area in enabled]
+        for watch in (watch for area in enabled for watch in area.watches()):
+            self._watch(watch)
+        metrics.watch({name: partial(_age, each) for name, each in self._collections.items()})
+
+    def _watch(self, watch: Watch) -> None:
+        """Watch a collection. Areas that need the same one share it."""
+        if watch.resource.plural not in self._collections:
+            self._collections[watch.resource.plural] = Collection(
+                self._watching,
+                watch.resource,
+                watch.kind,
+                self._notify,
+                selector=watch.selector,
+                namespace=watch.namespace,
+                is_optional=watch.is_optional,
+            )
 
     def start(self) -> None:
         """Start all threads. They end with the process."""
-        runs: list[Callable[[Event], None]] = [each.run for each in self._collections.values()]
-        for run in (*runs, self._read_catalog, self._loads.run):
+        watches = (each.run for each in self._collections.values())
+        for run in (*watches, *(each.run for each in self._loops), self._read_catalog):
             Thread(target=run, args=(self._stopped,), daemon=True).start()
 
-    def _watched(self) -> dict[str, Collection[Any]]:
-        """The collections that the settings need, by the plural names of their resources."""
-        loads, notify = self._settings.loads, self._loads.notify
-        strategies = {load.strategy for load in loads}
-        shared = self._settings.of_strategies["shared-volume"]
-        needs_claims = bool(strategies & {"shared-volume", "s3-mount"})
-        is_everywhere = "shared-volume" in strategies and shared.sharing == "none"
-        home = shared.namespace if "shared-volume" in strategies else self._settings.controller.namespace
-        needs_jobs = bool(strategies & {"shared-volume", "oci-image"})
-        jobs_namespace = "" if is_everywhere or len(strategies & {"shared-volume", "oci-image"}) > 1 else home
-        wanted = (
-            (needs_claims, NAMESPACES, Observed, "", ""),
-            (needs_claims, CLAIMS, Claim, _MANAGED, ""),
-            ("s3-mount" in strategies, VOLUMES, Observed, _MANAGED, ""),
-            (needs_jobs, JOBS, Job, _MANAGED, jobs_namespace),
-            ("shared-volume" in strategies and not is_everywhere, REFERENCES, Observed, _MANAGED, ""),
-        )
-        return {
-            resource.plural: Collection(
-                self._watching,
-                resource,
-                kind,
-                notify,
-                selector=selector,
-                namespace=namespace,
-                is_optional=resource is REFERENCES,
-            )
-            for is_wanted, resource, kind, selector, namespace in wanted
-            if is_wanted
-        }
+    def published(self) -> Published:
+        """The catalog as it was read last."""
+        assert self._published is not None  # noqa: S101 - `_decide` waits for it
+        return self._published
+
+    def objects(self, resource: Resource) -> Mapping[Key, Any]:
+        """The objects of a resource; empty for one that no area watches."""
+        known = self._collections.get(resource.plural)
+        return known.objects() if known else {}
+
+    def _notify(self) -> None:
+        for loop in self._loops:
+            loop.notify()
+
+    def _decide(self, area: Area) -> float | None:
+        if self._published is None or not all(each.is_read for each in self._collections.values()):
+            return None
+        return area.decide(self)
 
     def _read_catalog(self, stopped: Event) -> None:
+        known: Mapping[str, str] = {}
         while not stopped.is_set():
             try:
                 self._published = self._catalog.read()
             except Exception:  # noqa: BLE001 - the next reading may succeed
                 self._metrics.errors.labels("catalog").inc()
                 _log.exception("catalog not read")
-            if self._catalog.problems:
+            for source, problem in self._catalog.problems.items():
                 self._metrics.errors.labels("catalog").inc()
-            self._loads.notify()
+                if known.get(source) != problem:
+                    _log.warning("catalog not read", extra={FIELDS: {"source": source, "problem": problem}})
+            known = dict(self._catalog.problems)
+            self._notify()
             stopped.wait(self._settings.catalog.refresh_seconds)
 
-    def _load(self) -> float | None:
-        if self._published is None or not all(each.is_read for each in self._collections.values()):
-            return None
-        objects: Mapping[str, Mapping[Any, Any]] = {
-            name: collection.objects() for name, collection in self._collections.items()
-        }
-        cluster = Cluster(*(objects.get(each.plural, {}) for each in (NAMESPACES, CLAIMS, JOBS, VOLUMES, REFERENCES)))
-        outcome = decide(self._published, cluster, self._settings)
-        self._metrics.loaded(outcome.states, outcome.capacities)
-        problems = (*outcome.problems, *self._catalog.problems.values())
-        for problem in problems:
-            if problem not in self._problems:
-                _log.warning("load hindered", extra={FIELDS: {"problem": problem}})
-        self._problems = problems
-        return self._taker.take(outcome.steps)
+
+def areas(settings: Settings, metrics: ControllerMetrics, taker: Taker) -> Iterator[Area]:
+    """The areas that the settings enable."""
+    if settings.loads:
+        yield Loads(settings, metrics, taker)
 
 
-def _age(collection: Collection[Any]) -> Callable[[], float]:
-    return lambda: monotonic() - collection.heard_at
+def _age(collection: Collection[Any]) -> float:
+    return monotonic() - collection.heard_at
