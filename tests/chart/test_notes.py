@@ -33,6 +33,11 @@ def notes(values: JSON) -> str:
         ({"webhook": {"name": "second"}}, "WARNING: webhook.name sorts after"),
         ({"webhook": {"name": "aaa"}}, "config.annotationPrefix is the default. If another release handles the same"),
         ({"config": {"catalog": {"mode": "s3"}}}, "the service account x-model-injector in y needs a role"),
+        (
+            CASES["a controller of nothing"],
+            "as the service account x-model-injector-controller, which needs a role too",
+        ),
+        ({"config": {"loads": [{"strategy": "s3-mount"}]}}, "nothing is loaded, because controller.enabled is false"),
         ({"test": {"namespace": "y"}}, "WARNING: the webhook excludes the release's own namespace, y:"),
     ],
 )
