@@ -71,7 +71,7 @@ def test_the_values_that_the_install_page_names_exist() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     of_settings = {f"config.{setting.path}" for setting in declared()}
     groups = "|".join(name for name, value in values.items() if isinstance(value, dict))
-    for path in re.findall(rf"[`\s=](?=(?:{groups})\.[a-z])([a-zA-Z]+(?:\.[a-zA-Z-]+)+)\b(?!\.io|/)", page):
+    for path in re.findall(rf"[`\s=](?=(?:{groups})\.[a-z])([a-zA-Z]+(?:\.[a-zA-Z0-9-]+)+)\b(?!\.io|/)", page):
         if path in of_settings:
             continue
         found = values
