@@ -5,9 +5,12 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from chart_schema import values_schema
 from webhook.annotations.contract import ANNOTATIONS
-from webhook.settings import Rule
+from webhook.settings import Load, Rule
+from webhook.settings.controller import MaintenanceWindow
 from webhook.settings.loading import declared
 from webhook.strategies import STRATEGIES
 
@@ -114,6 +117,15 @@ character, and `[abc]` one of these. The first rule that matches a pod and a mod
 model is allowed.
 
 {rules}
+
+Each of `loads` has the settings below. Names are globs, as in `rules`. The first entry of a strategy that matches a
+version decides about it.
+
+{loads}
+
+Each of `controller.rollouts.maintenance` has the settings below.
+
+{windows}
 """
 
 
@@ -140,10 +152,6 @@ def pages(checkout: Path) -> dict[str, str]:
         )
         for setting in declared()
     ]
-    rules = [
-        (f"`{field.alias}`", _default(field.default), " ".join((field.description or "").split()))
-        for field in Rule.model_fields.values()
-    ]
     return {
         "docs/annotations.md": ANNOTATIONS_PAGE.replace(
             "{table}", _table(("name", "meaning", "value", "default"), annotations)
@@ -152,7 +160,10 @@ def pages(checkout: Path) -> dict[str, str]:
         ),
         "docs/settings.md": SETTINGS_PAGE.replace(
             "{table}", _table(("setting", "environment", "default", "reason"), settings)
-        ).replace("{rules}", _table(("setting", "default", "reason"), rules)),
+        )
+        .replace("{rules}", _group(Rule))
+        .replace("{loads}", _group(Load))
+        .replace("{windows}", _group(MaintenanceWindow)),
         SCHEMA: values_schema((checkout / SCHEMA).read_text()),
         "charts/model-injector/files/strategies.json": _for_guard(),
     }
@@ -171,6 +182,19 @@ def _default(value: object) -> str:
     elif isinstance(value, tuple | dict):
         shown = json.dumps(value, default=lambda group: group.model_dump(by_alias=True, exclude_unset=True))
     return f"`{shown}`" if value not in (None, "", (), {}) else ""
+
+
+def _group(group: type[BaseModel]) -> str:
+    """A table of the settings of a group that a list has many of."""
+    rows = [
+        (
+            f"`{field.alias}`",
+            "required" if field.is_required() else _default(field.default),
+            " ".join((field.description or "").split()),
+        )
+        for field in group.model_fields.values()
+    ]
+    return _table(("setting", "default", "reason"), rows)
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

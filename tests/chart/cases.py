@@ -6,6 +6,12 @@ EVERYTHING: JSON = {
     name: {"enabled": True}
     for name in ("autoscaling", "serviceMonitor", "prometheusRule", "dashboard", "guard", "networkPolicy")
 }
+LOADS: dict[str, JSON] = {
+    "s3-mount": {"strategy": "s3-mount"},
+    "shared-volume": {"models": ["llama-*"], "versions": ">=2", "strategy": "shared-volume", "capacity": "2Ti"},
+    "oci-image": {"strategy": "oci-image", "image": "registry.example.com/models/{model}"},
+}
+"""An entry of `loads` for each strategy that a controller loads by."""
 CASES: dict[str, JSON] = {
     "default": {},
     "everything": EVERYTHING,
@@ -98,11 +104,48 @@ CASES: dict[str, JSON] = {
             },
             "catalog": {"mode": "s3", "refreshSeconds": "1m", "preflight": "enforce", "requiredTag": "published=true"},
             "inventory": {"enabled": True, "refreshSeconds": 30},
+            "loads": [{"models": ["llama-*"], "strategy": "shared-volume", "capacity": "2Ti"}],
+            "controller": {"namespace": "elsewhere", "rollouts": {"enabled": True, "pause": 300}},
             "rules": [{"namespaces": ["team-*"], "models": ["my-org/*"], "allow": False, "message": "ask us"}],
             "preview": {"auth": "none", "force": True},
             "server": {"drain": 30},
             "certificates": {"caLifetime": "720h", "leafLifetime": "24h", "overlap": 120},
         }
+    },
+    "a controller of nothing": {"controller": {"enabled": True}, "config": {"catalog": {"mode": "s3"}}},
+    "controller": {
+        "controller": {
+            "enabled": True,
+            "replicaCount": 3,
+            "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/controller"}},
+            "resources": {"limits": {"memory": "1Gi"}},
+            "podAnnotations": {"a": "b"},
+            "podLabels": {"c": "d", "app.kubernetes.io/component": "webhook"},
+            "affinity": {"nodeAffinity": {}},
+            "nodeSelector": {"kubernetes.io/os": "linux"},
+            "tolerations": [{"operator": "Exists"}],
+        },
+        "env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+        "volumes": [{"name": "more", "emptyDir": {}}],
+        "volumeMounts": [{"name": "more", "mountPath": "/more"}],
+        "imagePullSecrets": [{"name": "pull"}],
+        "networkPolicy": {"egress": [{"ports": [{"port": 443}]}]},
+        "serviceMonitor": {"enabled": True},
+        "prometheusRule": {"enabled": True},
+        "config": {
+            "catalog": {"mode": "s3"},
+            "strategies": {"shared-volume": {"storageClass": "fsx", "namespace": "models"}},
+            "loads": list(LOADS.values()),
+            "controller": {
+                "push": {"serviceAccount": "model-pusher", "dockerConfigSecret": "registry"},
+                "rollouts": {
+                    "enabled": True,
+                    "maintenance": [{"days": ["Sat", "Sun"], "start": "22:00", "duration": "4h"}],
+                },
+                "cleaning": {"enabled": True, "s3Tag": "model-injector=expired"},
+                "progress": {"enabled": True},
+            },
+        },
     },
     "odd": {
         "nameOverride": "true",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Hashable, Mapping
 from functools import cache
@@ -28,10 +29,22 @@ class Rendered(dict[tuple[str, str], JSON]):
     """Objects by kind and name."""
 
     def one(self, kind: str) -> JSON:
-        """The only object of its kind, hooks aside."""
-        found = [each for (found, _), each in self.items() if found == kind and not is_hook(each)]
+        """The only object of its kind, apart from hooks and the controller's."""
+        found = [
+            each for key, each in self.items() if key[0] == kind and key not in self.controller and not is_hook(each)
+        ]
         assert len(found) == 1, (kind, list(self))
         return found[0]
+
+    @property
+    def controller(self) -> dict[tuple[str, str], JSON]:
+        """The controller's objects, whose names end in -controller, or -controller-jobs."""
+        return {key: each for key, each in self.items() if re.search("-controller(-jobs)?$", key[1])}
+
+    def of_controller(self, kind: str) -> JSON:
+        """The controller's only object of a kind."""
+        (found,) = [each for (found, _), each in self.controller.items() if found == kind]
+        return found
 
     @property
     def pod(self) -> JSON:

@@ -17,9 +17,29 @@ OF_THE_API_SERVER = {
     "apiserver_admission_webhook_rejection_count": {"name", "type", "operation", "error_type", "rejection_code"},
     "apiserver_admission_webhook_admission_duration_seconds_bucket": {"name", "type", "operation", "rejected", "le"},
 }
+CONTROLLER = "model_injector_controller_"
+OF_THE_CONTROLLER = {
+    f"{CONTROLLER}{name}": set(labels.split())
+    for name, labels in {
+        "leader": "",
+        "loads": "strategy state",
+        "load_capacity_bytes": "load",
+        "load_requested_bytes": "load",
+        "rollouts": "state",
+        "steps_total": "step result",
+        "requests_total": "method status",
+        "watch_age_seconds": "resource",
+        "errors_total": "area",
+        "downloads": "model namespace",
+        "download_bytes": "model namespace",
+        "download_total_bytes": "model namespace",
+        "download_bytes_per_second": "model namespace",
+        "cleaned_total": "kind",
+    }.items()
+}
 ON = {
-    **{name: {"enabled": True} for name in ("serviceMonitor", "prometheusRule", "dashboard")},
-    "config": {"inventory": {"enabled": True}},
+    **{name: {"enabled": True} for name in ("serviceMonitor", "prometheusRule", "dashboard", "controller")},
+    "config": {"inventory": {"enabled": True}, "catalog": {"mode": "s3"}},
 }
 
 
@@ -30,9 +50,15 @@ def rules() -> dict[str, JSON]:
 
 def queries() -> Iterator[str]:
     yield from (rule["expr"] for rule in rules().values())
-    for panel in json.loads((CHART / "files" / "dashboard.json").read_text())["panels"]:
+    for panel in panels():
         for target in panel["targets"]:
             yield target["expr"].replace("$__rate_interval", "5m").replace("$job", "job")
+
+
+def panels() -> list[JSON]:
+    """The dashboard's panels. Those of a collapsed row are in it."""
+    found = json.loads((CHART / "files" / "dashboard.json").read_text())["panels"]
+    return [panel for each in found for panel in (each["panels"] if each["type"] == "row" else [each])]
 
 
 def selectors(query: str) -> list[promql_parser.VectorSelector]:
@@ -62,7 +88,7 @@ def exposed() -> dict[str, set[str]]:
 
 
 def test_every_query_asks_for_series_and_labels_that_exist() -> None:
-    known = {**exposed(), **OF_THE_API_SERVER, "up": set[str]()}
+    known = {**exposed(), **OF_THE_CONTROLLER, **OF_THE_API_SERVER, "up": set[str]()}
     for query in queries():
         found = selectors(query)
         assert found, query
@@ -92,13 +118,61 @@ def test_there_is_an_alert_for_each_way_to_fail() -> None:
         "ModelInjectorCertificateErrors": {"model_injector_certificate_errors_total"},
         "ModelInjectorCatalogStale": {"model_injector_catalog_age_seconds"},
         "ModelInjectorInventoryStale": {"model_injector_inventory_age_seconds"},
+        "ModelInjectorControllerWithoutLeader": {f"{CONTROLLER}leader"},
+        "ModelInjectorControllerErrors": {f"{CONTROLLER}errors_total"},
+        "ModelInjectorControllerWatchStale": {f"{CONTROLLER}watch_age_seconds", f"{CONTROLLER}leader"},
+        "ModelInjectorLoadsFailed": {f"{CONTROLLER}loads"},
+        "ModelInjectorLoadCapacity": {f"{CONTROLLER}load_requested_bytes", f"{CONTROLLER}load_capacity_bytes"},
+        "ModelInjectorRolloutUndone": {f"{CONTROLLER}rollouts"},
     }
     assert all(rule["annotations"]["summary"] and rule["labels"]["severity"] for rule in rules().values())
 
 
 def test_without_an_inventory_nobody_waits_for_it() -> None:
-    rendered = render({**ON, "config": {}})
+    rendered = render({**ON, "config": {"catalog": {"mode": "s3"}}})
     assert "model_injector_inventory" not in str(rendered.one("PrometheusRule"))
+
+
+def test_without_a_controller_nobody_waits_for_its_election() -> None:
+    rendered = render({**ON, "controller": {"enabled": False}})
+    assert CONTROLLER not in str(rendered.one("PrometheusRule"))
+    assert "honorLabels" not in str(rendered.one("ServiceMonitor"))
+
+
+def test_each_metric_of_the_controller_has_a_panel() -> None:
+    text = " ".join(target["expr"] for panel in panels() for target in panel["targets"])
+    assert set(re.findall(rf"{CONTROLLER}\w+", text)) == OF_THE_CONTROLLER.keys()
+
+
+def test_the_dashboard_finds_the_jobs_of_webhook_and_controller() -> None:
+    dashboard = json.loads((CHART / "files" / "dashboard.json").read_text())
+    (query,) = [each["query"] for each in dashboard["templating"]["list"] if each["name"] == "job"]
+    assert set(re.findall(r"model_injector_\w+", query)) == {"model_injector_build_info", f"{CONTROLLER}leader"}
+
+
+def test_panels_do_not_overlap() -> None:
+    identifiers = [panel["id"] for panel in panels()]
+    assert len(identifiers) == len(set(identifiers))
+    places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels()]
+    assert len(places) == len(set(places))
+
+
+def test_the_controllers_metrics_keep_the_namespace_of_a_download() -> None:
+    rendered = render(ON)
+    (endpoint,) = rendered.one("ServiceMonitor")["spec"]["endpoints"]
+    assert endpoint["honorLabels"] is True
+    service = rendered["Service", "model-injector-controller"]
+    selected = rendered.one("ServiceMonitor")["spec"]["selector"]["matchLabels"]
+    assert selected.items() <= service["metadata"]["labels"].items()
+    assert endpoint["port"] == service["spec"]["ports"][0]["name"]
+
+
+def test_alerts_of_the_controller_ask_for_the_job_of_its_service() -> None:
+    for rule in rules().values():
+        for selector in selectors(rule["expr"]):
+            if selector.name in OF_THE_CONTROLLER:
+                asked = {each.name: each.value for each in selector.matchers.matchers}
+                assert (asked["namespace"], asked["job"]) == ("model-injector", "model-injector-controller")
 
 
 def test_each_release_looks_at_its_own_entry_and_the_dashboard_at_all() -> None:

@@ -33,6 +33,11 @@ def notes(values: JSON) -> str:
         ({"webhook": {"name": "second"}}, "WARNING: webhook.name sorts after"),
         ({"webhook": {"name": "aaa"}}, "config.annotationPrefix is the default. If another release handles the same"),
         ({"config": {"catalog": {"mode": "s3"}}}, "the service account x-model-injector in y needs a role"),
+        (
+            CASES["a controller of nothing"],
+            "as the service account x-model-injector-controller, which needs a role too",
+        ),
+        ({"config": {"loads": [{"strategy": "s3-mount"}]}}, "nothing is loaded, because controller.enabled is false"),
         ({"test": {"namespace": "y"}}, "WARNING: the webhook excludes the release's own namespace, y:"),
     ],
 )
@@ -66,7 +71,7 @@ def test_the_values_that_the_install_page_names_exist() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     of_settings = {f"config.{setting.path}" for setting in declared()}
     groups = "|".join(name for name, value in values.items() if isinstance(value, dict))
-    for path in re.findall(rf"[`\s=](?=(?:{groups})\.[a-z])([a-zA-Z]+(?:\.[a-zA-Z]+)+)\b(?!\.io|/)", page):
+    for path in re.findall(rf"[`\s=](?=(?:{groups})\.[a-z])([a-zA-Z]+(?:\.[a-zA-Z0-9-]+)+)\b(?!\.io|/)", page):
         if path in of_settings:
             continue
         found = values

@@ -84,7 +84,20 @@ def test_every_setting_can_be_a_value_and_is_written_as_it_is() -> None:
 
 @pytest.mark.parametrize("which", ["oldest", "newest"])
 @pytest.mark.parametrize(
-    "name", ["prefix", "region", "sources", "rules", "fetch", "catalog", "inventory", "preview", "certificates"]
+    "name",
+    [
+        "prefix",
+        "region",
+        "sources",
+        "rules",
+        "fetch",
+        "catalog",
+        "inventory",
+        "preview",
+        "certificates",
+        "loads",
+        "controller",
+    ],
 )
 def test_a_null_removes_a_setting(name: str, which: str) -> None:
     rendered = render({"config": {name: None}}, which=which)
@@ -202,6 +215,14 @@ def test_a_mapping_takes_no_key_that_the_schema_does_not_know() -> None:
         ({"config": {"server": {"port": 8080}}}, r"config\.server\.port and config\.server\.opsPort are the same"),
         ({"config": {"bucket": ""}}, r"no bucket is set: set config\.bucket, or config\.sources"),
         ({"config": {"bucket": None, "sources": None}}, r"no bucket is set: set config\.bucket, or config\.sources"),
+        ({"controller": {"enabled": "yes"}}, "enabled"),
+        ({"controller": {"replicas": 3}}, "replicas"),
+        ({"controller": {"replicaCount": 0}}, "replicaCount"),
+        ({"controller": {"serviceAccount": {"role": "x"}}}, "role"),
+        ({"controller": None}, "controller"),
+        ({"config": {"loads": [{"strategy": "s3-init"}]}}, "strategy"),
+        ({"config": {"loads": [{"models": ["a"]}]}}, "strategy"),
+        ({"config": {"controller": {"rollouts": {"enable": True}}}}, "enable"),
         ({"config": {"certificates": {"mode": "provided"}}}, r"remove it, and set certificates\.mode"),
         ({"config": {"certificates": {"secret": "x"}}}, r"config\.certificates\.secret follows from the release"),
     ],

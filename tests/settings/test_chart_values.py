@@ -25,7 +25,8 @@ def test_the_charts_own_values_lack_only_the_bucket(loaded: Load) -> None:
 
 def test_values_of_the_chart_alone_are_ignored(loaded: Load) -> None:
     values = (
-        "{config: {bucket: my-ml-bucket}, replicaCount: 3, certificates: {mode: auto, certManager: {}}, global: {}}"
+        "{config: {bucket: my-ml-bucket}, replicaCount: 3, certificates: {mode: auto, certManager: {}}, global: {}, "
+        "controller: {enabled: true, replicaCount: 2}}"
     )
     assert loaded(values) == Settings(bucket="my-ml-bucket")
 

@@ -97,8 +97,8 @@ def _settings_in(document: dict[str, Any]) -> dict[str, Any]:
     config = document.get("config")
     if not isinstance(config, dict):
         return _without_nulls(document, _nullable())
-    # `certificates` is also a group of the chart's values.
-    settings = {field.alias for field in Settings.model_fields.values()} - {"certificates"}
+    # `certificates` and `controller` are also groups of the chart's values.
+    settings = {field.alias for field in Settings.model_fields.values()} - {"certificates", "controller"}
     for key in document:
         if key in settings:
             raise InvalidSettings(f"setting {key} is outside config: set config.{key}")

@@ -23,6 +23,12 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: webhook
 {{- end }}
 
+{{- /* Selects the controller's pods only: no selector of the webhook matches them. */ -}}
+{{- define "model-injector.controllerSelectorLabels" -}}
+{{ include "model-injector.releaseLabels" . }}
+app.kubernetes.io/component: controller
+{{- end }}
+
 {{- define "model-injector.labels" -}}
 {{- $chart := dict
   "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
@@ -33,6 +39,16 @@ app.kubernetes.io/component: webhook
 
 {{- define "model-injector.serviceAccountName" -}}
 {{- default (ternary (include "model-injector.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name }}
+{{- end }}
+
+{{- define "model-injector.controllerName" -}}
+{{ include "model-injector.fullname" . }}-controller
+{{- end }}
+
+{{- define "model-injector.controllerServiceAccountName" -}}
+{{- with .Values.controller.serviceAccount }}
+{{- default (ternary (include "model-injector.controllerName" $) "default" .create) .name }}
+{{- end }}
 {{- end }}
 
 {{- define "model-injector.image" -}}
@@ -51,7 +67,7 @@ app.kubernetes.io/component: webhook
 
 {{- /*
 The content of the settings file, as JSON: the value `config`, and settings that follow from the release and the cluster:
-some of the group `certificates`, and the cluster's version, unless the webhook reads that itself.
+some of the groups `certificates` and `controller`, and the cluster's version, unless the webhook reads that itself.
 */ -}}
 {{- define "model-injector.settings" -}}
 {{- $config := .Values.config }}
@@ -81,6 +97,20 @@ some of the group `certificates`, and the cluster's version, unless the webhook 
 {{- $settings := set (deepCopy $config) "certificates" (merge $ofRelease $certificates) }}
 {{- with include "model-injector.kinds" . | fromJsonArray }}
 {{- $_ := set $settings "workloads" (dict "kinds" .) }}
+{{- end }}
+{{- if .Values.controller.enabled }}
+{{- if ne (($config.catalog | default dict).mode | default "none") "s3" }}
+{{- fail "controller.enabled is true, and the controller reads the catalog: set config.catalog.mode to s3" }}
+{{- end }}
+{{- $controller := $config.controller | default dict }}
+{{- $push := $controller.push | default dict }}
+{{- $ofRelease := dict "namespace" .Release.Namespace "lease" (include "model-injector.controllerName" .) }}
+{{- $pushOfRelease := dict "image" (include "model-injector.image" .) "configMap" $fullname }}
+{{- range concat (keys (pick $controller "namespace" "lease")) (keys (pick $push "image" "configMap") | sortAlpha) }}
+{{- fail (printf "config.controller.%s%s follows from the release: remove it" (ternary "push." "" (hasKey $pushOfRelease .)) .) }}
+{{- end }}
+{{- $ofRelease = set $ofRelease "push" (merge $pushOfRelease $push) }}
+{{- $_ := set $settings "controller" (merge $ofRelease (omit $controller "push")) }}
 {{- end }}
 {{- if not ($config.inventory | default dict).enabled }}
 {{- $strategies := $settings.strategies | default dict }}
@@ -135,6 +165,37 @@ pods.{{ include "model-injector.domain" . }}
 {{- end }}
 {{- end }}
 {{- $kinds | toJson }}
+{{- end }}
+
+{{- /*
+What the settings make the controller do, as YAML: the features of which each needs rights of its own, and `jobs`, the
+namespaces in which it creates Jobs. Without a namespace and with `sharing: none`, these are all.
+*/ -}}
+{{- define "model-injector.controllerFeatures" -}}
+{{- $loads := list }}
+{{- range .Values.config.loads }}
+{{- $loads = append $loads .strategy }}
+{{- end }}
+{{- $volume := index (.Values.config.strategies | default dict) "shared-volume" | default dict }}
+{{- $isShared := has "shared-volume" $loads }}
+{{- $isTrident := eq ($volume.sharing | default "trident") "trident" }}
+{{- $jobs := ternary (list .Release.Namespace) list (has "oci-image" $loads) }}
+{{- if and $isShared $isTrident }}
+{{- $jobs = append $jobs ($volume.namespace | default "model-injector") | uniq }}
+{{- end }}
+{{- $argo := false }}
+{{- range include "model-injector.kinds" . | fromJsonArray }}
+{{- if eq (printf "%s/%s" .group .resource) "argoproj.io/rollouts" }}
+{{- $argo = true }}
+{{- end }}
+{{- end }}
+{{- $features := dict "loads" (not (empty $loads)) "mounts" (has "s3-mount" $loads) "jobs" $jobs }}
+{{- $_ := set $features "trident" (and $isShared $isTrident) }}
+{{- $_ := set $features "unshared" (and $isShared (not $isTrident)) }}
+{{- range $name := list "rollouts" "progress" "cleaning" }}
+{{- $_ := set $features $name (not (empty (index ($.Values.config.controller | default dict) $name | default dict).enabled)) }}
+{{- end }}
+{{- set $features "argo" (and $features.rollouts $argo) | toYaml }}
 {{- end }}
 
 {{- define "model-injector.clientConfig" -}}
