@@ -172,6 +172,14 @@ class Store:
             response = self._client.get_object_tagging(**self._at(key), **self._payer)
             return {tag["Key"]: tag["Value"] for tag in response["TagSet"]}
 
+    def add_tag(self, key: str, tag: str) -> None:
+        """Add a tag, `name=value`, to an object's tags."""
+        name, _, value = tag.partition("=")
+        tags = {**self.tags(key), name: value}
+        with self._errors(key, "the store may lack object tags"):
+            tag_set = [{"Key": each, "Value": tags[each]} for each in sorted(tags)]
+            self._client.put_object_tagging(**self._at(key), Tagging={"TagSet": tag_set}, **self._payer)
+
     def create(
         self,
         key: str,
