@@ -1,6 +1,6 @@
 """Workloads with a pod template: the template's path, and the fields that pinning reads."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -29,19 +29,25 @@ class _JobTemplate(msgspec.Struct, rename="camel", frozen=True, gc=False):
     spec: _Job = _Job()
 
 
-class _Claim(msgspec.Struct, frozen=True, gc=False):
+class ClaimTemplate(msgspec.Struct, frozen=True, gc=False):
+    """One of a StatefulSet's volumeClaimTemplates."""
+
     metadata: ObjectMeta = ObjectMeta()
 
 
 class _Spec(msgspec.Struct, rename="camel", frozen=True, gc=False):
     template: msgspec.Raw = msgspec.Raw(b"null")
     job_template: _JobTemplate = _JobTemplate()
-    volume_claim_templates: tuple[_Claim, ...] | None = None
+    volume_claim_templates: tuple[ClaimTemplate, ...] | None = None
+
+
+class _Metadata(ObjectMeta, rename="camel", frozen=True, gc=False):
+    labels: dict[str, str] | None = None
 
 
 class _Workload(msgspec.Struct, rename="camel", frozen=True, gc=False):
     spec: _Spec
-    metadata: ObjectMeta = ObjectMeta()
+    metadata: _Metadata = _Metadata()
 
 
 _decoder: Final = msgspec.json.Decoder(_Workload)
@@ -60,6 +66,8 @@ class Workload(msgspec.Struct, frozen=True, gc=False):
     """The pod template as plain JSON with all fields, to compare templates."""
     annotations_path: str
     """The JSON Pointer of the template's annotations in the object."""
+    labels: Mapping[str, str] | None = None
+    """The workload's labels, not the template's. None if it has no mapping of them."""
 
 
 class WorkloadChange(msgspec.Struct, frozen=True, gc=False):
@@ -100,15 +108,18 @@ def decode(raw: bytes | msgspec.Raw, group: str, kind: str) -> Workload:
     workload = decoded(_decoder, raw, f"a {kind}")
     template = workload.spec.job_template.spec.template if kind == "CronJob" else workload.spec.template
     whole = decoded(_json, template, f"a {kind}")
-    template_pod = _with_claims(pod.decode(template), workload.spec)
-    return Workload(kind, workload.metadata.annotations or {}, template_pod, whole, f"{path}/metadata/annotations")
+    template_pod = with_claims(pod.decode(template), workload.spec.volume_claim_templates)
+    metadata = workload.metadata
+    return Workload(
+        kind, metadata.annotations or {}, template_pod, whole, f"{path}/metadata/annotations", metadata.labels
+    )
 
 
-def _with_claims(template: Pod, spec: _Spec) -> Pod:
+def with_claims(template: Pod, claims: Sequence[ClaimTemplate] | None) -> Pod:
     """The template with the volumes that the StatefulSet controller adds to pods: one for each volumeClaimTemplate."""
-    if not spec.volume_claim_templates:
+    if not claims:
         return template
-    claims = tuple(Volume(claim.metadata.name or "") for claim in spec.volume_claim_templates)
-    names = {claim.name for claim in claims}
+    volumes = tuple(Volume(claim.metadata.name or "") for claim in claims)
+    names = {volume.name for volume in volumes}
     others = tuple(volume for volume in template.spec.volumes or () if volume.name not in names)
-    return replace(template, spec=replace(template.spec, volumes=(*claims, *others)))
+    return replace(template, spec=replace(template.spec, volumes=(*volumes, *others)))

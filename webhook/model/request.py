@@ -1,10 +1,13 @@
 """What a pod asks for: the result of parsing its annotations."""
 
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from webhook.fields.annotation import key_of
+
+Follow: TypeAlias = Literal["true", "canary", "false"]
+"""Whether a workload is rolled out again when its reference means another version."""
 
 
 class ModelRequest(msgspec.Struct, frozen=True, cache_hash=True):
@@ -50,5 +53,6 @@ class PodRequest(msgspec.Struct, frozen=True):
 
     models: tuple[ModelRequest, ...] = ()
     service_account: str | None = None
+    follow: Follow = "false"
     opted_out: bool = False
     warnings: tuple[str, ...] = ()
