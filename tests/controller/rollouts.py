@@ -13,6 +13,7 @@ from tests.support.reviews import apply
 from webhook.admission.objects import ObjectChange, pin_object
 from webhook.admission.pinning import pin
 from webhook.controller.records import Record
+from webhook.controller.records import decode as decode_record
 from webhook.controller.rollouts import Outcome, decide
 from webhook.controller.steps import Emit, Rewrite, Step
 from webhook.controller.workloads import WORKLOADS, ArgoRollout, Workload
@@ -213,8 +214,8 @@ class World:
 
     def record(self, name: str) -> Record | None:
         """What the controller remembers about a workload."""
-        text = self.workloads[name]["metadata"]["annotations"].get(f"{PREFIX}/rollout")
-        return msgspec.json.decode(text, type=Record) if text else None
+        metadata, key = self.workloads[name]["metadata"], f"{PREFIX}/rollout"
+        return decode_record(metadata["annotations"].get(key), metadata.get("labels", {}).get(key, ""), self.now)
 
     def state(self, name: str) -> str:
         """The state in its record; empty without one."""

@@ -4,8 +4,10 @@ import json
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from tests.controller.rollouts import NOON, PREFIX, RESTARTED, World, annotations_of
+from webhook.controller.records import label_of
 from webhook.controller.steps import Emit, Rewrite
 
 ALL_KINDS = pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet", "Rollout"])
@@ -150,6 +152,26 @@ def test_what_a_person_takes_back_is_not_rolled_out_again(kind: str, *, is_done:
     cluster.wait(100_000)
     assert cluster.reconcile() == []
     assert (cluster.version("app"), cluster.state("app")) == ("1.0.0", "held")
+
+
+def test_a_record_that_a_rollback_brings_back_is_not_the_latest() -> None:
+    cluster = world()
+    cluster.observe("app")
+    cluster.broken.add("2.0.0")
+    cluster.wait(600)
+    assert cluster.reconcile() == ["RolloutUndone"]
+    cluster.settle("app")
+    cluster.reconcile()
+    assert cluster.undo("app"), "to 2.0.0, with the record of then, by which its deadline has passed"
+    assert '"state":"progressing"' in cluster.workloads["app"]["metadata"]["annotations"][f"{PREFIX}/rollout"]
+    cluster.wait(10_000)
+    assert cluster.reconcile() == []
+    assert (cluster.version("app"), cluster.state("app")) == ("2.0.0", "")
+
+
+def test_kubectl_shows_the_state_by_a_label() -> None:
+    cluster = world()
+    assert cluster.workloads["app"]["metadata"]["labels"][f"{PREFIX}/rollout"].startswith("progressing-")
 
 
 def test_what_was_taken_back_is_tried_again_without_the_label() -> None:
@@ -470,9 +492,14 @@ def test_a_record_from_the_future_takes_no_slot() -> None:
     cluster = world("first", maxConcurrent=1)
     cluster.add("app")
     cluster.reconcile()
-    record = cluster.workloads["first"]["metadata"]["annotations"]
-    record[f"{PREFIX}/rollout"] = record[f"{PREFIX}/rollout"].replace("2026", "2099")
+    record = cluster.record("first")
+    assert record is not None
+    forged = replace(record, at=record.at + timedelta(days=365))
+    cluster.workloads["first"]["metadata"]["annotations"][f"{PREFIX}/rollout"] = forged.encode()
+    cluster.workloads["first"]["metadata"]["labels"][f"{PREFIX}/rollout"] = label_of(forged)
     cluster.move("3.0.0")
     cluster.settle("app")
+    cluster.reconcile()
+    cluster.wait(60)
     cluster.reconcile()
     assert cluster.state("app") == "progressing"

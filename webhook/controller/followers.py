@@ -112,7 +112,8 @@ def follower_of(workload: Workload, settings: Settings, now: datetime) -> Follow
     if workload.is_deleted or not is_following(workload.template_annotations, settings):
         return None
     request = parse(workload.template_annotations, settings, workload.metadata.namespace)
-    record = decode(workload.annotations.get(f"{settings.annotation_prefix}/{ROLLOUT}"), now)
+    name = f"{settings.annotation_prefix}/{ROLLOUT}"
+    record = decode(workload.annotations.get(name), workload.labels.get(name, ""), now)
     return Follower(workload, request, record, settings)
 
 

@@ -1,9 +1,12 @@
 """What the controller remembers about the rollouts of a workload, on the workload itself.
 
 The annotation `rollout` says what it does with the workload, for itself and for people. `kubectl rollout undo` replaces
-the annotations of a Deployment by those of then, and so takes this one back, too. So the label `tried` has a hash of
-each version that the template has had, while references mean it: labels stay. A version that was tried, and that the
-template has no longer, was taken back by somebody, and is not tried again. Removing the label permits it.
+the annotations of a Deployment by those of then, and may bring an older record back. Labels stay, so two of them say
+what holds:
+
+- `rollout` has the state, and a hash of the annotation. A record without its label is not the latest.
+- `tried` has a hash of each version that the template has had, while references mean it. A version that was tried, and
+  that the template has no longer, was taken back by somebody, and is not tried again. Removing the label permits it.
 """
 
 from collections.abc import Sequence
@@ -23,6 +26,7 @@ _HASH: Final = 8
 State: TypeAlias = Literal["waiting", "blocked", "progressing", "done", "undoing", "undone", "held", "left"]
 Time: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 ACTIVE: Final[tuple[State, ...]] = ("progressing", "undoing")
+_ACTIVE_LABELS: Final = tuple(f"{state}-" for state in ACTIVE)
 
 
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -68,15 +72,26 @@ class Record(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 _decoder: Final = msgspec.json.Decoder(Record)
 
 
-def decode(text: str | None, now: datetime) -> Record | None:
-    """The record in the annotation's value. None if it is absent, invalid, or from the future."""
+def decode(text: str | None, label: str, now: datetime) -> Record | None:
+    """The record in the annotation's value, with the label `rollout`.
+
+    None if both are absent, if the record is invalid or from the future, and if it is not the latest. If the latest was
+    about a rollout, that was left to somebody.
+    """
     try:
-        record = _decoder.decode(text) if text else None
+        record = _decoder.decode(text) if text and label else None
     except (msgspec.MsgspecError, RecursionError, ValueError):
-        return None
-    if record is None or max(record.at, record.ended_at or record.at) > now + _SKEW:
-        return None
-    return record
+        record = None
+    if record and label_of(record) == label and max(record.at, record.ended_at or record.at) <= now + _SKEW:
+        return record
+    if label.startswith(_ACTIVE_LABELS):
+        return Record("left", now, reason="its annotations were replaced by somebody else", ended_at=now)
+    return None
+
+
+def label_of(record: Record) -> str:
+    """The value of the label `rollout`."""
+    return f"{record.state}-{short_hash(record.encode())}"
 
 
 def tried(label: str, meanings: Sequence[tuple[Reference, str]]) -> list[bool]:

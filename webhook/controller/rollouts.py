@@ -17,7 +17,7 @@ from webhook.annotations.pinned import Reference
 from webhook.catalog.resolution import Catalog, LookupRequired, VersionKey
 from webhook.controller.followers import Follower, follower_of, resolve
 from webhook.controller.maintenance import is_open, next_opening
-from webhook.controller.records import ROLLOUT, TRIED, Change, Record, State
+from webhook.controller.records import ROLLOUT, TRIED, Change, Record, State, label_of
 from webhook.controller.steps import Emit, ObjectRef, Rewrite, Step
 from webhook.controller.workloads import ArgoRollout, Workload
 from webhook.kubernetes.decoding import InvalidObject
@@ -127,10 +127,10 @@ def _in_turn(
 
 def _forgotten(workload: Workload, settings: Settings) -> Rewrite | None:
     """Remove the traces from a workload whose template does not follow any more."""
-    record, label = (f"{settings.annotation_prefix}/{name}" for name in (ROLLOUT, TRIED))
-    if workload.is_deleted or not (record in workload.annotations or label in workload.labels):
+    rollout, tried = (f"{settings.annotation_prefix}/{name}" for name in (ROLLOUT, TRIED))
+    if workload.is_deleted or not (rollout in workload.annotations or {rollout, tried} & workload.labels.keys()):
         return None
-    return Rewrite(_ref(workload), {record: None}, labels={label: None})
+    return Rewrite(_ref(workload), {rollout: None}, labels={rollout: None, tried: None})
 
 
 def _continued(follower: Follower, settings: Settings, now: datetime) -> _Next:
@@ -303,18 +303,24 @@ def _figure(follower: Follower, following: _Next) -> Figure:
 def _steps(follower: Follower, following: _Next, settings: Settings) -> Iterator[Step]:
     """Write what has changed, and then the event."""
     prefix, of = settings.annotation_prefix, _ref(follower.workload)
-    annotations, labels = dict[str, str | None](), dict[str, str | None]()
-    if following.record != follower.record:
-        annotations[f"{prefix}/{ROLLOUT}"] = following.record.encode() if following.record else None
-    label = follower.label_after(following.versions)
-    if label != follower.label:
-        labels[f"{prefix}/{TRIED}"] = label or None
+    record = following.record
+    wanted = {f"{prefix}/{ROLLOUT}": record.encode() if record else None}
+    annotations = _differing(wanted, follower.workload.annotations)
+    wanted_labels = {
+        f"{prefix}/{ROLLOUT}": label_of(record) if record else None,
+        f"{prefix}/{TRIED}": follower.label_after(following.versions) or None,
+    }
+    labels = _differing(wanted_labels, follower.workload.labels)
     pins = {follower.pinned_name: follower.pins_after(following.versions)} if following.versions else {}
     if annotations or labels or pins:
         yield Rewrite(of, annotations, pins, labels)
     if following.event:
         kind, reason, message = following.event
         yield Emit(of, kind, reason, message)
+
+
+def _differing(wanted: Mapping[str, str | None], present: Mapping[str, str]) -> dict[str, str | None]:
+    return {name: value for name, value in wanted.items() if present.get(name) != value}
 
 
 def _next_time(nexts: Mapping[Follower, _Next], settings: Settings, now: datetime) -> datetime | None:
