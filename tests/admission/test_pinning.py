@@ -338,3 +338,60 @@ def test_a_template_that_opts_out_is_left_alone() -> None:
 def test_a_workload_that_asks_for_nothing_is_left_alone() -> None:
     injection = Cluster().decide(workload())
     assert (injection.decision, injection.reason, injection.operations) == ("skipped", "NotAnnotated", ())
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet"])
+@pytest.mark.parametrize("follow", ["true", "canary", " true\n"])
+def test_a_workload_that_follows_gets_the_label_by_which_the_controller_finds_it(kind: str, follow: str) -> None:
+    stored = Cluster().store(asking(kind, follow=follow))
+    assert stored["metadata"]["labels"] == {f"{PREFIX}/follow": "true"}
+    assert pins(stored)
+    assert f"{PREFIX}/follow" not in template_of(stored)["metadata"].get("labels", {})
+
+
+def test_the_label_is_added_to_others_and_an_existing_one_stays_whatever_it_says() -> None:
+    cluster = Cluster()
+    labels = {"team": "search", f"{PREFIX}/follow": "false"}
+    for own in ({"team": "search"}, labels):
+        followed = asking(follow="true")
+        followed["metadata"]["labels"] = own
+        assert cluster.store(followed)["metadata"]["labels"] == {f"{PREFIX}/follow": "true", **own}
+
+
+def test_the_label_is_added_where_nothing_is_to_be_pinned_and_the_template_stays() -> None:
+    cluster = Cluster()
+    for followed in (asking(follow="true", version="1.2.3"), asking(follow="true")):
+        injection = cluster.decide(followed, followed)
+        assert (injection.decision, injection.reason) == ("pinned", "Followed")
+        assert [each["path"] for each in injection.operations] == ["/metadata/labels"]
+        stored = apply(followed, injection.operations)
+        assert cluster.decide(stored, stored).operations == ()
+
+
+def test_the_label_is_added_where_pods_would_be_refused_until_the_alias_exists() -> None:
+    injection = Cluster().decide(asking(follow="true", version="@challenger"))
+    assert (injection.decision, injection.reason) == ("unchanged", "WouldBeRefused")
+    assert [each["path"] for each in injection.operations] == ["/metadata/labels"]
+
+
+@pytest.mark.parametrize("annotations", [{"follow": "false"}, {"follow": "true", "inject": "false"}, {"follow": "no"}])
+def test_a_workload_that_does_not_follow_gets_no_label(annotations: dict[str, str]) -> None:
+    assert "labels" not in Cluster().store(asking(**annotations))["metadata"]
+
+
+@pytest.mark.parametrize("kind", ["Job", "CronJob"])
+def test_follow_does_nothing_on_a_job(kind: str) -> None:
+    injection = Cluster().decide(asking(kind, follow="true"))
+    assert f"{PREFIX}/follow does nothing on a {kind}: a {kind} is not rolled out" in injection.warnings
+    assert "/metadata/labels" not in {each["path"] for each in injection.operations}
+
+
+def test_a_pin_that_the_controller_changes_is_kept_also_by_the_next_edit() -> None:
+    cluster = Cluster()
+    stored = cluster.store(restarted(asking(follow="true"), "2026-01-01T00:00:00Z"))
+    text = template_of(stored)["metadata"]["annotations"][f"{PREFIX}/pinned"]
+    rolled = cluster.store(edited(stored, pinned=text.replace("1.2.3", "2.0.0")), stored)
+    assert cluster.pod(rolled) == "2.0.0"
+    assert cluster.pod(cluster.store(edited(rolled, timeout="1h"), rolled)) == "2.0.0"
+    undone = cluster.store({**rolled, "spec": stored["spec"]}, rolled)
+    assert template_of(undone) == template_of(stored)
