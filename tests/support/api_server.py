@@ -54,6 +54,8 @@ class ApiServer:
     """What every TokenReview tells of audiences instead."""
     services: dict[str, str] = field(default_factory=dict)
     """By the path of a Service's proxy: where it leads."""
+    logs: dict[str, str] = field(default_factory=dict)
+    """By the path of a pod and the name of a container, with a slash between them."""
     requests: list[tuple[str, str]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     _version: int = 0
@@ -99,6 +101,14 @@ class ApiServer:
         end = start + int(query["limit"])
         metadata = {"resourceVersion": "1", **({"continue": str(end)} if end < len(found) else {})}
         return 200, {"kind": "List", "metadata": metadata, "items": found[start:end]}
+
+    def log(self, path: str, query: dict[str, str]) -> str | None:
+        """Answer a GET of a pod's log, as kubelet does: the limit cuts off the end of the last lines."""
+        log = self.logs.get(f"{path.removesuffix('/log')}/{query['container']}")
+        if log is None:
+            return None
+        lines = log.splitlines(keepends=True)[-int(query["tailLines"]) :]
+        return "".join(lines)[: int(query["limitBytes"])]
 
     def review(self, kind: str, spec: JSON) -> JSON:
         """The status of a TokenReview or a SubjectAccessReview."""
@@ -176,6 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
         with api.lock:
             api.requests.append((self.command, path))
             content: JSON = {}
+            text = None
             if api.answer:
                 status, content = api.answer, {"kind": "Status", "message": "pods is forbidden", "code": api.answer}
             elif self.command == "POST" and path.endswith("reviews"):
@@ -185,10 +196,14 @@ class _Handler(BaseHTTPRequestHandler):
                 status, content = api.patch(path, self.headers["Content-Type"], yaml.safe_load(body))
             elif self.command == "GET" and path in api.lists:
                 status, content = api.page(path, {name: values[0] for name, values in parse_qs(query).items()})
+            elif self.command == "GET" and path.endswith("/log"):
+                text = api.log(path, {name: values[0] for name, values in parse_qs(query).items()})
+                status, content = 400 if text is None else 200, {"kind": "Status"}
             else:
                 content = api.objects.get(path, {}) if self.command == "GET" else {}
                 status = 200 if content else 404
-        encoded = json.dumps(content).encode() if api.body is None else api.body
+        encoded = json.dumps(content).encode() if text is None else text.encode()
+        encoded = encoded if api.body is None else api.body
         self._answer(status, {"Content-Type": "application/json"}, encoded)
 
     def _pass_on(self, url: str, body: bytes) -> None:

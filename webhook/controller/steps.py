@@ -30,6 +30,7 @@ VOLUMES: Final = Resource("v1", "PersistentVolume", "persistentvolumes", is_name
 JOBS: Final = Resource("batch/v1", "Job", "jobs")
 REFERENCES: Final = Resource("trident.netapp.io/v1", "TridentVolumeReference", "tridentvolumereferences")
 NAMESPACES: Final = Resource("v1", "Namespace", "namespaces", is_namespaced=False)
+PODS: Final = Resource("v1", "Pod", "pods")
 EVENTS: Final = Resource("v1", "Event", "events")
 DEPLOYMENTS: Final = Resource("apps/v1", "Deployment", "deployments")
 STATEFUL_SETS: Final = Resource("apps/v1", "StatefulSet", "statefulsets")
@@ -115,6 +116,9 @@ class Emit(msgspec.Struct, frozen=True):
     message: str
     name: str = ""
     """The name of the event, for one that is written again with another message. Empty: a new event."""
+    since: str = ""
+    """When the first of `count` events of this name was written, in RFC 3339. Empty: now."""
+    count: int = 1
 
     @property
     def target(self) -> tuple[str, str, str]:

@@ -104,7 +104,8 @@ class Actor:
             "reportingComponent": MANAGER,
             "reportingInstance": self._identity,
             "lastTimestamp": now,
-            **({} if step.name else {"firstTimestamp": now, "count": 1}),
+            "firstTimestamp": step.since or now,
+            "count": step.count,
         }
         path = EVENTS.path(namespace, name)
         body = RequestBody(_APPLY, msgspec.json.encode(event).decode())
