@@ -16,6 +16,7 @@ from webhook.fields.parsers import (
     label,
     labels,
     matching,
+    one_of,
     subdomain,
 )
 from webhook.model.refusals import InvalidAnnotation
@@ -117,6 +118,15 @@ _MODEL: Final = (
     ),
 )
 _POD: Final = (
+    Annotation(
+        name="follow",
+        allowed='"true", "canary" or "false"',
+        default='"false"',
+        meaning='`"true"`: the controller restarts the workload when its reference means another version. `"canary"`: '
+        'before those with `"true"` ([rollouts](rollouts.md)).',
+        parse=one_of("true", "canary", "false"),
+        is_per_model=False,
+    ),
     Annotation(
         name="inject",
         allowed=_BOOLEANS,

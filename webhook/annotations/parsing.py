@@ -65,6 +65,7 @@ def _parse(given: Mapping[str, str], settings: Settings, namespace: str) -> PodR
         if name in BY_NAME and name != "models"
     }
     account = values.pop("service-account", None)
+    follow = values.pop("follow", "false")
     values.pop("inject", None)
     entries = parse_entries(given["models"], f"{prefix}models") if "models" in given else {prefix: {}}
     requests = [
@@ -82,6 +83,7 @@ def _parse(given: Mapping[str, str], settings: Settings, namespace: str) -> PodR
     return PodRequest(
         models=tuple(_pinned(request, existing) for request in requests),
         service_account=account,
+        follow=follow,
         warnings=(*warnings, *_idle(values, requests, prefix.__add__), *chain.from_iterable(of_entries)),
     )
 
