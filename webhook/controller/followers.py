@@ -7,7 +7,7 @@ Deployment by those of the earlier revision, and a version that somebody has und
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -25,6 +25,8 @@ ROLLOUT: Final = "rollout"
 """The annotation with the record of the last rollout, as JSON."""
 FOLLOWED: Final = "followed"
 """The label with the last target."""
+_SKEW: Final = timedelta(minutes=5)
+"""How far the clocks of two nodes may differ."""
 State: TypeAlias = Literal["progressing", "done", "undone", "blocked"]
 Meaning: TypeAlias = Callable[[ModelRequest], Artifact | str]
 """The artifact that a reference means now; as text, why that is unknown."""
@@ -56,14 +58,14 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     before: str = ""
     """While it is progressing: the annotation `pinned` to go back to."""
 
-    @property
-    def time(self) -> datetime | None:
-        """`at`; None if somebody has written another text."""
+    def time(self, now: datetime) -> datetime | None:
+        """`at`; None if somebody has written another text, or a time that is yet to come."""
         try:
             time = datetime.fromisoformat(self.at)
         except ValueError:
             return None
-        return time if time.tzinfo else time.replace(tzinfo=UTC)
+        time = time if time.tzinfo else time.replace(tzinfo=UTC)
+        return time if time <= now + _SKEW else None
 
     @property
     def summary(self) -> str:
@@ -81,7 +83,7 @@ class Follower(msgspec.Struct, frozen=True):
     workload: Workload
     is_canary: bool
     requests: tuple[ModelRequest, ...]
-    """The models that its template asks for."""
+    """The models that its template asks for, without what is pinned."""
     pins: Pins
     record: Record | None
     tried: str
@@ -143,7 +145,7 @@ def follower_of(workload: Workload, settings: Settings) -> Follower | None:
     return Follower(
         workload,
         request.follow == "canary",
-        request.models,
+        tuple(msgspec.structs.replace(each, pinned_version=None, pinned_strategy=None) for each in request.models),
         pinned.decode(annotations.get(f"{prefix}/{PINNED}")),
         record_of(workload, prefix),
         workload.labels.get(f"{prefix}/{FOLLOWED}", ""),

@@ -94,8 +94,8 @@ class Delete(msgspec.Struct, frozen=True):
 
 
 class Rewrite(msgspec.Struct, frozen=True):
-    """Set annotations and labels of a workload, and annotations of its pod template; None removes one. The latter starts
-    a rollout."""
+    """Set annotations and labels of a workload, and annotations of its pod template, which starts a rollout. None
+    removes one."""
 
     of: ObjectRef
     annotations: Mapping[str, str | None] = {}

@@ -181,7 +181,7 @@ class DaemonSet(Workload, frozen=True):
 
 
 class ArgoRollout(Workload, frozen=True):
-    """An Argo Rollout. Its own spec says which share of the pods gets a new template, and when; its controller judges."""
+    """An Argo Rollout. Its spec says which share of the pods gets a new template, and when. Its controller judges."""
 
     resource = ARGO_ROLLOUTS
 
