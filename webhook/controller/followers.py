@@ -6,11 +6,13 @@ when the workload came to have it. The label exists because `kubectl rollout und
 Deployment by those of the earlier revision, and a version that somebody has undone must not be rolled out again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Final, Literal, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from webhook.annotations import pinned
 from webhook.annotations.parsing import parse
@@ -74,10 +76,10 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _records: Final = msgspec.json.Decoder(Record)
-_Versions: TypeAlias = Mapping[Reference, str]
+Versions: TypeAlias = Mapping[Reference, str]
 
 
-class Follower(msgspec.Struct, frozen=True):
+class Follower(msgspec.Struct, frozen=True, dict=True):
     """A workload that follows."""
 
     workload: Workload
@@ -85,20 +87,42 @@ class Follower(msgspec.Struct, frozen=True):
     requests: tuple[ModelRequest, ...]
     """The models that its template asks for, without what is pinned."""
     pins: Pins
+    meant: Mapping[Reference, Artifact]
+    """What its references mean now. Without those whose meaning is unknown."""
+    unknown: str
+    """Why the meaning of a reference is unknown; empty if all are known."""
     record: Record | None
     tried: str
     """The label `followed`; empty without one."""
 
-    @property
+    @cached_property
     def references(self) -> Mapping[Reference, ModelRequest]:
         """The requests whose meaning can change."""
-        return {reference_of(each): each for each in self.requests if pinned.is_floating(each)}
+        return references_of(self.requests)
+
+    @cached_property
+    def has(self) -> Versions:
+        """The pinned version of each reference; without those that are not pinned."""
+        return self.versions_in(self.pins)
+
+    @cached_property
+    def wants(self) -> Versions:
+        """The version that each reference means."""
+        return {reference: artifact.version for reference, artifact in self.meant.items()}
+
+    @cached_property
+    def changing(self) -> tuple[Reference, ...]:
+        """The references that mean another version than the pinned one."""
+        return tuple(reference for reference, version in self.wants.items() if self.has.get(reference) != version)
 
     @property
-    def versions(self) -> _Versions:
-        """The pinned version of each reference; without those that are not pinned."""
-        found = {reference: self.pins.pin_of(request) for reference, request in self.references.items()}
-        return {reference: pin.version for reference, pin in found.items() if pin}
+    def changes(self) -> tuple[Change, ...]:
+        """What a rollout would change."""
+        requests = self.references
+        return tuple(
+            Change(requests[each].model, requests[each].version, self.has.get(each, ""), self.wants[each])
+            for each in self.changing
+        )
 
     @property
     def is_rolling(self) -> bool:
@@ -107,18 +131,22 @@ class Follower(msgspec.Struct, frozen=True):
         return record is not None and record.state == "progressing" and record.target == self.tried
 
     @property
-    def name(self) -> str:
-        """Its kind and name."""
-        return f"{self.workload.resource.kind} {self.workload.metadata.name}"
+    def is_undone(self) -> bool:
+        """Whether it was rolled out to what its references mean, or had that, and has not any more."""
+        return not self.is_rolling and bool(self.changing) and self.tried == target_of(self.wants)
 
-    def pins_for(self, versions: _Versions) -> Pins:
-        """The pins with which the template has these versions. Where one changes, the webhook chooses the strategy."""
-        models = (self._pin_for(request, versions) for request in self.requests)
-        restarted = pinned.restarted_at(self.workload.template_annotations)
-        return Pins(tuple(pin for pin in models if pin), restarted)
+    def versions_in(self, pins: Pins) -> Versions:
+        """The version of each reference in a value of `pinned`."""
+        found = {reference: pins.pin_of(request) for reference, request in self.references.items()}
+        return {reference: pin.version for reference, pin in found.items() if pin}
 
-    def _pin_for(self, request: ModelRequest, versions: _Versions) -> Pin | None:
-        pin, version = self.pins.pin_of(request), versions.get(reference_of(request))
+    def wanted_pins(self) -> Pins:
+        """The pins of what the references mean. Where the version changes, the webhook chooses the strategy."""
+        pins = (self._pin_for(request) for request in self.requests)
+        return Pins(tuple(filter(None, pins)), pinned.restarted_at(self.workload.template_annotations))
+
+    def _pin_for(self, request: ModelRequest) -> Pin | None:
+        pin, version = self.pins.pin_of(request), self.wants.get(reference_of(request))
         return pin if version is None or (pin and pin.version == version) else Pin.of(request, version)
 
     def restored(self, text: str) -> str | None:
@@ -129,27 +157,32 @@ class Follower(msgspec.Struct, frozen=True):
             return None
         if pins.holds_for(annotations):
             return text
-        return msgspec.structs.replace(pins, restarted_at=pinned.restarted_at(annotations)).encode()
-
-    def versions_in(self, text: str) -> _Versions:
-        """The version of each reference in a value of `pinned`."""
-        return msgspec.structs.replace(self, pins=pinned.decode(text)).versions
+        return replace(pins, restarted_at=pinned.restarted_at(annotations)).encode()
 
 
-def follower_of(workload: Workload, settings: Settings) -> Follower | None:
+def follower_of(workload: Workload, meaning: Meaning, settings: Settings) -> Follower | None:
     """A workload that follows; None for one that does not. Raises Refusal if its annotations are invalid."""
     annotations, prefix = workload.template_annotations, settings.annotation_prefix
     request = parse(annotations, settings, workload.metadata.namespace)
     if request.follow == "false" or not request.models:
         return None
+    requests = tuple(replace(each, pinned_version=None, pinned_strategy=None) for each in request.models)
+    meant = {reference: meaning(each) for reference, each in references_of(requests).items()}
     return Follower(
         workload,
         request.follow == "canary",
-        tuple(msgspec.structs.replace(each, pinned_version=None, pinned_strategy=None) for each in request.models),
+        requests,
         pinned.decode(annotations.get(f"{prefix}/{PINNED}")),
+        {reference: found for reference, found in meant.items() if isinstance(found, Artifact)},
+        next((found for found in meant.values() if isinstance(found, str)), ""),
         record_of(workload, prefix),
         workload.labels.get(f"{prefix}/{FOLLOWED}", ""),
     )
+
+
+def references_of(requests: Iterable[ModelRequest]) -> dict[Reference, ModelRequest]:
+    """The requests whose meaning can change."""
+    return {reference_of(each): each for each in requests if pinned.is_floating(each)}
 
 
 def record_of(workload: Workload, prefix: str) -> Record | None:
@@ -160,7 +193,7 @@ def record_of(workload: Workload, prefix: str) -> Record | None:
         return None
 
 
-def target_of(versions: _Versions) -> str:
+def target_of(versions: Versions) -> str:
     """What identifies versions of references: a label value."""
     return short_hash(
         msgspec.json.encode(sorted([*reference, version] for reference, version in versions.items())).decode()
