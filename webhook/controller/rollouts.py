@@ -117,22 +117,25 @@ class _Round:
 
     def _under_way(self, follower: Follower, record: Record) -> _Decision:
         """About a workload whose rollout is under way."""
-        workload, earlier = follower.workload, follower.restored(record.before)
-        deadline = (record.time(self._now) or self._now - self._longest) + self._longest
         if target_of(follower.has) != record.target:
             return self._ended(follower, record, "undone", _CHANGED)
-        if workload.is_available:
+        if follower.workload.is_available:
             return self._ended(follower, record, "done")
+        deadline = (record.time(self._now) or self._now - self._longest) + self._longest
+        if reason := self._failure(follower, record, deadline):
+            return self._ended(follower, record, "undone", reason, follower.restored(record.before))
+        return _Decision("progressing", until=deadline if deadline > self._now else None)
+
+    def _failure(self, follower: Follower, record: Record, deadline: datetime) -> str:
+        """Why a rollout has to be undone; empty if it may go on."""
+        workload = follower.workload
         if workload.failure:
-            return self._ended(follower, record, "undone", workload.failure, earlier)
-        if follower.wants == follower.versions_in(pinned.decode(record.before)) and follower.wants:
-            return self._ended(follower, record, "undone", "the reference means the earlier version again", earlier)
-        if workload.has_deadline_of_its_own:
-            return _Decision("progressing")
-        if self._now >= deadline:
-            reason = f"not available within {self._longest}: {workload.message}"
-            return self._ended(follower, record, "undone", reason, earlier)
-        return _Decision("progressing", until=deadline)
+            return workload.failure
+        if follower.wants and follower.wants == follower.versions_in(pinned.decode(record.before)):
+            return "the reference means the earlier version again"
+        if self._now >= deadline and not workload.has_deadline_of_its_own:
+            return f"not available within {self._longest}: {workload.message}"
+        return ""
 
     def _ended(
         self, follower: Follower, record: Record, state: State, reason: str = "", earlier: str | None = None
