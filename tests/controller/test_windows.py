@@ -68,12 +68,6 @@ def test_whole_days_leave_no_gap_when_the_clock_changes() -> None:
     assert all(is_open(always, utc(25, hour, month=10)) for hour in range(24))
 
 
-def test_a_start_that_the_clock_skips_is_an_hour_later() -> None:
-    skipped = (window("02:30", 1, BERLIN),)
-    assert not is_open(skipped, utc(29, 1, 29, month=3))
-    assert next_opening(skipped, utc(29, 0, month=3)) == utc(29, 1, 30, month=3)
-
-
 def test_the_next_opening_can_be_a_week_away() -> None:
     assert next_opening((window("09:00", 8, "UTC", "Mon"),), utc(5, 9)) == utc(12, 9)
     assert next_opening((window("09:00", 1), window("07:00", 1)), utc(5, 7, 30)) == utc(5, 9)
