@@ -110,7 +110,7 @@ class Collection(Generic[T]):
         failures, known = 0, ""
         while not stopped.is_set():
             try:
-                version = self._list()
+                version = self.refresh()
                 failures, known = 0, ""
                 while not stopped.is_set():
                     version = self._watch(version, stopped)
@@ -125,8 +125,8 @@ class Collection(Generic[T]):
                 longest = min(2.0**failures / 2, _LONGEST_PAUSE_SECONDS)
                 stopped.wait(random.uniform(longest / 2, longest))  # noqa: S311 - jitter
 
-    def _list(self) -> str:
-        """Replace all objects by those of the API server. Returns the version to watch from."""
+    def refresh(self) -> str:
+        """Replace all objects by those of the API server. Returns the version to watch from. Raises ClusterError."""
         found: dict[Key, T] = {}
         following, version = "", ""
         for _ in range(_MOST_PAGES):
