@@ -12,6 +12,7 @@ from webhook.commands import (
     advise,
     catalog,
     certs,
+    cleanup,
     controller,
     iam_policy,
     image,
@@ -62,6 +63,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (serve, preview, publish, catalog, pull, image, manifests, advise, controller, iam_policy, certs):
+    for command in (
+        serve,
+        preview,
+        publish,
+        catalog,
+        pull,
+        image,
+        manifests,
+        advise,
+        controller,
+        cleanup,
+        iam_policy,
+        certs,
+    ):
         command.add(commands)
     return parser

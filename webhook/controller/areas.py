@@ -6,12 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 from webhook.catalog.bucket.store import Store
 from webhook.catalog.publishing.tagging import tag_version
 from webhook.controller import cleaning, loads, progress
 from webhook.controller.cluster.logs import last_line
+from webhook.controller.cluster.watching import Collection, Watch
 from webhook.controller.loop import Taker
 from webhook.controller.metrics import ControllerMetrics
 from webhook.controller.observed import Claim, Cluster, Job, Key, Observed, Pod
@@ -21,24 +22,12 @@ from webhook.http.log import FIELDS
 from webhook.kubernetes.client import ClusterError, KubernetesClient
 from webhook.settings import Settings
 from webhook.usage.reading import read_usage
+from webhook.usage.uses import Usage
 
 MANAGED: Final = "app.kubernetes.io/managed-by=model-injector"
 _ROUND_SECONDS: Final = 10.0
 _LOG_THREADS: Final = 8
 _log = logging.getLogger(__name__)
-
-
-class Watch(NamedTuple):
-    """A collection that an area needs."""
-
-    resource: Resource
-    kind: type[Observed]
-    selector: str = ""
-    """A label selector."""
-    namespace: str = ""
-    """Empty: all namespaces."""
-    is_optional: bool = False
-    """Whether the cluster may lack the resource."""
 
 
 class State(Protocol):
@@ -112,6 +101,20 @@ def cluster_of(state: State) -> Cluster:
     return Cluster(*map(read, (NAMESPACES, CLAIMS, JOBS, VOLUMES, REFERENCES)))
 
 
+def read_cluster(api: KubernetesClient, settings: Settings) -> Cluster:
+    """What is observed for loads, read once. Raises ClusterError."""
+    found: dict[str, Mapping[Key, Any]] = {}
+    for watch in of_versions(settings):
+        collection = Collection(api, watch, lambda: None)
+        try:
+            collection.refresh()
+        except ClusterError:
+            if not collection.is_read:
+                raise
+        found[watch.resource.plural] = collection.objects()
+    return Cluster(*(found.get(each.plural, {}) for each in (NAMESPACES, CLAIMS, JOBS, VOLUMES, REFERENCES)))
+
+
 class Cleaning:
     """Removes what belongs to versions that nothing uses."""
 
@@ -130,19 +133,23 @@ class Cleaning:
         if (left := self._next - monotonic()) > 0:
             return left
         self._next = monotonic() + self._settings.controller.cleaning.interval
-        usage = read_usage(self._api, self._settings)
-        if usage.problems:
-            raise ClusterError(f"nothing is removed while uses may be missing: {usage.problems[0]}")
-        published, cluster, prefix = state.published(), cluster_of(state), self._settings.annotation_prefix
-        used, now = cleaning.in_use(usage, published), datetime.now(UTC)
-        reviews = cleaning.review(published, cluster, used, self._settings.controller.cleaning, prefix, now)
-        steps = cleaning.decide(reviews, published, cluster, used, prefix)
-        self._taker.take(steps)
-        for step in (step for group in steps for step in group if isinstance(step, Delete)):
+        published, cluster = state.published(), cluster_of(state)
+        usage = complete_usage(self._api, self._settings)
+        plan = cleaning.plan(published, cluster, usage, self._settings, datetime.now(UTC))
+        self._taker.take(plan.steps)
+        for step in (step for group in plan.steps for step in group if isinstance(step, Delete)):
             self._metrics.cleaned.labels(step.of.resource.kind).inc()
-        tagged = tag_expired(reviews, published, self._settings)
+        tagged = tag_expired(plan.reviews, published, self._settings)
         self._metrics.cleaned.labels("S3Object").inc(len(tagged))
         return self._next - monotonic()
+
+
+def complete_usage(api: KubernetesClient, settings: Settings) -> Usage:
+    """Read the uses in the cluster. Raises ClusterError, also if something could not be read."""
+    usage = read_usage(api, settings)
+    if usage.problems:
+        raise ClusterError(f"nothing is removed while uses may be missing: {usage.problems[0]}")
+    return usage
 
 
 def tag_expired(reviews: Iterable[cleaning.Review], published: Published, settings: Settings) -> list[str]:

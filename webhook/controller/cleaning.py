@@ -16,6 +16,7 @@ from webhook.controller.observed import Claim, Cluster, Key, Observed
 from webhook.controller.published import EXPIRED, Model, Published, Version
 from webhook.controller.steps import CLAIMS, JOBS, REFERENCES, VOLUMES, Delete, Resource, Step
 from webhook.inventory.inventory import READY
+from webhook.settings import Settings
 from webhook.settings.controller import CleaningSettings
 from webhook.usage.observed import Workload
 from webhook.usage.uses import Usage
@@ -43,6 +44,20 @@ class Review(msgspec.Struct, frozen=True):
     objects: tuple[Key, ...] = ()
     """Its claims."""
     bytes: int | None = None
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What is to become of the versions, and the steps towards that, for each version in their order."""
+
+    reviews: list[Review]
+    steps: tuple[tuple[Step, ...], ...]
+
+
+def plan(published: Published, cluster: Cluster, usage: Usage, settings: Settings, now: datetime) -> Plan:
+    """The plan of one run. `usage` must be read after `cluster` was, and have no problems: else uses may be missing."""
+    used, prefix = in_use(usage, published), settings.annotation_prefix
+    reviews = review(published, cluster, used, settings.controller.cleaning, prefix, now)
+    return Plan(reviews, decide(reviews, published, cluster, used, prefix))
 
 
 def in_use(usage: Usage, published: Published) -> InUse:

@@ -21,11 +21,11 @@ from starlette.routing import Route
 
 from webhook import __version__
 from webhook.catalog.versions import parse_reference
-from webhook.controller.areas import Area, Cleaning, Loads, Progress, Watch
+from webhook.controller.areas import Area, Cleaning, Loads, Progress
 from webhook.controller.catalog import CatalogReader
 from webhook.controller.cluster.acting import Actor
 from webhook.controller.cluster.lease import Election, LeaseLost
-from webhook.controller.cluster.watching import Collection
+from webhook.controller.cluster.watching import Collection, Watch
 from webhook.controller.loop import Loop, Taker
 from webhook.controller.metrics import ControllerMetrics
 from webhook.controller.observed import Key
@@ -143,7 +143,7 @@ class Controller:
         self._watching = _CountingClient(metrics)
         self._catalog = CatalogReader(settings, expires=settings.controller.cleaning.enabled)
         self._published: Published | None = None
-        self._collections: dict[str, Collection[Any]] = {}
+        self._collections: dict[str, Collection] = {}
         api = _CountingClient(metrics)
         taker = Taker(Actor(api, self._collections, identity), metrics)
         self._loops: list[Loop] = []
@@ -162,15 +162,8 @@ class Controller:
         name = watch.resource.plural
         if name not in self._collections:
             self._listeners[name] = []
-            self._collections[name] = Collection(
-                self._watching,
-                watch.resource,
-                watch.kind,
-                partial(self._notify, self._listeners[name]),
-                selector=watch.selector,
-                namespace=watch.namespace,
-                is_optional=watch.is_optional,
-            )
+            notify = partial(self._notify, self._listeners[name])
+            self._collections[name] = Collection(self._watching, watch, notify)
 
     def start(self) -> None:
         """Start all threads. They end with the process."""
@@ -225,5 +218,5 @@ def areas(settings: Settings, metrics: ControllerMetrics, taker: Taker, api: Kub
         yield Progress(metrics, taker, api, settings.annotation_prefix)
 
 
-def _age(collection: Collection[Any]) -> float:
+def _age(collection: Collection) -> float:
     return monotonic() - collection.heard_at
