@@ -17,10 +17,10 @@ from webhook.kubernetes.client import ClusterError, KubernetesClient
 
 _PAGE: Final = 500
 _MOST_PAGES: Final = 400
-_SERVER_SECONDS: Final = 300
-"""How long a watch lasts, at least. The API server ends it, and the next one continues."""
-_SILENCE_SECONDS: Final = 90
-"""How long a watch may be silent. The API server sends a bookmark each minute, so more means a lost network."""
+_WATCH_SECONDS: Final = (240, 360)
+"""How long a watch lasts: between these. The API server ends it, and the next one continues."""
+_SILENCE_SECONDS: Final = 400
+"""How long a watch may be silent: longer than it lasts."""
 _LONGEST_PAUSE_SECONDS: Final = 60.0
 _log = logging.getLogger(__name__)
 
@@ -165,7 +165,7 @@ class Collection:
 
     def _watch(self, version: str, stopped: Event) -> str:
         """Take over changes until the API server ends the watch. Returns the version of the last one."""
-        seconds = random.randint(_SERVER_SECONDS, 2 * _SERVER_SECONDS)  # noqa: S311 - not all watches end at once
+        seconds = random.randint(*_WATCH_SECONDS)  # noqa: S311 - not all watches end at once
         query = [
             ("watch", "1"),
             ("allowWatchBookmarks", "true"),
@@ -183,6 +183,7 @@ class Collection:
             version = _bookmarks.decode(event.object).metadata.resource_version or version
             if event.type != "BOOKMARK":
                 self._take(event.type, self._decoder.decode(event.object))
+        self.heard_at = monotonic()
         return version
 
     def _take(self, change: str, changed: Observed) -> None:
