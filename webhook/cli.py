@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from webhook import __version__
-from webhook.commands import advise, catalog, certs, iam_policy, image, manifests, preview, publish, pull, serve
+from webhook.commands import advise, catalog, certs, iam_policy, image, manifests, preview, publish, pull, serve, usage
 from webhook.commands.output import OutputFailed, discard_output, flush, print_error
 from webhook.errors import InjectorError, InvalidInput
 from webhook.settings.loading import InvalidSettings
@@ -50,6 +50,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (serve, preview, publish, catalog, pull, image, manifests, advise, iam_policy, certs):
+    for command in (serve, preview, publish, catalog, pull, image, manifests, advise, usage, iam_policy, certs):
         command.add(commands)
     return parser
