@@ -74,6 +74,7 @@ CLEANING = {
     },
     "cluster jobs.batch": "list",
     "cluster cronjobs.batch": "list",
+    "cluster rollouts.argoproj.io": "list",
     "cluster persistentvolumeclaims": "list delete",
 }
 ELSEWHERE = {"strategies": {"shared-volume": {"namespace": "models"}}}

@@ -408,7 +408,7 @@ def with_state(claim: Claim, state: str, problem: str, prefix: str) -> list[Step
     if state == READY:
         steps.append(Emit(ref, "Normal", "Ready", "the version is published again"))
     elif state != LOADING:
-        steps.append(Emit(ref, "Warning", state.capitalize(), reason))
+        steps.append(Emit(ref, "Normal" if state == EXPIRED else "Warning", state.capitalize(), reason))
     return steps
 
 

@@ -12,7 +12,7 @@ from threading import Event
 from time import monotonic
 from typing import Final
 
-from webhook.controller.cluster.acting import Actor, StepFailed
+from webhook.controller.cluster.acting import Actor
 from webhook.controller.metrics import ControllerMetrics
 from webhook.controller.steps import Step
 from webhook.http.log import FIELDS
@@ -88,7 +88,7 @@ class Taker:
             name = type(step).__name__.lower()
             try:
                 result = self._actor.take(step)
-            except (StepFailed, ClusterError) as error:
+            except ClusterError as error:
                 self._metrics.steps.labels(name, "error").inc()
                 seconds = pause(failures + 1)
                 self._failures[step.target] = (failures + 1, self._clock() + seconds)

@@ -22,6 +22,7 @@ class ControllerMetrics:
         self.steps = self._counter("steps", "Changes to the cluster.", "step", "result")
         self.requests = self._counter("requests", "Requests to the API server.", "method", "status")
         self.errors = self._counter("errors", "Failed readings and decisions.", "area")
+        self.cleaned = self._counter("cleaned", "Objects that were removed because nothing used them.", "kind")
         self._loads = self._gauge("loads", "Versions that loads select, by state.", "strategy", "state")
         self._limits = self._gauge("load_capacity_bytes", "The capacity of a load.", "load")
         self._requested = self._gauge("load_requested_bytes", "The storage that a load's claims request.", "load")

@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
@@ -21,11 +21,11 @@ from starlette.routing import Route
 
 from webhook import __version__
 from webhook.catalog.versions import parse_reference
-from webhook.controller.areas import Area, Loads, Watch
+from webhook.controller.areas import Area, Cleaning, Loads, Progress
 from webhook.controller.catalog import CatalogReader
 from webhook.controller.cluster.acting import Actor
 from webhook.controller.cluster.lease import Election, LeaseLost
-from webhook.controller.cluster.watching import Collection
+from webhook.controller.cluster.watching import Collection, Watch
 from webhook.controller.loop import Loop, Taker
 from webhook.controller.metrics import ControllerMetrics
 from webhook.controller.observed import Key
@@ -143,26 +143,27 @@ class Controller:
         self._watching = _CountingClient(metrics)
         self._catalog = CatalogReader(settings, expires=settings.controller.cleaning.enabled)
         self._published: Published | None = None
-        self._collections: dict[str, Collection[Any]] = {}
-        taker = Taker(Actor(_CountingClient(metrics), self._collections, identity), metrics)
-        enabled = tuple(areas(settings, metrics, taker))
-        self._loops = [Loop(area.name, partial(self._decide, area), metrics) for area in enabled]
-        for watch in (watch for area in enabled for watch in area.watches()):
-            self._watch(watch)
+        self._collections: dict[str, Collection] = {}
+        api = _CountingClient(metrics)
+        taker = Taker(Actor(api, self._collections, identity), metrics)
+        self._loops: list[Loop] = []
+        self._listeners: dict[str, list[Loop]] = {}
+        """The loops that are told about a resource, by its plural name."""
+        for area in areas(settings, metrics, taker, api):
+            loop = Loop(area.name, partial(self._decide, area), metrics)
+            self._loops.append(loop)
+            for watch in area.watches():
+                self._watch(watch)
+                self._listeners[watch.resource.plural].append(loop)
         metrics.watch({name: partial(_age, each) for name, each in self._collections.items()})
 
     def _watch(self, watch: Watch) -> None:
         """Watch a collection. Areas that need the same one share it."""
-        if watch.resource.plural not in self._collections:
-            self._collections[watch.resource.plural] = Collection(
-                self._watching,
-                watch.resource,
-                watch.kind,
-                self._notify,
-                selector=watch.selector,
-                namespace=watch.namespace,
-                is_optional=watch.is_optional,
-            )
+        name = watch.resource.plural
+        if name not in self._collections:
+            self._listeners[name] = []
+            notify = partial(self._notify, self._listeners[name])
+            self._collections[name] = Collection(self._watching, watch, notify)
 
     def start(self) -> None:
         """Start all threads. They end with the process."""
@@ -180,8 +181,9 @@ class Controller:
         known = self._collections.get(resource.plural)
         return known.objects() if known else {}
 
-    def _notify(self) -> None:
-        for loop in self._loops:
+    @staticmethod
+    def _notify(loops: Iterable[Loop]) -> None:
+        for loop in loops:
             loop.notify()
 
     def _decide(self, area: Area) -> float | None:
@@ -202,15 +204,19 @@ class Controller:
                 if known.get(source) != problem:
                     _log.warning("catalog not read", extra={FIELDS: {"source": source, "problem": problem}})
             known = dict(self._catalog.problems)
-            self._notify()
+            self._notify(self._loops)
             stopped.wait(self._settings.catalog.refresh_seconds)
 
 
-def areas(settings: Settings, metrics: ControllerMetrics, taker: Taker) -> Iterator[Area]:
+def areas(settings: Settings, metrics: ControllerMetrics, taker: Taker, api: KubernetesClient) -> Iterator[Area]:
     """The areas that the settings enable."""
     if settings.loads:
         yield Loads(settings, metrics, taker)
+    if settings.controller.cleaning.enabled:
+        yield Cleaning(settings, metrics, taker, api)
+    if settings.controller.progress.enabled:
+        yield Progress(metrics, taker, api, settings.annotation_prefix)
 
 
-def _age(collection: Collection[Any]) -> float:
+def _age(collection: Collection) -> float:
     return monotonic() - collection.heard_at

@@ -80,9 +80,9 @@ class Usage:
     """What could not be read, in words. While there are any, `uses` may lack some: do not delete what seems unused."""
 
     def of(self, artifact: Artifact) -> tuple[Use, ...]:
-        """The uses of a version."""
+        """The uses of a version of a configured source."""
         unknown = self._of_unknown_sources.get((artifact.model, artifact.version), ())
-        return (*self._by_uri.get(artifact.uri, ()), *(use for use in unknown if use.used.uri != artifact.uri))
+        return (*self._by_uri.get(artifact.uri, ()), *unknown)
 
     @cached_property
     def _by_uri(self) -> Mapping[str, Collection[Use]]:

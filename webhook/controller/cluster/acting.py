@@ -9,8 +9,7 @@ import msgspec
 
 from webhook.controller.cluster.watching import Collection
 from webhook.controller.steps import EVENTS, RESOURCES, Create, Delete, Emit, Label, ObjectRef, Rewrite, Step
-from webhook.errors import InjectorError
-from webhook.kubernetes.client import ApiResponse, KubernetesClient, RequestBody
+from webhook.kubernetes.client import ApiResponse, ClusterError, KubernetesClient, RequestBody
 from webhook.kubernetes.names import short_hash
 from webhook.kubernetes.patch import JSON
 
@@ -23,21 +22,21 @@ _LONGEST_MESSAGE: Final = 1000
 Result: TypeAlias = Literal["ok", "conflict"]
 
 
-class StepFailed(InjectorError):
+class StepFailed(ClusterError):
     """The API server refused a step."""
 
 
 class Actor:
     """Takes steps, and tells the collections what the API server returned. Thread-safe."""
 
-    def __init__(self, api: KubernetesClient, collections: Mapping[str, Collection[object]], identity: str) -> None:  # type: ignore[type-var]
+    def __init__(self, api: KubernetesClient, collections: Mapping[str, Collection], identity: str) -> None:
         """`collections` by the plural names of resources. `identity` is this process, for events."""
         self._api, self._collections, self._identity = api, collections, identity
 
     def take(self, step: Step) -> Result:
         """Take a step. `conflict` if the object changed, exists or is gone: the decision has to be made again.
 
-        Raises StepFailed and ClusterError.
+        Raises StepFailed, and ClusterError without an answer.
         """
         match step:
             case Create():

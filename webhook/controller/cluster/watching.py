@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from threading import Event, Lock
 from time import monotonic
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -15,13 +15,12 @@ from webhook.controller.steps import Resource
 from webhook.http.log import FIELDS
 from webhook.kubernetes.client import ClusterError, KubernetesClient
 
-T = TypeVar("T", bound=Observed)
 _PAGE: Final = 500
 _MOST_PAGES: Final = 400
-_SERVER_SECONDS: Final = 300
-"""How long a watch lasts, at least. The API server ends it, and the next one continues."""
-_SILENCE_SECONDS: Final = 90
-"""How long a watch may be silent. The API server sends a bookmark each minute, so more means a lost network."""
+_WATCH_SECONDS: Final = (240, 360)
+"""How long a watch lasts: between these. The API server ends it, and the next one continues."""
+_SILENCE_SECONDS: Final = 400
+"""How long a watch may be silent: longer than it lasts."""
 _LONGEST_PAUSE_SECONDS: Final = 60.0
 _log = logging.getLogger(__name__)
 
@@ -54,29 +53,31 @@ class _Expired(Exception):
     """The API server no longer has the changes since the last one that was seen."""
 
 
-class Collection(Generic[T]):
+class Watch(NamedTuple):
+    """What is watched."""
+
+    resource: Resource
+    kind: type[Observed]
+    selector: str = ""
+    """A label selector."""
+    namespace: str = ""
+    """Empty: all namespaces."""
+    is_optional: bool = False
+    """Whether the API may lack the resource, which then has no objects."""
+
+
+class Collection:
     """The objects of one resource. `run` keeps them current, in a thread of its own; the rest is thread-safe."""
 
-    def __init__(  # noqa: PLR0913 - what is watched, and how
-        self,
-        api: KubernetesClient,
-        resource: Resource,
-        kind: type[T],
-        changed: Callable[[], None],
-        *,
-        namespace: str = "",
-        selector: str = "",
-        is_optional: bool = False,
-    ) -> None:
-        """`selector` is a label selector. `changed` is called after each change. `is_optional`: the API may lack the
-        resource, which then has no objects."""
-        self.resource = resource
-        self._api, self._path, self._changed = api, resource.path(namespace), changed
-        self._selector = [("labelSelector", selector)] if selector else []
-        self._is_optional = is_optional
-        self._decoder = msgspec.json.Decoder(kind)
+    def __init__(self, api: KubernetesClient, watch: Watch, changed: Callable[[], None]) -> None:
+        """`changed` is called after each change."""
+        self.resource = watch.resource
+        self._api, self._path, self._changed = api, watch.resource.path(watch.namespace), changed
+        self._selector = [("labelSelector", watch.selector)] if watch.selector else []
+        self._is_optional = watch.is_optional
+        self._decoder: msgspec.json.Decoder[Observed] = msgspec.json.Decoder(watch.kind)
         self._lock = Lock()
-        self._objects: dict[Key, T] = {}
+        self._objects: dict[Key, Any] = {}
         self._written: dict[Key, int] = {}
         """The resource versions of what this process wrote: older news about these objects is ignored."""
         self._is_read = Event()
@@ -88,7 +89,7 @@ class Collection(Generic[T]):
         """Whether it was listed."""
         return self._is_read.is_set()
 
-    def objects(self) -> Mapping[Key, T]:
+    def objects(self) -> Mapping[Key, Any]:
         """The objects as of now."""
         with self._lock:
             return dict(self._objects)
@@ -110,7 +111,7 @@ class Collection(Generic[T]):
         failures, known = 0, ""
         while not stopped.is_set():
             try:
-                version = self._list()
+                version = self.refresh()
                 failures, known = 0, ""
                 while not stopped.is_set():
                     version = self._watch(version, stopped)
@@ -125,9 +126,9 @@ class Collection(Generic[T]):
                 longest = min(2.0**failures / 2, _LONGEST_PAUSE_SECONDS)
                 stopped.wait(random.uniform(longest / 2, longest))  # noqa: S311 - jitter
 
-    def _list(self) -> str:
-        """Replace all objects by those of the API server. Returns the version to watch from."""
-        found: dict[Key, T] = {}
+    def refresh(self) -> str:
+        """Replace all objects by those of the API server. Returns the version to watch from. Raises ClusterError."""
+        found: dict[Key, Any] = {}
         following, version = "", ""
         for _ in range(_MOST_PAGES):
             query = [("limit", str(_PAGE)), *self._selector, *([("continue", following)] if following else [])]
@@ -151,7 +152,7 @@ class Collection(Generic[T]):
         self._replace(found, version)
         return version
 
-    def _replace(self, found: dict[Key, T], version: str = "") -> None:
+    def _replace(self, found: dict[Key, Any], version: str = "") -> None:
         listed = int(version) if version.isdigit() else 0
         with self._lock:
             newer = {key for key, written in self._written.items() if written > listed}
@@ -164,7 +165,7 @@ class Collection(Generic[T]):
 
     def _watch(self, version: str, stopped: Event) -> str:
         """Take over changes until the API server ends the watch. Returns the version of the last one."""
-        seconds = random.randint(_SERVER_SECONDS, 2 * _SERVER_SECONDS)  # noqa: S311 - not all watches end at once
+        seconds = random.randint(*_WATCH_SECONDS)  # noqa: S311 - not all watches end at once
         query = [
             ("watch", "1"),
             ("allowWatchBookmarks", "true"),
@@ -182,9 +183,10 @@ class Collection(Generic[T]):
             version = _bookmarks.decode(event.object).metadata.resource_version or version
             if event.type != "BOOKMARK":
                 self._take(event.type, self._decoder.decode(event.object))
+        self.heard_at = monotonic()
         return version
 
-    def _take(self, change: str, changed: T) -> None:
+    def _take(self, change: str, changed: Observed) -> None:
         with self._lock:
             if _number(changed) < self._written.get(changed.key, 0):
                 return
