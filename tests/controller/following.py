@@ -1,4 +1,4 @@
-"""A cluster with workloads that follow a model, for `rollouts.decide`: it does what the controllers of Kubernetes do."""
+"""A cluster with workloads that follow a model: it does what the controllers of Kubernetes and the webhook do."""
 
 import copy
 import json
@@ -43,7 +43,7 @@ class Cluster:
         """Namespace, strategy and version of what is not loaded."""
         self.events: list[Emit] = []
 
-    def add(  # noqa: PLR0913
+    def add(
         self,
         name: str = "app",
         kind: str = "Deployment",

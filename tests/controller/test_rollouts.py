@@ -71,8 +71,12 @@ def test_only_the_pins_that_change_are_written_and_the_others_stay_as_they_are()
             "models": [
                 {"source": "default", "model": "my-model", "asked": "@champion", "version": "1.2.3"},
                 {
-                    **{"source": "default", "model": "other", "asked": "^1", "version": "1.0.0"},
-                    **{"strategies": ["shared-volume", "s3-init"], "strategy": "shared-volume"},
+                    "source": "default",
+                    "model": "other",
+                    "asked": "^1",
+                    "version": "1.0.0",
+                    "strategies": ["shared-volume", "s3-init"],
+                    "strategy": "shared-volume",
                 },
             ],
             "restartedAt": "2026-01-01T00:00:00Z",
@@ -290,7 +294,7 @@ class TestUndo:
 
 class TestPersons:
     @pytest.mark.parametrize("is_available", [True, False])
-    def test_a_version_that_somebody_undoes_is_not_rolled_out_again(self, is_available: bool) -> None:  # noqa: FBT001
+    def test_a_version_that_somebody_undoes_is_not_rolled_out_again(self, is_available: bool) -> None:
         cluster = Cluster()
         key = cluster.add(kind="StatefulSet")
         cluster.moves("2.0.0")
@@ -308,7 +312,7 @@ class TestPersons:
         assert cluster.settle() == {"undone": 1}
 
     @pytest.mark.parametrize("is_rolled_out", [True, False])
-    def test_nor_if_the_annotations_of_then_come_back_too(self, is_rolled_out: bool) -> None:  # noqa: FBT001
+    def test_nor_if_the_annotations_of_then_come_back_too(self, is_rolled_out: bool) -> None:
         """As by `kubectl rollout undo` of a Deployment, which has the annotations of the earlier ReplicaSet."""
         cluster = Cluster()
         key = cluster.add()

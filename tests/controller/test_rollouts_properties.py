@@ -1,4 +1,4 @@
-"""What holds for rollouts whatever happens in which order: aliases move, pods fail, persons interfere, processes die."""
+"""What holds for rollouts whatever happens: aliases move, pods fail, persons interfere, processes die."""
 
 import json
 from typing import Any

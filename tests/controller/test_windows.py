@@ -29,7 +29,7 @@ def test_without_windows_rollouts_may_always_start() -> None:
     ("now", "expected"),
     [(utc(5, 8, 59), False), (utc(5, 9), True), (utc(5, 16, 59), True), (utc(5, 17), False), (utc(6, 9), False)],
 )
-def test_a_window_is_open_on_its_days_from_its_start_to_its_end(now: datetime, expected: bool) -> None:  # noqa: FBT001
+def test_a_window_is_open_on_its_days_from_its_start_to_its_end(now: datetime, expected: bool) -> None:
     assert is_open((window("09:00", 8, "UTC", "Mon"),), now) is expected
 
 
