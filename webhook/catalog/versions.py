@@ -33,6 +33,7 @@ _DATE: Final = re.compile(r"(?<![\w.-])(\d{4})-(\d\d)-(\d\d)(?![\w.-])", re.ASCI
 MAX_CANDIDATES: Final = 20
 """The maximum number of versions that a range resolves to."""
 _CACHE_SIZE: Final = 64
+_NO_NAMES: Final = frozenset[str]()
 _HELP: Final = "a range is such as ^1.2, ~1.2, >=1.2,<2, 1.x or ^1.2 || ^2.0"
 _RELEASE: Final[tuple[object, ...]] = (1,)
 
@@ -89,8 +90,8 @@ class Versions:
         ordered = sorted((key, len(name), name) for name in names if (key := order(name)))
         self.names: Final = tuple(name for *_, name in ordered)
         self._keys: Final = tuple(key for key, *_ in ordered)
-        self._cache: dict[str, tuple[str, ...]] = {}
-        """The results of `within`, by the text of the range."""
+        self._cache: dict[tuple[str, frozenset[str]], tuple[str, ...]] = {}
+        """The results of `within`, by the text of the range and the versions that it leaves out."""
 
     def has(self, name: str) -> bool:
         """Whether `name` is one of these versions."""
@@ -103,13 +104,15 @@ class Versions:
         """All versions, the newest first."""
         return reversed(self.names)
 
-    def within(self, wanted: VersionRange) -> tuple[str, ...]:
-        """The versions in a range, the newest first. At most MAX_CANDIDATES."""
-        names = self._cache.get(wanted.text)
+    def within(self, wanted: VersionRange, without: frozenset[str] = _NO_NAMES) -> tuple[str, ...]:
+        """The versions in a range, the newest first, but those in `without`. At most MAX_CANDIDATES."""
+        key = (wanted.text, without)
+        names = self._cache.get(key)
         if names is None:
             if len(self._cache) >= _CACHE_SIZE:
                 self._cache.clear()
-            names = self._cache[wanted.text] = tuple(islice(self._within(wanted), MAX_CANDIDATES))
+            found = (name for name in self._within(wanted) if name not in without)
+            names = self._cache[key] = tuple(islice(found, MAX_CANDIDATES))
         return names
 
     def _within(self, wanted: VersionRange) -> Iterator[str]:
