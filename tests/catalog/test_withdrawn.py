@@ -139,6 +139,7 @@ def test_spoiled_withdrawals_keep_those_that_were_read(store: Store, bucket: Mot
         ("1.2.3", {"reason": "a\nb"}),
         ("1.2.3", {"reason": "a" * 301}),
         ("1.2.3", {"at": "2026-05-01T10:00:00"}),
+        ("1.2.3", {"at": "0001-01-01T00:00:00+14:00"}),
     ],
 )
 def test_what_is_no_withdrawal_is_not_taken(version: str, changed: Mapping[str, str]) -> None:

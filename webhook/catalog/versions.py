@@ -33,7 +33,6 @@ _DATE: Final = re.compile(r"(?<![\w.-])(\d{4})-(\d\d)-(\d\d)(?![\w.-])", re.ASCI
 MAX_CANDIDATES: Final = 20
 """The maximum number of versions that a range resolves to."""
 _CACHE_SIZE: Final = 64
-_NO_NAMES: Final = frozenset[str]()
 _HELP: Final = "a range is such as ^1.2, ~1.2, >=1.2,<2, 1.x or ^1.2 || ^2.0"
 _RELEASE: Final[tuple[object, ...]] = (1,)
 
@@ -104,7 +103,7 @@ class Versions:
         """All versions, the newest first."""
         return reversed(self.names)
 
-    def within(self, wanted: VersionRange, without: frozenset[str] = _NO_NAMES) -> tuple[str, ...]:
+    def within(self, wanted: VersionRange, without: frozenset[str] = frozenset()) -> tuple[str, ...]:
         """The versions in a range, the newest first, but those in `without`. At most MAX_CANDIDATES."""
         key = (wanted.text, without)
         names = self._cache.get(key)

@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC
 from typing import Any, Final
 
 from webhook.catalog.bucket.listing import SourceListing, read_names
@@ -238,7 +237,7 @@ def _newest(names: SourceListing, model: str, versions: Sequence[str]) -> str:
 
 
 def _reason(withdrawal: Withdrawal | None) -> str:
-    return f"{withdrawal.at.astimezone(UTC):%Y-%m-%d %H:%M}  {withdrawal.reason}" if withdrawal else ""
+    return f"{withdrawal.at:%Y-%m-%d %H:%M}  {withdrawal.reason}" if withdrawal else ""
 
 
 def _in_words(aliases: dict[str, str]) -> str:

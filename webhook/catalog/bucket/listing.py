@@ -39,7 +39,6 @@ class Aliases(msgspec.Struct, frozen=True):
 
 
 T = TypeVar("T", Aliases, Images, Withdrawals)
-_NO_NAMES: Final = frozenset[str]()
 
 
 class ModelListing(msgspec.Struct, frozen=True):
@@ -79,7 +78,7 @@ class SourceListing(msgspec.Struct, frozen=True):
     def withdrawn_versions(self, model: str) -> frozenset[str]:
         """The withdrawn versions of a model."""
         withdrawals = self.withdrawn.get(model)
-        return withdrawals.names if withdrawals else _NO_NAMES
+        return withdrawals.names if withdrawals else frozenset()
 
     @property
     def versions(self) -> int:

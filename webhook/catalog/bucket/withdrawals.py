@@ -21,9 +21,10 @@ class Withdrawal(msgspec.Struct, frozen=True, gc=False):
 
     reason: str
     at: Annotated[datetime, msgspec.Meta(tz=True)]
+    """In UTC."""
 
     def __str__(self) -> str:
-        return f"withdrawn at {self.at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}: {self.reason}"
+        return f"withdrawn at {self.at:%Y-%m-%d %H:%M:%SZ}: {self.reason}"
 
 
 class Withdrawals(msgspec.Struct, frozen=True, dict=True):
@@ -47,8 +48,9 @@ def is_reason(text: str) -> bool:
 def parse_withdrawals(content: bytes) -> dict[str, Withdrawal]:
     """Parse the object with a model's withdrawals. Raises CatalogError."""
     try:
-        withdrawals = msgspec.json.decode(content, type=dict[str, Withdrawal])
-    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        decoded = msgspec.json.decode(content, type=dict[str, Withdrawal])
+        withdrawals = {version: Withdrawal(each.reason, each.at.astimezone(UTC)) for version, each in decoded.items()}
+    except (msgspec.MsgspecError, RecursionError, ValueError, OverflowError) as error:
         raise CatalogError(f"withdrawals are a JSON object of versions, reasons and times: {error}") from error
     for version, withdrawal in withdrawals.items():
         if not EXACT_VERSION.fullmatch(version) or not is_reason(withdrawal.reason):
