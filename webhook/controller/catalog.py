@@ -10,7 +10,7 @@ from webhook.catalog.bucket.listing import SourceListing
 from webhook.catalog.bucket.status import VersionStatus
 from webhook.catalog.bucket.store import CatalogError
 from webhook.catalog.lookup.s3 import S3Catalog
-from webhook.catalog.resolution import LookupRequired, VersionKey
+from webhook.catalog.resolution import LookupRequired, VersionKey, Withdrawn
 from webhook.controller.published import Model, Published, Version, with_expiry
 from webhook.fields.globs import matches
 from webhook.model.artifact import Artifact
@@ -21,7 +21,6 @@ from webhook.settings import Settings
 _THREADS: Final = 8
 _MOST_REPEATED: Final = 500
 """The maximum number of versions that are looked up again at each reading."""
-_WITHDRAWN: Final = "Withdrawn"
 
 
 class CatalogReader:
@@ -102,7 +101,7 @@ class CatalogReader:
         except LookupRequired:
             return Version(artifact, problem="it has not been looked up")
         except Refusal as problem:
-            return Version(artifact, problem=str(problem), is_withdrawn=problem.reason == _WITHDRAWN)
+            return Version(artifact, problem=str(problem), is_withdrawn=isinstance(problem, Withdrawn))
         lack = "" if found.digest else "it has no manifest: publish it with model-injector publish"
         return Version(found, self._created.get(key), lack)
 
