@@ -1,6 +1,7 @@
 """The areas of the controller. Each watches some collections, and decides about them in a loop of its own."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -10,14 +11,14 @@ from typing import Any, Final, Protocol
 
 from webhook.catalog.bucket.store import Store
 from webhook.catalog.publishing.tagging import tag_version
-from webhook.controller import cleaning, loads, progress
+from webhook.controller import cleaning, loads, progress, withdrawals
 from webhook.controller.cluster.logs import last_line
 from webhook.controller.cluster.watching import Collection, Watch
 from webhook.controller.loop import Taker
 from webhook.controller.metrics import ControllerMetrics
 from webhook.controller.observed import Claim, Cluster, Job, Key, Observed, Pod
 from webhook.controller.published import Published
-from webhook.controller.steps import CLAIMS, JOBS, NAMESPACES, PODS, REFERENCES, VOLUMES, Delete, Resource
+from webhook.controller.steps import CLAIMS, JOBS, NAMESPACES, PODS, REFERENCES, VOLUMES, Delete, Emit, Resource
 from webhook.http.log import FIELDS
 from webhook.kubernetes.client import ClusterError, KubernetesClient
 from webhook.settings import Settings
@@ -27,6 +28,8 @@ from webhook.usage.uses import Usage
 MANAGED: Final = "app.kubernetes.io/managed-by=model-injector"
 _ROUND_SECONDS: Final = 10.0
 _LOG_THREADS: Final = 8
+_USAGE_SECONDS: Final = 300.0
+"""How often the uses in the cluster are read to tell of withdrawn versions."""
 _log = logging.getLogger(__name__)
 
 
@@ -204,3 +207,38 @@ class Progress:
             self._metrics.errors.labels(self.name).inc()
             _log.info("log not read", extra={FIELDS: {"problem": str(error)}})
             return None
+
+
+class Withdrawals:
+    """Tells the users of withdrawn versions, in events of their pods."""
+
+    name = "withdrawals"
+
+    def __init__(self, settings: Settings, taker: Taker, api: KubernetesClient) -> None:
+        self._settings, self._taker, self._api = settings, taker, api
+        self._told = set[withdrawals.UseKey]()
+        self._next = 0.0
+
+    def watches(self) -> Iterator[Watch]:
+        """Nothing: while no version is withdrawn, nothing is read."""
+        yield from ()
+
+    def decide(self, state: State) -> float | None:
+        """Read the uses in the cluster every few minutes, and write the events that are missing."""
+        withdrawn = state.published().withdrawn
+        if not withdrawn:
+            self._told.clear()
+            return None
+        if (left := self._next - monotonic()) > 0:
+            return left
+        self._next = monotonic() + _USAGE_SECONDS
+        found = withdrawals.events(read_usage(self._api, self._settings), withdrawn, self._told)
+        self._told &= found.keys()
+        missing = defaultdict[str, dict[withdrawals.UseKey, Emit]](dict)
+        for key, event in found.items():
+            if event:
+                missing[event.of.namespace][key] = event
+        for events in missing.values():
+            if self._taker.take([(event,) for event in events.values()]) is None:
+                self._told |= events.keys()  # else all of the namespace are written again, which changes nothing
+        return _USAGE_SECONDS

@@ -1,6 +1,6 @@
 """Reads what the controller needs to know from the buckets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Final
@@ -33,7 +33,9 @@ class CatalogReader:
         self._expires = expires
         self.catalog = S3Catalog(self._settings)
         self._threads = ThreadPoolExecutor(_THREADS, "catalog")
-        self._created: dict[VersionKey, datetime] = {}
+        self._created: dict[VersionKey, datetime | None] = {}
+        """When versions that were looked up were published, if that is known."""
+        self._withdrawn: dict[str, Mapping[VersionKey, str]] = {}
         self._models: dict[str, dict[str, Model]] = {}
         self._uris: dict[str, frozenset[str]] = {}
         self.problems: dict[str, str] = {}
@@ -51,7 +53,9 @@ class CatalogReader:
                 continue
             self.problems.pop(source, None)
             self._models[source], self._uris[source] = models, frozenset(self._folders(source, listing))
-        return Published(dict(self._models), frozenset().union(*self._uris.values()))
+            self._withdrawn[source] = dict(listing.withdrawal_reasons(source))
+        withdrawn = {key: reason for each in self._withdrawn.values() for key, reason in each.items()}
+        return Published(dict(self._models), frozenset().union(*self._uris.values()), withdrawn)
 
     def _listed(self, source: str) -> SourceListing:
         listing = self.catalog.list_source(source)
@@ -78,8 +82,8 @@ class CatalogReader:
         for key, status in zip(unknown, self._threads.map(self.catalog.look_up, unknown), strict=True):
             if isinstance(status, VersionStatus) and status.state == "unreachable":
                 raise CatalogError(status.error)
-            if isinstance(status, VersionStatus) and status.created_at:
-                self._created[key] = status.created_at
+            if isinstance(status, VersionStatus):
+                self._created[key] = status.created_at or self._created.get(key)
             self.catalog.cache(key, status)
         aliases = listing.aliases.get(name)
         model = Model({key.version: self._version(key) for key in keys}, aliases.versions if aliases else {})
@@ -90,6 +94,8 @@ class CatalogReader:
             self.catalog.resolve(self._request(key))
         except LookupRequired:
             return True
+        except Withdrawn:  # resolved without a lookup, which clean-up needs to know its age
+            return self._expires and key not in self._created
         except Refusal:
             return False
         return False
@@ -101,7 +107,8 @@ class CatalogReader:
         except LookupRequired:
             return Version(artifact, problem="it has not been looked up")
         except Refusal as problem:
-            return Version(artifact, problem=str(problem), is_withdrawn=isinstance(problem, Withdrawn))
+            is_withdrawn = isinstance(problem, Withdrawn)
+            return Version(artifact, self._created.get(key), str(problem), is_withdrawn=is_withdrawn)
         lack = "" if found.digest else "it has no manifest: publish it with model-injector publish"
         return Version(found, self._created.get(key), lack)
 

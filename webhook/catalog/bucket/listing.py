@@ -75,6 +75,12 @@ class SourceListing(msgspec.Struct, frozen=True):
         withdrawals = self.withdrawn.get(model)
         return withdrawals.versions.get(version) if withdrawals else None
 
+    def withdrawal_reasons(self, source: str) -> Iterator[tuple[VersionKey, str]]:
+        """Each withdrawn version of the source with this name, and the reason."""
+        for model, withdrawn in self.withdrawn.items():
+            for version, withdrawal in withdrawn.versions.items():
+                yield VersionKey(source, model, version), withdrawal.reason
+
     def withdrawn_versions(self, model: str) -> frozenset[str]:
         """The withdrawn versions of a model."""
         withdrawals = self.withdrawn.get(model)
@@ -110,6 +116,13 @@ def read_names(store: Store, known: SourceListing | None = None) -> SourceListin
         is_complete,
         tuple(problems),
     )
+
+
+def read_withdrawn(store: Store, source: str) -> tuple[dict[VersionKey, str], list[str]]:
+    """Why versions of the source with this name are withdrawn, and what could not be read. Raises CatalogError."""
+    problems = list[str]()
+    withdrawn = dict(_by_model(store, WITHDRAWN, {}, read_withdrawals, problems))
+    return dict(SourceListing(withdrawn=withdrawn).withdrawal_reasons(source)), problems
 
 
 def _ordered(names: list[str], known: Versions | None) -> Versions:
