@@ -179,7 +179,9 @@ def test_a_withdrawn_version_is_shown_as_such_and_given_to_nobody(command: Comma
     succeeded(command("catalog alias set", "my-model", "champion", "1.10.0"))
     done = command("catalog withdraw", "my-model@1.10.0", "--reason", "a wrong tokenizer", "-o", "json")
     withdrawn = json.loads(succeeded(done))
-    assert set(withdrawn) == {"model", "version", "withdrawn"}
+    assert set(withdrawn) == {"model", "version", "withdrawn", "users"}
+    assert withdrawn["users"] is None
+    assert "`model-injector usage my-model@1.10.0` lists them" in done.stderr
     assert withdrawn["withdrawn"]["reason"] == "a wrong tokenizer"
     assert "there is one every 30 s" in done.stderr
 
