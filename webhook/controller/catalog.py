@@ -1,9 +1,12 @@
 """Reads what the controller needs to know from the buckets."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from threading import Event
 from typing import Final
+
+from msgspec.structs import replace
 
 from webhook.annotations.parsing import parse
 from webhook.catalog.bucket.listing import SourceListing
@@ -22,6 +25,9 @@ _THREADS: Final = 8
 _MOST_REPEATED: Final = 500
 """The maximum number of versions that are looked up again at each reading."""
 
+_MOST_ROUNDS: Final = 20
+"""How often references are resolved again after lookups. Each is about the next older version of a range."""
+
 
 class CatalogReader:
     """Keeps what it has read, so that a source that cannot be listed for a while stays as it was."""
@@ -38,8 +44,21 @@ class CatalogReader:
         self._withdrawn: dict[str, Mapping[VersionKey, str]] = {}
         self._models: dict[str, dict[str, Model]] = {}
         self._uris: dict[str, frozenset[str]] = {}
+        self._followed: frozenset[VersionKey] = frozenset()
+        self._has_news = Event()
         self.problems: dict[str, str] = {}
         """Why a source could not be read the last time, by source."""
+
+    def follow(self, references: frozenset[VersionKey]) -> None:
+        """Resolve these references from now on, and no others. A key's version is the reference. Thread-safe."""
+        has_news = not references <= self._followed
+        self._followed = references
+        if has_news:
+            self._has_news.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until there are new references to resolve. False if there are none."""
+        return self._has_news.wait(seconds)
 
     def read(self) -> Published:
         """List the sources, and look up the versions that loads are about and that are not known yet. Blocks."""
@@ -55,7 +74,36 @@ class CatalogReader:
             self._models[source], self._uris[source] = models, frozenset(self._folders(source, listing))
             self._withdrawn[source] = dict(listing.withdrawal_reasons(source))
         withdrawn = {key: reason for each in self._withdrawn.values() for key, reason in each.items()}
-        return Published(dict(self._models), frozenset().union(*self._uris.values()), withdrawn)
+        return self.resolved(Published(dict(self._models), frozenset().union(*self._uris.values()), withdrawn))
+
+    def resolved(self, published: Published) -> Published:
+        """The same with what all references mean, by the last listing. Looks up what is not known yet. Blocks."""
+        self._has_news.clear()
+        return replace(published, meanings=self._meanings(self._followed))
+
+    def _meanings(self, references: Iterable[VersionKey]) -> dict[VersionKey, Artifact | str]:
+        found, waiting = dict[VersionKey, Artifact | str](), set(references)
+        for _ in range(_MOST_ROUNDS):
+            required = dict[VersionKey, None]()
+            for reference in sorted(waiting, key=str):
+                try:
+                    found[reference] = self._meaning(reference)
+                    waiting.remove(reference)
+                except LookupRequired as lookup:
+                    required.update(dict.fromkeys(lookup.keys))
+            for key, status in zip(required, self._threads.map(self.catalog.look_up, required), strict=True):
+                if isinstance(status, VersionStatus) and status.state == "unreachable":
+                    self.catalog.back_off(key.source)
+                self.catalog.cache(key, status)
+        return {**dict.fromkeys(waiting, "too many unpublished versions are newer"), **found}
+
+    def _meaning(self, reference: VersionKey) -> Artifact | str:
+        """What a reference means; as text, why that is unknown. Raises LookupRequired."""
+        try:
+            resolved = self.catalog.resolve(self._request(reference))
+        except Refusal as refusal:
+            return str(refusal)
+        return resolved.artifact if resolved.is_checked else "S3 does not answer"
 
     def _listed(self, source: str) -> SourceListing:
         listing = self.catalog.list_source(source)

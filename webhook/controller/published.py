@@ -95,6 +95,8 @@ class Published(msgspec.Struct, frozen=True, dict=True):
     """The folders of all versions in these sources, also of other models."""
     withdrawn: Mapping[VersionKey, str] = {}
     """Why versions in these sources are withdrawn, also of other models."""
+    meanings: Mapping[VersionKey, Artifact | str] = {}
+    """What the references of workloads mean: as text, why that is unknown. A key's version is the reference."""
 
     def selected(self, load: Load) -> Iterator[Version]:
         """The versions that a load selects, by model, the newest of each first."""
