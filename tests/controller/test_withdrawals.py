@@ -57,6 +57,9 @@ class Told:
     def objects(self, resource: Any) -> dict[Any, Any]:
         raise AssertionError(resource)
 
+    def follow(self, references: Any) -> None:
+        raise AssertionError(references)
+
     def decide(self) -> float | None:
         return self._area.decide(self)
 
