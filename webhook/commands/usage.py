@@ -4,17 +4,23 @@ import argparse
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from datetime import datetime
 from itertools import islice
 from typing import Final, NamedTuple
 
 from webhook.annotations.model_name import model_name
+from webhook.catalog.bucket.listing import read_withdrawn
+from webhook.catalog.bucket.store import CatalogError
+from webhook.catalog.resolution import VersionKey
+from webhook.commands.lookup import store_of
 from webhook.commands.options import Commands, add_config, add_context, add_namespace
 from webhook.commands.output import add_output, in_units, print_json, print_raw, print_table, print_warnings
 from webhook.commands.unused import Unused, unused
 from webhook.errors import InvalidInput, one_line, shown
 from webhook.fields.parsers import EXACT_VERSION
 from webhook.kubernetes.client import KubernetesClient
+from webhook.settings import Settings
 from webhook.settings.loading import load
 from webhook.usage.reading import read_usage
 from webhook.usage.rows import UsageRow, rows
@@ -74,7 +80,22 @@ def _run(options: argparse.Namespace) -> None:
         )
         _print_unused(options.output, list(unused(settings, usage, wanted.has)))
     else:
-        _print_uses(options.output, [row for row in rows(usage, {}) if wanted.has(row.model, row.version)])
+        found = rows(usage, _withdrawn(settings))
+        _print_uses(options.output, [row for row in found if wanted.has(row.model, row.version)])
+
+
+def _withdrawn(settings: Settings) -> dict[VersionKey, str]:
+    """Why versions are withdrawn. Sources that cannot be read are left out, with a warning."""
+    withdrawn = dict[VersionKey, str]()
+    for source in settings.all_sources if settings.catalog.mode == "s3" else ():
+        try:
+            with closing(store_of(settings, source)) as store:
+                reasons, problems = read_withdrawn(store, source)
+        except CatalogError as error:
+            reasons, problems = {}, [str(error)]
+        withdrawn |= reasons
+        _warn(f"it is unknown which versions of source {source} are withdrawn: {problem}" for problem in problems)
+    return withdrawn
 
 
 def _wanted(text: str) -> _Wanted:

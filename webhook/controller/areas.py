@@ -1,6 +1,7 @@
 """The areas of the controller. Each watches some collections, and decides about them in a loop of its own."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -12,7 +13,7 @@ from webhook.annotations.contract import FOLLOW
 from webhook.catalog.bucket.store import Store
 from webhook.catalog.publishing.tagging import tag_version
 from webhook.catalog.resolution import VersionKey
-from webhook.controller import cleaning, loads, progress, rollouts
+from webhook.controller import cleaning, loads, progress, rollouts, withdrawals
 from webhook.controller.cluster.logs import last_line
 from webhook.controller.cluster.watching import Collection, Watch
 from webhook.controller.limits import IsLoaded
@@ -29,6 +30,7 @@ from webhook.controller.steps import (
     REFERENCES,
     VOLUMES,
     Delete,
+    Emit,
     Resource,
 )
 from webhook.controller.workloads import KINDS, Workload
@@ -45,6 +47,8 @@ from webhook.usage.uses import Usage
 MANAGED: Final = "app.kubernetes.io/managed-by=model-injector"
 _ROUND_SECONDS: Final = 10.0
 _LOG_THREADS: Final = 8
+_USAGE_SECONDS: Final = 300.0
+"""How often the uses in the cluster are read to tell of withdrawn versions."""
 _log = logging.getLogger(__name__)
 
 
@@ -225,6 +229,41 @@ class Progress:
             self._metrics.errors.labels(self.name).inc()
             _log.info("log not read", extra={FIELDS: {"problem": str(error)}})
             return None
+
+
+class Withdrawals:
+    """Tells the users of withdrawn versions, in events of their pods."""
+
+    name = "withdrawals"
+
+    def __init__(self, settings: Settings, taker: Taker, api: KubernetesClient) -> None:
+        self._settings, self._taker, self._api = settings, taker, api
+        self._told = set[withdrawals.UseKey]()
+        self._next = 0.0
+
+    def watches(self) -> Iterator[Watch]:
+        """Nothing: while no version is withdrawn, nothing is read."""
+        yield from ()
+
+    def decide(self, state: State) -> float | None:
+        """Read the uses in the cluster every few minutes, and write the events that are missing."""
+        withdrawn = state.published().withdrawn
+        if not withdrawn:
+            self._told.clear()
+            return None
+        if (left := self._next - monotonic()) > 0:
+            return left
+        self._next = monotonic() + _USAGE_SECONDS
+        found = withdrawals.events(read_usage(self._api, self._settings), withdrawn, self._told)
+        self._told &= found.keys()
+        missing = defaultdict[str, dict[withdrawals.UseKey, Emit]](dict)
+        for key, event in found.items():
+            if event:
+                missing[event.of.namespace][key] = event
+        for events in missing.values():
+            if self._taker.take([(event,) for event in events.values()]) is None:
+                self._told |= events.keys()  # else all of the namespace are written again, which changes nothing
+        return _USAGE_SECONDS
 
 
 class Rollouts:

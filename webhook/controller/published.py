@@ -93,6 +93,8 @@ class Published(msgspec.Struct, frozen=True, dict=True):
     """The models that loads are about, of each source, by name."""
     uris: frozenset[str] = frozenset()
     """The folders of all versions in these sources, also of other models."""
+    withdrawn: Mapping[VersionKey, str] = {}
+    """Why versions in these sources are withdrawn, also of other models."""
     meanings: Mapping[VersionKey, Artifact | str] = {}
     """What the references of workloads mean: as text, why that is unknown. A key's version is the reference."""
 

@@ -22,7 +22,7 @@ from starlette.routing import Route
 from webhook import __version__
 from webhook.catalog.resolution import VersionKey
 from webhook.catalog.versions import parse_reference
-from webhook.controller.areas import Area, Cleaning, Loads, Progress, Rollouts
+from webhook.controller.areas import Area, Cleaning, Loads, Progress, Rollouts, Withdrawals
 from webhook.controller.catalog import CatalogReader
 from webhook.controller.cluster.acting import Actor
 from webhook.controller.cluster.lease import Election, LeaseLost
@@ -229,6 +229,8 @@ def areas(settings: Settings, metrics: ControllerMetrics, taker: Taker, api: Kub
         yield Cleaning(settings, metrics, taker, api)
     if settings.controller.progress.enabled:
         yield Progress(metrics, taker, api, settings.annotation_prefix)
+    if settings.controller.withdrawals.enabled:
+        yield Withdrawals(settings, taker, api)
     if settings.controller.rollouts.enabled:
         yield Rollouts(settings, metrics, taker)
 

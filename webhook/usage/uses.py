@@ -57,6 +57,8 @@ class Use(msgspec.Struct, frozen=True):
     """The pod's name, if it is running."""
     since: datetime | None = None
     """When the pod was started, or the template written. None for a template that can have changed."""
+    uid: str = ""
+    """The pod's UID, if it is running."""
 
 
 class FloatingUse(msgspec.Struct, frozen=True):
@@ -126,7 +128,7 @@ def usage(observed: Observed, settings: Settings) -> Usage:
         if not running:
             problems.append(_problem(pod.identity, settings, "injected"))
         workload = _outermost(pod.identity, owners)
-        uses += (Use(used, workload, "running", pod.identity.name, pod.since) for used in running)
+        uses += (Use(used, workload, "running", pod.identity.name, pod.since, pod.uid) for used in running)
     return Usage(tuple(uses), observed.mounted, tuple(floating), tuple(problems))
 
 
