@@ -236,7 +236,7 @@ def test_the_users_of_a_withdrawn_version_are_listed_when_it_is_withdrawn_and_ma
     assert printed(usage("-o", "csv")).splitlines()[3].endswith(",running,'=wrong tokenizer")
     found = json.loads(withdraw("my-model@1.10.0", "--reason", "r", "-o", "json").stdout)
     assert [(each["workload"], each["pods"]) for each in found["users"]] == [("chat", ["chat-2-a", "chat-2-b"])]
-    assert withdraw("my-model@3.0.0", "--reason", "r").stdout.splitlines()[1] == "no workload of this cluster uses it"
+    assert withdraw("my-model@3.0.0", "--reason", "r").stdout.splitlines()[1] == "no workload of the cluster uses it"
 
 
 def test_what_is_withdrawn_and_cannot_be_read_is_a_warning(
@@ -246,5 +246,5 @@ def test_what_is_withdrawn_and_cannot_be_read_is_a_warning(
     bucket.put(".withdrawn/my-model.json", b"{")
     done = usage("my-model@1.10.0")
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 2)
-    assert "warning: s3://" in done.stderr
+    assert "warning: it is unknown which versions of source default are withdrawn: s3://" in done.stderr
     assert "withdrawals are a JSON object" in done.stderr
