@@ -101,7 +101,7 @@ def test_a_new_pod_and_a_version_that_is_withdrawn_again_are_told(api: ApiServer
     api.lists[PODS].append(pod("chat-1-b", OWNER, injected=injected()))
     told.decide()
     assert [path.rpartition("/")[2].rpartition(".")[0] for path in writes(api)] == ["chat-1-a", "chat-1-b"]
-    told.withdrawn = {}
+    told.withdrawn = {VersionKey("default", "my-model", "9.9.9"): "of another version"}
     told.decide()
     told.withdrawn = {KEY: "again"}
     told.decide()
