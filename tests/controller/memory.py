@@ -38,6 +38,8 @@ class MemoryCluster:
     _applied: dict[Name, set[str]] = field(default_factory=dict)
     _fills: dict[str, str] = field(default_factory=dict)
     """By the uid of a Job: the uid of the claim that its pods mount."""
+    _volumes: dict[str, str] = field(default_factory=dict)
+    """By the uid of a claim: that of the claim for which its volume was made."""
     _version: int = 0
 
     def take(self, step: Step) -> bool:
@@ -69,7 +71,27 @@ class MemoryCluster:
         self._store(name, created)
         if manifest["kind"] == JOB:
             self.start(name)
+        if manifest["kind"] == CLAIM:
+            self._bind(name)
         return True
+
+    def _bind(self, name: Name) -> None:
+        """A new claim has an empty volume, or Trident gives it the volume of another one."""
+        metadata = self.objects[name]["metadata"]
+        shared = metadata.get("annotations", {}).get("trident.netapp.io/shareFromPVC")
+        if shared is None:
+            self._volumes[metadata["uid"]] = metadata["uid"]
+            return
+        source = self.objects.get((CLAIM, *shared.split("/")), {"metadata": {}})["metadata"]
+        consent = self.objects.get((REFERENCE, *name[1:]), {"spec": {}})["spec"]
+        is_shared = name[1] in source.get("annotations", {}).get("trident.netapp.io/shareToNamespace", "").split(",")
+        if is_shared and f"{consent.get('pvcNamespace')}/{consent.get('pvcName')}" == shared:
+            self._volumes[metadata["uid"]] = self._volumes[source["uid"]]
+
+    def content(self, name: Name) -> str | None:
+        """What the volume of a claim has. None if it has no volume yet."""
+        volume = self._volumes.get(self.objects[name]["metadata"]["uid"])
+        return volume and self.contents.get(volume, PARTIAL)
 
     def start(self, name: Name) -> None:
         """A Job's pod mounts the claim, and changes its volume unless it has the files already."""
