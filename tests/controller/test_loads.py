@@ -242,11 +242,20 @@ def test_a_claim_that_was_deleted_and_created_again_is_loaded_again() -> None:
     assert it.state() == "ready"
 
 
-def test_a_claim_that_is_being_deleted_is_left_alone() -> None:
+def test_claims_that_are_being_deleted_are_left_alone() -> None:
     it = Controlled(SETTINGS, ONE)
     it.load()
+    other = catalog(version(SETTINGS, letter="b"))
+    for name in (HOME, "team-a", "team-b"):
+        it.cluster.objects[CLAIM, name, NAME]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    it.published = other
+    assert it.step() == []
+
+
+def test_a_claim_that_is_being_deleted_gets_no_job() -> None:
+    it = Controlled(SETTINGS, ONE)
+    it.step()
     it.cluster.objects[CLAIM, HOME, NAME]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    it.cluster.objects[CLAIM, "team-a", NAME]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     assert it.step() == []
 
 
