@@ -21,6 +21,7 @@ from webhook.commands import (
     publish,
     pull,
     serve,
+    usage,
 )
 from webhook.commands.output import OutputFailed, discard_output, flush, print_error
 from webhook.errors import InjectorError, InvalidInput
@@ -73,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         manifests,
         advise,
         controller,
+        usage,
         cleanup,
         iam_policy,
         certs,

@@ -13,6 +13,7 @@
     │   │   ├── Unpublished        the upload was not finished, or the required tag is missing
     │   │   ├── Incomplete         objects differ from what the manifest lists
     │   │   ├── Archived           objects have to be restored from an archive first
+    │   │   ├── Withdrawn          the version was withdrawn: no pod gets it any more
     │   │   └── NoAccess           S3 denies the webhook access to the version
     │   └── Forbidden              admission.rules: a rule of the settings forbids it
     ├── InvalidObject              kubernetes.decoding: JSON without the fields that its kind has

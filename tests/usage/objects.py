@@ -20,7 +20,10 @@ URI = "s3://my-ml-bucket/model-artifacts/my-model-1.2.3"
 
 def metadata(name: str, owner: tuple[str, str] | None = None, namespace: str = "apps", **annotations: str) -> JSON:
     kind, of = owner or ("", "")
-    owners = [{"apiVersion": "apps/v1", "kind": kind, "name": of, "uid": f"uid-of-{of}", "controller": True}]
+    owners = [
+        {"apiVersion": "example.com/v1", "kind": "App", "name": "app", "uid": "uid-of-app"},
+        {"apiVersion": "apps/v1", "kind": kind, "name": of, "uid": f"uid-of-{of}", "controller": True},
+    ]
     return {
         "name": name,
         "namespace": namespace,

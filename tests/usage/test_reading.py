@@ -22,6 +22,7 @@ from tests.usage.objects import (
     REVISIONS,
     STARTED,
     STATEFUL_SETS,
+    annotated,
     cron_job,
     injected,
     pinned,
@@ -155,6 +156,20 @@ def test_one_namespace_is_enough_for_a_user_who_may_read_only_that(
     api.lists = {path.replace("/v1/", "/v1/namespaces/apps/"): [] for path in LISTS}
     api.lists["/api/v1/namespaces/apps/pods"] = [pod("alone", injected=injected())]
     assert words(read_usage(client, settings, "apps")) == ["Pod/alone my-model 1.2.3 running alone started"]
+
+
+def test_kinds_without_namespaces_are_not_in_one(api: ApiServer, client: KubernetesClient) -> None:
+    kinds = [{"group": "serving.kserve.io", "version": "v1alpha1", "resource": "clusterservingruntimes"}]
+    settings = Settings.model_validate({"bucket": "my-ml-bucket", "workloads": {"kinds": kinds}})
+    path = "/apis/serving.kserve.io/v1alpha1"
+    api.objects[path] = {
+        "resources": [{"name": "clusterservingruntimes", "kind": "ClusterServingRuntime", "namespaced": False}]
+    }
+    spec = {"containers": [{"name": "a", "image": "a"}], "annotations": annotated(model="my-model", version="1.2.3")}
+    api.lists[f"{path}/clusterservingruntimes"] = [{"metadata": {"name": "triton"}, "spec": spec}]
+    assert words(read_usage(client, settings)) == ["ClusterServingRuntime/triton my-model 1.2.3 pinned  ?"]
+    api.lists |= {each.replace("/v1/", "/v1/namespaces/apps/"): [] for each in LISTS}
+    assert words(read_usage(client, settings, "apps")) == []
 
 
 Setup = Callable[[ApiServer, pytest.MonkeyPatch], object]

@@ -12,9 +12,9 @@ import msgspec
 
 from webhook.admission.decide import MOST_ATTACHMENTS
 from webhook.admission.misplaced import misplaced
-from webhook.admission.pinning import pin, pins_of
+from webhook.admission.pinning import labelled, pin_template, pins_of
 from webhook.admission.result import AdmissionResult, Decision
-from webhook.annotations.parsing import is_asking, parse
+from webhook.annotations.parsing import is_asking, is_following, parse
 from webhook.annotations.pinned import Reference, reference_of, restarted_at
 from webhook.catalog.resolution import Catalog, LookupRequired, VersionKey
 from webhook.inventory.inventory import Inventory
@@ -29,6 +29,7 @@ from webhook.settings import Settings
 
 _SIGNIFICANCE: Final[tuple[Decision, ...]] = ("pinned", "unchanged", "skipped")
 _NO_TEMPLATE: Final = AdmissionResult("skipped", "NoPods")
+_ARGO_ROLLOUT, _ARGO_TEMPLATE = ("argoproj.io", "Rollout"), "/spec/template"
 _MOST_MISPLACED: Final = 16
 """Warnings about annotations without effect. The API server passes on 4 KiB of warnings."""
 
@@ -55,7 +56,20 @@ def pin_object(
     warnings += islice(misplaced(change.new, found, settings), _MOST_MISPLACED)
     held = _held(new.values(), old.values(), settings)
     changes = [WorkloadChange(workload, old.get(path)) for path, workload in new.items()]
-    return _merged(_pinned(changes, held, namespace, settings, catalog, inventory), warnings)
+    result = _merged(_pinned(changes, held, namespace, settings, catalog, inventory), warnings)
+    return labelled(result, _labels(change.new), settings) if _follows(change.new, found, settings) else result
+
+
+def _follows(owner: Unstructured, found: Iterable[Template], settings: Settings) -> bool:
+    """Whether the controller is to roll out an object: an Argo Rollout with a template that asks for that."""
+    return (owner.group, owner.kind) == _ARGO_ROLLOUT and any(
+        template.path == _ARGO_TEMPLATE and is_following(template.annotations, settings) for template in found
+    )
+
+
+def _labels(owner: Unstructured) -> Mapping[str, str] | None:
+    labels = owner.metadata.get("labels")
+    return labels if isinstance(labels, dict) else None
 
 
 def undecodable(template: Template, error: InvalidObject, settings: Settings) -> tuple[str, ...]:
@@ -134,7 +148,7 @@ def _pinned(  # noqa: PLR0913, PLR0917 - what `pin` needs
     results, keys = list[AdmissionResult](), list[VersionKey]()
     for change in changes:
         try:
-            results.append(pin(change, namespace, settings, catalog, held, inventory))
+            results.append(pin_template(change, namespace, settings, catalog, held, inventory))
         except LookupRequired as required:
             keys += required.keys
     if keys:

@@ -15,8 +15,9 @@ from webhook.admission.decide import inject
 from webhook.admission.misplaced import misplaced_on
 from webhook.admission.result import AdmissionResult, Decision
 from webhook.annotations import pinned
+from webhook.annotations.contract import FOLLOW
 from webhook.annotations.injected import InjectedModel
-from webhook.annotations.parsing import is_asking, parse
+from webhook.annotations.parsing import is_asking, is_following, parse
 from webhook.annotations.pinned import PINNED, Pin, Pins, Reference, reference_of
 from webhook.catalog.resolution import Catalog, UnknownModel
 from webhook.inventory.inventory import Inventory
@@ -29,9 +30,44 @@ from webhook.settings import Settings
 from webhook.strategies.strategy import Target
 
 _NOTHING_HELD: Final[Mapping[Reference, str]] = {}
+_FOLLOWERS: Final = ("Deployment", "StatefulSet", "DaemonSet")
+_TEMPLATE_UNCHANGED, _NOTHING_TO_PIN = "TemplateUnchanged", "NothingToPin"
+_NOTHING_DONE: Final = (_TEMPLATE_UNCHANGED, _NOTHING_TO_PIN)
 
 
-def pin(  # noqa: PLR0913, PLR0917 - what `inject` needs, and the other templates' versions
+def pin(
+    change: WorkloadChange, namespace: str, settings: Settings, catalog: Catalog, inventory: Inventory | None = None
+) -> AdmissionResult:
+    """Decide about a workload. Raises LookupRequired, as the catalog does."""
+    result = pin_template(change, namespace, settings, catalog, inventory=inventory)
+    new = change.new
+    if result.decision == "skipped" or not is_following(new.template.metadata.annotations or {}, settings):
+        return result
+    if new.kind not in _FOLLOWERS:
+        warning = f"{settings.annotation_prefix}/{FOLLOW} does nothing on a {new.kind}: a {new.kind} is not rolled out"
+        return msgspec.structs.replace(result, warnings=(*result.warnings, warning))
+    return labelled(result, new.labels, settings)
+
+
+def labelled(result: AdmissionResult, labels: Mapping[str, str] | None, settings: Settings) -> AdmissionResult:
+    """A decision about a workload that follows a version, with the label by which the controller finds the workload.
+
+    A label that exists is kept, whatever its value: people stop the controller with it.
+    """
+    name = f"{settings.annotation_prefix}/{FOLLOW}"
+    if labels is None:
+        operation = add("/metadata/labels", {name: "true"})
+    elif name not in labels:
+        operation = add(f"/metadata/labels/{escape(name)}", "true")
+    else:
+        return result
+    operations = (*result.operations, operation)
+    if result.reason in _NOTHING_DONE:
+        return msgspec.structs.replace(result, decision="pinned", reason="Followed", operations=operations)
+    return msgspec.structs.replace(result, operations=operations)
+
+
+def pin_template(  # noqa: PLR0913, PLR0917 - what `inject` needs, and the other templates' versions
     change: WorkloadChange,
     namespace: str,
     settings: Settings,
@@ -39,13 +75,13 @@ def pin(  # noqa: PLR0913, PLR0917 - what `inject` needs, and the other template
     held: Mapping[Reference, str] = _NOTHING_HELD,
     inventory: Inventory | None = None,
 ) -> AdmissionResult:
-    """Decide about a workload. Raises LookupRequired, as the catalog does.
+    """Decide about one pod template of a workload. Raises LookupRequired, as the catalog does.
 
     `held` are the versions that other templates of the object have. They take precedence over a new choice.
     """
     misplaced = _misplaced(change, settings)
     if change.keeps_template:
-        return AdmissionResult("unchanged", "TemplateUnchanged", warnings=misplaced)
+        return AdmissionResult("unchanged", _TEMPLATE_UNCHANGED, warnings=misplaced)
     template, name = change.new.template, _name(settings)
     if restored := change.lost_annotation(name):  # `kubectl replace` dropped it; restoring it avoids a rollout
         return AdmissionResult("pinned", "Restored", operations=(_write(change, name, restored),), warnings=misplaced)
@@ -65,7 +101,7 @@ def pin(  # noqa: PLR0913, PLR0917 - what `inject` needs, and the other template
     operations = _operations(change, _with_strategies(wanted, request, outcome.models), settings)
     if outcome.decision == "skipped" or not operations:
         decision: Decision = "skipped" if outcome.decision == "skipped" else "unchanged"
-        reason = outcome.reason if decision == "skipped" else "NothingToPin"
+        reason = outcome.reason if decision == "skipped" else _NOTHING_TO_PIN
         return AdmissionResult(decision, reason, warnings=warnings)
     return AdmissionResult("pinned", "Pinned", operations=tuple(operations), warnings=warnings, models=outcome.models)
 

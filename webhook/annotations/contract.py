@@ -16,6 +16,7 @@ from webhook.fields.parsers import (
     label,
     labels,
     matching,
+    one_of,
     subdomain,
 )
 from webhook.model.refusals import InvalidAnnotation
@@ -24,6 +25,8 @@ from webhook.strategies import STRATEGIES, parse_strategies
 
 INJECTED: Final = "injected"
 """The name of the annotation that the webhook writes on pods: what was injected, as JSON."""
+FOLLOW: Final = "follow"
+"""The name of the annotation of a template, and of the label that the webhook then adds to the workload itself."""
 WRITTEN: Final = (INJECTED, PINNED)
 _MAX_TEXT: Final = 4 * 1024
 
@@ -117,6 +120,15 @@ _MODEL: Final = (
     ),
 )
 _POD: Final = (
+    Annotation(
+        name=FOLLOW,
+        allowed='"true", "canary" or "false"',
+        default='"false"',
+        meaning='`"true"`: the [controller](rollouts.md) restarts the workload when its reference means another '
+        'version. `"canary"`: before the workloads with `"true"` in its namespace.',
+        parse=one_of("true", "canary", "false"),
+        is_per_model=False,
+    ),
     Annotation(
         name="inject",
         allowed=_BOOLEANS,

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from webhook import strategies as known_strategies
 from webhook.annotations import pinned as pins
-from webhook.annotations.contract import ANNOTATIONS, BY_NAME, WRITTEN, parsed
+from webhook.annotations.contract import ANNOTATIONS, BY_NAME, FOLLOW, WRITTEN, parsed
 from webhook.annotations.entries import parse_entries
 from webhook.annotations.pinned import PINNED, Pins
 from webhook.fields.globs import matches
@@ -66,6 +66,7 @@ def _parse(given: Mapping[str, str], settings: Settings, namespace: str) -> PodR
     }
     account = values.pop("service-account", None)
     values.pop("inject", None)
+    follow = values.pop(FOLLOW, "false")
     entries = parse_entries(given["models"], f"{prefix}models") if "models" in given else {prefix: {}}
     requests = [
         _request(
@@ -77,11 +78,15 @@ def _parse(given: Mapping[str, str], settings: Settings, namespace: str) -> PodR
         )
         for path, entry in entries.items()
     ]
+    if follow != "false" and not any(map(pins.is_floating, requests)):
+        problem = "does nothing: an exact version never means another one; ask for an alias, a range or latest"
+        warnings = (*warnings, f"{prefix}{FOLLOW} {problem}")
     of_entries = (_idle(entry, [model], model.where) for entry, model in zip(entries.values(), requests, strict=True))
     existing = pins.decode(given.get(PINNED))
     return PodRequest(
         models=tuple(_pinned(request, existing) for request in requests),
         service_account=account,
+        follow=follow,
         warnings=(*warnings, *_idle(values, requests, prefix.__add__), *chain.from_iterable(of_entries)),
     )
 
@@ -89,6 +94,14 @@ def _parse(given: Mapping[str, str], settings: Settings, namespace: str) -> PodR
 def is_asking(annotations: Mapping[str, str], settings: Settings) -> bool:
     """Whether annotations ask for a model, even if they are invalid."""
     return any(f"{settings.annotation_prefix}/{name}" in annotations for name in ("model", "models"))
+
+
+def is_following(annotations: Mapping[str, str], settings: Settings) -> bool:
+    """Whether annotations ask for a model, and to follow what its reference means, even if others are invalid."""
+    prefix = settings.annotation_prefix
+    follows = annotations.get(f"{prefix}/{FOLLOW}", "").strip() in ("true", "canary")
+    is_opted_out = annotations.get(f"{prefix}/inject", "").strip() == "false"
+    return follows and not is_opted_out and is_asking(annotations, settings)
 
 
 def _pinned(request: ModelRequest, existing: Pins) -> ModelRequest:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from webhook.catalog.bucket.store import CatalogError
-from webhook.commands.options import Commands, add_config
+from webhook.commands.options import Commands, add_config, add_context
 from webhook.commands.output import add_output, in_units, print_json, print_notes, print_table, print_warnings
 from webhook.errors import InvalidInput
 from webhook.kubernetes.client import ClusterError, KubernetesClient
@@ -33,7 +33,7 @@ def add(commands: Commands) -> None:
     add_config(parser)
     add_output(parser)
     parser.add_argument("--dry-run", action="store_true", help="only print what would be removed, and why")
-    parser.add_argument("--context", help="the context of the kubeconfig; default: its current one")
+    add_context(parser)
     parser.set_defaults(run=_run)
 
 

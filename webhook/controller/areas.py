@@ -1,6 +1,7 @@
 """The areas of the controller. Each watches some collections, and decides about them in a loop of its own."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -8,18 +9,37 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Final, Protocol
 
+from webhook.annotations.contract import FOLLOW
 from webhook.catalog.bucket.store import Store
 from webhook.catalog.publishing.tagging import tag_version
-from webhook.controller import cleaning, loads, progress
+from webhook.catalog.resolution import VersionKey
+from webhook.controller import cleaning, loads, progress, rollouts, withdrawals
 from webhook.controller.cluster.logs import last_line
 from webhook.controller.cluster.watching import Collection, Watch
+from webhook.controller.limits import IsLoaded
 from webhook.controller.loop import Taker
 from webhook.controller.metrics import ControllerMetrics
 from webhook.controller.observed import Claim, Cluster, Job, Key, Observed, Pod
 from webhook.controller.published import Published
-from webhook.controller.steps import CLAIMS, JOBS, NAMESPACES, PODS, REFERENCES, VOLUMES, Delete, Resource
+from webhook.controller.steps import (
+    ARGO_ROLLOUTS,
+    CLAIMS,
+    JOBS,
+    NAMESPACES,
+    PODS,
+    REFERENCES,
+    VOLUMES,
+    Delete,
+    Emit,
+    Resource,
+)
+from webhook.controller.workloads import KINDS, Workload
 from webhook.http.log import FIELDS
+from webhook.inventory import inventory
 from webhook.kubernetes.client import ClusterError, KubernetesClient
+from webhook.model.artifact import Artifact
+from webhook.model.objects import claim_name
+from webhook.model.request import ModelRequest
 from webhook.settings import Settings
 from webhook.usage.reading import read_usage
 from webhook.usage.uses import Usage
@@ -27,6 +47,8 @@ from webhook.usage.uses import Usage
 MANAGED: Final = "app.kubernetes.io/managed-by=model-injector"
 _ROUND_SECONDS: Final = 10.0
 _LOG_THREADS: Final = 8
+_USAGE_SECONDS: Final = 300.0
+"""How often the uses in the cluster are read to tell of withdrawn versions."""
 _log = logging.getLogger(__name__)
 
 
@@ -38,6 +60,9 @@ class State(Protocol):
 
     def objects(self, resource: Resource) -> Mapping[Key, Any]:
         """The objects of a resource; empty for one that no area watches."""
+
+    def follow(self, references: frozenset[VersionKey]) -> None:
+        """Resolve these references, and no others, in what `published` returns later."""
 
 
 class Area(Protocol):
@@ -204,3 +229,100 @@ class Progress:
             self._metrics.errors.labels(self.name).inc()
             _log.info("log not read", extra={FIELDS: {"problem": str(error)}})
             return None
+
+
+class Withdrawals:
+    """Tells the users of withdrawn versions, in events of their pods."""
+
+    name = "withdrawals"
+
+    def __init__(self, settings: Settings, taker: Taker, api: KubernetesClient) -> None:
+        self._settings, self._taker, self._api = settings, taker, api
+        self._told = set[withdrawals.UseKey]()
+        self._next = 0.0
+
+    def watches(self) -> Iterator[Watch]:
+        """Nothing: while no version is withdrawn, nothing is read."""
+        yield from ()
+
+    def decide(self, state: State) -> float | None:
+        """Read the uses in the cluster every few minutes, and write the events that are missing."""
+        withdrawn = state.published().withdrawn
+        if not withdrawn:
+            self._told.clear()
+            return None
+        if (left := self._next - monotonic()) > 0:
+            return left
+        self._next = monotonic() + _USAGE_SECONDS
+        found = withdrawals.events(read_usage(self._api, self._settings), withdrawn, self._told)
+        self._told &= found.keys()
+        missing = defaultdict[str, dict[withdrawals.UseKey, Emit]](dict)
+        for key, event in found.items():
+            if event:
+                missing[event.of.namespace][key] = event
+        for events in missing.values():
+            if self._taker.take([(event,) for event in events.values()]) is None:
+                self._told |= events.keys()  # else all of the namespace are written again, which changes nothing
+        return _USAGE_SECONDS
+
+
+class Rollouts:
+    """Restarts workloads that follow a version."""
+
+    name = "rollouts"
+
+    def __init__(self, settings: Settings, metrics: ControllerMetrics, taker: Taker) -> None:
+        self._settings, self._metrics, self._taker = settings, metrics, taker
+
+    def watches(self) -> Iterator[Watch]:
+        """The workloads with the label that the webhook sets, and the claims of versions. Argo Rollouts only if their
+        templates are pinned: without the right to watch them, the controller would wait for them."""
+        for kind in KINDS:
+            group, is_argo = kind.resource.api_version.partition("/")[0], kind.resource is ARGO_ROLLOUTS
+            if not is_argo or self._settings.workloads.names(group, kind.resource.plural):
+                selector = f"{self._settings.annotation_prefix}/{FOLLOW}=true"
+                yield Watch(kind.resource, kind, selector, is_optional=is_argo)
+        yield Watch(CLAIMS, Claim, MANAGED)
+
+    def decide(self, state: State) -> float | None:
+        """Decide, and take the steps."""
+        meanings, asked = state.published().meanings, set[VersionKey]()
+
+        def meaning(request: ModelRequest) -> Artifact | str:
+            reference = VersionKey(request.source, request.model, request.version)
+            asked.add(reference)
+            return meanings.get(reference, "the catalog has not resolved it yet")
+
+        workloads: list[Workload] = [each for kind in KINDS for each in state.objects(kind.resource).values()]
+        lack = lacking(state.objects(CLAIMS), self._settings)
+        outcome = rollouts.decide(workloads, meaning, lack, self._settings, datetime.now(UTC))
+        state.follow(frozenset(asked))
+        self._metrics.followed(outcome.states)
+        seconds = (self._taker.take(outcome.steps), outcome.next_seconds)
+        return min((each for each in seconds if each is not None), default=None)
+
+
+def lacking(claims: Mapping[Key, Claim], settings: Settings) -> IsLoaded:
+    """Why pods in a namespace cannot use an artifact by a strategy now, by what is in the claims."""
+    found = {
+        key: inventory.Claim(
+            claim.labels.get(f"{settings.annotation_prefix}/state", ""),
+            claim.status.phase,
+            claim.spec.volume_name,
+            claim.is_deleted,
+        )
+        for key, claim in claims.items()
+    }
+    known = inventory.Inventory(found, frozenset(), "")
+    mounting = {"shared-volume", "s3-mount"}
+    if settings.of_strategies["node-image"].volume == "claim":
+        mounting.add("node-image")
+
+    def lack(namespace: str, strategy: str, artifact: Artifact) -> str | None:
+        if strategy in mounting:
+            return known.claim_problem(namespace, claim_name(strategy, artifact))
+        if strategy == "oci-image" and not (artifact.image or settings.of_strategies[strategy].image):
+            return f"the catalog has no image of {artifact.model} {artifact.version}"
+        return None
+
+    return lack

@@ -26,6 +26,7 @@ class ControllerMetrics:
         self._loads = self._gauge("loads", "Versions that loads select, by state.", "strategy", "state")
         self._limits = self._gauge("load_capacity_bytes", "The capacity of a load.", "load")
         self._requested = self._gauge("load_requested_bytes", "The storage that a load's claims request.", "load")
+        self._rollouts = self._gauge("rollouts", "Workloads that follow a version, by state.", "state")
         self._downloads = {
             field: self._gauge(name, text, "namespace", "model")
             for field, name, text in (
@@ -56,6 +57,11 @@ class ControllerMetrics:
         for capacity in capacities:
             self._limits.labels(capacity.name).set(float(capacity.limit) if capacity.limit is not None else math.inf)
             self._requested.labels(capacity.name).set(float(capacity.requested))
+
+    def followed(self, states: Mapping[str, int]) -> None:
+        """Export the states of workloads that follow a version."""
+        for state, count in states.items():
+            self._rollouts.labels(state).set(count)
 
     def downloading(self, figures: Mapping[tuple[str, str], Figures]) -> None:
         """Export the downloads under way, by namespace and model."""

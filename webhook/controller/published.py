@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from webhook.catalog.resolution import VersionKey
 from webhook.catalog.versions import Alias, ExactVersion, VersionRange, Versions, parse_reference
 from webhook.fields.globs import matches
 from webhook.model.artifact import Artifact
@@ -92,6 +93,10 @@ class Published(msgspec.Struct, frozen=True, dict=True):
     """The models that loads are about, of each source, by name."""
     uris: frozenset[str] = frozenset()
     """The folders of all versions in these sources, also of other models."""
+    withdrawn: Mapping[VersionKey, str] = {}
+    """Why versions in these sources are withdrawn, also of other models."""
+    meanings: Mapping[VersionKey, Artifact | str] = {}
+    """What the references of workloads mean: as text, why that is unknown. A key's version is the reference."""
 
     def selected(self, load: Load) -> Iterator[Version]:
         """The versions that a load selects, by model, the newest of each first."""

@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
@@ -20,8 +20,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from webhook import __version__
+from webhook.catalog.resolution import VersionKey
 from webhook.catalog.versions import parse_reference
-from webhook.controller.areas import Area, Cleaning, Loads, Progress
+from webhook.controller.areas import Area, Cleaning, Loads, Progress, Rollouts, Withdrawals
 from webhook.controller.catalog import CatalogReader
 from webhook.controller.cluster.acting import Actor
 from webhook.controller.cluster.lease import Election, LeaseLost
@@ -39,6 +40,8 @@ from webhook.settings import Settings
 from webhook.settings.loading import InvalidSettings
 
 _NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_RESOLVE_SECONDS: Final = 1
+"""The pause after new references were resolved, in which further ones gather."""
 _log = logging.getLogger(__name__)
 
 
@@ -191,21 +194,31 @@ class Controller:
             return None
         return area.decide(self)
 
+    def follow(self, references: frozenset[VersionKey]) -> None:
+        """Resolve these references from now on."""
+        self._catalog.follow(references)
+
     def _read_catalog(self, stopped: Event) -> None:
         known: Mapping[str, str] = {}
         while not stopped.is_set():
-            try:
-                self._published = self._catalog.read()
-            except Exception:  # noqa: BLE001 - the next reading may succeed
-                self._metrics.errors.labels("catalog").inc()
-                _log.exception("catalog not read")
+            self._try_catalog(self._catalog.read)
             for source, problem in self._catalog.problems.items():
                 self._metrics.errors.labels("catalog").inc()
                 if known.get(source) != problem:
                     _log.warning("catalog not read", extra={FIELDS: {"source": source, "problem": problem}})
             known = dict(self._catalog.problems)
-            self._notify(self._loops)
-            stopped.wait(self._settings.catalog.refresh_seconds)
+            due = monotonic() + self._settings.catalog.refresh_seconds
+            while self._catalog.wait(max(due - monotonic(), 0)) and self._published and not stopped.is_set():
+                self._try_catalog(partial(self._catalog.resolved, self._published))
+                stopped.wait(_RESOLVE_SECONDS)
+
+    def _try_catalog(self, read: Callable[[], Published]) -> None:
+        try:
+            self._published = read()
+        except Exception:  # noqa: BLE001 - the next reading may succeed
+            self._metrics.errors.labels("catalog").inc()
+            _log.exception("catalog not read")
+        self._notify(self._loops)
 
 
 def areas(settings: Settings, metrics: ControllerMetrics, taker: Taker, api: KubernetesClient) -> Iterator[Area]:
@@ -216,6 +229,10 @@ def areas(settings: Settings, metrics: ControllerMetrics, taker: Taker, api: Kub
         yield Cleaning(settings, metrics, taker, api)
     if settings.controller.progress.enabled:
         yield Progress(metrics, taker, api, settings.annotation_prefix)
+    if settings.controller.withdrawals.enabled:
+        yield Withdrawals(settings, taker, api)
+    if settings.controller.rollouts.enabled:
+        yield Rollouts(settings, metrics, taker)
 
 
 def _age(collection: Collection) -> float:

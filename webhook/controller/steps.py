@@ -94,11 +94,13 @@ class Delete(msgspec.Struct, frozen=True):
 
 
 class Rewrite(msgspec.Struct, frozen=True):
-    """Set annotations of a workload and of its pod template; None removes one. The latter starts a rollout."""
+    """Set annotations and labels of a workload, and annotations of its pod template, which starts a rollout. None
+    removes one."""
 
     of: ObjectRef
-    annotations: Mapping[str, str | None]
+    annotations: Mapping[str, str | None] = {}
     template_annotations: Mapping[str, str | None] = {}
+    labels: Mapping[str, str | None] = {}
 
     @property
     def target(self) -> tuple[str, str, str]:

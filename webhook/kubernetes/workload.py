@@ -39,9 +39,13 @@ class _Spec(msgspec.Struct, rename="camel", frozen=True, gc=False):
     volume_claim_templates: tuple[_Claim, ...] | None = None
 
 
+class _Metadata(ObjectMeta, rename="camel", frozen=True, gc=False):
+    labels: dict[str, str] | None = None
+
+
 class _Workload(msgspec.Struct, rename="camel", frozen=True, gc=False):
     spec: _Spec
-    metadata: ObjectMeta = ObjectMeta()
+    metadata: _Metadata = _Metadata()
 
 
 _decoder: Final = msgspec.json.Decoder(_Workload)
@@ -60,6 +64,8 @@ class Workload(msgspec.Struct, frozen=True, gc=False):
     """The pod template as plain JSON with all fields, to compare templates."""
     annotations_path: str
     """The JSON Pointer of the template's annotations in the object."""
+    labels: Mapping[str, str] | None = None
+    """The workload's labels, not the template's. None if it has no mapping of them."""
 
 
 class WorkloadChange(msgspec.Struct, frozen=True, gc=False):
@@ -101,7 +107,8 @@ def decode(raw: bytes | msgspec.Raw, group: str, kind: str) -> Workload:
     template = workload.spec.job_template.spec.template if kind == "CronJob" else workload.spec.template
     whole = decoded(_json, template, f"a {kind}")
     template_pod = _with_claims(pod.decode(template), workload.spec)
-    return Workload(kind, workload.metadata.annotations or {}, template_pod, whole, f"{path}/metadata/annotations")
+    metadata, annotations_path = workload.metadata, f"{path}/metadata/annotations"
+    return Workload(kind, metadata.annotations or {}, template_pod, whole, annotations_path, metadata.labels)
 
 
 def _with_claims(template: Pod, spec: _Spec) -> Pod:

@@ -1,10 +1,12 @@
 """What a pod asks for: the result of parsing its annotations."""
 
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from webhook.fields.annotation import key_of
+
+Follow: TypeAlias = Literal["true", "canary", "false"]
 
 
 class ModelRequest(msgspec.Struct, frozen=True, cache_hash=True):
@@ -51,4 +53,6 @@ class PodRequest(msgspec.Struct, frozen=True):
     models: tuple[ModelRequest, ...] = ()
     service_account: str | None = None
     opted_out: bool = False
+    follow: Follow = "false"
+    """Whether the workload is restarted when a reference means another version: `canary` before `true`."""
     warnings: tuple[str, ...] = ()

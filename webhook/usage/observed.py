@@ -31,6 +31,7 @@ class ObservedPod(msgspec.Struct, frozen=True, gc=False):
     injected: str
     since: datetime | None
     """When kubelet accepted it, else when it was created."""
+    uid: str = ""
 
 
 class ObservedTemplate(msgspec.Struct, frozen=True):

@@ -47,6 +47,7 @@ class _Owner(msgspec.Struct, frozen=True):
 class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
     name: str = ""
     namespace: str = ""
+    uid: str = ""
     annotations: dict[str, str] | None = None
     creation_timestamp: datetime | None = None
     owner_references: tuple[_Owner, ...] | None = None
@@ -180,7 +181,7 @@ def _pod(pod: _Pod, annotation: str) -> Iterator[ObservedPod]:
     if text is not None:
         identity = Workload(metadata.namespace, "Pod", metadata.name)
         since = pod.status.start_time or metadata.creation_timestamp
-        yield ObservedPod(identity, metadata.owner(), text, since)
+        yield ObservedPod(identity, metadata.owner(), text, since, metadata.uid)
 
 
 def _template(workload: _Workload, kind: str, prefix: str) -> Iterator[ObservedTemplate]:

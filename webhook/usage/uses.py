@@ -57,6 +57,8 @@ class Use(msgspec.Struct, frozen=True):
     """The pod's name, if it is running."""
     since: datetime | None = None
     """When the pod was started, or the template written. None for a template that can have changed."""
+    uid: str = ""
+    """The pod's UID, if it is running."""
 
 
 class FloatingUse(msgspec.Struct, frozen=True):
@@ -80,9 +82,9 @@ class Usage:
     """What could not be read, in words. While there are any, `uses` may lack some: do not delete what seems unused."""
 
     def of(self, artifact: Artifact) -> tuple[Use, ...]:
-        """The uses of a version."""
+        """The uses of a version of a configured source."""
         unknown = self._of_unknown_sources.get((artifact.model, artifact.version), ())
-        return (*self._by_uri.get(artifact.uri, ()), *(use for use in unknown if use.used.uri != artifact.uri))
+        return (*self._by_uri.get(artifact.uri, ()), *unknown)
 
     @cached_property
     def _by_uri(self) -> Mapping[str, Collection[Use]]:
@@ -126,7 +128,7 @@ def usage(observed: Observed, settings: Settings) -> Usage:
         if not running:
             problems.append(_problem(pod.identity, settings, "injected"))
         workload = _outermost(pod.identity, owners)
-        uses += (Use(used, workload, "running", pod.identity.name, pod.since) for used in running)
+        uses += (Use(used, workload, "running", pod.identity.name, pod.since, pod.uid) for used in running)
     return Usage(tuple(uses), observed.mounted, tuple(floating), tuple(problems))
 
 

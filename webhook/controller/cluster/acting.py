@@ -136,6 +136,7 @@ def _rewrite(step: Rewrite) -> JSON:
         "uid": step.of.uid,
         "resourceVersion": step.of.resource_version,
         **({"annotations": dict(step.annotations)} if step.annotations else {}),
+        **({"labels": dict(step.labels)} if step.labels else {}),
     }
     if not step.template_annotations:
         return {"metadata": metadata}
