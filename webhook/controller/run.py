@@ -12,7 +12,7 @@ from http import HTTPStatus
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -35,9 +35,12 @@ from webhook.controller.steps import Resource
 from webhook.http.log import FIELDS
 from webhook.http.metrics import CONTENT_TYPE
 from webhook.http.serving import listen, server
-from webhook.kubernetes.client import ApiResponse, ClusterError, KubernetesClient
+from webhook.kubernetes.client import KubernetesClient
 from webhook.settings import Settings
 from webhook.settings.loading import InvalidSettings
+
+if TYPE_CHECKING:
+    from urllib3 import HTTPResponse
 
 _NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _RESOLVE_SECONDS: Final = 1
@@ -46,17 +49,16 @@ _log = logging.getLogger(__name__)
 
 
 class _CountingClient(KubernetesClient):
-    """A client that counts its requests."""
+    """A client that counts its requests, watches included."""
 
     def __init__(self, metrics: ControllerMetrics) -> None:
         super().__init__()
         self._metrics = metrics
 
-    def request(self, method: str, *arguments: Any, **options: Any) -> ApiResponse:
-        """Send one request."""
+    def _send(self, method: str, *arguments: Any) -> "HTTPResponse":
         try:
-            response = super().request(method, *arguments, **options)
-        except ClusterError:
+            response = super()._send(method, *arguments)
+        except Exception:
             self._metrics.requests.labels(method, "none").inc()
             raise
         self._metrics.requests.labels(method, str(response.status)).inc()
@@ -134,6 +136,8 @@ def _control(settings: Settings, metrics: ControllerMetrics, stopped: Event) -> 
         return 1
     finally:
         stopped.set()
+        controller.close()
+    election.release()
     _log.info("stopped")
     return 0
 
@@ -148,7 +152,7 @@ class Controller:
         self._published: Published | None = None
         self._collections: dict[str, Collection] = {}
         api = _CountingClient(metrics)
-        taker = Taker(Actor(api, self._collections, identity), metrics)
+        self._taker = taker = Taker(Actor(api, self._collections, identity), metrics)
         self._loops: list[Loop] = []
         self._listeners: dict[str, list[Loop]] = {}
         """The loops that are told about a resource, by its plural name."""
@@ -173,6 +177,10 @@ class Controller:
         watches = (each.run for each in self._collections.values())
         for run in (*watches, *(each.run for each in self._loops), self._read_catalog):
             Thread(target=run, args=(self._stopped,), daemon=True).start()
+
+    def close(self) -> None:
+        """Take no further steps. The threads end with the process."""
+        self._taker.close()
 
     def published(self) -> Published:
         """The catalog as it was read last."""

@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from webhook.controller.cluster.watching import Collection
-from webhook.controller.steps import EVENTS, RESOURCES, Create, Delete, Emit, Label, ObjectRef, Rewrite, Step
+from webhook.controller.steps import EVENTS, JOBS, RESOURCES, Create, Delete, Emit, Label, ObjectRef, Rewrite, Step
 from webhook.kubernetes.client import ApiResponse, ClusterError, KubernetesClient, RequestBody
 from webhook.kubernetes.names import short_hash
 from webhook.kubernetes.patch import JSON
@@ -67,8 +67,9 @@ class Actor:
         return self._accepted(response, of.resource.plural)
 
     def _delete(self, of: ObjectRef) -> Result:
+        # A Job goes after its pods, so that those of the next one never write beside them.
         body = {
-            "propagationPolicy": "Background",
+            "propagationPolicy": "Foreground" if of.resource is JOBS else "Background",
             "preconditions": {"uid": of.uid, "resourceVersion": of.resource_version},
         }
         path = of.resource.path(of.namespace, of.name)
@@ -114,7 +115,10 @@ class Actor:
         if response.status >= HTTPStatus.BAD_REQUEST:
             raise StepFailed(f"{response.what}: {_reason(response)}")
         if plural in self._collections:
-            self._collections[plural].written(response.content)
+            try:
+                self._collections[plural].written(response.content)
+            except (msgspec.MsgspecError, RecursionError, ValueError):
+                raise StepFailed(f"{response.what}: the response is not an object") from None
         return "ok"
 
 

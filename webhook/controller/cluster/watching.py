@@ -49,7 +49,7 @@ _events: Final = msgspec.json.Decoder(_Event)
 _bookmarks: Final = msgspec.json.Decoder(_Bookmark)
 
 
-class _Expired(Exception):
+class _Expired(ClusterError):
     """The API server no longer has the changes since the last one that was seen."""
 
 
@@ -80,6 +80,10 @@ class Collection:
         self._objects: dict[Key, Any] = {}
         self._written: dict[Key, int] = {}
         """The resource versions of what this process wrote: older news about these objects is ignored."""
+        self._version = ""
+        """The version to watch from. Empty: list first."""
+        self._news = 0
+        """How many events and bookmarks have come."""
         self._is_read = Event()
         self.heard_at = monotonic()
         """When the API server sent something, on the monotonic clock."""
@@ -95,39 +99,55 @@ class Collection:
             return dict(self._objects)
 
     def written(self, content: bytes) -> None:
-        """Take over an object that the API server returned for a write of this process."""
-        written = self._decoder.decode(content)
-        with self._lock:
-            self._written[written.key] = _number(written)
-            self._objects[written.key] = written
+        """Take over an object that the API server returned for a write of this process.
 
-    def removed(self, key: Key) -> None:
-        """Forget an object that this process deleted."""
+        The watch may have been faster, and may have told of a later change or the end of the object since.
+        """
+        written = self._decoder.decode(content)
+        number = _number(written.metadata.resource_version)
         with self._lock:
-            self._objects.pop(key, None)
+            if number > max(_number(self._version), self._written.get(written.key, 0)):
+                self._written[written.key] = number
+                self._objects[written.key] = written
 
     def run(self, stopped: Event) -> None:
-        """List and watch until stopped. After an error, pause, and list again."""
+        """List and watch until stopped. A watch that had news is continued, and otherwise the next one waits."""
         failures, known = 0, ""
         while not stopped.is_set():
-            try:
-                version = self.refresh()
-                failures, known = 0, ""
-                while not stopped.is_set():
-                    version = self._watch(version, stopped)
-            except _Expired:
-                continue
-            except (ClusterError, msgspec.MsgspecError, RecursionError, ValueError) as error:
-                failures += 1
-                if known != (known := str(error)):
-                    _log.warning(
-                        "watch interrupted", extra={FIELDS: {"resource": self.resource.plural, "problem": known}}
-                    )
-                longest = min(2.0**failures / 2, _LONGEST_PAUSE_SECONDS)
+            before = self._news
+            error = self._attempt(stopped)
+            has_news, problem = self._news > before, str(error or "")
+            if error and problem != known:
+                fields = {"resource": self.resource.plural, "problem": problem}
+                is_known = isinstance(error, ClusterError)
+                _log.warning("watch interrupted", extra={FIELDS: fields}, exc_info=None if is_known else error)
+            known = problem
+            failures = (0 if has_news else failures) + (1 if error or not has_news else 0)
+            if failures:
+                longest = min(2.0 ** min(failures, 10) / 2, _LONGEST_PAUSE_SECONDS)
                 stopped.wait(random.uniform(longest / 2, longest))  # noqa: S311 - jitter
 
-    def refresh(self) -> str:
-        """Replace all objects by those of the API server. Returns the version to watch from. Raises ClusterError."""
+    def _attempt(self, stopped: Event) -> Exception | None:
+        """List, unless there is a version to watch from, and watch. Returns the error that ended it."""
+        before = self._news
+        try:
+            if not self._version:
+                self.refresh()
+            self._watch(stopped)
+        except _Expired as error:
+            self._version = ""
+            return error
+        except ClusterError as error:
+            if self._news == before:
+                self._version = ""
+            return error
+        except Exception as error:  # noqa: BLE001 - without this thread, all decisions would be about the past
+            self._version = ""
+            return error
+        return None
+
+    def refresh(self) -> None:
+        """Replace all objects by those of the API server. Raises ClusterError."""
         found: dict[Key, Any] = {}
         following, version = "", ""
         for _ in range(_MOST_PAGES):
@@ -137,7 +157,7 @@ class Collection:
                 self._replace({})
                 raise ClusterError(f"the API server has no {self.resource.plural}")
             if response.status == HTTPStatus.GONE:
-                raise _Expired
+                raise _Expired("the list changed too much while it was read")
             if response.status != HTTPStatus.OK:
                 raise ClusterError(f"{response.what}: the API server answers {response.status}")
             page = _lists.decode(response.content)
@@ -150,11 +170,11 @@ class Collection:
         else:
             raise ClusterError(f"GET {self._path}: the list has more than {_MOST_PAGES} pages of {_PAGE} objects")
         self._replace(found, version)
-        return version
 
     def _replace(self, found: dict[Key, Any], version: str = "") -> None:
-        listed = int(version) if version.isdigit() else 0
+        listed = _number(version)
         with self._lock:
+            self._version = version
             newer = {key for key, written in self._written.items() if written > listed}
             kept = {key: known for key, known in self._objects.items() if key in newer}
             self._objects = {**found, **kept}
@@ -163,32 +183,35 @@ class Collection:
         self._is_read.set()
         self._changed()
 
-    def _watch(self, version: str, stopped: Event) -> str:
-        """Take over changes until the API server ends the watch. Returns the version of the last one."""
+    def _watch(self, stopped: Event) -> None:
+        """Take over changes until the API server ends the watch. Raises ClusterError and _Expired."""
         seconds = random.randint(*_WATCH_SECONDS)  # noqa: S311 - not all watches end at once
         query = [
             ("watch", "1"),
             ("allowWatchBookmarks", "true"),
-            ("resourceVersion", version),
+            ("resourceVersion", self._version),
             ("timeoutSeconds", str(seconds)),
             *self._selector,
         ]
         for line in self._api.stream(self._path, query, _SILENCE_SECONDS):
             if stopped.is_set():
-                return version
+                return
             self.heard_at = monotonic()
             event = _events.decode(line)
             if event.type == "ERROR":  # most often 410: the version is too old
-                raise _Expired
-            version = _bookmarks.decode(event.object).metadata.resource_version or version
-            if event.type != "BOOKMARK":
-                self._take(event.type, self._decoder.decode(event.object))
+                raise _Expired("the API server has ended the watch with an error")
+            version = _bookmarks.decode(event.object).metadata.resource_version
+            if event.type == "BOOKMARK":
+                self._version = version
+            else:
+                self._take(event.type, self._decoder.decode(event.object), version)
+            self._news += 1
         self.heard_at = monotonic()
-        return version
 
-    def _take(self, change: str, changed: Observed) -> None:
+    def _take(self, change: str, changed: Observed, version: str) -> None:
         with self._lock:
-            if _number(changed) < self._written.get(changed.key, 0):
+            self._version = version
+            if _number(version) < self._written.get(changed.key, 0):
                 return
             self._written.pop(changed.key, None)
             if change == "DELETED":
@@ -198,6 +221,5 @@ class Collection:
         self._changed()
 
 
-def _number(known: Observed) -> int:
-    version = known.metadata.resource_version
+def _number(version: str) -> int:
     return int(version) if version.isdigit() else 0
