@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -20,7 +21,9 @@ from tests.support.webhook import Webhook
 from webhook.catalog.bucket.store import CatalogError, Store
 from webhook.catalog.bucket.withdrawals import parse_withdrawals
 from webhook.catalog.publishing.withdrawals import undo, withdraw
-from webhook.catalog.resolution import UnknownVersion, Withdrawn
+from webhook.catalog.resolution import UnknownVersion, VersionKey, Withdrawn
+from webhook.controller.catalog import CatalogReader
+from webhook.settings.controller import Load
 
 REASON = "a wrong tokenizer"
 
@@ -164,6 +167,25 @@ def test_a_withdrawn_version_is_not_published(store: Store, tmp_path: Path) -> N
     with pytest.raises(CatalogError, match=r"my-model 1\.2\.3 was withdrawn at .*: a wrong tokenizer; publish another"):
         published(store, folder_of(tmp_path / "m"), "1.2.3")
     assert not list(store.objects("my-model-1.2.3/"))
+
+
+def test_the_controller_knows_what_is_withdrawn_and_its_age_also_of_models_that_it_does_not_load(
+    store: Store, read: Read, tmp_path: Path
+) -> None:
+    for model, version in (("my-model", "1.1.0"), ("my-model", "1.2.3"), ("other", "7")):
+        published(store, tmp_path / "m", version, model=model)
+    for model, version in (("my-model", "1.2.3"), ("other", "7")):
+        withdraw(store, model, version, REASON)
+    loads = (Load(models=("my-model",), strategy="s3-mount"),)
+    with closing(CatalogReader(read().settings.model_copy(update={"loads": loads}), expires=True)) as reader:
+        known = reader.read()
+    versions = known.sources["default"]["my-model"].versions
+    assert {name: each.is_withdrawn for name, each in versions.items()} == {"1.1.0": False, "1.2.3": True}
+    assert all(each.created_at for each in versions.values())
+    assert dict(known.withdrawn) == {
+        VersionKey("default", "my-model", "1.2.3"): REASON,
+        VersionKey("default", "other", "7"): REASON,
+    }
 
 
 def test_replicas_of_a_pinned_workload_are_refused_until_its_rollout_is_restarted(

@@ -182,6 +182,7 @@ def test_a_withdrawn_version_is_shown_as_such_and_given_to_nobody(command: Comma
     assert set(withdrawn) == {"model", "version", "withdrawn", "users"}
     assert withdrawn["users"] is None
     assert "`model-injector usage my-model@1.10.0` lists them" in done.stderr
+    assert "warning: pods that ask for @champion are refused until it is set" in done.stderr
     assert withdrawn["withdrawn"]["reason"] == "a wrong tokenizer"
     assert "there is one every 30 s" in done.stderr
 

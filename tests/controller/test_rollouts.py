@@ -429,6 +429,9 @@ class TestCanaries:
         cluster.becomes_available(canary)
         cluster.passes(600)
         assert cluster.settle() == {"undone": 1, "blocked": 1}
+        assert cluster.decide().problems == (
+            "Deployment apps/app is blocked: Deployment apps/canary has another version",
+        )
         assert cluster.version(other) == "1.2.3"
         cluster.moves("2.0.1")
         assert cluster.settle() == {"progressing": 1, "waiting": 1}
@@ -494,6 +497,28 @@ def test_a_partition_keeps_pods_and_the_rollout_is_done_without_them() -> None:
     cluster.settle()
     cluster.becomes_unavailable(key, updatedReplicas=1, availableReplicas=2)
     assert cluster.settle() == {"current": 1}
+
+
+def test_what_a_workload_waits_for_is_told() -> None:
+    cluster = Cluster(maintenance=[{"start": "22:00", "duration": "8h"}])
+    paused, asleep = cluster.add("a", spec={"paused": True}), cluster.add("b")
+    cluster.moves("2.0.0")
+    cluster.settle()
+    assert cluster.decide().problems == (
+        "Deployment apps/a is waiting: it is paused",
+        "Deployment apps/b is waiting: no maintenance window is open",
+    )
+    assert cluster.version(paused) == cluster.version(asleep) == "1.2.3"
+
+
+def test_annotations_of_a_template_that_are_no_text_are_ignored() -> None:
+    """The API server does not check the template of an Argo Rollout."""
+    cluster = Cluster()
+    key = cluster.add(kind="Rollout")
+    cluster.template(key)["number"] = 1  # type: ignore[assignment]
+    assert cluster.settle() == {"current": 1}
+    cluster.objects[key]["spec"]["template"]["metadata"]["annotations"] = []
+    assert cluster.workload(key).template_annotations == {}
 
 
 def test_a_workload_that_is_being_deleted_is_left_alone() -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.support.api_server import ApiServer, running_api_server
 from tests.usage.objects import DEPLOYMENTS, LISTS, PODS, REPLICA_SETS, injected, pod, workload
 from webhook.catalog.resolution import VersionKey
-from webhook.controller import areas
+from webhook.controller import areas, run
 from webhook.controller.areas import Withdrawals
 from webhook.controller.cluster.acting import Actor
 from webhook.controller.loop import Taker
@@ -73,7 +73,8 @@ def test_each_pod_that_runs_a_withdrawn_version_gets_an_event(api: ApiServer) ->
     (event,) = api.objects.values()
     assert (event["type"], event["reason"]) == ("Warning", "ModelWithdrawn")
     assert event["message"] == (
-        "my-model 1.2.3 is withdrawn: it answers in the wrong language; new pods of Deployment chat are refused"
+        "my-model 1.2.3 is withdrawn: it answers in the wrong language; "
+        "new pods of Deployment chat with this version are refused"
     )
     assert event["involvedObject"] == {
         "apiVersion": "v1",
@@ -100,7 +101,7 @@ def test_a_new_pod_and_a_version_that_is_withdrawn_again_are_told(api: ApiServer
     api.lists[PODS].append(pod("chat-1-b", OWNER, injected=injected()))
     told.decide()
     assert [path.rpartition("/")[2].rpartition(".")[0] for path in writes(api)] == ["chat-1-a", "chat-1-b"]
-    told.withdrawn = {}
+    told.withdrawn = {VersionKey("default", "my-model", "9.9.9"): "of another version"}
     told.decide()
     told.withdrawn = {KEY: "again"}
     told.decide()
@@ -118,6 +119,16 @@ def test_an_event_that_was_refused_is_written_later(api: ApiServer, monkeypatch:
     refusing.clear()
     told.decide()
     assert len(api.objects) == 1
+
+
+def test_it_is_done_only_if_the_setting_says_so(api: ApiServer) -> None:
+    assert api
+    client, metrics = KubernetesClient(), ControllerMetrics()
+    for enabled in (False, True):
+        controller = {"withdrawals": {"enabled": enabled}}
+        settings = Settings.model_validate({"bucket": "my-ml-bucket", "controller": controller})
+        found = run.areas(settings, metrics, Taker(Actor(client, {}, "me"), metrics), client)
+        assert [area.name for area in found] == ["withdrawals"] * enabled
 
 
 def test_while_nothing_is_withdrawn_nothing_is_read(api: ApiServer) -> None:

@@ -146,11 +146,16 @@ class ApiServer:
         return 200, self.objects.pop(path)
 
     def page(self, path: str, query: dict[str, str]) -> tuple[int, JSON]:
-        """Answer a GET of a list: its status and body. A selector is a label that has to be there."""
-        start, label = int(query.get("continue", 0)), query.get("labelSelector")
+        """Answer a GET of a list: its status and body. A selector is a label that has to be there, or that and its
+        value."""
+        start, (label, _, value) = int(query.get("continue", 0)), query.get("labelSelector", "").partition("=")
         if start and not self.keeps_lists:
             return 410, {"kind": "Status", "reason": "Expired", "code": 410}
-        found = [each for each in self.lists[path] if not label or label in each["metadata"].get("labels", {})]
+        found = [
+            each
+            for each in self.lists[path]
+            if not label or _has_label(each["metadata"].get("labels", {}), label, value)
+        ]
         end = start + int(query.get("limit", 500))
         metadata = {"resourceVersion": self.list_version, **({"continue": str(end)} if end < len(found) else {})}
         return 200, {"kind": "List", "metadata": metadata, "items": found[start:end]}
@@ -213,6 +218,10 @@ def _merge(old: Any, patch: Any, *, by_name: bool) -> Any:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     api: ApiServer
+
+
+def _has_label(labels: JSON, name: str, value: str) -> bool:
+    return labels.get(name) == value if value else name in labels
 
 
 class _Handler(BaseHTTPRequestHandler):

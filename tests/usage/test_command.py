@@ -50,6 +50,12 @@ def usage(api: ApiServer, config: Path, tmp_path: Path) -> Usage:
 
 
 @pytest.fixture
+def withdraw(api: ApiServer, config: Path, tmp_path: Path) -> Usage:
+    env = {"KUBECONFIG": str(api.kubeconfig(tmp_path)), **moto_s3.CREDENTIALS}
+    return lambda *arguments: run("catalog", "withdraw", "--config", str(config), *arguments, **env)
+
+
+@pytest.fixture
 def cluster(api: ApiServer, bucket: moto_s3.MotoBucket) -> ApiServer:
     def text(version: str) -> str:
         return injected(version=version, uri=f"s3://{bucket.name}/my-model-{version}")
@@ -207,3 +213,38 @@ def test_a_missing_right_is_status_1(usage: Usage, api: ApiServer) -> None:
     done = usage()
     assert (done.returncode, done.stdout) == (1, "")
     assert "the API server answers 403; docs/usage.md has the rights" in done.stderr
+
+
+def test_the_users_of_a_withdrawn_version_are_listed_when_it_is_withdrawn_and_marked_afterwards(
+    usage: Usage, withdraw: Usage, cluster: ApiServer
+) -> None:
+    assert cluster
+    done = withdraw("my-model@1.10.0", "--reason", "=wrong tokenizer")
+    assert done.returncode == 0, done.stderr
+    first, *table = done.stdout.splitlines()
+    assert first.endswith("Z: =wrong tokenizer")
+    assert [line.split() for line in table] == [
+        ["NAMESPACE", "WORKLOAD", "PODS", "STATE"],
+        ["apps", "Deployment/chat", "2", "running"],
+    ]
+    assert [(row["version"], row["withdrawn"]) for row in json.loads(printed(usage("-o", "json")))] == [
+        ("0.1.0", None),
+        ("1.9.0", None),
+        ("1.10.0", "=wrong tokenizer"),
+    ]
+    assert printed(usage("my-model@1.10.0")).splitlines()[1].endswith("running   =wrong tokenizer")
+    assert printed(usage("-o", "csv")).splitlines()[3].endswith(",running,'=wrong tokenizer")
+    found = json.loads(withdraw("my-model@1.10.0", "--reason", "r", "-o", "json").stdout)
+    assert [(each["workload"], each["pods"]) for each in found["users"]] == [("chat", ["chat-2-a", "chat-2-b"])]
+    assert withdraw("my-model@3.0.0", "--reason", "r").stdout.splitlines()[1] == "no workload of the cluster uses it"
+
+
+def test_what_is_withdrawn_and_cannot_be_read_is_a_warning(
+    usage: Usage, cluster: ApiServer, bucket: moto_s3.MotoBucket
+) -> None:
+    assert cluster
+    bucket.put(".withdrawn/my-model.json", b"{")
+    done = usage("my-model@1.10.0")
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 2)
+    assert "warning: it is unknown which versions of source default are withdrawn: s3://" in done.stderr
+    assert "withdrawals are a JSON object" in done.stderr

@@ -3,15 +3,24 @@
 import argparse
 from collections.abc import Sequence
 
-from webhook.catalog.bucket.store import Store
-from webhook.catalog.bucket.withdrawals import LONGEST_REASON, Withdrawal, is_reason
+from webhook.catalog.bucket.listing import read_model
+from webhook.catalog.bucket.store import CatalogError, Store
+from webhook.catalog.bucket.withdrawals import LONGEST_REASON, is_reason
 from webhook.catalog.publishing.withdrawals import undo, withdraw
 from webhook.catalog.resolution import UnknownVersion
 from webhook.catalog.versions import order
 from webhook.commands.lookup import request_of, store_of
 from webhook.commands.options import Commands, add_config, add_context, add_source
-from webhook.commands.output import add_output, print_json, print_line, print_notes, print_table, print_warnings
-from webhook.errors import InvalidInput
+from webhook.commands.output import (
+    add_output,
+    print_at_once,
+    print_json,
+    print_line,
+    print_notes,
+    print_table,
+    print_warnings,
+)
+from webhook.errors import InvalidInput, one_line
 from webhook.fields.parsers import EXACT_VERSION
 from webhook.kubernetes.client import ClusterError, KubernetesClient
 from webhook.model.artifact import Artifact
@@ -59,13 +68,25 @@ def _run(options: argparse.Namespace) -> None:
     model, version = _exact(settings, options)
     if options.undo:
         undo(store, model, version)
-        _print(options, model, version, None, None)
+        if options.output == "json":
+            print_json({"model": model, "version": version, "withdrawn": None, "users": None})
+        else:
+            print_line(f"{model} {version}: not withdrawn")
         return
     _check_existence(store, model, version)
     withdrawal = withdraw(store, model, version, options.reason)
-    _print(
-        options, model, version, withdrawal, _users(settings, Artifact(model, version, store.source), options.context)
-    )
+    if options.output == "table":
+        print_at_once(f"{model} {version}: {withdrawal}")
+    _print_effect(settings)
+    _warn_of_aliases(store, model, version)
+    users = _users(settings, Artifact(model, version, store.source), options.context)  # may take minutes
+    if options.output == "json":
+        print_json({"model": model, "version": version, "withdrawn": withdrawal, "users": users})
+    elif users is not None:
+        _print_users(users)
+
+
+def _print_effect(settings: Settings) -> None:
     if settings.catalog.mode == "none":
         print_warnings(["the webhook admits the version all the same, because it has no catalog (catalog.mode: none)"])
     else:
@@ -93,6 +114,21 @@ def _check_existence(store: Store, model: str, version: str) -> None:
     print_warnings([problem])
 
 
+def _warn_of_aliases(store: Store, model: str, version: str) -> None:
+    """Warn of aliases that stand for the version. The withdrawal is recorded, so a failure is a warning, too."""
+    try:
+        aliases = read_model(store, model).aliases
+    except CatalogError as error:
+        print_warnings([f"the aliases of {model} cannot be read: {error}"])
+        return
+    names = sorted(name for name, target in aliases.versions.items() if target == version) if aliases else ()
+    print_warnings(
+        f"pods that ask for @{name} are refused until it is set: "
+        f"`model-injector catalog alias set {model} {name} VERSION`"
+        for name in names
+    )
+
+
 def _users(settings: Settings, artifact: Artifact, context: str | None) -> list[UsageRow] | None:
     """Who uses a version, in the cluster of the kubeconfig. None if that cannot be read, with a note."""
     try:
@@ -101,25 +137,15 @@ def _users(settings: Settings, artifact: Artifact, context: str | None) -> list[
         command = f"model-injector usage {artifact.model}@{artifact.version}"
         print_notes([f"its users are not listed: {error}; later, `{command}` lists them"])
         return None
-    print_warnings(usage.problems[:1])
+    print_warnings(map(one_line, usage.problems[:1]))
     return rows(Usage(usage.of(artifact)), {})
 
 
-def _print(
-    options: argparse.Namespace,
-    model: str,
-    version: str,
-    withdrawal: Withdrawal | None,
-    users: Sequence[UsageRow] | None,
-) -> None:
-    if options.output == "json":
-        print_json({"model": model, "version": version, "withdrawn": withdrawal, "users": users})
-        return
-    print_line(f"{model} {version}: {withdrawal or 'not withdrawn'}")
-    if users:
-        print_table(
-            ("NAMESPACE", "WORKLOAD", "PODS", "STATE"),
-            [(each.namespace, f"{each.kind}/{each.workload}", str(len(each.pods)), each.state) for each in users],
-        )
-    elif users is not None:
+def _print_users(users: Sequence[UsageRow]) -> None:
+    if not users:
         print_line("no workload of the cluster uses it")
+        return
+    print_table(
+        ("NAMESPACE", "WORKLOAD", "PODS", "STATE"),
+        [(each.namespace, f"{each.kind}/{each.workload}", str(len(each.pods)), each.state) for each in users],
+    )

@@ -273,6 +273,7 @@ class Rollouts:
 
     def __init__(self, settings: Settings, metrics: ControllerMetrics, taker: Taker) -> None:
         self._settings, self._metrics, self._taker = settings, metrics, taker
+        self._problems: tuple[str, ...] = ()
 
     def watches(self) -> Iterator[Watch]:
         """The workloads with the label that the webhook sets, and the claims of versions. Argo Rollouts only if their
@@ -298,6 +299,9 @@ class Rollouts:
         outcome = rollouts.decide(workloads, meaning, lack, self._settings, datetime.now(UTC))
         state.follow(frozenset(asked))
         self._metrics.followed(outcome.states)
+        for problem in sorted(set(outcome.problems) - set(self._problems)):
+            _log.info("rollout hindered", extra={FIELDS: {"problem": problem}})
+        self._problems = outcome.problems
         seconds = (self._taker.take(outcome.steps), outcome.next_seconds)
         return min((each for each in seconds if each is not None), default=None)
 

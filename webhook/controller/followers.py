@@ -95,6 +95,12 @@ class Follower(msgspec.Struct, frozen=True, dict=True):
     tried: str
     """The label `followed`; empty without one."""
 
+    @property
+    def name(self) -> str:
+        """How messages name it."""
+        kind, (namespace, name) = self.workload.resource.kind, self.workload.key
+        return f"{kind} {namespace}/{name}"
+
     @cached_property
     def references(self) -> Mapping[Reference, ModelRequest]:
         """The requests whose meaning can change."""

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, TypeAlias
 from webhook.annotations.pinned import Reference
 from webhook.controller.followers import Follower
 from webhook.controller.windows import is_open, next_opening
+from webhook.controller.workloads import Workload
 from webhook.model.artifact import Artifact
 from webhook.settings.controller import RolloutSettings
 
@@ -18,6 +19,7 @@ _SHORTEST: Final = timedelta(seconds=1)
 class Wait(NamedTuple):
     """Why a rollout may not start yet."""
 
+    reason: str
     is_blocked: bool = False
     """Whether time alone does not help."""
     until: datetime | None = None
@@ -55,16 +57,22 @@ class Limits:
             for canary in self._canaries_of(follower):
                 if wait := self._wait_for(canary, follower):
                     return wait
-        if not follower.workload.is_available or follower.workload.is_paused or self._unloaded(follower):
-            return Wait()
+        if reason := self._unfit(follower.workload) or self._unloaded(follower):
+            return Wait(reason)
         if not is_open(self._options.maintenance, self._now):
-            return Wait(until=next_opening(self._options.maintenance, self._now))
+            return Wait("no maintenance window is open", until=next_opening(self._options.maintenance, self._now))
         if self._resting_until > self._now:
-            return Wait(until=self._resting_until)
+            return Wait("the pause after the last rollout is not over", until=self._resting_until)
         if self._left <= 0:
-            return Wait()
+            return Wait("as many rollouts as allowed are under way")
         self._left -= 1
         return None
+
+    @staticmethod
+    def _unfit(workload: Workload) -> str:
+        if workload.is_paused:
+            return "it is paused"
+        return "" if workload.is_available else f"it is not available: {workload.message}"
 
     def _canaries_of(self, follower: Follower) -> Iterator[Follower]:
         namespace = follower.workload.metadata.namespace
@@ -74,12 +82,13 @@ class Limits:
         """Wait until a canary has run what the follower is to get, for the length of the pause."""
         wanted = {each: version for each, version in follower.wants.items() if each in canary.references}
         if canary.is_rolling or not wanted.items() <= canary.has.items():
-            return Wait(is_blocked=canary.is_undone)
+            return Wait(f"{canary.name} has another version", is_blocked=canary.is_undone)
         if not canary.workload.is_available:
-            return Wait()
+            return Wait(f"{canary.name} is not available")
         record = canary.record
         done = record.time(self._now) if record and record.state == "done" else None
-        return Wait(until=done + self._pause) if done and done + self._pause > self._now else None
+        until = done + self._pause if done else self._now
+        return Wait(f"{canary.name} has not had the version for long", until=until) if until > self._now else None
 
     def _unloaded(self, follower: Follower) -> str | None:
         """Why the new versions cannot be mounted yet, by strategies that are no worse than the present one."""

@@ -63,6 +63,8 @@ class Outcome(msgspec.Struct, frozen=True):
     """After how many seconds to decide again, even if nothing changes. None: only if something changes."""
     states: Mapping[str, int]
     """The number of workloads in each state."""
+    problems: tuple[str, ...]
+    """What workloads wait for, or why they are blocked, one sentence each. Without what events tell."""
 
 
 class _Decision(msgspec.Struct, frozen=True):
@@ -72,6 +74,7 @@ class _Decision(msgspec.Struct, frozen=True):
     steps: tuple[Step, ...] = ()
     until: datetime | None = None
     """When to decide again."""
+    problem: str = ""
 
 
 def decide(
@@ -96,6 +99,7 @@ def decide(
         tuple(each.steps for each in decisions if each.steps),
         max((min(times) - now).total_seconds(), _SHORTEST_SECONDS) if times else None,
         {**dict.fromkeys(VERDICTS, 0), **Counter(each.verdict for each in decisions)},
+        tuple(each.problem for each in decisions if each.problem),
     )
 
 
@@ -153,7 +157,7 @@ class _Round:
     def _settled(self, follower: Follower) -> _Decision:
         """About a workload that the controller is not rolling out."""
         if follower.unknown:
-            return _Decision("blocked")  # most often the catalog cannot be read, which is no news about each workload
+            return _Decision("blocked", problem=f"{follower.name} is blocked: {follower.unknown}")
         if not follower.changing:
             return _Decision("current", self._noted(follower))
         if obstacle := _NOT_PINNED if follower.has.keys() != follower.wants.keys() else follower.workload.obstacle:
@@ -161,7 +165,8 @@ class _Round:
         if follower.is_undone:
             return _Decision("undone", self._set_back(follower))
         if wait := self._limits.start(follower):
-            return _Decision("blocked" if wait.is_blocked else "waiting", self._noted(follower), wait.until)
+            verdict: Verdict = "blocked" if wait.is_blocked else "waiting"
+            return _Decision(verdict, self._noted(follower), wait.until, f"{follower.name} is {verdict}: {wait.reason}")
         return _Decision("progressing", self._start(follower))
 
     def _start(self, follower: Follower) -> tuple[Step, ...]:

@@ -1,7 +1,7 @@
 """Events about pods that run a withdrawn version, by a pure function of the uses and of what is withdrawn."""
 
 from collections.abc import Collection, Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from webhook.catalog.resolution import VersionKey
 from webhook.controller.steps import PODS, Emit, ObjectRef
@@ -9,7 +9,7 @@ from webhook.errors import one_line
 from webhook.kubernetes.names import short_hash
 from webhook.usage.uses import Usage, Use, withdrawn_reason
 
-_LONGEST_NAME = 200
+_LONGEST_NAME: Final = 200
 UseKey: TypeAlias = tuple[str, str]
 """The UID of a pod, and the model and version that it runs."""
 
@@ -31,5 +31,6 @@ def events(usage: Usage, withdrawn: Mapping[VersionKey, str], told: Collection[U
 def _event(use: Use, key: UseKey, reason: str) -> Emit:
     pod = ObjectRef(PODS, use.workload.namespace, use.pod, use.uid, "")
     name = f"{use.pod[:_LONGEST_NAME].rstrip('.-')}.{short_hash(' '.join(key))}"
-    message = f"{key[1]} is withdrawn: {reason}; new pods of {use.workload.kind} {use.workload.name} are refused"
+    workload = f"{use.workload.kind} {use.workload.name}"
+    message = f"{key[1]} is withdrawn: {reason}; new pods of {workload} with this version are refused"
     return Emit(pod, "Warning", "ModelWithdrawn", one_line(message), name)

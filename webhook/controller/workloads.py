@@ -1,19 +1,19 @@
 """Workloads that a new version restarts, with the fields that tell how their rollout is going."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
 from webhook.controller.observed import Condition, Observed
 from webhook.controller.steps import ARGO_ROLLOUTS, DAEMON_SETS, DEPLOYMENTS, STATEFUL_SETS, Resource
 
-_NOTHING: Final[Mapping[str, str]] = {}
 _ON_DELETE: Final = "its updateStrategy is OnDelete, with which only who deletes its pods restarts them"
 
 
 class _TemplateMetadata(msgspec.Struct, frozen=True):
-    annotations: Mapping[str, str] | None = None
+    annotations: Any = None
+    """Of any type, because the API server does not check the template of an Argo Rollout."""
 
 
 class _Template(msgspec.Struct, frozen=True):
@@ -62,7 +62,8 @@ class Workload(Observed, frozen=True):
     def template_annotations(self) -> Mapping[str, str]:
         """The annotations of its pod template."""
         metadata = self.spec.template.metadata
-        return (metadata and metadata.annotations) or _NOTHING
+        found = metadata.annotations if metadata else None
+        return {key: text for key, text in found.items() if isinstance(text, str)} if isinstance(found, dict) else {}
 
     @property
     def is_paused(self) -> bool:
