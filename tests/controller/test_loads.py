@@ -326,6 +326,13 @@ def test_claims_of_a_source_that_was_not_listed_stay_as_they_are() -> None:
     assert it.state() == "ready"
 
 
+def test_claims_stay_while_s3_does_not_tell_the_state_of_their_version() -> None:
+    it = Controlled(SETTINGS, ONE)
+    it.load()
+    it.settle(catalog(version(SETTINGS, problem="S3 denies access", is_checked=False)))
+    assert (it.state(), it.state("team-a")) == ("ready", "ready")
+
+
 def test_claims_of_a_source_within_another_one_wait_until_both_are_listed() -> None:
     sources = {"inner": {"bucket": "my-ml-bucket", "prefix": "model-artifacts/inner"}}
     settings = loading({"strategy": "shared-volume", "source": "inner"}, sources=sources)

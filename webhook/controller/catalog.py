@@ -13,7 +13,7 @@ from webhook.catalog.bucket.listing import SourceListing
 from webhook.catalog.bucket.status import VersionStatus
 from webhook.catalog.bucket.store import CatalogError
 from webhook.catalog.lookup.s3 import S3Catalog
-from webhook.catalog.resolution import LookupRequired, VersionKey, Withdrawn
+from webhook.catalog.resolution import LookupRequired, NoAccess, VersionKey, Withdrawn
 from webhook.controller.published import Model, Published, Version, with_expiry
 from webhook.fields.globs import matches
 from webhook.model.artifact import Artifact
@@ -153,10 +153,11 @@ class CatalogReader:
         try:
             found = self.catalog.resolve(self._request(key)).artifact
         except LookupRequired:
-            return Version(artifact, problem="it has not been looked up")
+            return Version(artifact, problem="it has not been looked up", is_checked=False)
         except Refusal as problem:
+            created, is_checked = self._created.get(key), not isinstance(problem, NoAccess)
             is_withdrawn = isinstance(problem, Withdrawn)
-            return Version(artifact, self._created.get(key), str(problem), is_withdrawn=is_withdrawn)
+            return Version(artifact, created, str(problem), is_withdrawn=is_withdrawn, is_checked=is_checked)
         lack = "" if found.digest else "it has no manifest: publish it with model-injector publish"
         return Version(found, self._created.get(key), lack)
 

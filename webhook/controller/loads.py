@@ -476,12 +476,12 @@ def _not_wanted(claim: Claim, published: Published, settings: Settings) -> tuple
 
 
 def by_catalog(claim: Claim, published: Published, prefix: str) -> tuple[str, str] | None:
-    """The state of a claim that follows from the catalog, and its reason. None if no load is about its model."""
+    """The state of a claim that follows from the catalog, and its reason. None if nothing is known of the version."""
     uri = claim.annotations.get(f"{prefix}/{URI}", "")
     if uri not in published.uris:
         return UNPUBLISHED, "the catalog has the version no longer"
     version = published.by_uri.get(uri)
-    if version is None:
+    if version is None or not version.is_checked:
         return None
     if version.problem:
         return (WITHDRAWN if version.is_withdrawn else UNPUBLISHED), version.problem

@@ -25,6 +25,8 @@ class Version(msgspec.Struct, frozen=True):
     problem: str = ""
     """Why pods must not use it now; empty if it is published."""
     is_withdrawn: bool = False
+    is_checked: bool = True
+    """Whether S3 has told its state. Else nothing follows from the problem for claims that exist."""
     is_expired: bool = False
     """Whether it may be removed, if nothing uses it: it is old, has no alias, and is not among the newest."""
     expiry: str = ""
