@@ -39,6 +39,7 @@
     ├── RegistryError              images.connection: a registry of images refused, or answers what cannot be used
     │   └── RegistryUnreachable    it did not answer, or reported a temporary error
     ├── ClusterError               kubernetes.client: the API server is missing, or its answer is unusable
+    │   ├── Expired                controller.cluster.watching: a list or a watch has to begin again
     │   └── StepFailed             controller.cluster.acting: it refused a step of the controller
     └── AssociationError           aws.pod_identity: EKS did not associate a role with a service account
 

@@ -125,7 +125,9 @@ class ApiServer:
         return answers[method](path, content)
 
     def create(self, path: str, content: JSON) -> tuple[int, JSON]:
-        """Answer a POST to a collection."""
+        """Answer a POST to a collection. There is no proxy to other Services."""
+        if "/proxy/" in path:
+            return 404, {}
         path = f"{path}/{content['metadata']['name']}"
         return (409, {"reason": "AlreadyExists"}) if path in self.objects else (201, self._store(path, content))
 

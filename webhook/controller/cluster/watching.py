@@ -49,7 +49,7 @@ _events: Final = msgspec.json.Decoder(_Event)
 _bookmarks: Final = msgspec.json.Decoder(_Bookmark)
 
 
-class _Expired(ClusterError):
+class Expired(ClusterError):
     """The API server no longer has the changes since the last one that was seen."""
 
 
@@ -134,7 +134,7 @@ class Collection:
             if not self._version:
                 self.refresh()
             self._watch(stopped)
-        except _Expired as error:
+        except Expired as error:
             self._version = ""
             return error
         except ClusterError as error:
@@ -157,7 +157,7 @@ class Collection:
                 self._replace({})
                 raise ClusterError(f"the API server has no {self.resource.plural}")
             if response.status == HTTPStatus.GONE:
-                raise _Expired("the list changed too much while it was read")
+                raise Expired("the list changed too much while it was read")
             if response.status != HTTPStatus.OK:
                 raise ClusterError(f"{response.what}: the API server answers {response.status}")
             page = _lists.decode(response.content)
@@ -184,7 +184,7 @@ class Collection:
         self._changed()
 
     def _watch(self, stopped: Event) -> None:
-        """Take over changes until the API server ends the watch. Raises ClusterError and _Expired."""
+        """Take over changes until the API server ends the watch. Raises ClusterError and Expired."""
         seconds = random.randint(*_WATCH_SECONDS)  # noqa: S311 - not all watches end at once
         query = [
             ("watch", "1"),
@@ -199,7 +199,7 @@ class Collection:
             self.heard_at = monotonic()
             event = _events.decode(line)
             if event.type == "ERROR":  # most often 410: the version is too old
-                raise _Expired("the API server has ended the watch with an error")
+                raise Expired("the API server has ended the watch with an error")
             version = _bookmarks.decode(event.object).metadata.resource_version
             if event.type == "BOOKMARK":
                 self._version = version
