@@ -83,12 +83,12 @@ def test_a_decision_says_when_to_decide_again(asked: float | None, waited: float
 
 
 def test_a_decision_that_fails_is_repeated_after_a_pause_that_grows(caplog: pytest.LogCaptureFixture) -> None:
-    looped = Looped(*[ClusterError("no")] * 4, None)
-    stopped = looped.run(9)
+    looped = Looped(None, *[ClusterError("no")] * 4, None)
+    stopped = looped.run(10)
     failed = [seconds for seconds in stopped.seconds if seconds != 0.5]
     assert all(2**number / 4 <= seconds <= 2**number / 2 for number, seconds in enumerate(failed, 1))
-    assert looped.decisions == 5
-    assert looped.notices.seconds == [0] * 5, "it has waited already"
+    assert looped.decisions == 6
+    assert looped.notices.seconds == [0, 300, 0, 0, 0, 0], "it has waited already"
     assert looped.errors == 4
     assert "Traceback" not in caplog.text
 
