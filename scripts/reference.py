@@ -62,8 +62,9 @@ model-injector.io/models: |
     modelPath: /models/ranker
 ```
 
-The keys of an entry are the names above in camelCase, without `models`, `service-account` and `inject`, which describe
-the pod. The pod's own annotations are the defaults of all entries. Scalars are text: `version: 1.10` is `1.10`.
+The keys of an entry are the names above in camelCase, without `models`, `service-account`, `follow` and `inject`,
+which describe the pod. The pod's own annotations are the defaults of all entries. Scalars are text: `version: 1.10` is
+`1.10`.
 
 ## Environment variables
 

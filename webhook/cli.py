@@ -12,6 +12,7 @@ from webhook.commands import (
     advise,
     catalog,
     certs,
+    cleanup,
     controller,
     iam_policy,
     image,
@@ -20,6 +21,7 @@ from webhook.commands import (
     publish,
     pull,
     serve,
+    usage,
 )
 from webhook.commands.output import OutputFailed, discard_output, flush, print_error
 from webhook.errors import InjectorError, InvalidInput
@@ -62,6 +64,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (serve, preview, publish, catalog, pull, image, manifests, advise, controller, iam_policy, certs):
+    for command in (
+        serve,
+        preview,
+        publish,
+        catalog,
+        pull,
+        image,
+        manifests,
+        advise,
+        controller,
+        usage,
+        cleanup,
+        iam_policy,
+        certs,
+    ):
         command.add(commands)
     return parser

@@ -13,6 +13,7 @@
     │   │   ├── Unpublished        the upload was not finished, or the required tag is missing
     │   │   ├── Incomplete         objects differ from what the manifest lists
     │   │   ├── Archived           objects have to be restored from an archive first
+    │   │   ├── Withdrawn          the version was withdrawn: no pod gets it any more
     │   │   └── NoAccess           S3 denies the webhook access to the version
     │   └── Forbidden              admission.rules: a rule of the settings forbids it
     ├── InvalidObject              kubernetes.decoding: JSON without the fields that its kind has
@@ -38,6 +39,8 @@
     ├── RegistryError              images.connection: a registry of images refused, or answers what cannot be used
     │   └── RegistryUnreachable    it did not answer, or reported a temporary error
     ├── ClusterError               kubernetes.client: the API server is missing, or its answer is unusable
+    │   ├── Expired                controller.cluster.watching: a list or a watch has to begin again
+    │   └── StepFailed             controller.cluster.acting: it refused a step of the controller
     └── AssociationError           aws.pod_identity: EKS did not associate a role with a service account
 
 A message says what happened, names the value, and says what to do. Its reader is the person who fixes the fault.

@@ -151,3 +151,15 @@ def test_an_alias_that_moves_between_two_passes_changes_nothing() -> None:
     catalog.tell(MODELS, {"my-model": {"champion": "1.3.0"}})
     again = inject(decode(msgspec.json.encode(changed)), "apps", settings, catalog)
     assert (again.decision, again.operations) == ("unchanged", ())
+
+
+def test_a_copy_of_a_pod_from_before_the_withdrawal_is_refused() -> None:
+    settings = known_settings()
+    catalog = Known(settings, MODELS, ALIASES, DETAILS)
+    pod = asking(version="latest")
+    copy = apply(pod, inject(decode(msgspec.json.encode(pod)), "apps", settings, catalog).operations)
+    catalog.tell(MODELS, ALIASES, withdrawn=(("my-model", "1.3.0"),))
+    refused = inject(decode(msgspec.json.encode(copy)), "apps", settings, catalog)
+    assert (refused.decision, refused.reason) == ("refused", "Withdrawn")
+    assert "my-model 1.3.0 was withdrawn at 2026-05-01 10:00:00Z: a wrong tokenizer" in refused.message
+    assert inject(decode(msgspec.json.encode(pod)), "apps", settings, catalog).models[0].version == "1.2.3"

@@ -46,7 +46,6 @@ def test_every_annotation_is_heard() -> None:
         fetch_memory_request="1Gi",
         fetch_memory_limit="2Gi",
         inject="true",
-        follow="canary",
     )
     (model,) = request.models
     assert request.service_account == "reader"
@@ -106,7 +105,6 @@ def test_every_annotation_is_heard() -> None:
         ("timeout", "0m"),
         ("timeout", "8000h"),
         ("fetch_cpu_request", "two"),
-        ("follow", "yes"),
         ("inject", "False"),
     ],
 )
@@ -273,17 +271,3 @@ def test_rules_set_the_default_strategy_of_models_and_namespaces(
     model = parse(named, settings, namespace).models[0]
     assert model.strategies == expected
     assert model.is_default_strategy == ("strategy" not in annotations)
-
-
-@pytest.mark.parametrize(("value", "expected"), [("true", "true"), ("canary", "canary"), ("false", "false")])
-def test_what_a_workload_follows(value: str, expected: str) -> None:
-    request = asked(model="my-model", version="@champion", follow=value)
-    assert (request.follow, request.warnings) == (expected, ())
-    assert asked(model="my-model", version="@champion").follow == "false"
-
-
-def test_an_exact_version_cannot_be_followed() -> None:
-    (warning,) = asked(model="my-model", version="1.2.3", follow="true").warnings
-    assert warning.startswith(f"{PREFIX}follow does nothing: an exact version never means another one")
-    assert not asked(models="[{model: a, version: 1.2.3}, {model: b, version: latest}]", follow="true").warnings
-    assert not asked(model="my-model", version="1.2.3", follow="false").warnings

@@ -76,7 +76,7 @@ def test_a_thousand_versions_cost_one_request_each_time(bucket: MotoBucket, prox
     reader.refresh()
     assert reader.version("latest") == "1.1499.0"
     listings = [request.query["prefix"].removeprefix(f"{PREFIX}/") for request in proxy.requests]
-    assert sorted(listings) == ["", "", ".aliases/", ".images/", ".publishing/"]
+    assert sorted(listings) == ["", "", ".aliases/", ".images/", ".publishing/", ".withdrawn/"]
 
 
 def test_what_is_too_much_is_left_out_and_told(bucket: MotoBucket, read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +102,7 @@ def test_folders_that_are_no_versions_are_looked_into_within_bounds(
     assert "more than 8 parent folders" in reader.catalog.status("default").problem
     proxy.requests.clear()
     reader.refresh()
-    assert proxy.count(lambda request: request.is_listing()) <= 8 + 3
+    assert proxy.count(lambda request: request.is_listing()) <= 8 + 4
 
 
 def test_names_are_not_followed_deeper_than_anyone_would_name_a_model(bucket: MotoBucket, read: Read) -> None:

@@ -144,6 +144,7 @@ CASES: dict[str, JSON] = {
                 },
                 "cleaning": {"enabled": True, "s3Tag": "model-injector=expired"},
                 "progress": {"enabled": True},
+                "withdrawals": {"enabled": True},
             },
         },
     },

@@ -66,7 +66,7 @@ ROLLOUTS = {
     **EVENTS,
 }
 PROGRESS = {"cluster pods": READ, "cluster pods/log": "get", **EVENTS}
-CLEANING = {
+USAGE = {
     "cluster pods": "list",
     **{
         f"cluster {kind}.apps": "list"
@@ -74,8 +74,10 @@ CLEANING = {
     },
     "cluster jobs.batch": "list",
     "cluster cronjobs.batch": "list",
-    "cluster persistentvolumeclaims": "list delete",
+    "cluster rollouts.argoproj.io": "list",
 }
+CLEANING = {**USAGE, "cluster persistentvolumeclaims": "list delete"}
+WITHDRAWALS = {**USAGE, **EVENTS}
 ELSEWHERE = {"strategies": {"shared-volume": {"namespace": "models"}}}
 UNSHARED = {"strategies": {"shared-volume": {"sharing": "none"}}}
 CLEANS: JSON = {"controller": {"cleaning": {"enabled": True}}}
@@ -98,6 +100,7 @@ CLEANS: JSON = {"controller": {"cleaning": {"enabled": True}}}
         ({"controller": {"rollouts": {"enabled": True}}}, ROLLOUTS),
         ({"controller": {"progress": {"enabled": True}}}, PROGRESS),
         (CLEANS, CLEANING),
+        ({"controller": {"withdrawals": {"enabled": True}}}, WITHDRAWALS),
         (
             {"loads": [LOADS["s3-mount"]], **CLEANS},
             {
@@ -152,6 +155,7 @@ def test_rights_of_several_features_are_those_of_each() -> None:
         {"loads": [LOADS["s3-mount"]]},
         {"controller": {"rollouts": {"enabled": True}}},
         {"controller": {"progress": {"enabled": True}}},
+        {"controller": {"withdrawals": {"enabled": True}}},
     ]
     for one, other in combinations(parts, 2):
         both = {**one, **other}
@@ -188,7 +192,14 @@ def test_no_right_is_for_everything_and_none_is_for_secrets_or_other_roles() -> 
             assert "rbac.authorization.k8s.io" not in rule["apiGroups"]
 
 
-@pytest.mark.parametrize("feature", ["rollouts", "progress", "cleaning"])
+@pytest.mark.parametrize("feature", ["cleaning", "withdrawals"])
+def test_who_uses_a_version_is_read_of_each_kind_that_the_webhook_pins(feature: str) -> None:
+    kinds = [ARGO, {"group": "ray.io", "version": "v1", "resource": "rayclusters"}]
+    found = rights(running({"workloads": {"kinds": kinds}}, controller={feature: {"enabled": True}}))
+    assert (found["cluster rayclusters.ray.io"], found["cluster rollouts.argoproj.io"]) == ({"list"}, {"list"})
+
+
+@pytest.mark.parametrize("feature", ["rollouts", "progress", "cleaning", "withdrawals"])
 def test_the_rights_of_a_feature_name_its_setting(feature: str) -> None:
     values = {
         "controller": {"enabled": True},

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import shlex
 import subprocess
 import sys
@@ -66,7 +67,7 @@ def test_from_a_folder_to_a_laptop(command: Command, folder: Path, tmp_path: Pat
     assert said.startswith("my-model 1.2.3: 2 files, 2.9 KiB, s3://")
     succeeded(command("catalog alias set", "my-model", "champion", "1.2.3"))
     resolved = json.loads(succeeded(command("catalog resolve", "my-model", "@champion", "-o", "json")))
-    assert set(resolved) == {"model", "version", "uri", "files", "bytes", "digest"}
+    assert set(resolved) == {"model", "version", "uri", "files", "bytes", "digest", "withdrawn"}
     assert (resolved["version"], resolved["files"], resolved["bytes"]) == ("1.2.3", 2, 3004)
     assert json.loads(succeeded(command("catalog show", "my-model", "1.2.3", "-o", "json"))) == {
         **resolved,
@@ -91,10 +92,10 @@ def test_what_there_is_is_listed_for_people_and_for_programs(command: Command, f
         "my-model   2          1.10.0   champion=1.2.3",
     ]
     assert json.loads(succeeded(command("catalog list", "-o", "json"))) == [
-        {"model": "my-model", "versions": ["1.10.0", "1.2.3"], "aliases": {"champion": "1.2.3"}}
+        {"model": "my-model", "versions": ["1.10.0", "1.2.3"], "aliases": {"champion": "1.2.3"}, "withdrawn": {}}
     ]
     heads, newest, oldest = succeeded(command("catalog list", "my-model")).splitlines()
-    assert heads.split() == ["VERSION", "STATE", "FILES", "SIZE", "CREATED", "ALIASES"]
+    assert heads.split() == ["VERSION", "STATE", "FILES", "SIZE", "CREATED", "ALIASES", "WITHDRAWN"]
     assert newest.split()[:5] == ["1.10.0", "published", "2", "2.9", "KiB"]
     assert oldest.split()[-1] == "champion"
     shown = succeeded(command("catalog show", "my-model"))
@@ -127,6 +128,17 @@ def test_a_dry_run_uploads_nothing(command: Command, folder: Path) -> None:
         ("catalog alias set", ("my-model", "a/b", "1.2.3"), 2, "is not an alias"),
         ("catalog alias set", ("my-model", "champion", "^1"), 2, "is not an exact version"),
         ("catalog alias remove", ("my-model", "nobody"), 1, "has no alias nobody"),
+        ("catalog withdraw", ("my-model@1.2.3",), 2, "one of the arguments --reason --undo is required"),
+        ("catalog withdraw", ("my-model@1.2.3", "--reason", "a\nb"), 2, "one line of at most 300 printable characters"),
+        ("catalog withdraw", ("my-model@^1", "--reason", "x"), 2, "has no exact version; write MODEL@VERSION"),
+        ("catalog withdraw", ("my-model", "--reason", "x"), 2, "has no exact version; write MODEL@VERSION"),
+        (
+            "catalog withdraw",
+            ("my-model@champion", "--reason", "x"),
+            1,
+            "for an alias, give the version that it stands",
+        ),
+        ("catalog withdraw", ("my-model@1.2.3", "--undo"), 1, "my-model 1.2.3 is not withdrawn"),
         ("pull", ("my-model@9.9.9", "{folder}"), 1, "has no version 9.9.9"),
         ("pull", ("my-model:1.2.3", "{folder}"), 2, "write MODEL@VERSION, such as my-model@1.2.3"),
     ],
@@ -159,6 +171,55 @@ def test_an_alias_is_removed(command: Command, folder: Path) -> None:
     succeeded(command("catalog alias remove", "my-model", "@champion"))
     assert command("catalog resolve", "my-model", "@champion").returncode == 1
     assert succeeded(command("catalog resolve", "my-model", "@next")) == "1.2.3\n"
+
+
+def test_a_withdrawn_version_is_shown_as_such_and_given_to_nobody(command: Command, folder: Path) -> None:
+    for version in ("1.2.3", "1.10.0"):
+        succeeded(command("publish", str(folder), "my-model", version))
+    succeeded(command("catalog alias set", "my-model", "champion", "1.10.0"))
+    done = command("catalog withdraw", "my-model@1.10.0", "--reason", "a wrong tokenizer", "-o", "json")
+    withdrawn = json.loads(succeeded(done))
+    assert set(withdrawn) == {"model", "version", "withdrawn", "users"}
+    assert withdrawn["users"] is None
+    assert "`model-injector usage my-model@1.10.0` lists them" in done.stderr
+    assert "warning: pods that ask for @champion are refused until it is set" in done.stderr
+    assert withdrawn["withdrawn"]["reason"] == "a wrong tokenizer"
+    assert "there is one every 30 s" in done.stderr
+
+    assert succeeded(command("catalog list")).splitlines()[1].split() == ["my-model", "2", "1.2.3", "champion=1.10.0"]
+    (model,) = json.loads(succeeded(command("catalog list", "-o", "json")))
+    assert model["withdrawn"] == {"1.10.0": withdrawn["withdrawn"]}
+    _, newest, oldest = succeeded(command("catalog list", "my-model")).splitlines()
+    assert newest.endswith("  a wrong tokenizer")
+    assert oldest.split()[0] == "1.2.3"
+    assert "tokenizer" not in oldest
+    of_versions = json.loads(succeeded(command("catalog list", "my-model", "-o", "json")))
+    assert [each["withdrawn"] for each in of_versions] == [withdrawn["withdrawn"], None]
+    assert re.search(
+        "^withdrawn  .* a wrong tokenizer$", succeeded(command("catalog show", "my-model", "1.10.0")), re.M
+    )
+    assert succeeded(command("catalog resolve", "my-model", "latest")) == "1.2.3\n"
+
+    done = command("catalog resolve", "my-model", "@champion", "-o", "json")
+    assert (done.returncode, json.loads(done.stdout)["withdrawn"]) == (1, withdrawn["withdrawn"])
+    refused = [
+        done,
+        command("pull", "my-model@1.10.0", str(folder)),
+        command("publish", str(folder), "my-model", "1.10.0"),
+        command("catalog alias set", "my-model", "next", "1.10.0"),
+    ]
+    for done in refused:
+        assert done.returncode == 1
+        assert re.search(r"my-model 1\.10\.0 was withdrawn at .*Z: a wrong tokenizer; ", done.stderr), done.args
+    succeeded(command("catalog withdraw", "my-model@1.10.0", "--undo"))
+    assert succeeded(command("catalog resolve", "my-model", "@champion")) == "1.10.0\n"
+
+
+def test_a_version_that_was_removed_can_be_withdrawn(command: Command) -> None:
+    done = command("catalog withdraw", "my-model@1.2.3", "--reason", "leaked")
+    assert succeeded(done).startswith("my-model 1.2.3: withdrawn at ")
+    assert "warning: my-model 1.2.3 is not in s3://" in done.stderr
+    assert succeeded(command("catalog list", "my-model")).splitlines()[1].split()[:2] == ["1.2.3", "absent"]
 
 
 def test_a_pull_takes_what_is_there_and_mends_what_is_spoiled(command: Command, folder: Path, tmp_path: Path) -> None:

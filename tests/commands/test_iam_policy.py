@@ -214,6 +214,8 @@ def test_the_webhook_reads_its_catalog_and_no_file(
     root = f"{prefix}/" if prefix else ""
     bucket.put(f"{root}ranker-1.0.0/config.json", b"{}")
     bucket.put(f"{root}.aliases/ranker.json", b'{"champion": "1.0.0"}')
+    withdrawal = {"reason": "a wrong tokenizer", "at": "2026-05-01T10:00:00Z"}
+    bucket.put(f"{root}.withdrawn/ranker.json", json.dumps({"1.0.0": withdrawal}).encode())
     bucket.put(f"{root}.publishing/ranker-2.0.0", b"")
     bucket.put(f"{root}ranker-2.0.0/config.json", b"{}")
     bucket.put(f"{root}my-model-1.2.3/manifest.json", b"no manifest")
@@ -227,6 +229,7 @@ def test_the_webhook_reads_its_catalog_and_no_file(
             names = reader.list_source("default")
             assert tuple(names.models["ranker"].newest()) == ("2.0.0", "1.0.0")
             assert names.aliases["ranker"].versions == {"champion": "1.0.0"}
+            assert names.withdrawn_versions("ranker") == {"1.0.0"}
             assert not names.problems
             found = [reader.look_up(VersionKey("default", "ranker", f"{n}.0.0")) for n in (1, 2, 3)]
             assert [getattr(each, "state", None) for each in found] == ["unmanaged", "unfinished", "absent"]

@@ -198,6 +198,10 @@ def test_versions_and_their_sizes_come_from_the_catalog(catalog: Path) -> None:
     assert found == [*of_my_model, ("other", "1.0.0", 3000)]
     assert "warning: left out: my-model 2.0.0 is not published: its upload was started" in done.stderr
     assert printed("my-model", "--all-published")[0] == of_my_model
+    assert succeeded("catalog", "withdraw", "other@1.0.0", "--reason", "a wrong tokenizer", "--config", str(catalog))
+    found, done = printed("--all-published")
+    assert found == of_my_model
+    assert "warning: left out: other 1.0.0 was withdrawn at " in done.stderr
     missing = run(
         "manifests", "stub", "x", "--all-published", "-n", "ml", "--config", str(catalog), **moto_s3.CREDENTIALS
     )

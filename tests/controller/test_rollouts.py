@@ -1,505 +1,549 @@
-"""Rollouts of what references mean: when they start, how they end, and what people see of them."""
+"""Workloads follow their references: within limits, and back again if that fails."""
 
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
-from tests.controller.rollouts import NOON, PREFIX, RESTARTED, World, annotations_of
-from webhook.controller.records import label_of
+from tests.controller.following import NOON, PREFIX, Cluster, pin
 from webhook.controller.steps import Emit, Rewrite
 
-ALL_KINDS = pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet", "Rollout"])
+ROLLED_OUT = ("Deployment", "StatefulSet", "DaemonSet", "Rollout")
 
 
-def world(name: str = "app", kind: str = "Deployment", **rollouts: object) -> World:
-    """A world with one workload, whose rollout to 2.0.0 has started."""
-    found = World(**rollouts)
-    found.add(name, kind)
-    found.reconcile()
-    found.move("2.0.0")
-    assert found.reconcile() == ["RolloutStarted"]
+def reasons(cluster: Cluster) -> list[str]:
+    return [event.reason for event in cluster.events]
+
+
+def label(cluster: Cluster, key: tuple[str, str, str]) -> str | None:
+    found: str | None = cluster.objects[key]["metadata"]["labels"].get(f"{PREFIX}/followed")
     return found
 
 
-@ALL_KINDS
-def test_a_workload_gets_what_its_reference_means(kind: str) -> None:
-    cluster = world(kind=kind)
-    assert (cluster.version("app"), cluster.state("app")) == ("2.0.0", "progressing")
-    cluster.observe("app")
-    assert cluster.reconcile() == []
-    cluster.settle("app")
-    assert cluster.reconcile() == ["RolloutDone"]
-    assert (cluster.version("app"), cluster.state("app")) == ("2.0.0", "done")
+@pytest.mark.parametrize("kind", ROLLED_OUT)
+def test_a_moved_alias_restarts_a_workload_and_says_so(kind: str) -> None:
+    cluster = Cluster()
+    key = cluster.add(kind=kind)
+    assert cluster.settle() == {"current": 1}
+    assert cluster.events == []
+    cluster.moves("2.0.0")
+    assert cluster.settle() == {"progressing": 1}
+    assert cluster.version(key) == "2.0.0"
+    (started,) = cluster.events
+    assert (started.type, started.reason, started.of.name) == ("Normal", "RolloutStarted", "app")
+    assert started.message == "my-model @champion from 1.2.3 to 2.0.0: the reference means another version now"
+    record = cluster.record(key)
+    assert (record["state"], record["at"]) == ("progressing", "2026-01-05T12:00:00Z")
+    assert record["models"] == [{"model": "my-model", "version": "@champion", "from": "1.2.3", "to": "2.0.0"}]
+    cluster.becomes_available(key)
+    assert cluster.settle() == {"current": 1}
+    assert cluster.events[-1].message == "my-model @champion from 1.2.3 to 2.0.0"
+    assert reasons(cluster) == ["RolloutStarted", "RolloutDone"]
+    assert cluster.record(key)["state"] == "done"
 
 
-def test_an_event_and_an_annotation_say_from_what_to_what_and_why() -> None:
-    cluster = world()
-    (event,) = cluster.events
-    assert event.message == "my-model from 1.0.0 to 2.0.0: my-model @champion means 2.0.0"
-    assert json.loads(cluster.workloads["app"]["metadata"]["annotations"][f"{PREFIX}/rollout"]) == {
-        "state": "progressing",
-        "at": "2026-06-01T12:00:00Z",
-        "models": [
-            {"source": "default", "model": "my-model", "asked": "@champion", "from": "1.0.0", "to": "2.0.0"},
-        ],
-        "reason": "my-model @champion means 2.0.0",
-    }
+def test_a_range_follows_as_an_alias_does_and_an_exact_version_never() -> None:
+    cluster = Cluster()
+    ranged = cluster.add("ranged", version="^1", pinned=pin("1.2.3", "^1"))
+    exact = cluster.add("exact", version="1.2.3", pinned="")
+    cluster.meanings["my-model", "^1"] = "1.3.0"
+    assert cluster.settle() == {"current": 1, "progressing": 1}
+    assert cluster.version(ranged) == "1.3.0"
+    assert cluster.record(exact) == {}
+    assert label(cluster, exact) is None
 
 
-def test_nothing_but_the_pin_of_the_template_is_changed() -> None:
-    cluster = World()
-    cluster.add("app")
-    cluster.reconcile()
-    cluster.move("2.0.0")
-    ((rewrite, event),) = cluster.decide().steps
-    assert isinstance(rewrite, Rewrite)
-    assert isinstance(event, Emit)
-    assert set(rewrite.template_annotations) == {f"{PREFIX}/pinned"}
-
-
-@ALL_KINDS
-def test_a_version_that_does_not_become_available_is_undone_once(kind: str) -> None:
-    cluster = World()
-    cluster.add("app", kind)
-    cluster.reconcile()
-    before = annotations_of(cluster.workloads["app"])
-    cluster.broken.add("2.0.0")
-    cluster.move("2.0.0")
-    cluster.reconcile()
-    cluster.settle("app")
-    if kind == "Rollout":
-        cluster.status("app", phase="Degraded", message="ReplicaSet has timed out progressing")
-    else:
-        cluster.wait(599)
-        assert cluster.reconcile() == []
-        cluster.wait(1)
-    assert cluster.reconcile() == ["RolloutUndone"]
-    assert annotations_of(cluster.workloads["app"]) == before, "a Deployment's former ReplicaSet is used again"
-    cluster.settle("app")
-    cluster.reconcile()
-    assert (cluster.version("app"), cluster.state("app")) == ("1.0.0", "undone")
-    cluster.wait(100_000)
-    assert cluster.decide().steps == ()
-    cluster.move("3.0.0")
-    cluster.reconcile()
-    assert cluster.version("app") == "3.0.0"
-
-
-def test_the_event_of_an_undone_rollout_has_the_workloads_own_message() -> None:
-    cluster = world()
-    cluster.broken.add("2.0.0")
-    cluster.settle("app")
-    cluster.wait(600)
-    cluster.reconcile()
-    assert cluster.events[-1].type == "Warning"
-    assert cluster.events[-1].message == (
-        "my-model from 2.0.0 back to 1.0.0: not available within 600 seconds: 2 of 2 replicas are updated, 0 are "
-        "available; no pod is ready"
-    )
-
-
-def test_a_stateful_set_that_hangs_after_an_undo_says_what_to_do() -> None:
-    cluster = world(kind="StatefulSet")
-    cluster.broken |= {"1.0.0", "2.0.0"}
-    cluster.settle("app")
-    cluster.wait(600)
-    assert cluster.reconcile() == ["RolloutUndone"]
-    cluster.wait(600)
-    assert cluster.reconcile() == ["RolloutUndoIncomplete"]
-    assert "delete its pod that is not ready" in cluster.events[-1].message
-    assert cluster.state("app") == "undone"
-
-
-def test_an_alias_that_moves_back_undoes_a_rollout_at_once() -> None:
-    cluster = world()
-    cluster.observe("app")
-    cluster.move("1.0.0")
-    assert cluster.reconcile() == ["RolloutUndone"]
-    assert cluster.version("app") == "1.0.0"
-    cluster.settle("app")
-    cluster.reconcile()
-    cluster.wait(61)
-    cluster.move("2.0.0")
-    cluster.reconcile()
-    assert cluster.version("app") == "2.0.0", "it has meant something else in between"
-
-
-def test_an_alias_that_moves_on_waits_for_the_end_of_the_rollout() -> None:
-    cluster = world()
-    cluster.move("3.0.0")
-    assert cluster.reconcile() == []
-    cluster.settle("app")
-    assert cluster.reconcile() == ["RolloutDone"]
-    assert cluster.state("app") == "waiting"
-    cluster.wait(60)
-    assert cluster.reconcile() == ["RolloutStarted"]
-
-
-@ALL_KINDS
-@pytest.mark.parametrize("is_done", [True, False])
-def test_what_a_person_takes_back_is_not_rolled_out_again(kind: str, *, is_done: bool) -> None:
-    cluster = world(kind=kind)
-    cluster.observe("app")
-    if is_done:
-        cluster.settle("app")
-        cluster.reconcile()
-    assert cluster.undo("app")
-    cluster.settle("app")
-    assert cluster.version("app") == "1.0.0"
-    assert "RolloutHeld" in cluster.reconcile()
-    cluster.wait(100_000)
-    assert cluster.reconcile() == []
-    assert (cluster.version("app"), cluster.state("app")) == ("1.0.0", "held")
-
-
-def test_a_record_that_a_rollback_brings_back_is_not_the_latest() -> None:
-    cluster = world()
-    cluster.observe("app")
-    cluster.broken.add("2.0.0")
-    cluster.wait(600)
-    assert cluster.reconcile() == ["RolloutUndone"]
-    cluster.settle("app")
-    cluster.reconcile()
-    assert cluster.undo("app"), "to 2.0.0, with the record of then, by which its deadline has passed"
-    assert '"state":"progressing"' in cluster.workloads["app"]["metadata"]["annotations"][f"{PREFIX}/rollout"]
-    cluster.wait(10_000)
-    assert cluster.reconcile() == []
-    assert (cluster.version("app"), cluster.state("app")) == ("2.0.0", "")
-
-
-def test_kubectl_shows_the_state_by_a_label() -> None:
-    cluster = world()
-    assert cluster.workloads["app"]["metadata"]["labels"][f"{PREFIX}/rollout"].startswith("progressing-")
-
-
-def test_what_was_taken_back_is_tried_again_without_the_label() -> None:
-    cluster = world()
-    cluster.settle("app")
-    cluster.reconcile()
-    cluster.undo("app")
-    cluster.settle("app")
-    cluster.reconcile()
-    cluster.wait(60)
-    cluster.unlabel("app")
-    assert cluster.reconcile() == ["RolloutStarted"]
-
-
-def test_a_version_that_a_person_restarted_to_and_took_back_is_not_rolled_out_either() -> None:
-    cluster = World()
-    cluster.add("app")
-    cluster.reconcile()
-    cluster.not_loaded["2.0.0"] = "it is loading"
-    cluster.move("2.0.0")
-    cluster.reconcile()
-    cluster.annotate_template("app", RESTARTED, "2026-06-01T12:00:00Z")
-    cluster.settle("app")
-    assert cluster.version("app") == "2.0.0"
-    cluster.reconcile()
-    cluster.not_loaded.clear()
-    cluster.undo("app")
-    cluster.settle("app")
-    assert cluster.reconcile() == ["RolloutHeld"]
-
-
-def test_a_restart_by_a_person_tries_an_undone_version_again() -> None:
-    cluster = world()
-    cluster.broken.add("2.0.0")
-    cluster.settle("app")
-    cluster.wait(600)
-    cluster.reconcile()
-    cluster.settle("app")
-    cluster.reconcile()
-    cluster.broken.clear()
-    cluster.annotate_template("app", RESTARTED, "2026-06-01T13:00:00Z")
-    cluster.settle("app")
-    cluster.wait(100)
-    cluster.reconcile()
-    assert (cluster.version("app"), cluster.state("app")) == ("2.0.0", "")
-
-
-def test_a_restart_during_a_rollout_is_undone_with_the_pin() -> None:
-    cluster = world()
-    cluster.annotate_template("app", RESTARTED, "2026-06-01T12:01:00Z")
-    cluster.broken.add("2.0.0")
-    cluster.settle("app")
-    cluster.wait(600)
-    assert cluster.reconcile() == ["RolloutUndone"]
-    assert cluster.version("app") == "1.0.0"
-
-
-def test_a_rollout_that_somebody_pauses_is_left_to_them() -> None:
-    cluster = world()
-    cluster.change("app", paused=True)
-    cluster.reconcile()
-    cluster.wait(10_000)
-    cluster.reconcile()
-    assert cluster.version("app") == "2.0.0"
-
-
-@pytest.mark.parametrize(
-    ("spec", "reason"),
-    [
-        ({"paused": True}, "it is paused"),
-        ({"replicas": 0}, "it is scaled to zero, where nothing would show whether it works"),
-    ],
-)
-def test_it_does_not_start_while_the_workload_is_not_running(spec: dict[str, object], reason: str) -> None:
-    cluster = World()
-    cluster.add("app")
-    cluster.change("app", **spec)
-    cluster.observe("app")
-    cluster.move("2.0.0")
-    cluster.reconcile()
-    record = cluster.record("app")
-    assert record is not None
-    assert (record.state, record.reason, cluster.version("app")) == ("waiting", reason, "1.0.0")
-
-
-@ALL_KINDS
-def test_it_does_not_start_while_the_workload_is_unhealthy_or_rolls_out(kind: str) -> None:
-    cluster = World()
-    cluster.add("app", kind)
-    cluster.fail("app")
-    cluster.move("2.0.0")
-    cluster.reconcile()
-    assert cluster.version("app") == "1.0.0"
-    cluster.settle("app")
-    cluster.annotate_template("app", "team", "search")
-    cluster.reconcile()
-    assert cluster.version("app") == "1.0.0", "its controller has not seen the template yet"
-    cluster.observe("app")
-    cluster.reconcile()
-    assert cluster.version("app") == "1.0.0"
-    if kind == "Rollout":
-        cluster.status("app", phase="Healthy", stableRS="new")
-    cluster.settle("app")
-    cluster.reconcile()
-    assert cluster.version("app") == "2.0.0"
-
-
-def test_it_waits_until_the_version_is_loaded() -> None:
-    cluster = World()
-    cluster.add("app")
-    cluster.not_loaded["2.0.0"] = "the claim is not ready: its state is loading"
-    cluster.move("2.0.0")
-    cluster.reconcile()
-    record = cluster.record("app")
-    assert record is not None
-    assert (record.state, record.reason) == ("waiting", "the claim is not ready: its state is loading")
-    cluster.not_loaded.clear()
-    assert cluster.reconcile() == ["RolloutStarted"]
-
-
-def test_as_many_as_permitted_roll_out_and_the_next_follows_after_the_pause() -> None:
-    cluster = World(maxConcurrent=2)
-    for name in ("a", "b", "c"):
-        cluster.add(name)
-    cluster.move("2.0.0")
-    cluster.reconcile()
-    assert [cluster.state(name) for name in "abc"] == ["progressing", "progressing", "waiting"]
-    cluster.settle("a")
-    cluster.reconcile()
+@pytest.mark.parametrize("annotations", [{"follow": "false"}, {"inject": "false"}])
+def test_a_workload_that_does_not_follow_is_left_alone(annotations: dict[str, Any]) -> None:
+    cluster = Cluster()
+    cluster.add(**annotations)
+    cluster.moves("2.0.0")
     outcome = cluster.decide()
-    assert outcome.next_time == NOON + timedelta(seconds=60)
-    assert outcome.states == {"current": 1, "progressing": 1, "waiting": 1}
-    cluster.wait(59)
-    assert cluster.reconcile() == []
-    cluster.wait(1)
-    assert cluster.reconcile() == ["RolloutStarted"]
+    assert outcome.steps == ()
+    assert set(outcome.states.values()) == {0}
 
 
-def test_who_waits_longest_is_first() -> None:
-    cluster = World()
-    for name in ("a", "b", "c"):
-        cluster.add(name, follow="false" if name == "a" else "true")
-    cluster.move("2.0.0")
-    cluster.fail("b")
-    cluster.reconcile()
-    assert [cluster.state(name) for name in "abc"] == ["", "waiting", "progressing"]
-    cluster.wait(10)
-    cluster.annotate_template("a", f"{PREFIX}/follow", "true")
-    for name in ("a", "b", "c"):
-        cluster.settle(name)
-    cluster.reconcile()
-    cluster.wait(60)
-    cluster.reconcile()
-    assert [cluster.state(name) for name in "abc"] == ["waiting", "progressing", "done"]
+def test_only_the_pins_that_change_are_written_and_the_others_stay_as_they_are() -> None:
+    cluster = Cluster()
+    both = json.dumps(
+        {
+            "models": [
+                {"source": "default", "model": "my-model", "asked": "@champion", "version": "1.2.3"},
+                {
+                    "source": "default",
+                    "model": "other",
+                    "asked": "^1",
+                    "version": "1.0.0",
+                    "strategies": ["shared-volume", "s3-init"],
+                    "strategy": "shared-volume",
+                },
+            ],
+            "restartedAt": "2026-01-01T00:00:00Z",
+        },
+        separators=(",", ":"),
+    )
+    models = (
+        "[{model: my-model, version: '@champion'}, {model: other, version: ^1, strategy: 'shared-volume, s3-init'}]"
+    )
+    key = cluster.add(pinned=both, models=models)
+
+    def change(new: Any) -> None:
+        annotations = new["spec"]["template"]["metadata"]["annotations"]
+        for name in ("model", "version"):
+            del annotations[f"{PREFIX}/{name}"]
+        annotations["kubectl.kubernetes.io/restartedAt"] = "2026-01-01T00:00:00Z"
+
+    cluster.change(key, change)
+    cluster.becomes_available(key)
+    cluster.meanings["other", "^1"] = "1.0.0"
+    cluster.moves("2.0.0")
+    cluster.settle()
+    assert cluster.template(key)[f"{PREFIX}/pinned"] == both.replace("1.2.3", "2.0.0")
+    cluster.moves("1.2.3")
+    cluster.settle()
+    assert cluster.template(key)[f"{PREFIX}/pinned"] == both
 
 
-def test_canaries_go_first_and_the_others_of_the_namespace_wait_until_they_have_been_done_for_the_pause() -> None:
-    cluster = World(maxConcurrent=10)
-    cluster.add("canary", follow="canary")
-    cluster.add("app")
-    cluster.add("elsewhere", namespace="other")
-    cluster.add("another-reference", annotations={"version": "^2 || ^1"})
-    cluster.reconcile()
-    cluster.move("2.0.0")
-    cluster.reconcile()
-    assert [cluster.state(name) for name in ("canary", "app", "elsewhere")] == ["progressing", "waiting", "progressing"]
-    record = cluster.record("app")
-    assert record is not None
-    assert record.reason == "the canary canary comes first"
-    cluster.settle("canary")
-    cluster.settle("elsewhere")
-    cluster.wait(30)
-    cluster.reconcile()
-    cluster.wait(59)
-    cluster.reconcile()
-    assert cluster.state("app") == "waiting"
-    cluster.wait(1)
-    cluster.reconcile()
-    assert cluster.state("app") == "progressing"
+def test_of_a_version_that_changes_the_webhook_chooses_the_strategy_anew() -> None:
+    cluster = Cluster()
+    pinned = json.loads(pin("1.2.3"))
+    pinned["models"][0] |= {"strategies": ["shared-volume", "s3-init"], "strategy": "s3-init"}
+    key = cluster.add(pinned=json.dumps(pinned), strategy="shared-volume, s3-init")
+    cluster.moves("2.0.0")
+    cluster.settle()
+    (written,) = json.loads(cluster.template(key)[f"{PREFIX}/pinned"])["models"]
+    assert written["strategies"] == ["shared-volume", "s3-init"]
+    assert "strategy" not in written
 
 
-def test_a_canary_that_was_undone_holds_the_others_back() -> None:
-    cluster = World(maxConcurrent=10)
-    cluster.add("canary", follow="canary")
-    cluster.add("app")
-    cluster.broken.add("2.0.0")
-    cluster.move("2.0.0")
-    cluster.reconcile()
-    cluster.settle("canary")
-    cluster.wait(600)
-    cluster.reconcile()
-    cluster.settle("canary")
-    cluster.reconcile()
-    cluster.wait(100_000)
-    cluster.reconcile()
-    assert (cluster.state("canary"), cluster.version("app")) == ("undone", "1.0.0")
+class TestLimits:
+    def test_so_many_at_once_in_the_order_of_their_names(self) -> None:
+        cluster = Cluster(maxConcurrent=2)
+        keys = [cluster.add(f"app-{number}") for number in (3, 1, 2)]
+        cluster.moves("2.0.0")
+        assert cluster.settle() == {"progressing": 2, "waiting": 1}
+        assert [cluster.version(key) for key in keys] == ["1.2.3", "2.0.0", "2.0.0"]
+        cluster.becomes_available(keys[1])
+        cluster.round()
+        cluster.passes(1)
+        assert cluster.settle() == {"current": 1, "progressing": 2}
+
+    def test_a_pause_between_the_end_of_one_and_the_start_of_the_next(self) -> None:
+        cluster = Cluster(pause=60)
+        first, second = cluster.add("a"), cluster.add("b")
+        cluster.moves("2.0.0")
+        cluster.settle()
+        cluster.becomes_available(first)
+        assert cluster.round().next_seconds == 60
+        cluster.passes(20)
+        assert cluster.settle() == {"current": 1, "waiting": 1}
+        assert cluster.decide().next_seconds == 40
+        cluster.passes(40)
+        assert cluster.settle() == {"current": 1, "progressing": 1}
+        assert cluster.version(second) == "2.0.0"
+
+    def test_only_in_maintenance_windows_and_the_next_opening_is_awaited(self) -> None:
+        cluster = Cluster(maintenance=[{"start": "22:00", "duration": "8h"}])
+        key = cluster.add()
+        cluster.moves("2.0.0")
+        cluster.round()
+        assert cluster.decide().next_seconds == 10 * 3600
+        assert cluster.settle() == {"waiting": 1}
+        cluster.passes(10 * 3600)
+        assert cluster.settle() == {"progressing": 1}
+        cluster.passes(9 * 3600)  # an undo does not wait for a window
+        assert cluster.settle() == {"undone": 1}
+        assert cluster.version(key) == "1.2.3"
+
+    @pytest.mark.parametrize("kind", ROLLED_OUT)
+    def test_never_while_it_is_unhealthy_or_its_status_is_old(self, kind: str) -> None:
+        cluster = Cluster()
+        key = cluster.add(kind=kind)
+        cluster.becomes_unavailable(key)
+        cluster.moves("2.0.0")
+        assert cluster.settle() == {"waiting": 1}
+        cluster.becomes_available(key)
+        cluster.change(key, lambda new: new["spec"].update(minReadySeconds=5))
+        assert cluster.settle() == {"waiting": 1}
+        cluster.becomes_available(key)
+        assert cluster.settle() == {"progressing": 1}
+
+    def test_never_while_it_is_paused(self) -> None:
+        cluster = Cluster()
+        cluster.add(spec={"paused": True})
+        cluster.moves("2.0.0")
+        assert cluster.settle() == {"waiting": 1}
+
+    def test_not_before_the_version_is_loaded(self) -> None:
+        cluster = Cluster()
+        cluster.add(strategy="shared-volume")
+        cluster.unloaded = {("apps", "shared-volume", "2.0.0")}
+        cluster.moves("2.0.0")
+        assert cluster.settle() == {"waiting": 1}
+        cluster.unloaded.clear()
+        assert cluster.settle() == {"progressing": 1}
+
+    @pytest.mark.parametrize(("strategy", "expected"), [("shared-volume", "waiting"), ("s3-init", "progressing")])
+    def test_it_gets_no_worse_strategy_than_it_has(self, strategy: str, expected: str) -> None:
+        cluster = Cluster()
+        pinned = json.loads(pin("1.2.3"))
+        pinned["models"][0] |= {"strategies": ["shared-volume", "s3-init"], "strategy": strategy}
+        cluster.add(pinned=json.dumps(pinned), strategy="shared-volume, s3-init")
+        cluster.unloaded = {("apps", "shared-volume", "2.0.0")}
+        cluster.moves("2.0.0")
+        assert cluster.settle() == {expected: 1}
+
+    def test_a_time_that_is_yet_to_come_holds_nothing_up(self) -> None:
+        cluster = Cluster(pause=60)
+        key = cluster.add("a")
+        forged = {"state": "done", "at": "2099-01-01T00:00:00Z"}
+        cluster.change(key, lambda new: new["metadata"].update(annotations={f"{PREFIX}/rollout": json.dumps(forged)}))
+        cluster.moves("2.0.0")
+        assert cluster.settle() == {"progressing": 1}
 
 
-def test_no_rollout_starts_outside_of_maintenance_windows_and_one_that_runs_is_undone_at_any_time() -> None:
-    cluster = World(maintenance=[{"days": ["Mon"], "start": "13:00", "duration": "1h"}])
-    cluster.add("app")
-    cluster.move("2.0.0")
-    cluster.reconcile()
-    record = cluster.record("app")
-    assert record is not None
-    assert record.reason == "no maintenance window is open"
-    assert cluster.decide().next_time == NOON + timedelta(hours=1)
-    cluster.wait(3600)
-    assert cluster.reconcile() == ["RolloutStarted"]
-    cluster.broken.add("2.0.0")
-    cluster.settle("app")
-    cluster.wait(4000)
-    assert cluster.reconcile() == ["RolloutUndone"]
+class TestUndo:
+    @pytest.mark.parametrize("kind", ROLLED_OUT)
+    def test_after_the_deadline_the_earlier_pin_is_back_and_the_version_is_not_tried_again(self, kind: str) -> None:
+        cluster = Cluster(deadline=600)
+        key = cluster.add(kind=kind)
+        before = cluster.template(key)
+        cluster.moves("2.0.0")
+        cluster.settle()
+        cluster.becomes_unavailable(key, phase="Unknown", message="no pod starts")
+        cluster.passes(599)
+        assert cluster.decide().next_seconds == 1
+        assert cluster.settle() == {"progressing": 1}
+        cluster.passes(1)
+        assert cluster.settle() == {"undone": 1}
+        assert cluster.template(key) == before
+        event = cluster.events[-1]
+        assert (event.type, event.reason) == ("Warning", "RolloutUndone")
+        assert event.message.startswith(
+            "my-model @champion from 1.2.3 to 2.0.0 is undone: not available within 0:10:00: "
+        )
+        cluster.becomes_available(key)
+        cluster.passes(10 * 600)
+        assert cluster.settle() == {"undone": 1}
+        assert reasons(cluster) == ["RolloutStarted", "RolloutUndone"]
+
+    def test_the_event_has_the_message_of_the_deployment(self) -> None:
+        cluster = Cluster(deadline=600)
+        key = cluster.add()
+        cluster.moves("2.0.0")
+        cluster.settle()
+        failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "denied: no model"}
+        available = {"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable", "message": "yes"}
+        cluster.becomes_unavailable(key, conditions=[available, failure])
+        cluster.passes(600)
+        cluster.settle()
+        assert cluster.events[-1].message.endswith("FailedCreate: denied: no model")
+        assert cluster.record(key)["reason"].endswith("FailedCreate: denied: no model")
+
+    def test_a_version_is_tried_again_after_the_reference_has_meant_another_one(self) -> None:
+        cluster = Cluster(deadline=600)
+        key = cluster.add()
+        cluster.moves("2.0.0")
+        cluster.settle()
+        cluster.passes(600)
+        cluster.settle()
+        cluster.becomes_available(key)
+        cluster.moves("1.2.3")
+        assert cluster.settle() == {"current": 1}
+        cluster.moves("2.0.0")
+        cluster.passes(60)
+        assert cluster.settle() == {"progressing": 1}
+
+    def test_the_next_version_is_tried(self) -> None:
+        cluster = Cluster(deadline=600)
+        key = cluster.add()
+        cluster.moves("2.0.0")
+        cluster.settle()
+        cluster.passes(600)
+        cluster.settle()
+        cluster.becomes_available(key)
+        cluster.moves("2.0.1")
+        cluster.passes(60)
+        assert cluster.settle() == {"progressing": 1}
+        assert cluster.record(key)["models"][0]["from"] == "1.2.3"
+
+    def test_an_alias_that_moves_back_undoes_a_rollout_under_way_at_once(self) -> None:
+        cluster = Cluster()
+        key = cluster.add()
+        cluster.moves("2.0.0")
+        cluster.settle()
+        cluster.moves("1.2.3")
+        assert cluster.settle() == {"current": 1}
+        assert cluster.version(key) == "1.2.3"
+        assert cluster.events[-1].message.endswith("the reference means the earlier version again")
+
+    def test_what_undid_a_restart_in_between_keeps_the_earlier_version(self) -> None:
+        """The webhook would take a pin from before the restart for an old one, and choose anew."""
+        cluster = Cluster(deadline=600)
+        key = cluster.add()
+        cluster.moves("2.0.0")
+        cluster.settle()
+        restarted = {"kubectl.kubernetes.io/restartedAt": "2026-01-05T12:01:00Z"}
+        cluster.change(key, lambda new: new["spec"]["template"]["metadata"]["annotations"].update(restarted))
+        cluster.passes(600)
+        cluster.settle()
+        pins = json.loads(cluster.template(key)[f"{PREFIX}/pinned"])
+        assert (pins["restartedAt"], pins["models"][0]["version"]) == ("2026-01-05T12:01:00Z", "1.2.3")
 
 
-@pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])
-def test_a_workload_that_does_not_replace_its_pods_is_told_of_once(kind: str) -> None:
-    cluster = World()
-    cluster.add("app", kind, updateStrategy={"type": "OnDelete"})
-    cluster.move("2.0.0")
-    assert cluster.reconcile() == ["RolloutBlocked"]
-    cluster.wait(100_000)
-    assert cluster.reconcile() == []
-    assert "OnDelete" in cluster.events[0].message
+class TestPersons:
+    @pytest.mark.parametrize("is_available", [True, False])
+    def test_a_version_that_somebody_undoes_is_not_rolled_out_again(self, is_available: bool) -> None:
+        cluster = Cluster()
+        key = cluster.add(kind="StatefulSet")
+        cluster.moves("2.0.0")
+        cluster.settle()
+        if is_available:
+            cluster.becomes_available(key)
+            cluster.settle()
+        cluster.set_pin(key, pin("1.2.3"))
+        cluster.becomes_available(key)
+        assert cluster.settle() == {"undone": 1}
+        assert cluster.version(key) == "1.2.3"
+        assert cluster.record(key)["state"] == "undone"
+        assert reasons(cluster)[-1] == "RolloutUndone"
+        cluster.passes(3600)
+        assert cluster.settle() == {"undone": 1}
+
+    @pytest.mark.parametrize("is_rolled_out", [True, False])
+    def test_nor_if_the_annotations_of_then_come_back_too(self, is_rolled_out: bool) -> None:
+        """As by `kubectl rollout undo` of a Deployment, which has the annotations of the earlier ReplicaSet."""
+        cluster = Cluster()
+        key = cluster.add()
+        cluster.settle()
+        if is_rolled_out:
+            cluster.moves("1.3.0")
+            cluster.settle()
+        earlier = json.dumps(cluster.record(key))
+        before = cluster.template(key)[f"{PREFIX}/pinned"]
+        if is_rolled_out:
+            cluster.becomes_available(key)
+            cluster.settle()
+            cluster.passes(5)
+        cluster.moves("2.0.0")
+        cluster.settle()
+        cluster.becomes_available(key)
+        cluster.settle()
+        cluster.passes(24 * 3600)
+        annotations = {f"{PREFIX}/rollout": earlier} if is_rolled_out else {}
+        cluster.change(key, lambda new: new["metadata"].update(annotations=annotations))
+        cluster.set_pin(key, before)
+        assert cluster.settle() == {"undone": 1}
+        cluster.becomes_available(key)
+        assert cluster.settle() == {"undone": 1}
+        assert cluster.template(key)[f"{PREFIX}/pinned"] == before
+
+    def test_a_version_that_a_restart_chose_and_somebody_undoes_is_not_rolled_out_either(self) -> None:
+        cluster = Cluster()
+        key = cluster.add()
+        cluster.moves("2.0.0")
+        cluster.set_pin(key, pin("2.0.0"))  # as the webhook does at a restart
+        cluster.becomes_available(key)
+        assert cluster.settle() == {"current": 1}
+        cluster.set_pin(key, pin("1.2.3"))
+        cluster.becomes_available(key)
+        assert cluster.settle() == {"undone": 1}
+
+    def test_a_restart_goes_on_after_an_undo(self) -> None:
+        cluster = Cluster(deadline=600)
+        key = cluster.add()
+        cluster.moves("2.0.0")
+        cluster.settle()
+        cluster.passes(600)
+        cluster.settle()
+        cluster.set_pin(key, pin("2.0.0"))
+        cluster.becomes_available(key)
+        assert cluster.settle() == {"current": 1}
+        cluster.moves("3.0.0")
+        cluster.passes(60)
+        assert cluster.settle() == {"progressing": 1}
 
 
-def test_a_version_whose_pods_would_be_refused_is_not_rolled_out() -> None:
-    cluster = World()
-    cluster.add("app")
-    rules = [{"models": ["my-model"], "allow": False, "message": "ask the platform team"}]
-    cluster.settings = cluster.settings.model_validate({**cluster.settings.model_dump(), "rules": rules})
-    cluster.move("2.0.0")
-    assert cluster.reconcile() == ["RolloutBlocked"]
-    assert "ask the platform team" in cluster.events[0].message
-    assert cluster.version("app") == "1.0.0"
+class TestBlocked:
+    @pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])
+    def test_on_delete_is_told_once(self, kind: str) -> None:
+        cluster = Cluster()
+        key = cluster.add(kind=kind, spec={"updateStrategy": {"type": "OnDelete"}})
+        assert cluster.settle() == {"current": 1}
+        cluster.moves("2.0.0")
+        assert cluster.settle() == {"blocked": 1}
+        (event,) = cluster.events
+        assert (event.type, event.reason) == ("Warning", "RolloutBlocked")
+        assert "OnDelete" in event.message
+        cluster.change(key, lambda new: new["spec"].update(updateStrategy={"type": "RollingUpdate"}))
+        cluster.becomes_available(key)
+        assert cluster.settle() == {"progressing": 1}
+
+    def test_what_is_not_pinned(self) -> None:
+        cluster = Cluster()
+        key = cluster.add(pinned="")
+        assert cluster.settle() == {"blocked": 1}
+        assert "restart it once" in cluster.record(key)["reason"]
+        cluster.set_pin(key, pin("1.2.3"))
+        cluster.becomes_available(key)
+        assert cluster.settle() == {"current": 1}
+        assert cluster.record(key) == {}
+
+    def test_invalid_annotations(self) -> None:
+        cluster = Cluster()
+        cluster.add(follow="yes")
+        assert cluster.settle() == {"blocked": 1}
+        assert 'write "true", "canary" or "false"' in cluster.events[0].message
+
+    def test_a_reference_whose_meaning_is_unknown_without_an_event(self) -> None:
+        cluster = Cluster()
+        cluster.add()
+        cluster.moves("? S3 does not answer")
+        assert cluster.settle() == {"blocked": 1}
+        assert cluster.events == []
 
 
-def test_a_workload_that_is_not_pinned_could_not_be_undone_and_is_not_rolled_out() -> None:
-    cluster = World()
-    cluster.add("app")
-    del annotations_of(cluster.workloads["app"])[f"{PREFIX}/pinned"]
-    assert cluster.reconcile() == ["RolloutBlocked"]
+class TestCanaries:
+    def test_they_are_first_and_the_others_follow_after_a_pause(self) -> None:
+        cluster = Cluster(pause=60, maxConcurrent=10)
+        canary, other = cluster.add("z-canary", follow="canary"), cluster.add("app")
+        elsewhere = cluster.add("app", namespace="elsewhere")
+        cluster.moves("2.0.0")
+        assert cluster.settle() == {"progressing": 2, "waiting": 1}
+        assert [cluster.version(key) for key in (canary, other, elsewhere)] == ["2.0.0", "1.2.3", "2.0.0"]
+        cluster.becomes_available(canary)
+        cluster.settle()
+        cluster.passes(59)
+        assert cluster.settle() == {"progressing": 1, "current": 1, "waiting": 1}
+        cluster.passes(1)
+        assert cluster.settle() == {"progressing": 2, "current": 1}
+
+    def test_a_canary_that_was_undone_blocks_the_others(self) -> None:
+        cluster = Cluster(deadline=600)
+        canary, other = cluster.add("canary", follow="canary"), cluster.add("app")
+        cluster.moves("2.0.0")
+        cluster.settle()
+        cluster.passes(600)
+        cluster.settle()
+        cluster.becomes_available(canary)
+        cluster.passes(600)
+        assert cluster.settle() == {"undone": 1, "blocked": 1}
+        assert cluster.decide().problems == (
+            "Deployment apps/app is blocked: Deployment apps/canary has another version",
+        )
+        assert cluster.version(other) == "1.2.3"
+        cluster.moves("2.0.1")
+        assert cluster.settle() == {"progressing": 1, "waiting": 1}
+
+    def test_a_canary_that_fails_later_holds_the_others(self) -> None:
+        cluster = Cluster()
+        canary, _ = cluster.add("canary", follow="canary"), cluster.add("app")
+        cluster.moves("2.0.0")
+        cluster.settle()
+        cluster.becomes_available(canary)
+        cluster.round()
+        cluster.becomes_unavailable(canary)
+        cluster.passes(60)
+        assert cluster.settle() == {"current": 1, "waiting": 1}
+
+    def test_one_of_another_reference_does_not_matter(self) -> None:
+        cluster = Cluster(maxConcurrent=2)
+        cluster.add("canary", follow="canary", version="^1", pinned=pin("1.2.3", "^1"))
+        cluster.add("app")
+        cluster.meanings["my-model", "^1"] = "1.2.3"
+        cluster.moves("2.0.0")
+        assert cluster.settle() == {"current": 1, "progressing": 1}
+
+    def test_shares_and_replicas_are_not_touched(self) -> None:
+        cluster = Cluster()
+        strategy = {"canary": {"steps": [{"setWeight": 20}, {"pause": {}}]}}
+        key = cluster.add(kind="Rollout", follow="canary", spec={"strategy": strategy})
+        cluster.moves("2.0.0")
+        cluster.settle()
+        spec = cluster.objects[key]["spec"]
+        assert (spec["replicas"], spec["strategy"]) == (2, strategy)
 
 
-def test_nothing_happens_while_it_is_not_certain_what_a_reference_means() -> None:
-    cluster = World()
-    cluster.add("app")
-    cluster.reconcile()
-    cluster.move("2.0.0")
-    cluster.catalog.listing_failed("default", "S3 does not answer")
-    assert cluster.decide().steps == ()
-    assert cluster.decide().states == {"unknown": 1}
+class TestArgo:
+    def test_a_step_may_take_longer_than_the_deadline(self) -> None:
+        cluster = Cluster(deadline=600)
+        key = cluster.add(kind="Rollout")
+        cluster.moves("2.0.0")
+        cluster.settle()
+        cluster.becomes_unavailable(key, phase="Paused", message="CanaryPauseStep")
+        cluster.passes(24 * 3600)
+        assert cluster.settle() == {"progressing": 1}
+        cluster.becomes_available(key)
+        assert cluster.settle() == {"current": 1}
+
+    @pytest.mark.parametrize("status", [{"phase": "Degraded"}, {"abort": True}])
+    def test_an_abort_is_a_failure(self, status: dict[str, Any]) -> None:
+        cluster = Cluster()
+        key = cluster.add(kind="Rollout")
+        cluster.moves("2.0.0")
+        cluster.settle()
+        cluster.becomes_unavailable(key, **status, message="RolloutAborted: the error rate is 5 %")
+        assert cluster.settle() == {"undone": 1}
+        assert cluster.version(key) == "1.2.3"
+        assert cluster.events[-1].message.endswith("RolloutAborted: the error rate is 5 %")
 
 
-def test_a_label_of_false_stops_the_controller() -> None:
-    cluster = World()
-    cluster.add("app")
-    cluster.workloads["app"]["metadata"]["labels"][f"{PREFIX}/follow"] = "false"
-    cluster.annotate_template("app", "team", "search")
-    assert cluster.workloads["app"]["metadata"]["labels"][f"{PREFIX}/follow"] == "false"
-    cluster.move("2.0.0")
-    assert cluster.decide().steps == ()
+def test_a_partition_keeps_pods_and_the_rollout_is_done_without_them() -> None:
+    cluster = Cluster()
+    rolling = {"type": "RollingUpdate", "rollingUpdate": {"partition": 1}}
+    key = cluster.add(kind="StatefulSet", spec={"updateStrategy": rolling})
+    cluster.moves("2.0.0")
+    cluster.settle()
+    cluster.becomes_unavailable(key, updatedReplicas=1, availableReplicas=2)
+    assert cluster.settle() == {"current": 1}
 
 
-def test_the_traces_of_a_workload_that_follows_no_more_are_removed() -> None:
-    cluster = world()
-    cluster.annotate_template("app", f"{PREFIX}/follow", "false")
-    cluster.reconcile()
-    assert cluster.workloads["app"]["metadata"]["annotations"] == {}
-    assert cluster.workloads["app"]["metadata"]["labels"] == {f"{PREFIX}/follow": "true"}
+def test_what_a_workload_waits_for_is_told() -> None:
+    cluster = Cluster(maintenance=[{"start": "22:00", "duration": "8h"}])
+    paused, asleep = cluster.add("a", spec={"paused": True}), cluster.add("b")
+    cluster.moves("2.0.0")
+    cluster.settle()
+    assert cluster.decide().problems == (
+        "Deployment apps/a is waiting: it is paused",
+        "Deployment apps/b is waiting: no maintenance window is open",
+    )
+    assert cluster.version(paused) == cluster.version(asleep) == "1.2.3"
 
 
-def test_an_argo_rollout_takes_its_own_time_and_its_abort_is_a_failure() -> None:
-    cluster = world(kind="Rollout")
-    cluster.observe("app")
-    cluster.status("app", phase="Paused", message="CanaryPauseStep")
-    cluster.wait(100_000)
-    assert cluster.reconcile() == []
-    cluster.status("app", phase="Degraded", abort=True, message="metric error-rate assessed Failed")
-    assert cluster.reconcile() == ["RolloutUndone"]
-    assert "metric error-rate assessed Failed" in cluster.events[-1].message
-    assert cluster.version("app") == "1.0.0"
+def test_annotations_of_a_template_that_are_no_text_are_ignored() -> None:
+    """The API server does not check the template of an Argo Rollout."""
+    cluster = Cluster()
+    key = cluster.add(kind="Rollout")
+    cluster.template(key)["number"] = 1  # type: ignore[assignment]
+    assert cluster.settle() == {"current": 1}
+    cluster.objects[key]["spec"]["template"]["metadata"]["annotations"] = []
+    assert cluster.workload(key).template_annotations == {}
 
 
-def test_a_partition_of_a_stateful_set_is_its_own_canary() -> None:
-    cluster = World()
-    cluster.add("app", "StatefulSet", updateStrategy={"type": "RollingUpdate", "rollingUpdate": {"partition": 1}})
-    cluster.move("2.0.0")
-    cluster.reconcile()
-    cluster.observe("app")
-    cluster.status("app", updatedReplicas=1)
-    assert cluster.reconcile() == ["RolloutDone"]
+def test_a_workload_that_is_being_deleted_is_left_alone() -> None:
+    cluster = Cluster()
+    key = cluster.add()
+    cluster.moves("2.0.0")
+    cluster.change(key, lambda new: new["metadata"].update(deletionTimestamp="2026-01-05T12:00:00Z"))
+    assert cluster.settle() == {}
 
 
-def test_of_several_models_only_what_changed_is_rolled_out_and_only_that_is_undone() -> None:
-    cluster = World()
-    models = "[{model: my-model, version: '@champion'}, {model: other, version: 1.x}]"
-    cluster.add("app", annotations={"models": models})
-    del annotations_of(cluster.workloads["app"])[f"{PREFIX}/model"]
-    cluster.annotate_template("app", RESTARTED, "2026-06-01T11:00:00Z")
-    cluster.settle("app")
-    cluster.reconcile()
-
-    def pinned() -> dict[str, str]:
-        text = annotations_of(cluster.workloads["app"])[f"{PREFIX}/pinned"]
-        return {each["model"]: each["version"] for each in json.loads(text)["models"]}
-
-    assert pinned() == {"my-model": "1.0.0", "other": "1.1.0"}
-    cluster.move("2.0.0")
-    cluster.reconcile()
-    assert pinned() == {"my-model": "2.0.0", "other": "1.1.0"}
-    cluster.move("1.0.0")
-    cluster.reconcile()
-    assert pinned() == {"my-model": "1.0.0", "other": "1.1.0"}
+def test_a_decision_from_an_old_observation_changes_nothing() -> None:
+    cluster = Cluster()
+    key = cluster.add()
+    cluster.settle()
+    cluster.moves("2.0.0")
+    (group,) = cluster.decide().steps
+    cluster.becomes_unavailable(key)
+    assert isinstance(group[0], Rewrite)
+    assert not cluster.take(group[0])
 
 
-def test_a_record_from_the_future_takes_no_slot() -> None:
-    cluster = world("first", maxConcurrent=1)
-    cluster.add("app")
-    cluster.reconcile()
-    record = cluster.record("first")
-    assert record is not None
-    forged = replace(record, at=record.at + timedelta(days=365))
-    cluster.workloads["first"]["metadata"]["annotations"][f"{PREFIX}/rollout"] = forged.encode()
-    cluster.workloads["first"]["metadata"]["labels"][f"{PREFIX}/rollout"] = label_of(forged)
-    cluster.move("3.0.0")
-    cluster.settle("app")
-    cluster.reconcile()
-    cluster.wait(60)
-    cluster.reconcile()
-    assert cluster.state("app") == "progressing"
+def test_the_event_follows_what_it_is_about() -> None:
+    cluster = Cluster()
+    cluster.add()
+    cluster.moves("2.0.0")
+    cluster.now = NOON + timedelta(seconds=0.7)
+    (group,) = cluster.decide().steps
+    assert [type(step) for step in group] == [Rewrite, Emit]

@@ -99,6 +99,11 @@ def publish_all(url: str) -> None:
     image = {"reference": f"registry.example.com/models/encoder@sha256:{'e' * 64}", "manifest": digest}
     bucket.put(f"{PREFIX}/.images/encoder.json", json.dumps({"2.0.0": image}).encode())
     bucket.put(f"{PREFIX}/.aliases/my-model.json", b'{"champion": "1.2.3"}')
+    for version in ("1.0.0", "1.1.0"):
+        _publish(bucket, "recalled", version, 1000)
+    bucket.put(f"{PREFIX}/.aliases/recalled.json", b'{"champion": "1.1.0"}')
+    withdrawal = {"reason": "a wrong tokenizer", "at": "2026-05-01T10:00:00Z"}
+    bucket.put(f"{PREFIX}/.withdrawn/recalled.json", json.dumps({"1.1.0": withdrawal}).encode())
     bucket.put(f"{PREFIX}/copied-1.0.0/weights.bin", b"w" * 300)  # by hand, with no manifest
     bucket.put(f"{PREFIX}/.publishing/half-1.0.0", b"{}")
     bucket.put(f"{PREFIX}/half-1.0.0/weights.bin", b"w" * 300)

@@ -20,6 +20,9 @@ class BrokenCatalog:
     def resolve(self, request: ModelRequest) -> Resolved:
         raise ZeroDivisionError(request.model)
 
+    def check(self, request: ModelRequest, version: str) -> None:
+        raise NotImplementedError
+
 
 async def post(app: MutateEndpoint, body: bytes) -> list[dict[str, Any]]:
     """What an ASGI server would send."""

@@ -1,5 +1,5 @@
 """As much of an API server as the webhook and its commands need: objects by path, resourceVersion, three kinds of
-patch, lists in pages, a clock, TokenReview, SubjectAccessReview, and the proxy to a Service.
+patch, lists in pages, watches, a clock, TokenReview, SubjectAccessReview, and the proxy to a Service.
 
 `kubernetes.client` talks to it over HTTP. It agrees with the real one where a test here asks: a stale resourceVersion
 is a 409, server-side apply creates, a null in a merge patch removes, and webhooks are merged by name; a token is good
@@ -15,13 +15,26 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 import httpx
 import yaml
 
 JSON = dict[str, Any]
+CUT, HOLD = "cut", "hold"
+"""Instead of an event of a watch: the connection breaks, or nothing comes until the server ends."""
+
+
+class Received(NamedTuple):
+    """A request with a body."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    kind: str
+    """The media type of the body."""
+    body: JSON
 
 
 @dataclass
@@ -38,6 +51,13 @@ class ApiServer:
     objects: dict[str, JSON] = field(default_factory=dict)
     lists: dict[str, list[JSON]] = field(default_factory=dict)
     """By path: the items of a list."""
+    list_version: str = "1"
+    """The resourceVersion of lists."""
+    watched: dict[str, list[list[JSON | str]]] = field(default_factory=dict)
+    """By path: the events of each watch, in order. A watch beyond those ends at once."""
+    watches: list[dict[str, str]] = field(default_factory=list)
+    """The queries of watches, in order."""
+    received: list[Received] = field(default_factory=list)
     keeps_lists: bool = True
     """Whether a list can be continued. Else its later pages are 410."""
     users: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -54,8 +74,11 @@ class ApiServer:
     """What every TokenReview tells of audiences instead."""
     services: dict[str, str] = field(default_factory=dict)
     """By the path of a Service's proxy: where it leads."""
+    logs: dict[str, str] = field(default_factory=dict)
+    """By the path of a pod and the name of a container, with a slash between them."""
     requests: list[tuple[str, str]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    ended: threading.Event = field(default_factory=threading.Event)
     _version: int = 0
 
     def kubeconfig(self, folder: Path) -> Path:
@@ -78,7 +101,9 @@ class ApiServer:
         """Answer a PATCH: its status and body."""
         found = self.objects.get(path)
         if kind == "application/apply-patch+yaml":
-            return (200, found) if found else (201, self._store(path, patch))
+            if found is None:
+                return 201, self._store(path, patch)
+            return (200, self._store(path, _merge(found, patch, by_name=False))) if _fits(patch, found) else (409, {})
         if found is None:
             return 404, {}
         metadata = dict(patch.get("metadata", {}))
@@ -90,15 +115,60 @@ class ApiServer:
         by_name = kind == "application/strategic-merge-patch+json"
         return 200, self._store(path, _merge(found, {**patch, "metadata": metadata}, by_name=by_name))
 
+    def write(self, method: str, path: str, kind: str, content: JSON) -> tuple[int, JSON]:
+        """Answer a request that changes something: its status and body."""
+        if method == "POST" and path.endswith("reviews"):
+            return 201, {**content, "status": self.review(content["kind"], content["spec"])}
+        if method == "PATCH":
+            return self.patch(path, kind, content)
+        answers = {"POST": self.create, "PUT": self.replace, "DELETE": self.delete}
+        return answers[method](path, content)
+
+    def create(self, path: str, content: JSON) -> tuple[int, JSON]:
+        """Answer a POST to a collection. There is no proxy to other Services."""
+        if "/proxy/" in path:
+            return 404, {}
+        path = f"{path}/{content['metadata']['name']}"
+        return (409, {"reason": "AlreadyExists"}) if path in self.objects else (201, self._store(path, content))
+
+    def replace(self, path: str, content: JSON) -> tuple[int, JSON]:
+        """Answer a PUT."""
+        found = self.objects.get(path)
+        if found is None:
+            return 404, {}
+        return (200, self._store(path, content)) if _fits(content, found) else (409, {"reason": "Conflict"})
+
+    def delete(self, path: str, options: JSON) -> tuple[int, JSON]:
+        """Answer a DELETE."""
+        found = self.objects.get(path)
+        if found is None:
+            return 404, {}
+        if not _fits({"metadata": options["preconditions"]}, found):
+            return 409, {"reason": "Conflict"}
+        return 200, self.objects.pop(path)
+
     def page(self, path: str, query: dict[str, str]) -> tuple[int, JSON]:
-        """Answer a GET of a list: its status and body. A selector is a label that has to be there."""
-        start, label = int(query.get("continue", 0)), query.get("labelSelector")
+        """Answer a GET of a list: its status and body. A selector is a label that has to be there, or that and its
+        value."""
+        start, (label, _, value) = int(query.get("continue", 0)), query.get("labelSelector", "").partition("=")
         if start and not self.keeps_lists:
             return 410, {"kind": "Status", "reason": "Expired", "code": 410}
-        found = [each for each in self.lists[path] if not label or label in each["metadata"].get("labels", {})]
-        end = start + int(query["limit"])
-        metadata = {"resourceVersion": "1", **({"continue": str(end)} if end < len(found) else {})}
+        found = [
+            each
+            for each in self.lists[path]
+            if not label or _has_label(each["metadata"].get("labels", {}), label, value)
+        ]
+        end = start + int(query.get("limit", 500))
+        metadata = {"resourceVersion": self.list_version, **({"continue": str(end)} if end < len(found) else {})}
         return 200, {"kind": "List", "metadata": metadata, "items": found[start:end]}
+
+    def log(self, path: str, query: dict[str, str]) -> str | None:
+        """Answer a GET of a pod's log, as kubelet does: the limit cuts off the end of the last lines."""
+        log = self.logs.get(f"{path.removesuffix('/log')}/{query['container']}")
+        if log is None:
+            return None
+        lines = log.splitlines(keepends=True)[-int(query["tailLines"]) :]
+        return "".join(lines)[: int(query["limitBytes"])]
 
     def review(self, kind: str, spec: JSON) -> JSON:
         """The status of a TokenReview or a SubjectAccessReview."""
@@ -125,6 +195,12 @@ class ApiServer:
         return self.objects[path]
 
 
+def _fits(given: JSON, found: JSON) -> bool:
+    """Whether an object is the one that a request is about."""
+    wanted = {key: given["metadata"].get(key) for key in ("uid", "resourceVersion")}
+    return all(not value or value == found["metadata"].get(key) for key, value in wanted.items())
+
+
 def _merge(old: Any, patch: Any, *, by_name: bool) -> Any:
     if by_name and isinstance(patch, list):
         named = {entry["name"]: entry for entry in patch}
@@ -144,6 +220,10 @@ def _merge(old: Any, patch: Any, *, by_name: bool) -> Any:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     api: ApiServer
+
+
+def _has_label(labels: JSON, name: str, value: str) -> bool:
+    return labels.get(name) == value if value else name in labels
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -166,6 +246,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._respond()
 
+    def do_PUT(self) -> None:
+        self._respond()
+
+    def do_DELETE(self) -> None:
+        self._respond()
+
     def _respond(self) -> None:
         api, (path, _, query) = self.server.api, self.path.partition("?")
         body = self.rfile.read(int(self.headers["Content-Length"] or 0))
@@ -173,22 +259,36 @@ class _Handler(BaseHTTPRequestHandler):
         if proxy:
             self._pass_on(api.services[proxy] + self.path.removeprefix(proxy), body)
             return
+        named = {name: values[0] for name, values in parse_qs(query).items()}
         with api.lock:
             api.requests.append((self.command, path))
+            if body:
+                api.received.append(
+                    Received(self.command, path, named, self.headers["Content-Type"], yaml.safe_load(body))
+                )
+            if "watch" in named and not api.answer:
+                api.watches.append(named)
+                following = api.watched.get(path)
+                events = following.pop(0) if following else []
             content: JSON = {}
+            text = None
             if api.answer:
                 status, content = api.answer, {"kind": "Status", "message": "pods is forbidden", "code": api.answer}
-            elif self.command == "POST" and path.endswith("reviews"):
-                review = json.loads(body)
-                status, content = 201, {**review, "status": api.review(review["kind"], review["spec"])}
-            elif self.command == "PATCH":
-                status, content = api.patch(path, self.headers["Content-Type"], yaml.safe_load(body))
-            elif self.command == "GET" and path in api.lists:
-                status, content = api.page(path, {name: values[0] for name, values in parse_qs(query).items()})
+            elif self.command != "GET":
+                status, content = api.write(self.command, path, self.headers["Content-Type"], yaml.safe_load(body))
+            elif path in api.lists:
+                status, content = api.page(path, named)
+            elif path.endswith("/log"):
+                text = api.log(path, named)
+                status, content = 400 if text is None else 200, {"kind": "Status"}
             else:
-                content = api.objects.get(path, {}) if self.command == "GET" else {}
+                content = api.objects.get(path, {})
                 status = 200 if content else 404
-        encoded = json.dumps(content).encode() if api.body is None else api.body
+        if "watch" in named and status == 200:
+            self._stream(events)
+            return
+        encoded = json.dumps(content).encode() if text is None else text.encode()
+        encoded = encoded if api.body is None else api.body
         self._answer(status, {"Content-Type": "application/json"}, encoded)
 
     def _pass_on(self, url: str, body: bytes) -> None:
@@ -197,6 +297,21 @@ class _Handler(BaseHTTPRequestHandler):
         found = httpx.request(self.command, url, content=body, headers=headers, verify=False, trust_env=False)  # noqa: S501
         kept = {name: value for name, value in found.headers.items() if name not in ("content-length", "connection")}
         self._answer(found.status_code, kept, found.content)
+
+    def _stream(self, events: list[JSON | str]) -> None:
+        """Events, each in a chunk of its own."""
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for event in events:
+            if event == HOLD:
+                self.server.api.ended.wait()
+            if isinstance(event, str):
+                self.close_connection = True
+                return
+            line = json.dumps(event).encode() + b"\n"
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+        self.wfile.write(b"0\r\n\r\n")
 
     def _answer(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
         self.send_response(status)
@@ -216,5 +331,6 @@ def running_api_server() -> Iterator[ApiServer]:
         try:
             yield server.api
         finally:
+            server.api.ended.set()
             server.shutdown()
             thread.join()

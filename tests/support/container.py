@@ -20,6 +20,17 @@ NO_RETRY = ("--retry-count", "0")
 """Of s5cmd's own; the script's remain."""
 _OVERTIME = 45
 """Seconds after a download's own limit: whatever runs longer hangs."""
+_TICKS = """
+sleep() {
+	# The progress report sleeps beside the download.
+	if [ "$1" = 10 ]; then
+		read -r _ <"$TICKS"
+	else
+		command sleep "$1"
+	fi
+}
+"""
+"""A shell function by which a test says when the next progress report is due."""
 _SKIP_PAUSES = """
 date() {
 	command date -d "@$(($(command date +%s) + $(cat "$SKIPPED_SECONDS")))" "$@"
@@ -51,6 +62,8 @@ class Options(TypedDict, total=False):
     """Added to the container's environment, or taken away (None)."""
     skip_pauses: bool
     """Put the script's clock forward instead of pausing between attempts."""
+    ticks: Path
+    """A named pipe. The script reports the progress once for each line in it, instead of each 10 seconds."""
     inside: Sequence[str]
     """A command line to run it in: see mounts."""
 
@@ -136,6 +149,9 @@ class InitContainer:
             skipped = self.logs / f"skipped-{len(self.runs)}"
             skipped.write_text("0")
             declared["SKIPPED_SECONDS"] = str(skipped)
+        if ticks := options.get("ticks"):
+            script = _TICKS + script
+            declared["TICKS"] = str(ticks)
         env = {name: value for name, value in declared.items() if value is not None}
         limit = options.get("limit", 30)
         arguments = (

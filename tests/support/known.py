@@ -6,6 +6,7 @@ from typing import Any
 
 from webhook.catalog.bucket.listing import Aliases, SourceListing
 from webhook.catalog.bucket.status import VersionStatus
+from webhook.catalog.bucket.withdrawals import Withdrawal, Withdrawals
 from webhook.catalog.lookup.s3 import S3Catalog
 from webhook.catalog.resolution import LookupRequired, Resolved, VersionKey
 from webhook.catalog.versions import Versions
@@ -24,6 +25,9 @@ def known_settings(**settings: Any) -> Settings:
 def published(size: int = 1000, files: int = 2) -> VersionStatus:
     """A version of so many bytes; publishing has added two objects of 100 bytes together."""
     return VersionStatus("published", files, size, files + 2, size + 100, DIGEST, datetime(2026, 1, 1, tzinfo=UTC))
+
+
+WITHDRAWAL = Withdrawal("a wrong tokenizer", datetime(2026, 5, 1, 10, tzinfo=UTC))
 
 
 class Known(S3Catalog):
@@ -54,9 +58,18 @@ class Known(S3Catalog):
                 self.cache(key, VersionStatus("absent"))
         return super().resolve(request)
 
-    def tell(self, models: Mapping[str, tuple[str, ...]], aliases: Mapping[str, Mapping[str, str]]) -> None:
-        """What a new listing gives."""
-        ordered = {model: Versions(versions) for model, versions in models.items()}
+    def tell(
+        self,
+        models: Mapping[str, tuple[str, ...]],
+        aliases: Mapping[str, Mapping[str, str]],
+        withdrawn: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        """What a new listing gives. `withdrawn` are pairs of model and version."""
         self.update(
-            "default", SourceListing(ordered, aliases={model: Aliases("", each) for model, each in aliases.items()})
+            "default",
+            SourceListing(
+                {model: Versions(versions) for model, versions in models.items()},
+                aliases={model: Aliases("", each) for model, each in aliases.items()},
+                withdrawn={model: Withdrawals("", {version: WITHDRAWAL}) for model, version in withdrawn},
+            ),
         )

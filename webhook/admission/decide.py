@@ -63,6 +63,9 @@ def _inject(request: PodRequest, target: Target, settings: Settings, catalog: Ca
     for result in resolved:
         warnings += result.warnings
     earlier = earlier_decision(request, artifacts, candidates, target, settings)
+    if earlier:
+        for asked, kept in zip(request.models, earlier.models, strict=True):
+            catalog.check(asked, kept.version)  # the pod may be a copy of one from before the withdrawal
     if earlier and earlier.choices is None:
         return AdmissionResult("unchanged", "AlreadyInjected", warnings=tuple(warnings), models=earlier.models)
     choices = (earlier and earlier.choices) or choose(request.models, artifacts, candidates, target, settings)

@@ -124,8 +124,8 @@ _POD: Final = (
         name=FOLLOW,
         allowed='"true", "canary" or "false"',
         default='"false"',
-        meaning="Whether the controller rolls the workload out again when its reference means another version. "
-        '`"canary"`: before the workloads with `"true"` in its namespace.',
+        meaning='`"true"`: the [controller](rollouts.md) restarts the workload when its reference means another '
+        'version. `"canary"`: before the workloads with `"true"` in its namespace.',
         parse=one_of("true", "canary", "false"),
         is_per_model=False,
     ),

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from webhook.catalog.bucket.folders import ALIASES, IMAGES
+from webhook.catalog.bucket.folders import ALIASES, IMAGES, WITHDRAWN
 from webhook.catalog.bucket.manifest import MANIFEST
 from webhook.errors import InvalidInput
 from webhook.model.source import Source
@@ -54,17 +54,18 @@ def pod_policy(source: Source, models: Iterable[tuple[str, str]], session: Sessi
 
 
 def webhook_policy(sources: Iterable[Source], *, reads_tags: bool, session: Session) -> Policy:
-    """The policy of the webhook: list the keys of `sources`, read manifests, aliases and the references of images.
+    """The policy of the webhook: list the keys of `sources`, read manifests, and what the catalog records of versions.
 
     It cannot read model files.
     """
     sources = list(sources)
     condition = session.condition("PrincipalTag")
     manifests = [_objects(source, _key(source, "*", MANIFEST)) for source in sources]
-    names = [_objects(source, _key(source, folder, "*.json")) for folder in (ALIASES, IMAGES) for source in sources]
+    folders = (ALIASES, IMAGES, WITHDRAWN)
+    records = [_objects(source, _key(source, folder, "*.json")) for folder in folders for source in sources]
     return _policy(
         *(_list(source, _below_prefix(source), session) for source in sources),
-        _allow("s3:GetObject", [*manifests, *names], condition),
+        _allow("s3:GetObject", [*manifests, *records], condition),
         *([_allow("s3:GetObjectTagging", manifests, condition)] if reads_tags else []),
     )
 

@@ -33,6 +33,9 @@ class Catalog(Protocol):
     def resolve(self, request: ModelRequest) -> Resolved:
         """Resolve a request. Raises UnknownModel, or LookupRequired if the answer is not cached."""
 
+    def check(self, request: ModelRequest, version: str) -> None:
+        """Raise Withdrawn if this version of the requested model was withdrawn."""
+
 
 class LookupRequired(Exception):
     """The request needs versions that are not cached yet. Look them up, then resolve again."""
@@ -76,6 +79,12 @@ class NoAccess(UnknownModel):
     """S3 denies the webhook access to the version."""
 
     reason = "NoAccess"
+
+
+class Withdrawn(UnknownModel):
+    """The version was withdrawn: no pod gets it any more."""
+
+    reason = "Withdrawn"
 
 
 def resolve_all(requests: Sequence[ModelRequest], catalog: Catalog) -> list[Resolved]:

@@ -89,8 +89,8 @@ class Versions:
         ordered = sorted((key, len(name), name) for name in names if (key := order(name)))
         self.names: Final = tuple(name for *_, name in ordered)
         self._keys: Final = tuple(key for key, *_ in ordered)
-        self._cache: dict[str, tuple[str, ...]] = {}
-        """The results of `within`, by the text of the range."""
+        self._cache: dict[tuple[str, frozenset[str]], tuple[str, ...]] = {}
+        """The results of `within`, by the text of the range and the versions that it leaves out."""
 
     def has(self, name: str) -> bool:
         """Whether `name` is one of these versions."""
@@ -103,13 +103,15 @@ class Versions:
         """All versions, the newest first."""
         return reversed(self.names)
 
-    def within(self, wanted: VersionRange) -> tuple[str, ...]:
-        """The versions in a range, the newest first. At most MAX_CANDIDATES."""
-        names = self._cache.get(wanted.text)
+    def within(self, wanted: VersionRange, without: frozenset[str] = frozenset()) -> tuple[str, ...]:
+        """The versions in a range, the newest first, but those in `without`. At most MAX_CANDIDATES."""
+        key = (wanted.text, without)
+        names = self._cache.get(key)
         if names is None:
             if len(self._cache) >= _CACHE_SIZE:
                 self._cache.clear()
-            names = self._cache[wanted.text] = tuple(islice(self.all_within(wanted), MAX_CANDIDATES))
+            found = (name for name in self.all_within(wanted) if name not in without)
+            names = self._cache[key] = tuple(islice(found, MAX_CANDIDATES))
         return names
 
     def all_within(self, wanted: VersionRange) -> Iterator[str]:

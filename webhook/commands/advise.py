@@ -14,10 +14,10 @@ from webhook.annotations.model_name import model_name
 from webhook.commands.advice_text import print_recommendation
 from webhook.commands.capabilities import read_capabilities
 from webhook.commands.lookup import request_of, resolve, split_reference
-from webhook.commands.options import Commands, add_config, add_source
+from webhook.commands.options import Commands, add_config, add_namespace, add_source
 from webhook.commands.output import add_output, print_json, print_warnings
 from webhook.errors import InvalidInput, shown
-from webhook.fields.parsers import EXACT_VERSION, label
+from webhook.fields.parsers import EXACT_VERSION
 from webhook.model.source import DEFAULT_SOURCE
 from webhook.settings import Settings
 from webhook.settings.loading import load
@@ -52,9 +52,7 @@ def add(commands: Commands) -> None:
         "--cluster", action="store_true", help="read the version and the CSI drivers of the kubeconfig's cluster"
     )
     parser.add_argument("--context", help="with --cluster: the context of the kubeconfig; default: its current one")
-    parser.add_argument(
-        "-n", "--namespace", type=_namespace, default="default", help="the namespace in commands; default: default"
-    )
+    add_namespace(parser, default="default", text="the namespace in commands; default: default")
     group = parser.add_argument_group("situation", "What the recommendation follows from.")
     for entry in INPUTS:
         default = f"; default: {entry.default}" if entry.default else ""
@@ -87,13 +85,6 @@ def _price(text: str) -> tuple[str, float]:
         return price(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{shown(text)} is not {PRICE}") from error
-
-
-def _namespace(text: str) -> str:
-    try:
-        return label(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{shown(text)} is not a DNS label, such as default") from error
 
 
 def _run(options: argparse.Namespace) -> int:

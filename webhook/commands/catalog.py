@@ -1,17 +1,20 @@
-"""`model-injector catalog`: list, show and resolve versions; change aliases."""
+"""`model-injector catalog`: list, show and resolve versions; change aliases; withdraw versions."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from webhook.catalog.bucket.listing import SourceListing, read_names
 from webhook.catalog.bucket.status import VersionStatus, inspect, read_manifest
 from webhook.catalog.bucket.store import CatalogError, Denied, Store, Unreachable
+from webhook.catalog.bucket.withdrawals import Withdrawal, withdrawal_of
+from webhook.catalog.lookup.preflight import withdrawn
 from webhook.catalog.publishing.aliases import change
-from webhook.catalog.resolution import UnknownVersion
+from webhook.catalog.resolution import UnknownVersion, Withdrawn
 from webhook.catalog.versions import ALIAS, Versions
-from webhook.commands.lookup import request_of, resolve, store_of
+from webhook.commands import withdraw
+from webhook.commands.lookup import request_of, resolve_withdrawn, store_of
 from webhook.commands.options import Commands, add_config, add_source
 from webhook.commands.output import add_output, in_units, print_json, print_line, print_table, print_warnings
 from webhook.errors import InvalidInput
@@ -25,7 +28,9 @@ _THREADS: Final = 8
 
 def add(commands: Commands) -> None:
     """Declare the command."""
-    parser = commands.add_parser("catalog", help="list, show and resolve versions; set aliases", allow_abbrev=False)
+    parser = commands.add_parser(
+        "catalog", help="list, show, resolve and withdraw versions; set aliases", allow_abbrev=False
+    )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     listing = _action(actions, "list", "list models and their versions, the newest first", _list)
     listing.add_argument("model", nargs="?", metavar="MODEL", help="list only this model, with sizes")
@@ -43,6 +48,7 @@ def add(commands: Commands) -> None:
         action.add_argument("model", metavar="MODEL")
         action.add_argument("alias", metavar="ALIAS", type=_alias, help="such as champion")
     setting.add_argument("version", metavar="VERSION", help="an exact version")
+    withdraw.add(actions)
 
 
 def _action(actions: Commands, name: str, text: str, run: Any) -> argparse.ArgumentParser:
@@ -72,20 +78,26 @@ def _list(options: argparse.Namespace) -> None:
     models = sorted(names.models.keys() | names.aliases.keys())
     rows = [(model, tuple(names.models.get(model, Versions()).newest()), _aliases_of(names, model)) for model in models]
     if options.output == "json":
-        print_json([{"model": model, "versions": versions, "aliases": aliases} for model, versions, aliases in rows])
+        print_json(
+            [
+                {"model": model, "versions": versions, "aliases": aliases, "withdrawn": _withdrawals_of(names, model)}
+                for model, versions, aliases in rows
+            ]
+        )
     else:
         print_table(
             ("MODEL", "VERSIONS", "NEWEST", "ALIASES"),
             [
-                (model, str(len(versions)), (versions or ("-",))[0], _in_words(aliases))
+                (model, str(len(versions)), _newest(names, model, versions), _in_words(aliases))
                 for model, versions, aliases in rows
             ],
         )
 
 
 def _list_model(options: argparse.Namespace, settings: Settings, store: Store, names: SourceListing) -> None:
-    aliases = _aliases_of(names, options.model)
-    versions = list(dict.fromkeys((*names.models.get(options.model, Versions()).newest(), *aliases.values())))
+    aliases, withdrawals = _aliases_of(names, options.model), _withdrawals_of(names, options.model)
+    listed = names.models.get(options.model, Versions()).newest()
+    versions = list(dict.fromkeys((*listed, *aliases.values(), *withdrawals)))
     if not versions:
         raise UnknownVersion(f"{options.model} has no versions in source {options.source}")
     with ThreadPoolExecutor(_THREADS) as threads:
@@ -96,13 +108,17 @@ def _list_model(options: argparse.Namespace, settings: Settings, store: Store, n
         artifacts = (_artifact(settings, options, version, details[version]) for version in versions)
         print_json(
             [
-                {**_as_json(artifact), "state": details[artifact.version].state, "aliases": named[artifact.version]}
+                {
+                    **_as_json(artifact, withdrawals.get(artifact.version)),
+                    "state": details[artifact.version].state,
+                    "aliases": named[artifact.version],
+                }
                 for artifact in artifacts
             ]
         )
         return
     print_table(
-        ("VERSION", "STATE", "FILES", "SIZE", "CREATED", "ALIASES"),
+        ("VERSION", "STATE", "FILES", "SIZE", "CREATED", "ALIASES", "WITHDRAWN"),
         [
             (
                 version,
@@ -111,6 +127,7 @@ def _list_model(options: argparse.Namespace, settings: Settings, store: Store, n
                 in_units(detail.size),
                 f"{detail.created_at:%Y-%m-%d %H:%M}" if detail.created_at else "-",
                 ", ".join(named[version]),
+                _reason(withdrawals.get(version)),
             )
             for version, detail in details.items()
         ],
@@ -118,31 +135,39 @@ def _list_model(options: argparse.Namespace, settings: Settings, store: Store, n
 
 
 def _show(options: argparse.Namespace) -> None:
-    _print_version(options, is_long=True)
+    settings = load(options.config)
+    store = store_of(settings, options.source)
+    request = request_of(settings, options.source, options.model, options.version)
+    resolved, withdrawal = resolve_withdrawn(settings, request)
+    print_warnings(resolved.warnings)
+    if options.output == "json":
+        print_json({**_as_json(resolved.artifact, withdrawal), "image": resolved.artifact.image})
+        return
+    for name, value in _described(resolved.artifact, withdrawal, store):
+        print_line(f"{name:<10} {value}")
 
 
 def _resolve(options: argparse.Namespace) -> None:
-    _print_version(options, is_long=False)
-
-
-def _print_version(options: argparse.Namespace, *, is_long: bool) -> None:
+    """Print the version. A withdrawn one is printed too, and then ends the command with an error."""
     settings = load(options.config)
-    store = store_of(settings, options.source)
-    artifact, warnings = resolve(settings, request_of(settings, options.source, options.model, options.version))
-    print_warnings(warnings)
+    store_of(settings, options.source)
+    request = request_of(settings, options.source, options.model, options.version)
+    resolved, withdrawal = resolve_withdrawn(settings, request)
+    print_warnings(resolved.warnings)
     if options.output == "json":
-        print_json(_as_json(artifact) | ({"image": artifact.image} if is_long else {}))
-    elif is_long:
-        for name, value in _described(artifact, store):
-            print_line(f"{name:<10} {value}")
+        print_json(_as_json(resolved.artifact, withdrawal))
     else:
-        print_line(artifact.version)
+        print_line(resolved.artifact.version)
+    if withdrawal:
+        raise withdrawn(request, resolved.artifact.version, withdrawal)
 
 
-def _described(artifact: Artifact, store: Store) -> Iterator[tuple[str, str]]:
+def _described(artifact: Artifact, withdrawal: Withdrawal | None, store: Store) -> Iterator[tuple[str, str]]:
     manifest, _ = read_manifest(store, artifact.folder)
     yield "model", artifact.model
     yield "version", artifact.version
+    if withdrawal:
+        yield "withdrawn", _reason(withdrawal)
     yield "uri", artifact.uri
     yield "files", "-" if artifact.files is None else str(artifact.files)
     yield "size", in_units(artifact.bytes)
@@ -163,6 +188,8 @@ def _set_alias(options: argparse.Namespace) -> None:
     state = _inspect(settings, store, options.model, options.version).state
     if state not in ("published", "unmanaged"):
         raise UnknownVersion(f"{options.model} {options.version} is {state}; publish it first")
+    if withdrawal := withdrawal_of(store, options.model, options.version):
+        raise Withdrawn(f"{options.model} {options.version} was {withdrawal}; give another version")
 
     def edit(aliases: dict[str, str]) -> None:
         aliases[options.alias] = options.version
@@ -198,6 +225,21 @@ def _aliases_of(names: SourceListing, model: str) -> dict[str, str]:
     return dict(known.versions) if known else {}
 
 
+def _withdrawals_of(names: SourceListing, model: str) -> dict[str, Withdrawal]:
+    known = names.withdrawn.get(model)
+    return dict(known.versions) if known else {}
+
+
+def _newest(names: SourceListing, model: str, versions: Sequence[str]) -> str:
+    """The first of these versions that is not withdrawn."""
+    withdrawn_versions = names.withdrawn_versions(model)
+    return next((version for version in versions if version not in withdrawn_versions), "-")
+
+
+def _reason(withdrawal: Withdrawal | None) -> str:
+    return f"{withdrawal.at:%Y-%m-%d %H:%M}  {withdrawal.reason}" if withdrawal else ""
+
+
 def _in_words(aliases: dict[str, str]) -> str:
     return ", ".join(f"{name}={version}" for name, version in aliases.items())
 
@@ -222,6 +264,6 @@ def _artifact(settings: Settings, options: argparse.Namespace, version: str, det
     return Artifact(options.model, version, source, detail.files, detail.size, detail.digest)
 
 
-def _as_json(artifact: Artifact) -> dict[str, object]:
+def _as_json(artifact: Artifact, withdrawal: Withdrawal | None) -> dict[str, object]:
     names = ("model", "version", "uri", "files", "bytes", "digest")
-    return {name: getattr(artifact, name) for name in names}
+    return {**{name: getattr(artifact, name) for name in names}, "withdrawn": withdrawal}

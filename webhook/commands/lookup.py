@@ -10,6 +10,7 @@ from typing import Final
 from webhook.annotations.parsing import parse
 from webhook.catalog.bucket.status import VersionStatus
 from webhook.catalog.bucket.store import CatalogError, Store
+from webhook.catalog.bucket.withdrawals import Withdrawal
 from webhook.catalog.live import BlockingCatalog, settle
 from webhook.catalog.lookup.exact import ExactCatalog
 from webhook.catalog.lookup.s3 import S3Catalog
@@ -51,6 +52,14 @@ def resolve(settings: Settings, request: ModelRequest) -> tuple[Artifact, tuple[
     with closing(_catalog(settings)) as catalog:
         (resolved,) = _resolve([request], catalog)
         return resolved.artifact, resolved.warnings
+
+
+def resolve_withdrawn(settings: Settings, request: ModelRequest) -> tuple[Resolved, Withdrawal | None]:
+    """Resolve a request as if nothing it names were withdrawn, with the withdrawal. Raises as `resolve` does."""
+    with closing(_catalog(settings)) as catalog:
+        live = BlockingCatalog(catalog, (request.source,), needs_s3=True)
+        resolved = asyncio.run(settle(lambda _: catalog.resolve_withdrawn(request), live))
+        return resolved, catalog.withdrawal(request, resolved.artifact.version)
 
 
 def resolve_by_mode(settings: Settings, requests: Sequence[ModelRequest]) -> list[Resolved]:

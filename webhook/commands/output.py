@@ -100,9 +100,9 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         print_line("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def add_output(parser: argparse.ArgumentParser) -> None:
-    """Add the option `-o`."""
-    parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: table")
+def add_output(parser: argparse.ArgumentParser, *more: str) -> None:
+    """Add the option `-o`, with more formats than a table and JSON if the command has them."""
+    parser.add_argument("-o", "--output", choices=("table", "json", *more), default="table", help="default: table")
 
 
 def in_units(size: int | None) -> str:

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
+from webhook.commands.options import add_context
 from webhook.errors import InvalidInput
 from webhook.fields.parsers import subdomain
 from webhook.http.loopback import is_loopback
@@ -48,7 +49,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="ask a running webhook: a URL, or NAMESPACE/SERVICE in the cluster; default: the cluster's webhook",
     )
-    parser.add_argument("--context", help="the context of the kubeconfig; default: its current one")
+    add_context(parser)
     parser.add_argument(
         "--token-file",
         type=Path,

@@ -1,33 +1,55 @@
 """The areas of the controller. Each watches some collections, and decides about them in a loop of its own."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, Protocol
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any, Final, Protocol
 
-from webhook.controller import loads
+from webhook.annotations.contract import FOLLOW
+from webhook.catalog.bucket.store import Store
+from webhook.catalog.publishing.tagging import tag_version
+from webhook.catalog.resolution import VersionKey
+from webhook.controller import cleaning, loads, progress, rollouts, withdrawals
+from webhook.controller.cluster.logs import last_line
+from webhook.controller.cluster.watching import Collection, Watch
+from webhook.controller.limits import IsLoaded
 from webhook.controller.loop import Taker
 from webhook.controller.metrics import ControllerMetrics
-from webhook.controller.observed import Claim, Cluster, Job, Key, Observed
+from webhook.controller.observed import Claim, Cluster, Job, Key, Observed, Pod
 from webhook.controller.published import Published
-from webhook.controller.steps import CLAIMS, JOBS, NAMESPACES, REFERENCES, VOLUMES, Resource
+from webhook.controller.steps import (
+    ARGO_ROLLOUTS,
+    CLAIMS,
+    JOBS,
+    NAMESPACES,
+    PODS,
+    REFERENCES,
+    VOLUMES,
+    Delete,
+    Emit,
+    Resource,
+)
+from webhook.controller.workloads import KINDS, Workload
 from webhook.http.log import FIELDS
+from webhook.inventory import inventory
+from webhook.kubernetes.client import ClusterError, KubernetesClient
+from webhook.model.artifact import Artifact
+from webhook.model.objects import claim_name
+from webhook.model.request import ModelRequest
 from webhook.settings import Settings
+from webhook.usage.reading import read_usage
+from webhook.usage.uses import Usage
 
-MANAGED = "app.kubernetes.io/managed-by=model-injector"
+MANAGED: Final = "app.kubernetes.io/managed-by=model-injector"
+_ROUND_SECONDS: Final = 10.0
+_LOG_THREADS: Final = 8
+_USAGE_SECONDS: Final = 300.0
+"""How often the uses in the cluster are read to tell of withdrawn versions."""
 _log = logging.getLogger(__name__)
-
-
-class Watch(NamedTuple):
-    """A collection that an area needs."""
-
-    resource: Resource
-    kind: type[Observed]
-    selector: str = ""
-    """A label selector."""
-    namespace: str = ""
-    """Empty: all namespaces."""
-    is_optional: bool = False
-    """Whether the cluster may lack the resource."""
 
 
 class State(Protocol):
@@ -38,6 +60,9 @@ class State(Protocol):
 
     def objects(self, resource: Resource) -> Mapping[Key, Any]:
         """The objects of a resource; empty for one that no area watches."""
+
+    def follow(self, references: frozenset[VersionKey]) -> None:
+        """Resolve these references, and no others, in what `published` returns later."""
 
 
 class Area(Protocol):
@@ -63,22 +88,7 @@ class Loads:
 
     def watches(self) -> Iterator[Watch]:
         """The objects of versions, and the namespaces that get them."""
-        strategies = {load.strategy for load in self._settings.loads}
-        shared = self._settings.of_strategies["shared-volume"]
-        is_shared = "shared-volume" in strategies
-        if strategies & {"shared-volume", "s3-mount"}:
-            yield Watch(NAMESPACES, Observed)
-            yield Watch(CLAIMS, Claim, MANAGED)
-        if "s3-mount" in strategies:
-            yield Watch(VOLUMES, Observed, MANAGED)
-        if is_shared and shared.sharing == "trident":
-            yield Watch(REFERENCES, Observed, MANAGED, is_optional=True)
-        homes = {"oci-image": self._settings.controller.namespace}
-        if is_shared:
-            homes["shared-volume"] = shared.namespace if shared.sharing == "trident" else ""
-        namespaces = {homes[strategy] for strategy in strategies & homes.keys()}
-        if namespaces:
-            yield Watch(JOBS, Job, MANAGED, namespaces.pop() if len(namespaces) == 1 else "")
+        return of_versions(self._settings)
 
     def decide(self, state: State) -> float | None:
         """Decide, and take the steps."""
@@ -90,7 +100,233 @@ class Loads:
         return self._taker.take(outcome.steps)
 
 
+def of_versions(settings: Settings) -> Iterator[Watch]:
+    """The objects of versions that loads are about, and the namespaces that get them."""
+    strategies = {load.strategy for load in settings.loads}
+    shared = settings.of_strategies["shared-volume"]
+    is_shared = "shared-volume" in strategies
+    if strategies & {"shared-volume", "s3-mount"}:
+        yield Watch(NAMESPACES, Observed)
+        yield Watch(CLAIMS, Claim, MANAGED)
+    if "s3-mount" in strategies:
+        yield Watch(VOLUMES, Observed, MANAGED)
+    if is_shared and shared.sharing == "trident":
+        yield Watch(REFERENCES, Observed, MANAGED, is_optional=True)
+    homes = {"oci-image": settings.controller.namespace}
+    if is_shared:
+        homes["shared-volume"] = shared.namespace if shared.sharing == "trident" else ""
+    namespaces = {homes[strategy] for strategy in strategies & homes.keys()}
+    if namespaces:
+        yield Watch(JOBS, Job, MANAGED, namespaces.pop() if len(namespaces) == 1 else "")
+
+
 def cluster_of(state: State) -> Cluster:
     """What is observed for loads."""
     read: Callable[[Resource], Mapping[Key, Any]] = state.objects
     return Cluster(*map(read, (NAMESPACES, CLAIMS, JOBS, VOLUMES, REFERENCES)))
+
+
+def read_cluster(api: KubernetesClient, settings: Settings) -> Cluster:
+    """What is observed for loads, read once. Raises ClusterError."""
+    found: dict[str, Mapping[Key, Any]] = {}
+    for watch in of_versions(settings):
+        collection = Collection(api, watch, lambda: None)
+        try:
+            collection.refresh()
+        except ClusterError:
+            if not collection.is_read:
+                raise
+        found[watch.resource.plural] = collection.objects()
+    return Cluster(*(found.get(each.plural, {}) for each in (NAMESPACES, CLAIMS, JOBS, VOLUMES, REFERENCES)))
+
+
+class Cleaning:
+    """Removes what belongs to versions that nothing uses."""
+
+    name = "cleaning"
+
+    def __init__(self, settings: Settings, metrics: ControllerMetrics, taker: Taker, api: KubernetesClient) -> None:
+        self._settings, self._metrics, self._taker, self._api = settings, metrics, taker, api
+        self._next = 0.0
+
+    def watches(self) -> Iterator[Watch]:
+        """The objects of versions."""
+        return of_versions(self._settings)
+
+    def decide(self, state: State) -> float | None:
+        """Read the uses in the cluster at each interval, decide, and take the steps."""
+        if (left := self._next - monotonic()) > 0:
+            return left
+        self._next = monotonic() + self._settings.controller.cleaning.interval
+        published, cluster = state.published(), cluster_of(state)
+        usage = complete_usage(self._api, self._settings)
+        plan = cleaning.plan(published, cluster, usage, self._settings, datetime.now(UTC))
+        self._taker.take(plan.steps)
+        for step in (step for group in plan.steps for step in group if isinstance(step, Delete)):
+            self._metrics.cleaned.labels(step.of.resource.kind).inc()
+        tagged = tag_expired(plan.reviews, published, self._settings)
+        self._metrics.cleaned.labels("S3Object").inc(len(tagged))
+        return self._next - monotonic()
+
+
+def complete_usage(api: KubernetesClient, settings: Settings) -> Usage:
+    """Read the uses in the cluster. Raises ClusterError, also if something could not be read."""
+    usage = read_usage(api, settings)
+    if usage.problems:
+        raise ClusterError(f"nothing is removed while uses may be missing: {usage.problems[0]}")
+    return usage
+
+
+def tag_expired(reviews: Iterable[cleaning.Review], published: Published, settings: Settings) -> list[str]:
+    """Tag the objects in S3 of versions that the cluster has no longer, if the settings name a tag.
+
+    Returns the folders that are newly tagged. Raises CatalogError.
+    """
+    tag, tagged = settings.controller.cleaning.s3_tag, list[str]()
+    versions = (published.by_uri.get(each.uri) for each in reviews if tag and each.is_removed and not each.objects)
+    for version in filter(None, versions):
+        with closing(Store(version.artifact.source)) as store:
+            if tag_version(store, version.artifact.folder, tag):
+                tagged.append(version.artifact.uri)
+    return tagged
+
+
+class Progress:
+    """Tells how far downloads are: in metrics, and in an event of the pod."""
+
+    name = "progress"
+
+    def __init__(self, metrics: ControllerMetrics, taker: Taker, api: KubernetesClient, prefix: str) -> None:
+        """`prefix`: the prefix of annotations and labels."""
+        self._metrics, self._taker, self._api, self._prefix = metrics, taker, api, prefix
+        self._threads = ThreadPoolExecutor(_LOG_THREADS, "logs")
+        self._known: Mapping[progress.ContainerKey, progress.Known] = {}
+        self._next = 0.0
+
+    def watches(self) -> Iterator[Watch]:
+        """All pods: a label could select those that download, but those of Jobs and of older webhooks have none."""
+        yield Watch(PODS, Pod)
+
+    def decide(self, state: State) -> float | None:
+        """Read the logs of the downloads under way, every ten seconds."""
+        if (left := self._next - monotonic()) > 0:
+            return left
+        self._next = monotonic() + _ROUND_SECONDS
+        found = progress.downloads(state.objects(PODS).values(), self._prefix, self._known)
+        read = progress.to_read(found)
+        lines = zip(read, self._threads.map(self._last_line, read), strict=True)
+        logs = {download.key: line for download, line in lines if line}
+        result = progress.decide(found, logs, self._known, datetime.now(UTC))
+        self._known = result.known
+        self._metrics.downloading(result.figures)
+        self._taker.take([(step,) for step in result.steps])
+        return _ROUND_SECONDS if found or self._known else None
+
+    def _last_line(self, download: progress.Download) -> str | None:
+        try:
+            return last_line(self._api, download.pod.namespace, download.pod.name, download.container)
+        except ClusterError as error:
+            self._metrics.errors.labels(self.name).inc()
+            _log.info("log not read", extra={FIELDS: {"problem": str(error)}})
+            return None
+
+
+class Withdrawals:
+    """Tells the users of withdrawn versions, in events of their pods."""
+
+    name = "withdrawals"
+
+    def __init__(self, settings: Settings, taker: Taker, api: KubernetesClient) -> None:
+        self._settings, self._taker, self._api = settings, taker, api
+        self._told = set[withdrawals.UseKey]()
+        self._next = 0.0
+
+    def watches(self) -> Iterator[Watch]:
+        """Nothing: while no version is withdrawn, nothing is read."""
+        yield from ()
+
+    def decide(self, state: State) -> float | None:
+        """Read the uses in the cluster every few minutes, and write the events that are missing."""
+        withdrawn = state.published().withdrawn
+        if not withdrawn:
+            self._told.clear()
+            return None
+        if (left := self._next - monotonic()) > 0:
+            return left
+        self._next = monotonic() + _USAGE_SECONDS
+        found = withdrawals.events(read_usage(self._api, self._settings), withdrawn, self._told)
+        self._told &= found.keys()
+        missing = defaultdict[str, dict[withdrawals.UseKey, Emit]](dict)
+        for key, event in found.items():
+            if event:
+                missing[event.of.namespace][key] = event
+        for events in missing.values():
+            if self._taker.take([(event,) for event in events.values()]) is None:
+                self._told |= events.keys()  # else all of the namespace are written again, which changes nothing
+        return _USAGE_SECONDS
+
+
+class Rollouts:
+    """Restarts workloads that follow a version."""
+
+    name = "rollouts"
+
+    def __init__(self, settings: Settings, metrics: ControllerMetrics, taker: Taker) -> None:
+        self._settings, self._metrics, self._taker = settings, metrics, taker
+        self._problems: tuple[str, ...] = ()
+
+    def watches(self) -> Iterator[Watch]:
+        """The workloads with the label that the webhook sets, and the claims of versions. Argo Rollouts only if their
+        templates are pinned: without the right to watch them, the controller would wait for them."""
+        for kind in KINDS:
+            group, is_argo = kind.resource.api_version.partition("/")[0], kind.resource is ARGO_ROLLOUTS
+            if not is_argo or self._settings.workloads.names(group, kind.resource.plural):
+                selector = f"{self._settings.annotation_prefix}/{FOLLOW}=true"
+                yield Watch(kind.resource, kind, selector, is_optional=is_argo)
+        yield Watch(CLAIMS, Claim, MANAGED)
+
+    def decide(self, state: State) -> float | None:
+        """Decide, and take the steps."""
+        meanings, asked = state.published().meanings, set[VersionKey]()
+
+        def meaning(request: ModelRequest) -> Artifact | str:
+            reference = VersionKey(request.source, request.model, request.version)
+            asked.add(reference)
+            return meanings.get(reference, "the catalog has not resolved it yet")
+
+        workloads: list[Workload] = [each for kind in KINDS for each in state.objects(kind.resource).values()]
+        lack = lacking(state.objects(CLAIMS), self._settings)
+        outcome = rollouts.decide(workloads, meaning, lack, self._settings, datetime.now(UTC))
+        state.follow(frozenset(asked))
+        self._metrics.followed(outcome.states)
+        for problem in sorted(set(outcome.problems) - set(self._problems)):
+            _log.info("rollout hindered", extra={FIELDS: {"problem": problem}})
+        self._problems = outcome.problems
+        seconds = (self._taker.take(outcome.steps), outcome.next_seconds)
+        return min((each for each in seconds if each is not None), default=None)
+
+
+def lacking(claims: Mapping[Key, Claim], settings: Settings) -> IsLoaded:
+    """Why pods in a namespace cannot use an artifact by a strategy now, by what is in the claims."""
+    found = {
+        key: inventory.Claim(
+            claim.labels.get(f"{settings.annotation_prefix}/state", ""),
+            claim.status.phase,
+            claim.spec.volume_name,
+            claim.is_deleted,
+        )
+        for key, claim in claims.items()
+    }
+    known = inventory.Inventory(found, frozenset(), "")
+    mounting = {"shared-volume", "s3-mount"}
+    if settings.of_strategies["node-image"].volume == "claim":
+        mounting.add("node-image")
+
+    def lack(namespace: str, strategy: str, artifact: Artifact) -> str | None:
+        if strategy in mounting:
+            return known.claim_problem(namespace, claim_name(strategy, artifact))
+        if strategy == "oci-image" and not (artifact.image or settings.of_strategies[strategy].image):
+            return f"the catalog has no image of {artifact.model} {artifact.version}"
+        return None
+
+    return lack

@@ -13,10 +13,13 @@ import msgspec
 
 from webhook.controller.loads import URI, by_catalog, ref_of, with_state
 from webhook.controller.observed import Claim, Cluster, Key, Observed
-from webhook.controller.published import EXPIRED, Published
+from webhook.controller.published import EXPIRED, Model, Published, Version
 from webhook.controller.steps import CLAIMS, JOBS, REFERENCES, VOLUMES, Delete, Resource, Step
 from webhook.inventory.inventory import READY
+from webhook.settings import Settings
 from webhook.settings.controller import CleaningSettings
+from webhook.usage.observed import Workload
+from webhook.usage.uses import Usage
 
 _SHARED: Final = "trident.netapp.io/shareFromPVC"
 
@@ -26,8 +29,8 @@ class InUse(msgspec.Struct, frozen=True):
 
     by_uri: Callable[[str], str | None]
     """Who runs or pins a version, in words; None if nobody does. A pin may be one of the rollback history."""
-    mounted: Mapping[Key, str]
-    """The claims that pods mount, with one of the pods."""
+    mounted: frozenset[Key]
+    """The claims that pods mount, by namespace and name."""
 
 
 class Review(msgspec.Struct, frozen=True):
@@ -43,8 +46,51 @@ class Review(msgspec.Struct, frozen=True):
     bytes: int | None = None
 
 
+class Plan(msgspec.Struct, frozen=True):
+    """What is to become of the versions, and the steps towards that, for each version in their order."""
+
+    reviews: list[Review]
+    steps: tuple[tuple[Step, ...], ...]
+
+
+def plan(published: Published, cluster: Cluster, usage: Usage, settings: Settings, now: datetime) -> Plan:
+    """The plan of one run. `usage` must be read after `cluster` was, and have no problems: else uses may be missing."""
+    used, prefix = in_use(usage, published), settings.annotation_prefix
+    reviews = review(published, cluster, used, settings.controller.cleaning, prefix, now)
+    return Plan(reviews, decide(reviews, published, cluster, used, prefix))
+
+
+def in_use(usage: Usage, published: Published) -> InUse:
+    """What is used, by a reading of the cluster. What a template without a pin would get now counts, too."""
+    wanted: dict[str, str] = {}
+    for each in usage.floating:
+        model = published.sources.get(each.source, {}).get(each.model)
+        if model and (version := _meaning(model, each.asked)):
+            wanted[version.artifact.uri] = f"{_named(each.workload)} asks for {each.asked}"
+    by_uri = {use.used.uri: use for use in usage.uses}
+
+    def user(uri: str) -> str | None:
+        version = published.by_uri.get(uri)
+        uses = usage.of(version.artifact) if version else filter(None, (by_uri.get(uri),))
+        use = next(iter(uses), None)
+        return f"{_named(use.workload)}: {use.state}" if use else wanted.get(uri)
+
+    return InUse(user, frozenset((claim.namespace, claim.name) for claim in usage.mounted))
+
+
+def _meaning(model: Model, asked: str) -> Version | None:
+    try:
+        return next(model.published(asked), None)
+    except ValueError:  # its pods are refused
+        return None
+
+
+def _named(workload: Workload) -> str:
+    return f"{workload.kind} {workload.namespace}/{workload.name}"
+
+
 def review(  # noqa: PLR0913, PLR0917 - what decisions depend on
-    published: Published, cluster: Cluster, in_use: InUse, settings: CleaningSettings, prefix: str, now: datetime
+    published: Published, cluster: Cluster, used: InUse, settings: CleaningSettings, prefix: str, now: datetime
 ) -> list[Review]:
     """What is to become of each version that has claims, or that loads are about. Sorted by model and version."""
     claims: dict[str, list[Claim]] = {}
@@ -54,9 +100,9 @@ def review(  # noqa: PLR0913, PLR0917 - what decisions depend on
     reviews = []
     for uri in claims.keys() | published.by_uri.keys():
         version, of_version = published.by_uri.get(uri), claims.get(uri, [])
-        used = in_use.by_uri(uri) or _mounted(of_version, in_use)
-        if used:
-            is_removed, reason = False, used
+        user = used.by_uri(uri) or _mounted(of_version, used)
+        if user:
+            is_removed, reason = False, user
         elif version:
             is_removed, reason = version.is_expired, version.expiry
         else:
@@ -76,9 +122,9 @@ def review(  # noqa: PLR0913, PLR0917 - what decisions depend on
     return sorted(reviews, key=lambda each: (each.model, each.version, each.uri))
 
 
-def _mounted(claims: list[Claim], in_use: InUse) -> str | None:
-    pods = (in_use.mounted.get(claim.key) for claim in claims)
-    return next((f"pod {pod} mounts it" for pod in pods if pod), None)
+def _mounted(claims: list[Claim], used: InUse) -> str | None:
+    namespaces = (claim.metadata.namespace for claim in claims if claim.key in used.mounted)
+    return next((f"a pod of {namespace} mounts it" for namespace in namespaces), None)
 
 
 def _is_former(
@@ -95,14 +141,14 @@ def _is_former(
 
 
 def decide(
-    reviews: list[Review], published: Published, cluster: Cluster, in_use: InUse, prefix: str
+    reviews: list[Review], published: Published, cluster: Cluster, used: InUse, prefix: str
 ) -> tuple[tuple[Step, ...], ...]:
-    """The steps for each version. `reviews` and `in_use` are of the same time."""
-    taken = (tuple(_steps(each, published, cluster, in_use, prefix)) for each in reviews)
+    """The steps for each version. `reviews` and `used` are of the same time."""
+    taken = (tuple(_steps(each, published, cluster, used, prefix)) for each in reviews)
     return tuple(filter(None, taken))
 
 
-def _steps(about: Review, published: Published, cluster: Cluster, in_use: InUse, prefix: str) -> Iterator[Step]:
+def _steps(about: Review, published: Published, cluster: Cluster, used: InUse, prefix: str) -> Iterator[Step]:
     claims = [cluster.claims[key] for key in about.objects if not cluster.claims[key].is_deleted]
     states = {claim.key: claim.labels.get(f"{prefix}/state") for claim in claims}
     if not about.is_removed:
@@ -117,7 +163,7 @@ def _steps(about: Review, published: Published, cluster: Cluster, in_use: InUse,
     consumers = [claim for claim in claims if _SHARED in claim.annotations]
     leaving = any(_SHARED in cluster.claims[key].annotations for key in about.objects)
     for claim in consumers or ([] if leaving else claims):
-        if claim.key not in in_use.mounted:
+        if claim.key not in used.mounted:
             yield Delete(ref_of(CLAIMS, claim), about.reason)
     if not leaving:
         yield from _rest(about, cluster, prefix)

@@ -1,139 +1,206 @@
-"""Workloads that follow a version: what their references are pinned to, and what they mean now."""
+"""Workloads that follow their references: what they have, and what is recorded about their rollouts.
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+All of it is on the workload. `pinned` on its template has the versions. The annotation `rollout` is the record of the
+last rollout. The label `followed` identifies the last target: what the references meant together when it was tried, or
+when the workload came to have it. The label exists because `kubectl rollout undo` replaces the annotations of a
+Deployment by those of the earlier revision, and a version that somebody has undone must not be rolled out again.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from typing import Final, Literal, TypeAlias
 
+import msgspec
 from msgspec.structs import replace
 
-from webhook.admission.pinning import pins_of
-from webhook.annotations.parsing import is_following, parse
-from webhook.annotations.pinned import PINNED, Pin, Pins, Reference, is_floating, reference_of, restarted_at
-from webhook.catalog.resolution import Catalog, LookupRequired, VersionKey
-from webhook.controller.records import ROLLOUT, TRIED, Change, Record, decode, encode_tried, tried
+from webhook.annotations import pinned
+from webhook.annotations.parsing import parse
+from webhook.annotations.pinned import PINNED, Pin, Pins, Reference, reference_of
 from webhook.controller.workloads import Workload
-from webhook.kubernetes.pod import Pod
+from webhook.kubernetes.names import short_hash
 from webhook.model.artifact import Artifact
-from webhook.model.refusals import Refusal
-from webhook.model.request import ModelRequest, PodRequest
+from webhook.model.request import ModelRequest
 from webhook.settings import Settings
 
+ROLLOUT: Final = "rollout"
+"""The annotation with the record of the last rollout, as JSON."""
+FOLLOWED: Final = "followed"
+"""The label with the last target."""
+_SKEW: Final = timedelta(minutes=5)
+"""How far the clocks of two nodes may differ."""
+State: TypeAlias = Literal["progressing", "done", "undone", "blocked"]
+Meaning: TypeAlias = Callable[[ModelRequest], Artifact | str]
+"""The artifact that a reference means now; as text, why that is unknown."""
 
-class Follower:
-    """A workload that follows, and what its references are pinned to and mean."""
 
-    def __init__(self, workload: Workload, request: PodRequest, record: Record | None, settings: Settings) -> None:
-        self.workload, self.request, self.record = workload, request, record
-        self.pins = pins_of(workload.template, settings)
-        floating = {reference_of(model): model for model in request.models if is_floating(model)}
-        self.floating: Mapping[Reference, ModelRequest] = dict(sorted(floating.items()))
-        """The models whose reference can change its meaning."""
-        self.meanings: dict[Reference, Artifact | None] = {}
-        """What these mean. None if that is not known for certain."""
-        self.pinned_name = f"{settings.annotation_prefix}/{PINNED}"
-        self.label = workload.labels.get(f"{settings.annotation_prefix}/{TRIED}", "")
+class Change(msgspec.Struct, frozen=True, rename={"before": "from", "after": "to"}):
+    """The versions of one reference before and after a rollout."""
 
-    def pinned(self, reference: Reference) -> str:
-        """The version that a reference is pinned to; empty if it is not pinned."""
-        return next((pin.version for pin in self.pins.models if pin.reference == reference), "")
+    model: str
+    version: str
+    """The reference: the version as it is asked for."""
+    before: str
+    after: str
 
-    @cached_property
-    def is_known(self) -> bool:
-        """Whether it is known what all references mean."""
-        return None not in self.meanings.values()
+    def __str__(self) -> str:
+        return f"{self.model} {self.version} from {self.before} to {self.after}"
 
-    @cached_property
-    def changes(self) -> tuple[Change, ...]:
-        """The references that mean another version than they are pinned to."""
-        return tuple(
-            Change(*reference, self.pinned(reference), artifact.version)
-            for reference, artifact in self.meanings.items()
-            if artifact and artifact.version != self.pinned(reference)
-        )
 
-    @cached_property
-    def versions(self) -> list[tuple[Reference, str]]:
-        """What each reference means; an empty version if that is not known."""
-        return [(reference, artifact.version if artifact else "") for reference, artifact in self.meanings.items()]
+class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The value of the annotation `rollout`."""
 
-    @cached_property
-    def tried(self) -> frozenset[Reference]:
-        """The references whose meaning was tried."""
-        marks = zip(self.versions, tried(self.label, self.versions), strict=True)
-        return frozenset(reference for (reference, _), is_tried in marks if is_tried)
+    state: State
+    at: str
+    """When it came into the state, in RFC 3339."""
+    models: tuple[Change, ...] = ()
+    reason: str = ""
+    target: str = ""
+    """Identifies what was rolled out, as the label does."""
+    before: str = ""
+    """While it is progressing: the annotation `pinned` to go back to."""
 
-    @cached_property
-    def new(self) -> tuple[Change, ...]:
-        """The changes that were not tried."""
-        return tuple(change for change in self.changes if change.reference not in self.tried)
-
-    def waiting_since(self, now: datetime) -> datetime:
-        """Since when it waits."""
-        is_waiting = self.record and self.record.state in ("waiting", "blocked")
-        return self.record.at if self.record and is_waiting else now
+    def time(self, now: datetime) -> datetime | None:
+        """`at`; None if somebody has written another text, or a time that is yet to come."""
+        try:
+            time = datetime.fromisoformat(self.at)
+        except ValueError:
+            return None
+        time = time if time.tzinfo else time.replace(tzinfo=UTC)
+        return time if time <= now + _SKEW else None
 
     @property
-    def ended_at(self) -> datetime | None:
-        """When its last rollout ended."""
-        return self.record.ended_at if self.record else None
-
-    def label_after(self, versions: Mapping[Reference, str]) -> str:
-        """The label `tried` once the template is pinned to these versions: what references mean, if the template has
-        or had that."""
-        are_tried = list[bool | None]()
-        for reference, meaning in self.versions:
-            has_it = meaning in (self.pinned(reference), versions.get(reference))
-            are_tried.append(None if not meaning else has_it or reference in self.tried)
-        return encode_tried(self.label, self.versions, are_tried)
-
-    def pins_after(self, versions: Mapping[Reference, str]) -> str:
-        """The annotation `pinned` with these versions.
-
-        Everything else in it stays, so that a rollback to these versions has the template of then. It holds for the
-        template, so that the webhook does not choose again.
-        """
-        annotations = self.workload.template_annotations
-
-        def changed(pin: Pin) -> Pin:
-            return replace(pin, version=versions.get(pin.reference, pin.version))
-
-        restarted = self.pins.restarted_at if self.pins.holds_for(annotations) else restarted_at(annotations)
-        return Pins(tuple(map(changed, self.pins.models)), restarted).encode()
-
-    def template_after(self, versions: Mapping[Reference, str]) -> Pod:
-        """The pod template with these versions."""
-        template = self.workload.template
-        annotations = {**self.workload.template_annotations, self.pinned_name: self.pins_after(versions)}
-        return replace(template, metadata=replace(template.metadata, annotations=annotations))
+    def summary(self) -> str:
+        """The changes, in words."""
+        return ", ".join(map(str, self.models))
 
 
-def follower_of(workload: Workload, settings: Settings, now: datetime) -> Follower | None:
-    """The workload, if its template follows. Raises Refusal and InvalidObject."""
-    if workload.is_deleted or not is_following(workload.template_annotations, settings):
+_records: Final = msgspec.json.Decoder(Record)
+Versions: TypeAlias = Mapping[Reference, str]
+
+
+class Follower(msgspec.Struct, frozen=True, dict=True):
+    """A workload that follows."""
+
+    workload: Workload
+    is_canary: bool
+    requests: tuple[ModelRequest, ...]
+    """The models that its template asks for, without what is pinned."""
+    pins: Pins
+    meant: Mapping[Reference, Artifact]
+    """What its references mean now. Without those whose meaning is unknown."""
+    unknown: str
+    """Why the meaning of a reference is unknown; empty if all are known."""
+    record: Record | None
+    tried: str
+    """The label `followed`; empty without one."""
+
+    @property
+    def name(self) -> str:
+        """How messages name it."""
+        kind, (namespace, name) = self.workload.resource.kind, self.workload.key
+        return f"{kind} {namespace}/{name}"
+
+    @cached_property
+    def references(self) -> Mapping[Reference, ModelRequest]:
+        """The requests whose meaning can change."""
+        return references_of(self.requests)
+
+    @cached_property
+    def has(self) -> Versions:
+        """The pinned version of each reference; without those that are not pinned."""
+        return self.versions_in(self.pins)
+
+    @cached_property
+    def wants(self) -> Versions:
+        """The version that each reference means."""
+        return {reference: artifact.version for reference, artifact in self.meant.items()}
+
+    @cached_property
+    def changing(self) -> tuple[Reference, ...]:
+        """The references that mean another version than the pinned one."""
+        return tuple(reference for reference, version in self.wants.items() if self.has.get(reference) != version)
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """What a rollout would change."""
+        requests = self.references
+        return tuple(
+            Change(requests[each].model, requests[each].version, self.has.get(each, ""), self.wants[each])
+            for each in self.changing
+        )
+
+    @property
+    def is_rolling(self) -> bool:
+        """Whether a rollout of the controller's is under way. A record that `rollout undo` brought back is not one."""
+        record = self.record
+        return record is not None and record.state == "progressing" and record.target == self.tried
+
+    @property
+    def is_undone(self) -> bool:
+        """Whether it was rolled out to what its references mean, or had that, and has not any more."""
+        return not self.is_rolling and bool(self.changing) and self.tried == target_of(self.wants)
+
+    def versions_in(self, pins: Pins) -> Versions:
+        """The version of each reference in a value of `pinned`."""
+        found = {reference: pins.pin_of(request) for reference, request in self.references.items()}
+        return {reference: pin.version for reference, pin in found.items() if pin}
+
+    def wanted_pins(self) -> Pins:
+        """The pins of what the references mean. Where the version changes, the webhook chooses the strategy."""
+        pins = (self._pin_for(request) for request in self.requests)
+        return Pins(tuple(filter(None, pins)), pinned.restarted_at(self.workload.template_annotations))
+
+    def _pin_for(self, request: ModelRequest) -> Pin | None:
+        pin, version = self.pins.pin_of(request), self.wants.get(reference_of(request))
+        return pin if version is None or (pin and pin.version == version) else Pin.of(request, version)
+
+    def restored(self, text: str) -> str | None:
+        """An earlier value of `pinned`, as it was, unless the webhook would take it for one from before a restart. None
+        if it is no valid value."""
+        pins, annotations = pinned.decode(text), self.workload.template_annotations
+        if not pins.models:
+            return None
+        if pins.holds_for(annotations):
+            return text
+        return replace(pins, restarted_at=pinned.restarted_at(annotations)).encode()
+
+
+def follower_of(workload: Workload, meaning: Meaning, settings: Settings) -> Follower | None:
+    """A workload that follows; None for one that does not. Raises Refusal if its annotations are invalid."""
+    annotations, prefix = workload.template_annotations, settings.annotation_prefix
+    request = parse(annotations, settings, workload.metadata.namespace)
+    if request.follow == "false" or not request.models:
         return None
-    request = parse(workload.template_annotations, settings, workload.metadata.namespace)
-    name = f"{settings.annotation_prefix}/{ROLLOUT}"
-    record = decode(workload.annotations.get(name), workload.labels.get(name, ""), now)
-    return Follower(workload, request, record, settings)
+    requests = tuple(replace(each, pinned_version=None, pinned_strategy=None) for each in request.models)
+    meant = {reference: meaning(each) for reference, each in references_of(requests).items()}
+    return Follower(
+        workload,
+        request.follow == "canary",
+        requests,
+        pinned.decode(annotations.get(f"{prefix}/{PINNED}")),
+        {reference: found for reference, found in meant.items() if isinstance(found, Artifact)},
+        next((found for found in meant.values() if isinstance(found, str)), ""),
+        record_of(workload, prefix),
+        workload.labels.get(f"{prefix}/{FOLLOWED}", ""),
+    )
 
 
-def resolve(followers: Sequence[Follower], catalog: Catalog) -> None:
-    """Find out what the references mean. Raises LookupRequired with the keys of all.
+def references_of(requests: Iterable[ModelRequest]) -> dict[Reference, ModelRequest]:
+    """The requests whose meaning can change."""
+    return {reference_of(each): each for each in requests if pinned.is_floating(each)}
 
-    A meaning is certain only without warnings: if S3 does not answer, a range may mean an older version than before.
-    """
-    keys = list[VersionKey]()
-    for follower in followers:
-        for reference, model in follower.floating.items():
-            follower.meanings[reference] = None
-            try:
-                resolved = catalog.resolve(replace(model, pinned_version=None))
-            except LookupRequired as required:
-                keys += required.keys
-            except Refusal:
-                continue  # it means nothing; what is pinned stays
-            else:
-                if resolved.is_checked and not resolved.warnings:
-                    follower.meanings[reference] = resolved.artifact
-    if keys:
-        raise LookupRequired(list(dict.fromkeys(keys)))
+
+def record_of(workload: Workload, prefix: str) -> Record | None:
+    """The record of its last rollout; None without one, and if somebody has made it invalid."""
+    try:
+        return _records.decode(workload.annotations.get(f"{prefix}/{ROLLOUT}", ""))
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return None
+
+
+def target_of(versions: Versions) -> str:
+    """What identifies versions of references: a label value."""
+    return short_hash(
+        msgspec.json.encode(sorted([*reference, version] for reference, version in versions.items())).decode()
+    )

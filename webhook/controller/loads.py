@@ -1,7 +1,9 @@
 """Which objects the published versions need in the cluster: the pure function `decide`.
 
-A version gets its claim and its Job. When the Job has succeeded, which it does only after the marker is written, the
-claim becomes ready, and only then do the other namespaces get theirs. States are on the claims, in the label `state`:
+A version gets its claim, and the claim its Job. When the Job has succeeded, which it does only after the marker is
+written, the claim becomes ready, and only then do the other namespaces get theirs. A Job says what is in a volume only
+if it was created for this very claim and for the digest that the claim names: the claim may be a new one of the same
+name, and the version may have been published again. States are on the claims, in the label `state`:
 
 | state | meaning |
 | --- | --- |
@@ -13,7 +15,7 @@ claim becomes ready, and only then do the other namespaces get theirs. States ar
 | outdated | the version was published again with other files, and the volume has the old ones |
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -22,7 +24,7 @@ from typing import Final
 
 import msgspec
 
-from webhook.controller.observed import Claim, Cluster, Key, Observed
+from webhook.controller.observed import Claim, Cluster, Job, Key, Observed
 from webhook.controller.published import EXPIRED, Published, Version
 from webhook.controller.push import push_job
 from webhook.controller.steps import CLAIMS, JOBS, Create, Delete, Emit, Label, ObjectRef, Resource, Step
@@ -33,6 +35,7 @@ from webhook.kubernetes.patch import JSON
 from webhook.kubernetes.quantities import parse_quantity
 from webhook.model.artifact import Artifact
 from webhook.model.objects import claim_name, job_name
+from webhook.model.source import Source
 from webhook.settings import Load, Settings
 from webhook.strategies import STRATEGIES
 from webhook.strategies.strategy import ManifestRequest
@@ -41,17 +44,25 @@ LOADING, FAILED, OUTDATED, WAITING = "loading", "failed", "outdated", "waiting"
 UNPUBLISHED, WITHDRAWN = "unpublished", "withdrawn"
 DIGEST: Final = "digest"
 """The annotation with the sha256 of the manifest: on a claim, of what its volume has; on a Job, of what it loads."""
+LOADS: Final = "loads"
+"""The annotation of a claim with the digest that its Jobs load. It changes before another Job is created, so that a
+step that was decided earlier, and would make the claim ready, conflicts."""
+CLAIM_UID: Final = "claim-uid"
+"""The annotation of a Job with the uid of the claim that it fills."""
 URI: Final = "uri"
 """The annotation with the version's folder in S3, which all objects have that the controller created."""
 _PROBLEM: Final = "problem"
 """The annotation with the reason of a state such as failed."""
+_UNUSABLE: Final = (UNPUBLISHED, WITHDRAWN, OUTDATED)
+"""The states of claims that were ready, and that pods may not mount now because of the catalog."""
+_NONE: Final[Mapping[str, str]] = {}
 _KINDS: Final = ("PersistentVolumeClaim", "PersistentVolume", "Job", "TridentVolumeReference")
 """What the controller creates. The platform creates other objects of the manifests, such as the StorageClass."""
 _OF_KUBERNETES: Final = ("kube-system", "kube-public", "kube-node-lease")
 _LONGEST: Final = 500
 """The maximum length of a problem."""
 _UNKNOWN: Final = datetime.min.replace(tzinfo=UTC)
-_WORST: Final = (FAILED, OUTDATED, LOADING, READY)
+_WORST: Final = (FAILED, OUTDATED, WAITING, LOADING, READY)
 
 
 class Want(msgspec.Struct, frozen=True):
@@ -78,10 +89,10 @@ class Capacity(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """The steps for each version, in their order, and figures."""
+    """The steps, and figures."""
 
     steps: tuple[tuple[Step, ...], ...]
-    """Those of one version are taken one after the other."""
+    """Groups that do not depend on each other. The steps of a group are taken one after the other."""
     states: Mapping[tuple[str, str], int]
     """The number of versions by strategy and state."""
     capacities: tuple[Capacity, ...]
@@ -96,18 +107,17 @@ def decide(published: Published, cluster: Cluster, settings: Settings) -> Outcom
     capacities, waiting = _capacities(wants, cluster, settings, problems)
     covered = set[Key]()
     for want in wants:
-        version = _Version(want, cluster, settings)
+        version = _Version(want, cluster, settings, is_waiting=want in waiting)
         try:
-            taken, state = ((), WAITING) if want in waiting else version.steps()
+            groups, state = version.steps()
             covered.update(version.covered)
         except InvalidInput as error:
             problems.append(f"{want.artifact.uri}: {error}")
-            taken, state = (), WAITING
+            groups, state = [], WAITING
         states[want.load.strategy, state] += 1
         if version.problem:
             problems.append(f"{want.artifact.uri}: {version.problem}")
-        if taken:
-            steps.append(taken)
+        steps.extend(tuple(group) for group in groups if group)
     for key, claim in cluster.claims.items():
         if key not in covered and (step := _not_wanted(claim, published, settings)):
             steps.append(step)
@@ -125,13 +135,13 @@ def _wants(published: Published, cluster: Cluster, settings: Settings) -> list[W
         states.setdefault(claim.annotations.get(f"{prefix}/{URI}", ""), set()).add(
             claim.labels.get(f"{prefix}/state", "")
         )
-    wants: dict[tuple[str, str], Want] = {}
+    wants: dict[str, Want] = {}
     for index, load in enumerate(settings.loads):
         for version in published.selected(load):
             known = states.get(version.artifact.uri, set())
             if version.is_expired and (not known or EXPIRED in known):
                 continue
-            wants.setdefault((load.strategy, version.artifact.uri), Want(index, load, version))
+            wants.setdefault(claim_name(load.strategy, version.artifact), Want(index, load, version))
     return list(wants.values())
 
 
@@ -139,43 +149,30 @@ def _capacities(
     wants: Sequence[Want], cluster: Cluster, settings: Settings, problems: list[str]
 ) -> tuple[tuple[Capacity, ...], set[Want]]:
     """The capacity of each load, and what does not fit yet. The newest versions come first."""
+    homes = {key: want for want in wants for key in _homes(want, cluster, settings)}
+    requested = _requested(homes, cluster, settings)
+    missing = defaultdict[Want, Decimal](Decimal)
+    for key, want in homes.items():
+        if key not in cluster.claims:
+            missing[want] += _needed(want, key[0], settings)
     capacities, waiting = [], set[Want]()
     for index, load in enumerate(settings.loads):
         if load.strategy != "shared-volume":
             continue
-        of_load = [want for want in wants if want.index == index]
-        keys = {key: want for want in of_load for key in _homes(want, cluster, settings)}
-        others = {key for want in wants if want.index != index for key in _homes(want, cluster, settings)}
-        requested = sum(
-            (
-                parse_quantity(claim.requested)
-                for key, claim in cluster.claims.items()
-                if key in keys or (key not in others and _is_former(claim, load, settings))
-            ),
-            Decimal(0),
-        )
-        limit = parse_quantity(load.capacity) if load.capacity else None
-        missing: dict[Want, Decimal] = {}
-        for key, want in keys.items():
-            if key not in cluster.claims:
-                missing[want] = missing.get(want, Decimal(0)) + _requested(want, key[0], settings)
-        newest = sorted(missing, key=_age, reverse=True)
+        total, limit = requested[index], parse_quantity(load.capacity) if load.capacity else None
         is_full = False
-        for want in newest:
-            if limit is None or missing[want] > limit:
-                fits = limit is None
-            else:
-                is_full = is_full or requested + missing[want] > limit
-                fits = not is_full
-            if fits:
-                requested += missing[want]
+        for want in sorted((each for each in missing if each.index == index), key=_age, reverse=True):
+            needed = missing[want]
+            is_full = is_full or (limit is not None and needed <= limit < total + needed)
+            if limit is None or (needed <= limit and not is_full):
+                total += needed
                 continue
             waiting.add(want)
             problems.append(
-                f"{want.artifact.uri} waits: it needs {missing[want]:.0f} bytes, and loads[{index}] has "
-                f"{max(limit - requested, Decimal(0)) if limit else 0:.0f} of {limit:.0f} left"
+                f"{want.artifact.uri} waits: it needs {needed:.0f} bytes, and loads[{index}] has "
+                f"{max(limit - total, Decimal(0)):.0f} of {limit:.0f} left"
             )
-        capacities.append(Capacity(f"{index} {load.strategy}", requested, limit))
+        capacities.append(Capacity(f"{index} {load.strategy}", total, limit))
     return tuple(capacities), waiting
 
 
@@ -194,7 +191,18 @@ def _homes(want: Want, cluster: Cluster, settings: Settings) -> list[Key]:
     return [(namespace, name) for namespace in namespaces_of(want.load, cluster)]
 
 
-def _requested(want: Want, namespace: str, settings: Settings) -> Decimal:
+def _requested(homes: Mapping[Key, Want], cluster: Cluster, settings: Settings) -> Mapping[int, Decimal]:
+    """The storage that the claims of each load request, in bytes, also those of versions that it selected earlier."""
+    requested = defaultdict[int, Decimal](Decimal)
+    for key, claim in cluster.claims.items():
+        formers = (index for index, load in enumerate(settings.loads) if _is_former(claim, load, settings))
+        index = homes[key].index if key in homes else next(formers, None)
+        if index is not None:
+            requested[index] += parse_quantity(claim.requested)
+    return requested
+
+
+def _needed(want: Want, namespace: str, settings: Settings) -> Decimal:
     try:
         objects = _manifests(want.index, want.artifact, (namespace,), "load", settings)
     except InvalidInput:
@@ -205,13 +213,13 @@ def _requested(want: Want, namespace: str, settings: Settings) -> Decimal:
 
 def _is_former(claim: Claim, load: Load, settings: Settings) -> bool:
     """Whether a claim is of a version that a load selected earlier, and holds the loaded files."""
-    prefix, source = settings.annotation_prefix, settings.all_sources[load.source]
+    prefix = settings.annotation_prefix
     is_consumer = "trident.netapp.io/shareFromPVC" in claim.annotations
-    root = "/".join(filter(None, (f"s3://{source.bucket}", source.prefix, "")))
     return (
-        not is_consumer
+        load.strategy == "shared-volume"
+        and not is_consumer
         and claim.metadata.name.startswith(f"{load.strategy}-")
-        and claim.annotations.get(f"{prefix}/{URI}", "").startswith(root)
+        and claim.annotations.get(f"{prefix}/{URI}", "").startswith(_root(settings.all_sources[load.source]))
         and matches(claim.labels.get(f"{prefix}/model", ""), load.models)
     )
 
@@ -248,37 +256,32 @@ def _manifests(
 def _annotated(manifest: JSON, artifact: Artifact, prefix: str) -> JSON:
     """An object with the annotations of its version. A claim that is loading has no digest yet."""
     metadata = manifest["metadata"]
-    added = {f"{prefix}/{URI}": artifact.uri}
-    if metadata["labels"].get(f"{prefix}/state") != LOADING:
-        added[f"{prefix}/{DIGEST}"] = artifact.digest or ""
-    return {
-        **manifest,
-        "metadata": {
-            **metadata,
-            "labels": dict(metadata["labels"]),
-            "annotations": {**metadata.get("annotations", {}), **added},
-        },
-    }
+    is_loading = metadata["labels"].get(f"{prefix}/state") == LOADING
+    added = {f"{prefix}/{URI}": artifact.uri, f"{prefix}/{LOADS if is_loading else DIGEST}": artifact.digest or ""}
+    labelled = {**manifest, "metadata": {**metadata, "labels": dict(metadata["labels"])}}
+    return _with_annotations(labelled, added)
 
 
 class _Version:
     """The steps for one version."""
 
-    def __init__(self, want: Want, cluster: Cluster, settings: Settings) -> None:
+    def __init__(self, want: Want, cluster: Cluster, settings: Settings, *, is_waiting: bool) -> None:
+        """`is_waiting`: it has no room for further claims."""
         self._want, self._cluster, self._settings = want, cluster, settings
-        self._artifact, self._prefix = want.artifact, settings.annotation_prefix
+        self._artifact, self._prefix, self._is_waiting = want.artifact, settings.annotation_prefix, is_waiting
         self.problem = ""
         self.covered = set[Key]()
         """The claims that the steps are about, and those that need none."""
 
-    def steps(self) -> tuple[tuple[Step, ...], str]:
-        """The steps, and the state. Raises InvalidInput."""
+    def steps(self) -> tuple[list[list[Step]], str]:
+        """Groups of steps, and the state. Raises InvalidInput."""
         if self._want.load.strategy == "oci-image":
-            return self._push()
+            steps, state = self._push()
+            return [steps], state
         namespaces = namespaces_of(self._want.load, self._cluster)
         if not STRATEGIES[self._want.load.strategy].stages:
             return self._share(namespaces), READY
-        steps = list[Step]()
+        groups = list[list[Step]]()
         states: dict[Key, str] = {}
         loaded = list[str]()
         for namespace in namespaces:
@@ -286,12 +289,12 @@ class _Version:
             home = _key(claim)  # with Trident, it is the same for all namespaces
             if home not in states:
                 taken, states[home] = self._load(claim, job)
-                steps += taken
+                groups.append(taken)
             if states[home] == READY:
                 loaded.append(namespace)
         if loaded:
-            steps += self._share(tuple(loaded))
-        return tuple(steps), min(states.values(), key=_WORST.index, default=READY)
+            groups += self._share(tuple(loaded))
+        return groups, min(states.values(), key=_WORST.index, default=READY)
 
     def _objects(self, namespaces: tuple[str, ...], stage: str) -> tuple[JSON, ...]:
         return _manifests(self._want.index, self._artifact, namespaces, stage, self._settings)
@@ -300,31 +303,71 @@ class _Version:
         """The steps for a claim and its Job, and the state of the claim."""
         key = _key(claim)
         self.covered.add(key)
-        known, running = self._cluster.claims.get(key), self._cluster.jobs.get(_key(job))
+        known = self._cluster.claims.get(key)
         if known is None:
-            return [Create(claim), *([] if running else [Create(job)])], LOADING
-        if known.is_deleted or (running and running.is_deleted):
+            return ([], WAITING) if self._is_waiting else ([Create(claim)], LOADING)
+        if known.is_deleted:
             return [], LOADING
         content = self._annotation(known, DIGEST)
         if content and content != self._artifact.digest:
             return self._relabel(known, OUTDATED, _OUTDATED), OUTDATED
         if content or known.labels.get(f"{self._prefix}/state") == READY:  # or somebody has applied the manifests
             return [], READY
+        return self._fill(known, job)
+
+    def _fill(self, claim: Claim, job: JSON) -> tuple[list[Step], str]:
+        """The steps for a claim that has no files yet, and its state."""
+        loads = {f"{self._prefix}/{LOADS}": self._artifact.digest or ""}
+        if not loads.items() <= claim.annotations.items():
+            return [_label(claim, LOADING, "", self._prefix, loads)], LOADING
+        running = self._cluster.jobs.get(_key(job))
         if running is None:
-            return [*self._relabel(known, LOADING), Create(job)], LOADING
+            added = {f"{self._prefix}/{CLAIM_UID}": claim.metadata.uid}
+            # The label changes nothing. It conflicts if the claim has changed, such as to ready.
+            fence = _label(claim, LOADING, "", self._prefix, loads)
+            return [fence, Create(_with_annotations(job, added))], LOADING
+        if running.is_deleted:
+            return [], LOADING
+        if stale := self._staleness(running, claim):
+            return [Delete(ref_of(JOBS, running), stale)], LOADING
+        return self._loaded_by(running, claim)
+
+    def _staleness(self, running: Job, claim: Claim) -> str:
+        """Why a Job says nothing about what a claim is to have. Empty if it does, or if a person has created it."""
         if self._annotation(running, DIGEST) not in (self._artifact.digest, None):
-            reason = "the version was published again with other files"
-            return [Delete(ref_of(JOBS, running), reason)], LOADING
-        if running.is_complete:
-            return [], READY
+            return "the version was published again with other files"
+        if self._annotation(running, CLAIM_UID) not in (claim.metadata.uid, None):
+            return "it has filled an earlier claim of the same name"
+        return ""
+
+    def _loaded_by(self, running: Job, claim: Claim) -> tuple[list[Step], str]:
+        """The steps for a claim, and its state, by how far its Job is."""
         if running.failure:
             self.problem = running.failure
-            return self._relabel(known, FAILED, running.failure), FAILED
-        return self._relabel(known, LOADING), LOADING
+            return self._relabel(claim, FAILED, running.failure), FAILED
+        if running.is_complete:
+            if self._annotation(running, DIGEST) and self._annotation(running, CLAIM_UID):
+                return [], READY
+            self.problem = (
+                f"the Job {running.metadata.namespace}/{running.metadata.name} does not say what it has loaded into "
+                "which claim; delete it, or set the label state of its claim to ready"
+            )
+        return self._relabel(claim, LOADING), LOADING
 
-    def _share(self, namespaces: tuple[str, ...]) -> tuple[Step, ...]:
-        """The objects by which pods mount what is loaded."""
-        return tuple(step for each in self._objects(namespaces, self._stage) for step in self._exists(each))
+    def _share(self, namespaces: tuple[str, ...]) -> list[list[Step]]:
+        """The objects by which pods mount what is loaded, in a group for each namespace.
+
+        Other namespaces follow when the claims that were loaded are ready, and shared with them.
+        """
+        homes = frozenset(self.covered)
+        first, others = list[list[Step]](), defaultdict[str, list[Step]](list)
+        for each in self._objects(namespaces, self._stage):
+            steps = self._exists(each)
+            if _key(each) in homes:
+                first.append(list(steps))
+            else:
+                others[_namespace(each)] += steps
+        return first if any(first) else list(others.values())
 
     @property
     def _stage(self) -> str:
@@ -356,19 +399,22 @@ class _Version:
     def _annotation(self, known: Observed, name: str) -> str | None:
         return known.annotations.get(f"{self._prefix}/{name}")
 
-    def _push(self) -> tuple[tuple[Step, ...], str]:
+    def _push(self) -> tuple[list[Step], str]:
         repository = self._want.load.image.format(model=self._artifact.model.lower())
         if self._artifact.image and self._artifact.image.startswith(f"{repository}@"):
-            return (), READY
+            return [], READY
         name = job_name(self._want.load.strategy, self._artifact)
         job = self._cluster.jobs.get((self._settings.controller.namespace, name))
         if job is None:
-            job_of_push = push_job(name, self._artifact, self._want.load.source, repository, self._settings)
-            return (Create(job_of_push),), LOADING
+            return [Create(push_job(name, self._artifact, self._want.load.source, repository, self._settings))], LOADING
+        if job.is_deleted:
+            return [], LOADING
+        if self._annotation(job, DIGEST) != self._artifact.digest:
+            return [Delete(ref_of(JOBS, job), "the version was published again with other files")], LOADING
         if job.failure:
             self.problem = job.failure
-            return (), FAILED
-        return (), LOADING
+            return [], FAILED
+        return [], LOADING
 
 
 _OUTDATED: Final = (
@@ -380,8 +426,9 @@ def _labelled(
     claim: Claim, labels: Mapping[str, str], annotations: Mapping[str, str], prefix: str, artifact: Artifact
 ) -> Iterator[Step]:
     """Set the labels and annotations of a claim that is ready, if it lacks some."""
-    stale = f"{prefix}/{_PROBLEM}" in claim.annotations
-    if labels.items() <= claim.labels.items() and annotations.items() <= claim.annotations.items() and not stale:
+    former = (f"{prefix}/{_PROBLEM}", "trident.netapp.io/shareToNamespace")
+    is_stale = any(name in claim.annotations and name not in annotations for name in former)
+    if labels.items() <= claim.labels.items() and annotations.items() <= claim.annotations.items() and not is_stale:
         return
     ref = ref_of(CLAIMS, claim)
     yield Label(ref, labels, annotations)
@@ -391,25 +438,29 @@ def _labelled(
 
 def with_state(claim: Claim, state: str, problem: str, prefix: str) -> list[Step]:
     """Set the state of a claim, and the reason; nothing if it has both."""
-    name, reason = f"{prefix}/{_PROBLEM}", problem[:_LONGEST]
-    if claim.labels.get(f"{prefix}/state") == state and claim.annotations.get(name, "") == reason:
+    reason = problem[:_LONGEST]
+    if claim.labels.get(f"{prefix}/state") == state and claim.annotations.get(f"{prefix}/{_PROBLEM}", "") == reason:
         return []
+    label = _label(claim, state, reason, prefix)
+    if state == READY:
+        return [label, Emit(label.of, "Normal", "Ready", "the version is published again")]
+    if state == LOADING:
+        return [label]
+    return [label, Emit(label.of, "Normal" if state == EXPIRED else "Warning", state.capitalize(), reason)]
+
+
+def _label(claim: Claim, state: str, reason: str, prefix: str, annotations: Mapping[str, str] = _NONE) -> Label:
+    """Set the state of a claim. What the controller has set before stays."""
     ours = ("app.kubernetes.io/managed-by", f"{prefix}/model", f"{prefix}/version")
     labels = {label: claim.labels[label] for label in ours if label in claim.labels}
+    stay = tuple(f"{prefix}/{each}" for each in (URI, DIGEST, LOADS))
     kept = {
         key: value
         for key, value in claim.annotations.items()
-        if key in (f"{prefix}/{URI}", f"{prefix}/{DIGEST}") or key.startswith("trident.netapp.io/share")
+        if key in stay or key.startswith("trident.netapp.io/share")
     }
-    ref = ref_of(CLAIMS, claim)
-    steps: list[Step] = [
-        Label(ref, {**labels, f"{prefix}/state": state}, {**kept, **({name: reason} if reason else {})})
-    ]
-    if state == READY:
-        steps.append(Emit(ref, "Normal", "Ready", "the version is published again"))
-    elif state != LOADING:
-        steps.append(Emit(ref, "Warning", state.capitalize(), reason))
-    return steps
+    problem = {f"{prefix}/{_PROBLEM}": reason} if reason else {}
+    return Label(ref_of(CLAIMS, claim), {**labels, f"{prefix}/state": state}, {**kept, **annotations, **problem})
 
 
 def _not_wanted(claim: Claim, published: Published, settings: Settings) -> tuple[Step, ...]:
@@ -419,18 +470,18 @@ def _not_wanted(claim: Claim, published: Published, settings: Settings) -> tuple
     if uri is None or state == EXPIRED or claim.is_deleted or not _is_listed(uri, published, settings):
         return ()
     found = by_catalog(claim, published, prefix)
-    if found and (found[0] in (UNPUBLISHED, WITHDRAWN) or state in (UNPUBLISHED, WITHDRAWN)):
+    if found and (found[0] in _UNUSABLE or state in _UNUSABLE):
         return tuple(with_state(claim, *found, prefix))
     return ()
 
 
 def by_catalog(claim: Claim, published: Published, prefix: str) -> tuple[str, str] | None:
-    """The state of a claim that follows from the catalog, and its reason. None if no load is about its model."""
+    """The state of a claim that follows from the catalog, and its reason. None if nothing is known of the version."""
     uri = claim.annotations.get(f"{prefix}/{URI}", "")
     if uri not in published.uris:
         return UNPUBLISHED, "the catalog has the version no longer"
     version = published.by_uri.get(uri)
-    if version is None:
+    if version is None or not version.is_checked:
         return None
     if version.problem:
         return (WITHDRAWN if version.is_withdrawn else UNPUBLISHED), version.problem
@@ -440,9 +491,27 @@ def by_catalog(claim: Claim, published: Published, prefix: str) -> tuple[str, st
 
 
 def _is_listed(uri: str, published: Published, settings: Settings) -> bool:
-    """Whether the source of a version was listed, so that a version that is missing there does not exist."""
-    roots = (settings.all_sources[name] for name in published.sources)
-    return any(uri.startswith("/".join(filter(None, (f"s3://{each.bucket}", each.prefix, "")))) for each in roots)
+    """Whether the source of a version was listed, so that a version that is missing there does not exist.
+
+    Sources may be in one another: then all of those were listed that may have the version.
+    """
+    names = [name for name, source in settings.all_sources.items() if uri.startswith(_root(source))]
+    return bool(names) and published.sources.keys() >= set(names)
+
+
+def _root(source: Source) -> str:
+    return "/".join(filter(None, (f"s3://{source.bucket}", source.prefix, "")))
+
+
+def _with_annotations(manifest: JSON, added: Mapping[str, str]) -> JSON:
+    metadata = manifest["metadata"]
+    return {**manifest, "metadata": {**metadata, "annotations": {**metadata.get("annotations", {}), **added}}}
+
+
+def _namespace(manifest: JSON) -> str:
+    """The namespace of the pods that an object is for."""
+    volume = manifest["spec"].get("claimRef", {})
+    return str(manifest["metadata"].get("namespace") or volume.get("namespace", ""))
 
 
 def _key(manifest: JSON) -> Key:

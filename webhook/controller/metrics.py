@@ -7,6 +7,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
 
 from webhook.controller.loads import Capacity
+from webhook.controller.progress import Figures
 
 _PREFIX: Final = "model_injector_controller"
 
@@ -21,9 +22,20 @@ class ControllerMetrics:
         self.steps = self._counter("steps", "Changes to the cluster.", "step", "result")
         self.requests = self._counter("requests", "Requests to the API server.", "method", "status")
         self.errors = self._counter("errors", "Failed readings and decisions.", "area")
+        self.cleaned = self._counter("cleaned", "Objects that were removed because nothing used them.", "kind")
         self._loads = self._gauge("loads", "Versions that loads select, by state.", "strategy", "state")
         self._limits = self._gauge("load_capacity_bytes", "The capacity of a load.", "load")
         self._requested = self._gauge("load_requested_bytes", "The storage that a load's claims request.", "load")
+        self._rollouts = self._gauge("rollouts", "Workloads that follow a version, by state.", "state")
+        self._downloads = {
+            field: self._gauge(name, text, "namespace", "model")
+            for field, name, text in (
+                ("count", "downloads", "Downloads under way."),
+                ("bytes", "download_bytes", "What downloads under way have in their volumes."),
+                ("total", "download_total_bytes", "The size of the models of downloads under way."),
+                ("speed", "download_bytes_per_second", "The speed of downloads under way."),
+            )
+        }
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"{_PREFIX}_{name}", text, labels, registry=self._registry)
@@ -45,6 +57,18 @@ class ControllerMetrics:
         for capacity in capacities:
             self._limits.labels(capacity.name).set(float(capacity.limit) if capacity.limit is not None else math.inf)
             self._requested.labels(capacity.name).set(float(capacity.requested))
+
+    def followed(self, states: Mapping[str, int]) -> None:
+        """Export the states of workloads that follow a version."""
+        for state, count in states.items():
+            self._rollouts.labels(state).set(count)
+
+    def downloading(self, figures: Mapping[tuple[str, str], Figures]) -> None:
+        """Export the downloads under way, by namespace and model."""
+        for field, gauge in self._downloads.items():
+            gauge.clear()
+            for labels, figure in figures.items():
+                gauge.labels(*labels).set(getattr(figure, field))
 
     def render(self) -> bytes:
         """The body of /metrics."""

@@ -1,13 +1,18 @@
 """The objects of the cluster that decisions depend on, with the fields that are read."""
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
+
+from webhook.fetching.container import Download, download_of
+from webhook.kubernetes.pod import Container
 
 Key: TypeAlias = tuple[str, str]
 """The namespace of an object, empty for one of the whole cluster, and its name."""
 _NOTHING: Mapping[str, str] = {}
+_LONGEST_PART: Final = 64
+"""What is kept of each part of a command, in characters."""
 
 
 class Metadata(msgspec.Struct, frozen=True, rename="camel"):
@@ -107,6 +112,75 @@ class Job(Observed, frozen=True):
     def _condition(self, kind: str) -> Condition | None:
         conditions = self.status.conditions or ()
         return next((each for each in conditions if each.type == kind and each.status == "True"), None)
+
+
+class InitContainer(msgspec.Struct, frozen=True):
+    """An init container of a pod, without the text of its script, which would fill the memory."""
+
+    name: str
+    command: tuple[str, ...] | None = None
+    args: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        command = tuple(part[:_LONGEST_PART] for part in (self.command or ())[:4])
+        msgspec.structs.force_setattr(self, "command", command)
+        msgspec.structs.force_setattr(self, "args", (self.args or ())[:2])
+
+    @property
+    def download(self) -> Download | None:
+        """What it downloads, if it runs fetch.sh."""
+        return download_of(Container(command=self.command, args=self.args))
+
+
+class _Running(msgspec.Struct, frozen=True, rename="camel"):
+    started_at: str | None = None
+
+
+class Terminated(msgspec.Struct, frozen=True, rename="camel"):
+    """How a container has ended. `message` is its termination message."""
+
+    exit_code: int = 0
+    reason: str = ""
+    message: str = ""
+
+
+class _State(msgspec.Struct, frozen=True):
+    running: _Running | None = None
+    terminated: Terminated | None = None
+
+
+class ContainerStatus(msgspec.Struct, frozen=True, rename="camel"):
+    """The status of a container."""
+
+    name: str
+    restart_count: int = 0
+    state: _State = _State()
+    last_state: _State = _State()
+
+
+class _PodSpec(msgspec.Struct, frozen=True, rename="camel"):
+    init_containers: tuple[InitContainer, ...] | None = None
+
+
+class _PodStatus(msgspec.Struct, frozen=True, rename="camel"):
+    phase: str = ""
+    init_container_statuses: tuple[ContainerStatus, ...] | None = None
+
+
+class Pod(Observed, frozen=True):
+    """A Pod, with its init containers that download. A pod without them keeps no more than its identity."""
+
+    spec: _PodSpec = _PodSpec()
+    status: _PodStatus = _PodStatus()
+
+    def __post_init__(self) -> None:
+        loading = tuple(each for each in self.spec.init_containers or () if each.download)
+        msgspec.structs.force_setattr(self, "spec", _PodSpec(loading))
+        if not loading:
+            known = self.metadata
+            metadata = Metadata(known.name, known.namespace, known.uid, known.resource_version)
+            msgspec.structs.force_setattr(self, "metadata", metadata)
+            msgspec.structs.force_setattr(self, "status", _PodStatus())
 
 
 class Cluster(msgspec.Struct, frozen=True):

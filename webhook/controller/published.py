@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from webhook.catalog.resolution import VersionKey
 from webhook.catalog.versions import Alias, ExactVersion, VersionRange, Versions, parse_reference
 from webhook.fields.globs import matches
 from webhook.model.artifact import Artifact
@@ -24,6 +25,8 @@ class Version(msgspec.Struct, frozen=True):
     problem: str = ""
     """Why pods must not use it now; empty if it is published."""
     is_withdrawn: bool = False
+    is_checked: bool = True
+    """Whether S3 has told its state. Else nothing follows from the problem for claims that exist."""
     is_expired: bool = False
     """Whether it may be removed, if nothing uses it: it is old, has no alias, and is not among the newest."""
     expiry: str = ""
@@ -92,6 +95,10 @@ class Published(msgspec.Struct, frozen=True, dict=True):
     """The models that loads are about, of each source, by name."""
     uris: frozenset[str] = frozenset()
     """The folders of all versions in these sources, also of other models."""
+    withdrawn: Mapping[VersionKey, str] = {}
+    """Why versions in these sources are withdrawn, also of other models."""
+    meanings: Mapping[VersionKey, Artifact | str] = {}
+    """What the references of workloads mean: as text, why that is unknown. A key's version is the reference."""
 
     def selected(self, load: Load) -> Iterator[Version]:
         """The versions that a load selects, by model, the newest of each first."""

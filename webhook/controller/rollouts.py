@@ -1,355 +1,228 @@
-"""Which workloads are rolled out to what their references mean now: the pure function `decide`.
+"""Which workloads are restarted because their references mean other versions now: the pure function `decide`.
 
-A rollout changes the versions in the annotation `pinned` of the template, and nothing else; the workload's own
-controller replaces the pods. Rollouts that do not become available are undone, once. What is going on is on the
-workloads: see records.py.
+A rollout sets the annotation `pinned` of the template, which the webhook keeps. It is watched until all pods are
+available. If that takes too long, the earlier pin is set again, and the version is not tried again until the reference
+has meant another one. States of workloads:
+
+| state | meaning |
+| --- | --- |
+| current | it has the versions that its references mean |
+| waiting | it gets others when limits, its own health and the loading of the versions allow it |
+| progressing | it is getting them |
+| undone | they were undone, by the controller or by somebody |
+| blocked | it cannot get them, a canary did not, or it is unknown what its references mean |
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Final, Literal, NamedTuple, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from webhook.admission.decide import inject
-from webhook.annotations.pinned import Reference
-from webhook.catalog.resolution import Catalog, LookupRequired, VersionKey
-from webhook.controller.followers import Follower, follower_of, resolve
-from webhook.controller.maintenance import is_open, next_opening
-from webhook.controller.records import ROLLOUT, TRIED, Change, Record, State, label_of
-from webhook.controller.steps import Emit, ObjectRef, Rewrite, Step
-from webhook.controller.workloads import ArgoRollout, Workload
-from webhook.kubernetes.decoding import InvalidObject
-from webhook.model.artifact import Artifact
+from webhook.annotations import pinned
+from webhook.annotations.pinned import PINNED
+from webhook.controller.followers import (
+    FOLLOWED,
+    ROLLOUT,
+    Follower,
+    Meaning,
+    Record,
+    State,
+    follower_of,
+    record_of,
+    target_of,
+)
+from webhook.controller.limits import IsLoaded, Limits
+from webhook.controller.loads import ref_of
+from webhook.controller.steps import Emit, Rewrite, Step
+from webhook.controller.workloads import Workload
 from webhook.model.refusals import Refusal
 from webhook.settings import Settings
 
-IsLoaded: TypeAlias = Callable[[str, str, Artifact], str | None]
-"""Why a version cannot be mounted yet, by namespace, strategy and version; None if it can. The reason is shown to
-people, and must not change while nothing else does."""
-Figure: TypeAlias = State | Literal["current", "unknown"]
+Verdict: TypeAlias = Literal["current", "waiting", "progressing", "undone", "blocked"]
+VERDICTS: Final[tuple[Verdict, ...]] = ("current", "waiting", "progressing", "undone", "blocked")
 _LONGEST: Final = 500
-"""Characters of a workload's own message."""
+"""The maximum length of a reason."""
+_SHORTEST_SECONDS: Final = 1.0
+_CHANGED: Final = "somebody has changed the pinned version meanwhile"
+_SET_BACK: Final = (
+    "somebody has set it back; it goes on when the workload is restarted, or the reference means another version"
+)
+_NOT_PINNED: Final = (
+    "its template has no pinned version; restart it once, and for a kind of another project, name that in "
+    "webhook.workloads.kinds"
+)
 
 
 class Outcome(msgspec.Struct, frozen=True):
     """The steps for each workload, in their order, and figures."""
 
     steps: tuple[tuple[Step, ...], ...]
-    """Those of one workload are taken one after the other."""
-    next_time: datetime | None
-    """When to decide again, if nothing changes before. None: never."""
-    states: Mapping[Figure, int]
-    """The number of workloads by state: that of their record, `current`, or `unknown` if it is not known what they ask
-    for or what that means."""
+    next_seconds: float | None
+    """After how many seconds to decide again, even if nothing changes. None: only if something changes."""
+    states: Mapping[str, int]
+    """The number of workloads in each state."""
+    problems: tuple[str, ...]
+    """What workloads wait for, or why they are blocked, one sentence each. Without what events tell."""
 
 
-class _Next(NamedTuple):
-    """What happens to a workload."""
+class _Decision(msgspec.Struct, frozen=True):
+    """What is decided about one workload."""
 
-    record: Record | None
-    versions: Mapping[Reference, str] = {}
-    """Versions that the template is to be pinned to instead of those that it has."""
-    event: tuple[Literal["Normal", "Warning"], str, str] | None = None
-    """Its type, reason and message."""
+    verdict: Verdict
+    steps: tuple[Step, ...] = ()
+    until: datetime | None = None
+    """When to decide again."""
+    problem: str = ""
 
 
 def decide(
-    workloads: Iterable[Workload], catalog: Catalog, is_loaded: IsLoaded, settings: Settings, now: datetime
+    workloads: Iterable[Workload], meaning: Meaning, is_loaded: IsLoaded, settings: Settings, now: datetime
 ) -> Outcome:
-    """The steps for the workloads that have the label `follow`. Raises LookupRequired, with the keys of all of them.
-
-    `catalog` has to enforce its preflight. `now` is in UTC.
-    """
-    followers, states, steps = _sorted_out(workloads, settings, now)
-    resolve(followers, catalog)
-    canaries = [each for each in followers if each.request.follow == "canary"]
-    nexts = {each: _continued(each, settings, now) for each in followers if each.record and each.record.is_active}
-    records = [nexts[each].record if each in nexts else each.record for each in followers]
-    ready = list[Follower]()
-    keys = list[VersionKey]()
-    for each in followers:
-        try:
-            found = nexts.get(each) or _idle(each, canaries, catalog, is_loaded, settings, now)
-        except LookupRequired as required:
-            keys += required.keys
+    """The steps towards what the references of the workloads mean. `now` has a time zone."""
+    decisions, followers = list[_Decision](), list[Follower]()
+    for workload in sorted(workloads, key=lambda each: (each.key, each.resource.kind)):
+        if workload.is_deleted:
             continue
-        if found is None:
-            ready.append(each)
-        else:
-            nexts[each] = found
-    if keys:
-        raise LookupRequired(list(dict.fromkeys(keys)))
-    nexts |= _in_turn(ready, [each for each in records if each], settings, now)
-    for each in followers:
-        states[_figure(each, nexts[each])] += 1
-        if taken := tuple(_steps(each, nexts[each], settings)):
-            steps.append(taken)
-    return Outcome(tuple(steps), _next_time(nexts, settings, now), states)
-
-
-def _sorted_out(
-    workloads: Iterable[Workload], settings: Settings, now: datetime
-) -> tuple[list[Follower], Counter[Figure], list[tuple[Step, ...]]]:
-    """The workloads whose templates follow, the number of those that are invalid, and the steps for all others."""
-    followers, states, steps = list[Follower](), Counter[Figure](), list[tuple[Step, ...]]()
-    for workload in sorted(workloads, key=_identity):
         try:
-            follower = follower_of(workload, settings, now)
-        except (Refusal, InvalidObject):  # its author was told so, and it stays as it is
-            states["unknown"] += 1
+            follower = follower_of(workload, meaning, settings)
+        except Refusal as refusal:
+            decisions.append(_Decision("blocked", _blocked(workload, str(refusal), settings, now)))
             continue
         if follower:
             followers.append(follower)
-        elif forgotten := _forgotten(workload, settings):
-            steps.append((forgotten,))
-    return followers, states, steps
-
-
-def _in_turn(
-    ready: Iterable[Follower], records: Sequence[Record], settings: Settings, now: datetime
-) -> dict[Follower, _Next]:
-    """Start as many as the limits permit: canaries first, then those that wait longest. The others wait."""
-    options = settings.controller.rollouts
-    last = max((each.ended_at for each in records if each.ended_at), default=None)
-    reason = "its turn has not come"
-    if not is_open(options.maintenance, now):
-        reason, free = "no maintenance window is open", 0
-    elif last is not None and now < last + timedelta(seconds=options.pause):
-        free = 0
-    else:
-        free = max(options.max_concurrent - sum(each.is_active for each in records), 0)
-    in_order = sorted(ready, key=lambda each: (each.request.follow != "canary", each.waiting_since(now)))
-    starting = {each: _started(each, now) for each in in_order[:free]}
-    return starting | {each: _waiting(each, reason, now) for each in in_order[free:]}
-
-
-def _forgotten(workload: Workload, settings: Settings) -> Rewrite | None:
-    """Remove the traces from a workload whose template does not follow any more."""
-    rollout, tried = (f"{settings.annotation_prefix}/{name}" for name in (ROLLOUT, TRIED))
-    if workload.is_deleted or not (rollout in workload.annotations or {rollout, tried} & workload.labels.keys()):
-        return None
-    return Rewrite(_ref(workload), {rollout: None}, labels={rollout: None, tried: None})
-
-
-def _continued(follower: Follower, settings: Settings, now: datetime) -> _Next:
-    """What happens to a workload that is being rolled out, or back."""
-    record, workload = follower.record, follower.workload
-    assert record is not None  # noqa: S101 - the caller has checked it
-    is_undoing = record.state == "undoing"
-    ours = {change.reference: change.before if is_undoing else change.to for change in record.models}
-    if workload.is_paused or not ours or any(follower.pinned(each) != version for each, version in ours.items()):
-        reason = "it was paused" if workload.is_paused else "its template was changed"
-        return _Next(Record("left", now, record.models, f"{reason} by somebody else", now))
-    is_settled = not workload.unsettled and workload.wanted > 0
-    is_late = now >= record.at + timedelta(seconds=settings.controller.rollouts.deadline)
-    if is_undoing:
-        if not (is_settled or is_late):
-            return _Next(record)
-        hint = "" if is_settled else "; ".join(filter(None, ("it is still not available", workload.hint)))
-        return _Next(
-            Record("undone", now, record.models, record.reason, now),
-            event=("Warning", "RolloutUndoIncomplete", f"{_back(record.models)}: {hint}") if hint else None,
-        )
-    if is_settled:
-        return _Next(
-            Record("done", now, record.models, record.reason, now),
-            event=("Normal", "RolloutDone", f"{_forth(record.models)}: available"),
-        )
-    if problem := _failure(follower, record, settings, is_late=is_late):
-        return _Next(
-            Record("undoing", now, record.models, problem),
-            {change.reference: change.before for change in record.models},
-            ("Warning", "RolloutUndone", f"{_back(record.models)}: {problem}"),
-        )
-    return _Next(record)
-
-
-def _failure(follower: Follower, record: Record, settings: Settings, *, is_late: bool) -> str:
-    """Why a rollout has to be undone; empty if it has not. The deadline of an Argo Rollout is its own, because its
-    steps may wait for hours."""
-    workload = follower.workload
-    meanings = dict(follower.versions)
-    if all(meanings.get(change.reference) == change.before for change in record.models):
-        return "; ".join(f"{_asked(change)} means {change.before} again" for change in record.models)
-    if workload.failure:
-        return workload.failure[:_LONGEST]
-    if is_late and not isinstance(workload, ArgoRollout):
-        seconds = settings.controller.rollouts.deadline
-        return f"not available within {seconds} seconds: {workload.message}"[:_LONGEST]
-    return ""
-
-
-def _idle(  # noqa: PLR0913, PLR0917 - what a rollout depends on
-    follower: Follower,
-    canaries: Sequence[Follower],
-    catalog: Catalog,
-    is_loaded: IsLoaded,
-    settings: Settings,
-    now: datetime,
-) -> _Next | None:
-    """What happens to a workload that is not being rolled out. None: it is ready for that."""
-    if not follower.changes:
-        return _current(follower, settings, now)
-    if not follower.new:
-        return _held(follower, now)
-    if obstacle := _obstacle(follower, catalog, settings):
-        return _blocked(follower, obstacle, now)
-    workload = follower.workload
-    hindrances = (
-        _not_loaded(follower, is_loaded),
-        "it is paused" if workload.is_paused else "",
-        "" if workload.wanted else "it is scaled to zero, where nothing would show whether it works",
-        workload.unsettled,
-        _canary(follower, canaries, settings, now),
-    )
-    reason = next(filter(None, hindrances), "")
-    return _waiting(follower, reason, now) if reason else None
-
-
-def _current(follower: Follower, settings: Settings, now: datetime) -> _Next:
-    """Nothing to do. A record that is out of date is removed, but not before the pause after the rollout."""
-    record = follower.record
-    if record is None or not follower.is_known or _is_recent(follower.record, settings, now):
-        return _Next(record)
-    is_true = record.state == "done" and all(follower.pinned(each.reference) == each.to for each in record.models)
-    return _Next(record if is_true else None)
-
-
-def _held(follower: Follower, now: datetime) -> _Next:
-    """All versions were tried, and taken back: by the controller, which has a record of that, or by somebody."""
-    record = follower.record
-    if record and record.state in ("undone", "held") and record.models == follower.changes:
-        return _Next(record)
-    reason = "taken back by somebody; it is not tried again until the label tried is removed, or another version meant"
-    return _Next(
-        Record("held", now, follower.changes, reason, follower.ended_at),
-        event=("Normal", "RolloutHeld", f"{_forth(follower.changes)}: {reason}"),
+    limits = Limits(followers, is_loaded, settings.controller.rollouts, now)
+    decisions += _Round(limits, settings, now).decisions(followers)
+    times = [each.until for each in decisions if each.until]
+    return Outcome(
+        tuple(each.steps for each in decisions if each.steps),
+        max((min(times) - now).total_seconds(), _SHORTEST_SECONDS) if times else None,
+        {**dict.fromkeys(VERDICTS, 0), **Counter(each.verdict for each in decisions)},
+        tuple(each.problem for each in decisions if each.problem),
     )
 
 
-def _obstacle(follower: Follower, catalog: Catalog, settings: Settings) -> str:
-    """Why the rollout could not succeed; empty if it could. Raises LookupRequired."""
-    if follower.workload.obstacle:
-        return follower.workload.obstacle
-    if not all(map(follower.pinned, follower.floating)):
-        return "its template is not pinned, so nothing could be undone: run kubectl rollout restart"
-    template = follower.template_after({change.reference: change.to for change in follower.new})
-    outcome = inject(template, follower.workload.metadata.namespace, settings, catalog)
-    if outcome.decision == "skipped":
-        return "its pods get no model"
-    return f"its pods would be refused: {outcome.message}"[:_LONGEST] if outcome.decision == "refused" else ""
+class _Round:
+    """One decision about all workloads that follow."""
 
+    def __init__(self, limits: Limits, settings: Settings, now: datetime) -> None:
+        self._limits, self._settings, self._now = limits, settings, now
+        self._longest = timedelta(seconds=settings.controller.rollouts.deadline)
+        prefix = settings.annotation_prefix
+        self._pinned, self._rollout, self._followed = (f"{prefix}/{name}" for name in (PINNED, ROLLOUT, FOLLOWED))
 
-def _not_loaded(follower: Follower, is_loaded: IsLoaded) -> str:
-    """Which version is not loaded, and why; empty if all are. The workload keeps the strategy that it has."""
-    for change in follower.new:
-        model, artifact = follower.floating[change.reference], follower.meanings[change.reference]
-        strategy = model.pinned_strategy or model.strategies[0]
-        if artifact and (reason := is_loaded(follower.workload.metadata.namespace, strategy, artifact)):
-            return reason
-    return ""
+    def decisions(self, followers: Sequence[Follower]) -> Iterator[_Decision]:
+        """One for each workload. Those under way are first, and canaries are before others, because they decide about
+        what else may start."""
+        for each in sorted(followers, key=lambda each: (not each.is_rolling, not each.is_canary)):
+            record = each.record
+            yield self._under_way(each, record) if record and each.is_rolling else self._settled(each)
 
+    def _under_way(self, follower: Follower, record: Record) -> _Decision:
+        """About a workload whose rollout is under way."""
+        if target_of(follower.has) != record.target:
+            return self._ended(follower, record, "undone", _CHANGED)
+        if follower.workload.is_available:
+            return self._ended(follower, record, "done")
+        deadline = (record.time(self._now) or self._now - self._longest) + self._longest
+        if reason := self._failure(follower, record, deadline):
+            return self._ended(follower, record, "undone", reason, follower.restored(record.before))
+        return _Decision("progressing", until=deadline if deadline > self._now else None)
 
-def _canary(follower: Follower, canaries: Sequence[Follower], settings: Settings, now: datetime) -> str:
-    """The canary that has to come first; empty if there is none."""
-    if follower.request.follow == "canary":
+    def _failure(self, follower: Follower, record: Record, deadline: datetime) -> str:
+        """Why a rollout has to be undone; empty if it may go on."""
+        workload = follower.workload
+        if workload.failure:
+            return workload.failure
+        if follower.wants and follower.wants == follower.versions_in(pinned.decode(record.before)):
+            return "the reference means the earlier version again"
+        if self._now >= deadline and not workload.has_deadline_of_its_own:
+            return f"not available within {self._longest}: {workload.message}"
         return ""
-    for change in follower.new:
-        for other in canaries:
-            is_near = other.workload.metadata.namespace == follower.workload.metadata.namespace
-            if not is_near or change.reference not in other.floating:
-                continue
-            is_idle = not (other.record and other.record.is_active) and not other.workload.unsettled
-            is_done = other.pinned(change.reference) == change.to and is_idle and other.workload.wanted > 0
-            if not is_done or _is_recent(other.record, settings, now):
-                return f"the canary {other.workload.metadata.name} comes first"
-    return ""
+
+    def _ended(
+        self, follower: Follower, record: Record, state: State, reason: str = "", earlier: str | None = None
+    ) -> _Decision:
+        """Record the end of a rollout. `earlier` is the pin to go back to."""
+        ended = msgspec.structs.replace(record, state=state, at=_text(self._now), reason=reason[:_LONGEST], before="")
+        rewrite = self._recorded(follower, ended, {self._pinned: earlier} if earlier else {})
+        until = self._limits.has_ended()
+        if state == "done":
+            emit = _event(follower.workload, "Normal", "RolloutDone", record.summary)
+            return _Decision("current", (rewrite, emit), until)
+        emit = _event(follower.workload, "Warning", "RolloutUndone", f"{record.summary} is undone: {reason}")
+        return _Decision("undone", (rewrite, emit), until)
+
+    def _settled(self, follower: Follower) -> _Decision:
+        """About a workload that the controller is not rolling out."""
+        if follower.unknown:
+            return _Decision("blocked", problem=f"{follower.name} is blocked: {follower.unknown}")
+        if not follower.changing:
+            return _Decision("current", self._noted(follower))
+        if obstacle := _NOT_PINNED if follower.has.keys() != follower.wants.keys() else follower.workload.obstacle:
+            return _Decision("blocked", _blocked(follower.workload, obstacle, self._settings, self._now))
+        if follower.is_undone:
+            return _Decision("undone", self._set_back(follower))
+        if wait := self._limits.start(follower):
+            verdict: Verdict = "blocked" if wait.is_blocked else "waiting"
+            return _Decision(verdict, self._noted(follower), wait.until, f"{follower.name} is {verdict}: {wait.reason}")
+        return _Decision("progressing", self._start(follower))
+
+    def _start(self, follower: Follower) -> tuple[Step, ...]:
+        """Set the new pins and record it, in one request."""
+        reason = "the reference means another version now"
+        before = follower.workload.template_annotations.get(self._pinned, "")
+        target = target_of(follower.wants)
+        record = Record("progressing", _text(self._now), follower.changes, reason, target, before)
+        rewrite = self._recorded(follower, record, {self._pinned: follower.wanted_pins().encode()})
+        return rewrite, _event(follower.workload, "Normal", "RolloutStarted", f"{record.summary}: {reason}")
+
+    def _set_back(self, follower: Follower) -> tuple[Step, ...]:
+        """Record once that a workload has earlier versions again than those that it had."""
+        record, target = follower.record, target_of(follower.wants)
+        if record and (record.state, record.target) == ("undone", target):
+            return ()
+        undone = Record("undone", _text(self._now), follower.changes, _SET_BACK, target)
+        emit = _event(follower.workload, "Normal", "RolloutUndone", f"{undone.summary} is undone: {_SET_BACK}")
+        return self._recorded(follower, undone), emit
+
+    def _noted(self, follower: Follower) -> tuple[Step, ...]:
+        """Set the label to what the workload has, so that it is known later that this was tried. What was undone before
+        may be tried again, because the reference has meant something else since."""
+        current = target_of(follower.has)
+        was_blocked = follower.record is not None and follower.record.state == "blocked"
+        if not follower.references or (follower.tried == current and not was_blocked):
+            return ()
+        annotations = {self._rollout: None} if was_blocked else {}
+        ref = ref_of(follower.workload.resource, follower.workload)
+        return (Rewrite(ref, annotations, labels={self._followed: current}),)
+
+    def _recorded(self, follower: Follower, record: Record, template: Mapping[str, str] | None = None) -> Rewrite:
+        """Write a record, and set annotations of the template."""
+        return Rewrite(
+            ref_of(follower.workload.resource, follower.workload),
+            {self._rollout: msgspec.json.encode(record).decode()},
+            template or {},
+            {self._followed: record.target},
+        )
 
 
-def _is_recent(record: Record | None, settings: Settings, now: datetime) -> bool:
-    """Whether the last rollout of a workload ended less than the pause ago."""
-    ended = record.ended_at if record else None
-    return ended is not None and now < ended + timedelta(seconds=settings.controller.rollouts.pause)
-
-
-def _waiting(follower: Follower, reason: str, now: datetime) -> _Next:
-    return _Next(Record("waiting", follower.waiting_since(now), follower.new, reason, follower.ended_at))
-
-
-def _blocked(follower: Follower, reason: str, now: datetime) -> _Next:
-    record = Record("blocked", follower.waiting_since(now), follower.new, reason, follower.ended_at)
-    former = follower.record
-    is_told = former is not None and (former.state, former.models, former.reason) == ("blocked", record.models, reason)
-    return _Next(record, event=None if is_told else ("Warning", "RolloutBlocked", f"{_forth(record.models)}: {reason}"))
-
-
-def _started(follower: Follower, now: datetime) -> _Next:
-    reason = "; ".join(f"{_asked(change)} means {change.to}" for change in follower.new)
-    return _Next(
-        Record("progressing", now, follower.new, reason, follower.ended_at),
-        {change.reference: change.to for change in follower.new},
-        ("Normal", "RolloutStarted", f"{_forth(follower.new)}: {reason}"),
+def _blocked(workload: Workload, reason: str, settings: Settings, now: datetime) -> tuple[Step, ...]:
+    """Record once why a workload cannot be rolled out."""
+    prefix, record = settings.annotation_prefix, record_of(workload, settings.annotation_prefix)
+    if record and (record.state, record.reason) == ("blocked", reason[:_LONGEST]):
+        return ()
+    blocked = Record("blocked", _text(now), reason=reason[:_LONGEST])
+    return (
+        Rewrite(ref_of(workload.resource, workload), {f"{prefix}/{ROLLOUT}": msgspec.json.encode(blocked).decode()}),
+        _event(workload, "Warning", "RolloutBlocked", f"this workload does not follow its models: {reason}"),
     )
 
 
-def _figure(follower: Follower, following: _Next) -> Figure:
-    if following.record and following.record.state not in ("done", "left"):
-        return following.record.state
-    return "current" if follower.is_known else "unknown"
+def _event(workload: Workload, kind: Literal["Normal", "Warning"], reason: str, message: str) -> Emit:
+    return Emit(ref_of(workload.resource, workload), kind, reason, message)
 
 
-def _steps(follower: Follower, following: _Next, settings: Settings) -> Iterator[Step]:
-    """Write what has changed, and then the event."""
-    prefix, of = settings.annotation_prefix, _ref(follower.workload)
-    record = following.record
-    wanted = {f"{prefix}/{ROLLOUT}": record.encode() if record else None}
-    annotations = _differing(wanted, follower.workload.annotations)
-    wanted_labels = {
-        f"{prefix}/{ROLLOUT}": label_of(record) if record else None,
-        f"{prefix}/{TRIED}": follower.label_after(following.versions) or None,
-    }
-    labels = _differing(wanted_labels, follower.workload.labels)
-    pins = {follower.pinned_name: follower.pins_after(following.versions)} if following.versions else {}
-    if annotations or labels or pins:
-        yield Rewrite(of, annotations, pins, labels)
-    if following.event:
-        kind, reason, message = following.event
-        yield Emit(of, kind, reason, message)
-
-
-def _differing(wanted: Mapping[str, str | None], present: Mapping[str, str]) -> dict[str, str | None]:
-    return {name: value for name, value in wanted.items() if present.get(name) != value}
-
-
-def _next_time(nexts: Mapping[Follower, _Next], settings: Settings, now: datetime) -> datetime | None:
-    """When a deadline or a pause ends, or a window begins."""
-    options, times = settings.controller.rollouts, list[datetime | None]()
-    records = [each.record for each in nexts.values() if each.record]
-    times += [each.at + timedelta(seconds=options.deadline) for each in records if each.is_active]
-    times += [each.ended_at + timedelta(seconds=options.pause) for each in records if each.ended_at]
-    if any(each.state == "waiting" for each in records):
-        times.append(next_opening(options.maintenance, now))
-    return min((each for each in times if each and each > now), default=None)
-
-
-def _asked(change: Change) -> str:
-    return f"{change.model} {change.asked}" if change.asked else f"{change.model} by default"
-
-
-def _forth(changes: Iterable[Change]) -> str:
-    return ", ".join(f"{change.model} from {change.before or 'no version'} to {change.to}" for change in changes)
-
-
-def _back(changes: Iterable[Change]) -> str:
-    return ", ".join(f"{change.model} from {change.to} back to {change.before}" for change in changes)
-
-
-def _ref(workload: Workload) -> ObjectRef:
-    metadata = workload.metadata
-    return ObjectRef(workload.resource, metadata.namespace, metadata.name, metadata.uid, metadata.resource_version)
-
-
-def _identity(workload: Workload) -> tuple[str, str, str]:
-    return workload.metadata.namespace, workload.metadata.name, workload.resource.kind
+def _text(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

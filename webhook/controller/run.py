@@ -5,14 +5,14 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,12 +20,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from webhook import __version__
+from webhook.catalog.resolution import VersionKey
 from webhook.catalog.versions import parse_reference
-from webhook.controller.areas import Area, Loads, Watch
+from webhook.controller.areas import Area, Cleaning, Loads, Progress, Rollouts, Withdrawals
 from webhook.controller.catalog import CatalogReader
 from webhook.controller.cluster.acting import Actor
 from webhook.controller.cluster.lease import Election, LeaseLost
-from webhook.controller.cluster.watching import Collection
+from webhook.controller.cluster.watching import Collection, Watch
 from webhook.controller.loop import Loop, Taker
 from webhook.controller.metrics import ControllerMetrics
 from webhook.controller.observed import Key
@@ -34,26 +35,30 @@ from webhook.controller.steps import Resource
 from webhook.http.log import FIELDS
 from webhook.http.metrics import CONTENT_TYPE
 from webhook.http.serving import listen, server
-from webhook.kubernetes.client import ApiResponse, ClusterError, KubernetesClient
+from webhook.kubernetes.client import KubernetesClient
 from webhook.settings import Settings
 from webhook.settings.loading import InvalidSettings
 
+if TYPE_CHECKING:
+    from urllib3 import HTTPResponse
+
 _NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_RESOLVE_SECONDS: Final = 1
+"""The pause after new references were resolved, in which further ones gather."""
 _log = logging.getLogger(__name__)
 
 
 class _CountingClient(KubernetesClient):
-    """A client that counts its requests."""
+    """A client that counts its requests, watches included."""
 
     def __init__(self, metrics: ControllerMetrics) -> None:
         super().__init__()
         self._metrics = metrics
 
-    def request(self, method: str, *arguments: Any, **options: Any) -> ApiResponse:
-        """Send one request."""
+    def _send(self, method: str, *arguments: Any) -> "HTTPResponse":
         try:
-            response = super().request(method, *arguments, **options)
-        except ClusterError:
+            response = super()._send(method, *arguments)
+        except Exception:
             self._metrics.requests.labels(method, "none").inc()
             raise
         self._metrics.requests.labels(method, str(response.status)).inc()
@@ -131,6 +136,8 @@ def _control(settings: Settings, metrics: ControllerMetrics, stopped: Event) -> 
         return 1
     finally:
         stopped.set()
+        controller.close()
+    election.release()
     _log.info("stopped")
     return 0
 
@@ -143,32 +150,37 @@ class Controller:
         self._watching = _CountingClient(metrics)
         self._catalog = CatalogReader(settings, expires=settings.controller.cleaning.enabled)
         self._published: Published | None = None
-        self._collections: dict[str, Collection[Any]] = {}
-        taker = Taker(Actor(_CountingClient(metrics), self._collections, identity), metrics)
-        enabled = tuple(areas(settings, metrics, taker))
-        self._loops = [Loop(area.name, partial(self._decide, area), metrics) for area in enabled]
-        for watch in (watch for area in enabled for watch in area.watches()):
-            self._watch(watch)
+        self._collections: dict[str, Collection] = {}
+        api = _CountingClient(metrics)
+        self._taker = taker = Taker(Actor(api, self._collections, identity), metrics)
+        self._loops: list[Loop] = []
+        self._listeners: dict[str, list[Loop]] = {}
+        """The loops that are told about a resource, by its plural name."""
+        for area in areas(settings, metrics, taker, api):
+            loop = Loop(area.name, partial(self._decide, area), metrics)
+            self._loops.append(loop)
+            for watch in area.watches():
+                self._watch(watch)
+                self._listeners[watch.resource.plural].append(loop)
         metrics.watch({name: partial(_age, each) for name, each in self._collections.items()})
 
     def _watch(self, watch: Watch) -> None:
         """Watch a collection. Areas that need the same one share it."""
-        if watch.resource.plural not in self._collections:
-            self._collections[watch.resource.plural] = Collection(
-                self._watching,
-                watch.resource,
-                watch.kind,
-                self._notify,
-                selector=watch.selector,
-                namespace=watch.namespace,
-                is_optional=watch.is_optional,
-            )
+        name = watch.resource.plural
+        if name not in self._collections:
+            self._listeners[name] = []
+            notify = partial(self._notify, self._listeners[name])
+            self._collections[name] = Collection(self._watching, watch, notify)
 
     def start(self) -> None:
         """Start all threads. They end with the process."""
         watches = (each.run for each in self._collections.values())
         for run in (*watches, *(each.run for each in self._loops), self._read_catalog):
             Thread(target=run, args=(self._stopped,), daemon=True).start()
+
+    def close(self) -> None:
+        """Take no further steps. The threads end with the process."""
+        self._taker.close()
 
     def published(self) -> Published:
         """The catalog as it was read last."""
@@ -180,8 +192,9 @@ class Controller:
         known = self._collections.get(resource.plural)
         return known.objects() if known else {}
 
-    def _notify(self) -> None:
-        for loop in self._loops:
+    @staticmethod
+    def _notify(loops: Iterable[Loop]) -> None:
+        for loop in loops:
             loop.notify()
 
     def _decide(self, area: Area) -> float | None:
@@ -189,28 +202,46 @@ class Controller:
             return None
         return area.decide(self)
 
+    def follow(self, references: frozenset[VersionKey]) -> None:
+        """Resolve these references from now on."""
+        self._catalog.follow(references)
+
     def _read_catalog(self, stopped: Event) -> None:
         known: Mapping[str, str] = {}
         while not stopped.is_set():
-            try:
-                self._published = self._catalog.read()
-            except Exception:  # noqa: BLE001 - the next reading may succeed
-                self._metrics.errors.labels("catalog").inc()
-                _log.exception("catalog not read")
+            self._try_catalog(self._catalog.read)
             for source, problem in self._catalog.problems.items():
                 self._metrics.errors.labels("catalog").inc()
                 if known.get(source) != problem:
                     _log.warning("catalog not read", extra={FIELDS: {"source": source, "problem": problem}})
             known = dict(self._catalog.problems)
-            self._notify()
-            stopped.wait(self._settings.catalog.refresh_seconds)
+            due = monotonic() + self._settings.catalog.refresh_seconds
+            while self._catalog.wait(max(due - monotonic(), 0)) and self._published and not stopped.is_set():
+                self._try_catalog(partial(self._catalog.resolved, self._published))
+                stopped.wait(_RESOLVE_SECONDS)
+
+    def _try_catalog(self, read: Callable[[], Published]) -> None:
+        try:
+            self._published = read()
+        except Exception:  # noqa: BLE001 - the next reading may succeed
+            self._metrics.errors.labels("catalog").inc()
+            _log.exception("catalog not read")
+        self._notify(self._loops)
 
 
-def areas(settings: Settings, metrics: ControllerMetrics, taker: Taker) -> Iterator[Area]:
+def areas(settings: Settings, metrics: ControllerMetrics, taker: Taker, api: KubernetesClient) -> Iterator[Area]:
     """The areas that the settings enable."""
     if settings.loads:
         yield Loads(settings, metrics, taker)
+    if settings.controller.cleaning.enabled:
+        yield Cleaning(settings, metrics, taker, api)
+    if settings.controller.progress.enabled:
+        yield Progress(metrics, taker, api, settings.annotation_prefix)
+    if settings.controller.withdrawals.enabled:
+        yield Withdrawals(settings, taker, api)
+    if settings.controller.rollouts.enabled:
+        yield Rollouts(settings, metrics, taker)
 
 
-def _age(collection: Collection[Any]) -> float:
+def _age(collection: Collection) -> float:
     return monotonic() - collection.heard_at

@@ -30,6 +30,7 @@ VOLUMES: Final = Resource("v1", "PersistentVolume", "persistentvolumes", is_name
 JOBS: Final = Resource("batch/v1", "Job", "jobs")
 REFERENCES: Final = Resource("trident.netapp.io/v1", "TridentVolumeReference", "tridentvolumereferences")
 NAMESPACES: Final = Resource("v1", "Namespace", "namespaces", is_namespaced=False)
+PODS: Final = Resource("v1", "Pod", "pods")
 EVENTS: Final = Resource("v1", "Event", "events")
 DEPLOYMENTS: Final = Resource("apps/v1", "Deployment", "deployments")
 STATEFUL_SETS: Final = Resource("apps/v1", "StatefulSet", "statefulsets")
@@ -93,10 +94,8 @@ class Delete(msgspec.Struct, frozen=True):
 
 
 class Rewrite(msgspec.Struct, frozen=True):
-    """Set labels and annotations of a workload, and annotations of its pod template; None removes one.
-
-    A changed template starts a rollout.
-    """
+    """Set annotations and labels of a workload, and annotations of its pod template, which starts a rollout. None
+    removes one."""
 
     of: ObjectRef
     annotations: Mapping[str, str | None] = {}
@@ -119,6 +118,9 @@ class Emit(msgspec.Struct, frozen=True):
     message: str
     name: str = ""
     """The name of the event, for one that is written again with another message. Empty: a new event."""
+    since: str = ""
+    """When the first of `count` events of this name was written, in RFC 3339. Empty: now."""
+    count: int = 1
 
     @property
     def target(self) -> tuple[str, str, str]:

@@ -1,22 +1,27 @@
-"""Workloads that follow a version, as they are observed: Deployments, StatefulSets, DaemonSets and Argo Rollouts."""
+"""Workloads that a new version restarts, with the fields that tell how their rollout is going."""
 
 from collections.abc import Mapping
-from functools import cached_property
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
 from webhook.controller.observed import Condition, Observed
 from webhook.controller.steps import ARGO_ROLLOUTS, DAEMON_SETS, DEPLOYMENTS, STATEFUL_SETS, Resource
-from webhook.kubernetes.pod import Pod, decode
-from webhook.kubernetes.workload import ClaimTemplate, with_claims
 
-_NULL: Final = msgspec.Raw(b"null")
-_ROLLING, _UNAVAILABLE, _FAILED = "it is rolling out", "not all of its replicas are available", "its rollout has failed"
+_ON_DELETE: Final = "its updateStrategy is OnDelete, with which only who deletes its pods restarts them"
+
+
+class _TemplateMetadata(msgspec.Struct, frozen=True):
+    annotations: Any = None
+    """Of any type, because the API server does not check the template of an Argo Rollout."""
+
+
+class _Template(msgspec.Struct, frozen=True):
+    metadata: _TemplateMetadata | None = None
 
 
 class _RollingUpdate(msgspec.Struct, frozen=True):
-    partition: int = 0
+    partition: int | None = None
 
 
 class _UpdateStrategy(msgspec.Struct, frozen=True, rename="camel"):
@@ -25,200 +30,181 @@ class _UpdateStrategy(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Spec(msgspec.Struct, frozen=True, rename="camel"):
+    template: _Template = _Template()
     replicas: int | None = None
     paused: bool = False
-    template: msgspec.Raw = _NULL
     update_strategy: _UpdateStrategy = _UpdateStrategy()
-    pod_management_policy: str = ""
-    volume_claim_templates: tuple[ClaimTemplate, ...] | None = None
-
-    def __post_init__(self) -> None:
-        msgspec.structs.force_setattr(self, "template", self.template.copy())  # not a view of the whole response
 
 
 class _Status(msgspec.Struct, frozen=True, rename="camel"):
     observed_generation: int | str = 0
+    """A number; of an Argo Rollout, the same as text."""
     replicas: int = 0
     updated_replicas: int = 0
     available_replicas: int = 0
-    conditions: tuple[Condition, ...] | None = None
     desired_number_scheduled: int = 0
     updated_number_scheduled: int = 0
     number_available: int = 0
+    conditions: tuple[Condition, ...] | None = None
     phase: str = ""
     message: str = ""
     abort: bool = False
-    stable_hash: str = msgspec.field(default="", name="stableRS")
-    current_pod_hash: str = ""
 
 
-class Workload(Observed, frozen=True, dict=True):
-    """A workload of any of these kinds. The fields that its kind lacks have their defaults."""
+class Workload(Observed, frozen=True):
+    """What the kinds have in common."""
 
     resource: ClassVar[Resource]
     spec: _Spec = _Spec()
     status: _Status = _Status()
 
-    @cached_property
-    def template(self) -> Pod:
-        """The pod template, with the volumes of a StatefulSet's claims. Raises InvalidObject, also if there is none, as
-        in an Argo Rollout with a workloadRef."""
-        return with_claims(decode(self.spec.template), self.spec.volume_claim_templates)
-
     @property
     def template_annotations(self) -> Mapping[str, str]:
-        """The annotations of the pod template. Raises InvalidObject."""
-        return self.template.metadata.annotations or {}
+        """The annotations of its pod template."""
+        metadata = self.spec.template.metadata
+        found = metadata.annotations if metadata else None
+        return {key: text for key, text in found.items() if isinstance(text, str)} if isinstance(found, dict) else {}
 
     @property
     def is_paused(self) -> bool:
-        """Whether somebody has paused it."""
+        """Whether somebody has paused its rollouts."""
         return self.spec.paused
 
     @property
-    def wanted(self) -> int:
-        """The number of replicas that it should have."""
-        return 1 if self.spec.replicas is None else self.spec.replicas
+    def is_observed(self) -> bool:
+        """Whether its status is about the present spec."""
+        observed = str(self.status.observed_generation)
+        return observed.isdigit() and int(observed) >= self.metadata.generation
+
+    @property
+    def is_available(self) -> bool:
+        """Whether all of its pods are of the present template, and available."""
+        return self.is_observed and self._has_all_pods
+
+    @property
+    def _has_all_pods(self) -> bool:
+        raise NotImplementedError
 
     @property
     def obstacle(self) -> str:
-        """Why a changed template would never reach its pods; empty if it does."""
+        """Why a change of its template restarts no pods; empty if it does."""
         return ""
 
     @property
     def failure(self) -> str:
-        """Why its own controller has given up the rollout; empty if it has not."""
+        """Why its rollout has failed for good; empty if it may succeed yet."""
         return ""
 
     @property
-    def hint(self) -> str:
-        """What a person has to do after an undone rollout; empty if nothing."""
-        return ""
-
-    @property
-    def unsettled(self) -> str:
-        """Why it is not completely rolled out and available; empty if it is."""
-        if not self._is_observed:
-            return _ROLLING
-        updated, present, available = self._counts
-        if self._stopped:
-            return _FAILED
-        if updated < self._to_update or present != self.wanted:
-            return _ROLLING
-        return _UNAVAILABLE if available < self.wanted else ""
+    def has_deadline_of_its_own(self) -> bool:
+        """Whether its own controller decides how long the rollout may take."""
+        return False
 
     @property
     def message(self) -> str:
-        """What it says itself about its state, for people."""
-        updated, _, available = self._counts
-        counts = f"{updated} of {self.wanted} replicas are updated, {available} are available"
-        own = self._said()
-        return f"{counts}; {own}" if own else counts
-
-    def _said(self) -> str:
-        conditions = self.status.conditions or ()
-        failed = [each for each in conditions if (each.type, each.status) == ("ReplicaFailure", "True")]
-        failed += [each for each in conditions if each.type in ("Progressing", "Available") and each.status == "False"]
-        return failed[0].message if failed else self.status.message
-
-    @property
-    def _stopped(self) -> bool:
-        conditions = self.status.conditions or ()
-        return any((each.type, each.status) == ("Progressing", "False") for each in conditions)
-
-    @property
-    def _is_observed(self) -> bool:
-        return str(self.status.observed_generation) == str(self.metadata.generation)
-
-    @property
-    def _to_update(self) -> int:
-        """How many replicas get a changed template."""
-        return self.wanted
-
-    @property
-    def _counts(self) -> tuple[int, int, int]:
-        """How many replicas are updated, present, and available."""
+        """Why it is not available, in its own words."""
         status = self.status
-        return status.updated_replicas, status.replicas, status.available_replicas
+        return f"{status.updated_replicas} of {self._replicas} pods are updated, {status.available_replicas} available"
+
+    @property
+    def _replicas(self) -> int:
+        return 1 if self.spec.replicas is None else self.spec.replicas
 
 
-class Deployment(Workload, frozen=True, dict=True):
+class Deployment(Workload, frozen=True):
     """An apps/v1 Deployment."""
 
     resource = DEPLOYMENTS
 
+    @property
+    def _has_all_pods(self) -> bool:
+        status = self.status
+        return self._replicas == status.replicas == status.updated_replicas == status.available_replicas
 
-class StatefulSet(Workload, frozen=True, dict=True):
+    @property
+    def message(self) -> str:
+        """The message of the condition that tells most: why pods are not created, or why they are not available."""
+        conditions = {each.type: each for each in self.status.conditions or ()}
+        for kind, status in (("ReplicaFailure", "True"), ("Progressing", "False"), ("Available", "False")):
+            if (found := conditions.get(kind)) and found.status == status:
+                return f"{found.reason}: {found.message}"
+        return super().message
+
+
+class StatefulSet(Workload, frozen=True):
     """An apps/v1 StatefulSet."""
 
     resource = STATEFUL_SETS
 
     @property
+    def _has_all_pods(self) -> bool:
+        rolling, status = self.spec.update_strategy.rolling_update, self.status
+        kept = (rolling and rolling.partition) or 0  # pods that keep the old template, as the partition says
+        updated = status.updated_replicas >= self._replicas - kept
+        return updated and self._replicas == status.replicas == status.available_replicas
+
+    @property
     def obstacle(self) -> str:
-        """Its update strategy may be OnDelete."""
-        return _on_delete(self.spec)
+        """OnDelete."""
+        return _ON_DELETE if self.spec.update_strategy.type == "OnDelete" else ""
 
     @property
-    def hint(self) -> str:
-        """Kubernetes waits for a pod that is not ready before it replaces it, unless pods are managed in parallel."""
-        is_ordered = self.spec.pod_management_policy != "Parallel"
-        return "delete its pod that is not ready: a StatefulSet does not replace it by itself" if is_ordered else ""
-
-    @property
-    def _to_update(self) -> int:
-        rolling = self.spec.update_strategy.rolling_update
-        return max(self.wanted - rolling.partition, 0) if rolling else self.wanted
+    def message(self) -> str:
+        """Numbers, and what a StatefulSet does not do by itself."""
+        return (
+            f"{super().message}; a StatefulSet replaces a pod that never became ready only after somebody deletes that"
+        )
 
 
-class DaemonSet(Workload, frozen=True, dict=True):
+class DaemonSet(Workload, frozen=True):
     """An apps/v1 DaemonSet."""
 
     resource = DAEMON_SETS
 
     @property
-    def wanted(self) -> int:
-        """The number of nodes that should run it."""
-        return self.status.desired_number_scheduled
+    def _has_all_pods(self) -> bool:
+        status = self.status
+        return status.desired_number_scheduled == status.updated_number_scheduled == status.number_available
 
     @property
     def obstacle(self) -> str:
-        """Its update strategy may be OnDelete."""
-        return _on_delete(self.spec)
+        """OnDelete."""
+        return _ON_DELETE if self.spec.update_strategy.type == "OnDelete" else ""
 
     @property
-    def _counts(self) -> tuple[int, int, int]:
+    def message(self) -> str:
+        """The numbers of pods."""
         status = self.status
-        return status.updated_number_scheduled, self.wanted, status.number_available
+        return (
+            f"{status.updated_number_scheduled} of {status.desired_number_scheduled} pods are updated, "
+            f"{status.number_available} available"
+        )
 
 
-class ArgoRollout(Workload, frozen=True, dict=True):
-    """An argoproj.io/v1alpha1 Rollout. Its own steps say how a changed template reaches its pods."""
+class ArgoRollout(Workload, frozen=True):
+    """An Argo Rollout. Its spec says which share of the pods gets a new template, and when. Its controller judges."""
 
     resource = ARGO_ROLLOUTS
 
     @property
-    def failure(self) -> str:
-        """It was aborted, by its analysis or a person, or made no progress within its own deadline."""
-        if not self._is_observed:
-            return ""
-        if self.status.abort:
-            return f"the rollout was aborted: {self.status.message}"
-        return f"the rollout is degraded: {self.status.message}" if self.status.phase == "Degraded" else ""
+    def _has_all_pods(self) -> bool:
+        return self.status.phase == "Healthy" and not self.status.abort
 
     @property
-    def unsettled(self) -> str:
-        """Why not all of its steps are done."""
-        if self.failure:
-            return _FAILED
-        status = self.status
-        is_done = status.phase == "Healthy" and status.stable_hash == status.current_pod_hash
-        return "" if self._is_observed and is_done else _ROLLING
+    def failure(self) -> str:
+        """Aborted, or degraded: it was not available within its own deadline, or an analysis has failed."""
+        has_failed = self.is_observed and (self.status.abort or self.status.phase == "Degraded")
+        return self.message if has_failed else ""
+
+    @property
+    def has_deadline_of_its_own(self) -> bool:
+        """Its steps may take days; `progressDeadlineSeconds` applies to each of them."""
+        return self.is_observed and self.status.phase in ("Progressing", "Paused")
+
+    @property
+    def message(self) -> str:
+        """Its phase and message."""
+        return ": ".join(filter(None, (self.status.phase or "it has no status", self.status.message)))
 
 
-WORKLOADS: Final = (Deployment, StatefulSet, DaemonSet, ArgoRollout)
-"""The kinds that can follow a version."""
-
-
-def _on_delete(spec: _Spec) -> str:
-    is_manual = spec.update_strategy.type == "OnDelete"
-    return "its update strategy is OnDelete, so it does not replace pods" if is_manual else ""
+KINDS: Final[tuple[type[Workload], ...]] = (Deployment, StatefulSet, DaemonSet, ArgoRollout)

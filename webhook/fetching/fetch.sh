@@ -118,9 +118,10 @@ discard_corrupt_files() {
 	rm -f "$target/SHA256SUMS"
 }
 
-# Print the size and the path of every file in the volume, with two spaces between them.
+# list_volume [FORMAT]: print the size and the path of every file in the volume, with two spaces between them. FORMAT is
+# what stat prints before them.
 list_volume() {
-	find "$target" -type f -exec stat -c '%s  %n' {} +
+	find "$target" -type f -exec stat -c "$1%s  %n" {} +
 }
 
 # Set `arrived` without the bucket's listing. Files whose names end in a digit do not count: they may be torn downloads.
@@ -226,14 +227,33 @@ list_bucket() {
 	[ "$expected" = - ] || [ "$expected" = "$listed" ] || finish Incomplete "S3 has files,bytes $listed, not $expected"
 }
 
+# Print a line about the download each 10 seconds. docs/fetch.md has its format.
+report() {
+	now=${arrived#*,}
+	# `sleep` outlives the script, so it must not hold the log open.
+	while sleep 10 >&- 2>&-; do
+		# Files may be renamed before stat sees them. Parts of a torn download arrive in any order, and it has holes.
+		line=$(list_volume '%b ' 2>/dev/null | awk -v before="$now" -v total="${listed#*,}" '
+			{
+				bytes += /[0-9]$/ && $1 * 512 < $2 ? $1 * 512 : $2
+			}
+			END {
+				if (bytes > before)
+					speed = (bytes - before) / 10
+				printf "%.0f of %.0f bytes, %.0f bytes/s", bytes, total, speed
+				if (speed && bytes < total)
+					printf ", %.0f s left", (total - bytes) / speed
+			}')
+		echo "progress: $line"
+		now=${line%% *}
+	done
+}
+
 # download S5CMD...: download the files that are missing.
 download() {
 	remove_files <torn
 	echo "$uri: $arrived of $listed here"
-	# Print the size of the volume from time to time. `sleep` outlives the script, so it must not hold the log open.
-	while sleep 10 >&- 2>&-; do
-		du -sk "$target"
-	done &
+	report &
 	progress=$!
 	before=-1
 	# Exit if the number of objects is not known.

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from time import monotonic
@@ -19,6 +20,13 @@ _BODY_SECONDS: Final = 30
 """The maximum duration of a response's body."""
 _LARGEST_BODY: Final = 32 << 20
 _PART: Final = 1 << 16
+_KEEP_ALIVE: Final = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
+"""A watch may be silent for minutes. If its peer does not answer for one minute, the connection is broken."""
 
 
 class ClusterError(InjectorError):
@@ -65,6 +73,7 @@ class KubernetesClient:
         # Imported here because it is slow and not always needed. ApiClient avoids the classes of each API: 25 MiB.
         from kubernetes import config  # noqa: PLC0415
         from kubernetes.client import ApiClient, Configuration  # noqa: PLC0415
+        from urllib3.connection import HTTPConnection  # noqa: PLC0415
 
         settings = Configuration()
         self._context, self._is_inside = context, False
@@ -83,6 +92,7 @@ class KubernetesClient:
             except Exception as error:  # noqa: BLE001 - the library raises many types for an invalid file
                 raise ClusterError(f"the kubeconfig cannot be read: {type(error).__name__}") from None
         settings.retries = False
+        settings.socket_options = [*HTTPConnection.default_socket_options, *_KEEP_ALIVE]
         self._settings, self._client = settings, ApiClient(settings)
 
     def namespace(self) -> str | None:
@@ -119,15 +129,18 @@ class KubernetesClient:
     def stream(self, path: str, query: Sequence[tuple[str, str]], seconds: float) -> Iterator[bytes]:
         """The lines of a response that does not end, such as a watch. Raises ClusterError, also for an error status.
 
-        `seconds` is the maximum time between two parts of the response.
+        It ends after `seconds` without a part of the response, at the latest.
         """
+        from urllib3.exceptions import ReadTimeoutError  # noqa: PLC0415
+
         what = f"GET {path}"
         with _errors(what):
             response = self._send("GET", path, None, query, {}, (_SECONDS[0], seconds))
             with contextlib.closing(response):
                 if response.status != HTTPStatus.OK:
                     raise ClusterError(f"{what}: the API server answers {response.status}")
-                yield from _lines(response, what)
+                with contextlib.suppress(ReadTimeoutError):
+                    yield from _lines(response, what)
 
     def _send(  # noqa: PLR0913, PLR0917 - a request
         self,

@@ -1,6 +1,6 @@
 """Workloads with a pod template: the template's path, and the fields that pinning reads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -29,16 +29,14 @@ class _JobTemplate(msgspec.Struct, rename="camel", frozen=True, gc=False):
     spec: _Job = _Job()
 
 
-class ClaimTemplate(msgspec.Struct, frozen=True, gc=False):
-    """One of a StatefulSet's volumeClaimTemplates."""
-
+class _Claim(msgspec.Struct, frozen=True, gc=False):
     metadata: ObjectMeta = ObjectMeta()
 
 
 class _Spec(msgspec.Struct, rename="camel", frozen=True, gc=False):
     template: msgspec.Raw = msgspec.Raw(b"null")
     job_template: _JobTemplate = _JobTemplate()
-    volume_claim_templates: tuple[ClaimTemplate, ...] | None = None
+    volume_claim_templates: tuple[_Claim, ...] | None = None
 
 
 class _Metadata(ObjectMeta, rename="camel", frozen=True, gc=False):
@@ -108,18 +106,16 @@ def decode(raw: bytes | msgspec.Raw, group: str, kind: str) -> Workload:
     workload = decoded(_decoder, raw, f"a {kind}")
     template = workload.spec.job_template.spec.template if kind == "CronJob" else workload.spec.template
     whole = decoded(_json, template, f"a {kind}")
-    template_pod = with_claims(pod.decode(template), workload.spec.volume_claim_templates)
-    metadata = workload.metadata
-    return Workload(
-        kind, metadata.annotations or {}, template_pod, whole, f"{path}/metadata/annotations", metadata.labels
-    )
+    template_pod = _with_claims(pod.decode(template), workload.spec)
+    metadata, annotations_path = workload.metadata, f"{path}/metadata/annotations"
+    return Workload(kind, metadata.annotations or {}, template_pod, whole, annotations_path, metadata.labels)
 
 
-def with_claims(template: Pod, claims: Sequence[ClaimTemplate] | None) -> Pod:
+def _with_claims(template: Pod, spec: _Spec) -> Pod:
     """The template with the volumes that the StatefulSet controller adds to pods: one for each volumeClaimTemplate."""
-    if not claims:
+    if not spec.volume_claim_templates:
         return template
-    volumes = tuple(Volume(claim.metadata.name or "") for claim in claims)
-    names = {volume.name for volume in volumes}
+    claims = tuple(Volume(claim.metadata.name or "") for claim in spec.volume_claim_templates)
+    names = {claim.name for claim in claims}
     others = tuple(volume for volume in template.spec.volumes or () if volume.name not in names)
-    return replace(template, spec=replace(template.spec, volumes=(*volumes, *others)))
+    return replace(template, spec=replace(template.spec, volumes=(*claims, *others)))

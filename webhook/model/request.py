@@ -7,7 +7,6 @@ import msgspec
 from webhook.fields.annotation import key_of
 
 Follow: TypeAlias = Literal["true", "canary", "false"]
-"""Whether a workload is rolled out again when its reference means another version."""
 
 
 class ModelRequest(msgspec.Struct, frozen=True, cache_hash=True):
@@ -53,6 +52,7 @@ class PodRequest(msgspec.Struct, frozen=True):
 
     models: tuple[ModelRequest, ...] = ()
     service_account: str | None = None
-    follow: Follow = "false"
     opted_out: bool = False
+    follow: Follow = "false"
+    """Whether the workload is restarted when a reference means another version: `canary` before `true`."""
     warnings: tuple[str, ...] = ()

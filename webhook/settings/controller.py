@@ -112,6 +112,13 @@ class ProgressSettings(Group):
     """Whether the controller reads the logs of init containers that download."""
 
 
+class WithdrawalSettings(Group):
+    """Events about versions that are withdrawn."""
+
+    enabled: bool = False
+    """Whether each pod that runs a withdrawn version gets an event that says so."""
+
+
 class PushSettings(Group):
     """The Jobs that push images, for loads by oci-image. The chart sets most of it."""
 
@@ -142,3 +149,5 @@ class ControllerSettings(Group):
     """The removal of what nothing uses."""
     progress: ProgressSettings = ProgressSettings()
     """The progress of downloads."""
+    withdrawals: WithdrawalSettings = WithdrawalSettings()
+    """Events about versions that are withdrawn."""

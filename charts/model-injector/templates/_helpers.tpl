@@ -192,7 +192,7 @@ namespaces in which it creates Jobs. Without a namespace and with `sharing: none
 {{- $features := dict "loads" (not (empty $loads)) "mounts" (has "s3-mount" $loads) "jobs" $jobs }}
 {{- $_ := set $features "trident" (and $isShared $isTrident) }}
 {{- $_ := set $features "unshared" (and $isShared (not $isTrident)) }}
-{{- range $name := list "rollouts" "progress" "cleaning" }}
+{{- range $name := list "rollouts" "progress" "cleaning" "withdrawals" }}
 {{- $_ := set $features $name (not (empty (index ($.Values.config.controller | default dict) $name | default dict).enabled)) }}
 {{- end }}
 {{- set $features "argo" (and $features.rollouts $argo) | toYaml }}

@@ -12,6 +12,8 @@ IMAGES: Final = ".images"
 LAYERS: Final = ".layers"
 """The folder with an object for each layer of an image, by what is in the layer: its digest. These objects only save
 work, and may be deleted."""
+WITHDRAWN: Final = ".withdrawn"
+"""The folder with one JSON object per model: a map from its withdrawn versions to why and when they were withdrawn."""
 UNFINISHED: Final = ".publishing"
 """The folder with a marker for each started upload. A marker is obsolete once the version has a manifest."""
 

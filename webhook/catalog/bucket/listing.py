@@ -1,4 +1,7 @@
-"""Listing a source: the names of its models, versions and aliases, and its images. One request per thousand folders."""
+"""Listing a source: the names of its models, versions and aliases, its images, and which versions are withdrawn.
+
+One request per thousand folders.
+"""
 
 import re
 from collections import defaultdict, deque
@@ -8,9 +11,10 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from webhook.catalog.bucket.folders import ALIASES, IMAGES, UNFINISHED, split
+from webhook.catalog.bucket.folders import ALIASES, IMAGES, UNFINISHED, WITHDRAWN, split
 from webhook.catalog.bucket.images import LARGEST, Images, parse_images
 from webhook.catalog.bucket.store import CatalogError, Store
+from webhook.catalog.bucket.withdrawals import Withdrawal, Withdrawals, read_withdrawals
 from webhook.catalog.resolution import VersionKey
 from webhook.catalog.versions import ALIAS, Versions, order
 from webhook.fields.parsers import EXACT_VERSION
@@ -22,7 +26,7 @@ _DEEPEST: Final = 4
 LARGEST_ALIASES: Final = 256 * 1024
 """The maximum size of a model's aliases in bytes."""
 _MOST_MODELS: Final = 10_000
-"""The maximum number of models whose aliases, or images, are read."""
+"""The maximum number of models whose aliases, images, or withdrawals are read."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*", re.ASCII)
 """The name of a version's folder or of a parent of such. Excludes reserved folders, whose names begin with a dot."""
 
@@ -34,7 +38,7 @@ class Aliases(msgspec.Struct, frozen=True):
     versions: Mapping[str, str]
 
 
-T = TypeVar("T", Aliases, Images)
+T = TypeVar("T", Aliases, Images, Withdrawals)
 
 
 class ModelListing(msgspec.Struct, frozen=True):
@@ -53,6 +57,7 @@ class SourceListing(msgspec.Struct, frozen=True):
     """The folders with an upload marker. Those with a manifest are published nevertheless."""
     aliases: Mapping[str, Aliases] = {}
     images: Mapping[str, Images] = {}
+    withdrawn: Mapping[str, Withdrawals] = {}
     is_complete: bool = True
     """Whether the listing has all ordered versions of the source."""
     problems: tuple[str, ...] = ()
@@ -65,6 +70,22 @@ class SourceListing(msgspec.Struct, frozen=True):
         listed = self.models.get(key.model)
         return listed is None or not listed.has(key.version)
 
+    def withdrawal(self, model: str, version: str) -> Withdrawal | None:
+        """The withdrawal of a version. None if it is not withdrawn."""
+        withdrawals = self.withdrawn.get(model)
+        return withdrawals.versions.get(version) if withdrawals else None
+
+    def withdrawal_reasons(self, source: str) -> Iterator[tuple[VersionKey, str]]:
+        """Each withdrawn version of the source with this name, and the reason."""
+        for model, withdrawn in self.withdrawn.items():
+            for version, withdrawal in withdrawn.versions.items():
+                yield VersionKey(source, model, version), withdrawal.reason
+
+    def withdrawn_versions(self, model: str) -> frozenset[str]:
+        """The withdrawn versions of a model."""
+        withdrawals = self.withdrawn.get(model)
+        return withdrawals.names if withdrawals else frozenset()
+
     @property
     def versions(self) -> int:
         """The number of versions."""
@@ -72,7 +93,8 @@ class SourceListing(msgspec.Struct, frozen=True):
 
 
 def read_names(store: Store, known: SourceListing | None = None) -> SourceListing:
-    """List a source. Aliases and images that have not changed since the previous listing, `known`, are not read again.
+    """List a source. Objects with aliases, images and withdrawals that have not changed since the previous listing,
+    `known`, are not read again.
 
     Raises CatalogError.
     """
@@ -90,9 +112,17 @@ def read_names(store: Store, known: SourceListing | None = None) -> SourceListin
         frozenset(marker.key for marker in store.objects(f"{UNFINISHED}/")),
         dict(_by_model(store, ALIASES, known.aliases, _read_aliases, problems)),
         dict(_by_model(store, IMAGES, known.images, _read_images, problems)),
+        dict(_by_model(store, WITHDRAWN, known.withdrawn, read_withdrawals, problems)),
         is_complete,
         tuple(problems),
     )
+
+
+def read_withdrawn(store: Store, source: str) -> tuple[dict[VersionKey, str], list[str]]:
+    """Why versions of the source with this name are withdrawn, and what could not be read. Raises CatalogError."""
+    problems = list[str]()
+    withdrawn = dict(_by_model(store, WITHDRAWN, {}, read_withdrawals, problems))
+    return dict(SourceListing(withdrawn=withdrawn).withdrawal_reasons(source)), problems
 
 
 def _ordered(names: list[str], known: Versions | None) -> Versions:

@@ -27,6 +27,9 @@ class ExactCatalog:
             )
         return _resolved(request.model, version, self._sources[request.source])
 
+    def check(self, request: ModelRequest, version: str) -> None:
+        """Do nothing: without S3, it is unknown which versions are withdrawn."""
+
 
 @lru_cache(maxsize=1024)
 def _resolved(model: str, version: str, source: Source) -> Resolved:

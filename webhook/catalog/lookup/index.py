@@ -10,8 +10,9 @@ import msgspec
 from webhook.catalog.bucket.listing import ModelListing, SourceListing
 from webhook.catalog.bucket.status import VersionStatus
 from webhook.catalog.bucket.store import Store
+from webhook.catalog.bucket.withdrawals import Withdrawal
 from webhook.catalog.lookup.preflight import unknown_model
-from webhook.catalog.resolution import UnknownModel, UnknownVersion, VersionKey
+from webhook.catalog.resolution import UnknownModel, UnknownVersion, VersionKey, Withdrawn
 from webhook.catalog.versions import LATEST, VersionRange, Versions
 from webhook.errors import shown
 from webhook.model.request import ModelRequest
@@ -103,8 +104,14 @@ class SourceIndex:
         return found.reference if is_same or status.state == "unreachable" else None
 
     def choices(self, request: ModelRequest, reference: VersionRange) -> Sequence[str]:
-        """The versions in a range, the newest first. Raises UnknownModel."""
-        return self._listed(request).models.get(request.model, _NONE).within(reference)
+        """The versions in a range that are not withdrawn, the newest first. Raises UnknownModel."""
+        listing = self._listed(request)
+        without = listing.withdrawn_versions(request.model)
+        return listing.models.get(request.model, _NONE).within(reference, without)
+
+    def withdrawal(self, model: str, version: str) -> Withdrawal | None:
+        """The withdrawal of a version, by the last listing. None if it is not withdrawn."""
+        return self.listing.withdrawal(model, version) if self.listing else None
 
     def is_unfinished(self, key: VersionKey) -> bool:
         """Whether the last listing has an upload marker of the version."""
@@ -113,14 +120,19 @@ class SourceIndex:
 
     def nothing_fits(self, request: ModelRequest, reference: VersionRange) -> UnknownModel:
         """The error for a range without a usable version."""
-        known = self._listed(request).models.get(request.model)
+        listing = self._listed(request)
+        known, without = listing.models.get(request.model), listing.withdrawn_versions(request.model)
         if known is None:
             return self._unknown_model(request)
         asked = f"{request.model} has no version in {shown(request.version)}"
         if choices := self.choices(request, reference):
             return UnknownVersion(f"{asked} that is published; {choices[0]} is not")
+        if left_out := known.within(reference):
+            withdrawal = listing.withdrawal(request.model, left_out[0])
+            return Withdrawn(f"{asked} that is not withdrawn; {left_out[0]} was {withdrawal}")
         hint = " (which excludes pre-releases)" if reference.text == LATEST else ""
-        return UnknownVersion(f"{asked}{hint}; the newest are {', '.join(islice(known.newest(), 3))}")
+        newest = (name for name in known.newest() if name not in without)
+        return UnknownVersion(f"{asked}{hint}; the newest are {', '.join(islice(newest, 3))}")
 
     def _listed(self, request: ModelRequest) -> SourceListing:
         if self.listing is None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from webhook.catalog.bucket.listing import SourceListing
 from webhook.catalog.bucket.status import VersionStatus
+from webhook.catalog.bucket.withdrawals import Withdrawal
 from webhook.catalog.resolution import (
     Archived,
     Incomplete,
@@ -15,8 +16,11 @@ from webhook.catalog.resolution import (
     UnknownVersion,
     Unpublished,
     VersionKey,
+    Withdrawn,
 )
 from webhook.catalog.versions import LATEST, VersionRange, Versions
+from webhook.errors import shown
+from webhook.model.request import ModelRequest
 
 _COMPARED: Final = 200
 """The maximum number of names that a misspelt name is compared with: its neighbours in alphabetical order."""
@@ -46,27 +50,39 @@ def preflight_error(
     return problem
 
 
+def withdrawn(request: ModelRequest, version: str, withdrawal: Withdrawal) -> Withdrawn:
+    """The error for a request that means a withdrawn version, with what its author can do."""
+    if request.pinned_version == version != request.version:
+        remedy = f"the workload is pinned to it: restart its rollout to resolve {shown(request.version)} again"
+    elif request.version.startswith("@"):
+        remedy = f"ask for another version, or set the alias {request.version} to one"
+    else:
+        remedy = "ask for another version"
+    return Withdrawn(f"{request.model} {version} was {withdrawal}; {remedy}")
+
+
 def unknown_model(listing: SourceListing | None, key: VersionKey, problem: str) -> UnknownModel:
     """The error for a model or version that the catalog does not have, with the nearest names.
 
     `problem` says why the listing may be incomplete.
     """
     where = f"source {key.source}" + (f" ({problem})" if problem else "")
-    versions = (listing or SourceListing()).models.get(key.model)
+    listing = listing or SourceListing()
+    versions, without = listing.models.get(key.model), listing.withdrawn_versions(key.model)
     if versions:
-        near = _nearest(key.version, versions.names)
+        usable = tuple(name for name in versions.names if name not in without)
+        near = _nearest(key.version, usable)
         suggestion = f"; nearest are {', '.join(near)}" if near else ""
-        return UnknownVersion(
-            f"{key.model} has no version {key.version} in {where}{suggestion}; newest is {_newest(versions)}"
-        )
-    near = _nearest(key.model, tuple((listing or SourceListing()).models))
+        newest = f"; newest is {_newest(versions, usable, without)}" if usable else "; all that it has are withdrawn"
+        return UnknownVersion(f"{key.model} has no version {key.version} in {where}{suggestion}{newest}")
+    near = _nearest(key.model, tuple(listing.models))
     suggestion = f"; did you mean {' or '.join(near)}?" if near else ""
     return UnknownModel(f"model {key.model} {key.version}".rstrip() + f" is not in {where}{suggestion}")
 
 
-def _newest(versions: Versions) -> str:
-    """The newest release, or without releases the newest pre-release."""
-    return (*versions.within(VersionRange(LATEST)), versions.names[-1])[0]
+def _newest(versions: Versions, usable: Sequence[str], without: frozenset[str]) -> str:
+    """The newest release, or without releases the newest pre-release. `usable` are the versions but `without`."""
+    return (*versions.within(VersionRange(LATEST), without), usable[-1])[0]
 
 
 def _nearest(name: str, known: Sequence[str]) -> list[str]:

@@ -13,8 +13,9 @@ from msgspec.structs import replace
 from webhook.catalog.bucket.listing import ModelListing, SourceListing, read_model, read_names
 from webhook.catalog.bucket.status import VersionStatus, inspect
 from webhook.catalog.bucket.store import CatalogError, Denied, Store, Unreachable
+from webhook.catalog.bucket.withdrawals import Withdrawal
 from webhook.catalog.lookup.index import SourceIndex, SourceStatus
-from webhook.catalog.lookup.preflight import preflight_error
+from webhook.catalog.lookup.preflight import preflight_error, withdrawn
 from webhook.catalog.resolution import LookupRequired, Resolved, UnknownModel, UnknownVersion, VersionKey
 from webhook.catalog.versions import Alias, ExactVersion, Reference, VersionRange, parse_reference
 from webhook.errors import shown
@@ -169,12 +170,28 @@ class S3Catalog:
         for index in self._indexes.values():
             index.store.close()
 
+    def withdrawal(self, request: ModelRequest, version: str) -> Withdrawal | None:
+        """The withdrawal of this version of the requested model, by the last listing. None if it is not withdrawn."""
+        return self._indexes[request.source].withdrawal(request.model, version)
+
+    def check(self, request: ModelRequest, version: str) -> None:
+        """Raise Withdrawn if the last listing says that this version of the requested model was withdrawn."""
+        if withdrawal := self.withdrawal(request, version):
+            raise withdrawn(request, version, withdrawal)
+
     def resolve(self, request: ModelRequest) -> Resolved:
         """Resolve a request.
 
-        Raises UnknownModel if there is no such version, or an enforced preflight fails. Raises LookupRequired if the
-        answer depends on a version whose status is not cached.
+        Raises UnknownModel if there is no such version, if it was withdrawn, or if an enforced preflight fails. Raises
+        LookupRequired if the answer depends on a version whose status is not cached.
         """
+        return self._resolve(request, admits_withdrawn=False)
+
+    def resolve_withdrawn(self, request: ModelRequest) -> Resolved:
+        """As `resolve`, but exact versions and aliases may mean a withdrawn version. Ranges never do."""
+        return self._resolve(request, admits_withdrawn=True)
+
+    def _resolve(self, request: ModelRequest, *, admits_withdrawn: bool) -> Resolved:
         index = self._indexes[request.source]
         warnings: tuple[str, ...] = ()
         reference = _reference(request)
@@ -187,6 +204,8 @@ class S3Catalog:
                 raise self._miss(index, request, refusal) from None
         else:
             version = reference.version
+        if not admits_withdrawn:
+            self.check(request, version)
         key = VersionKey(request.source, request.model, version)
         return self._preflight(index, key, self._cached(index, key), warnings)
 

@@ -18,6 +18,7 @@ from webhook.catalog.bucket.folders import UNFINISHED, split
 from webhook.catalog.bucket.manifest import LARGEST, MANIFEST, SUMS, Manifest, digest, sums
 from webhook.catalog.bucket.status import read_manifest
 from webhook.catalog.bucket.store import CatalogError, NotFound, PreconditionFailed, Store, Unsupported
+from webhook.catalog.bucket.withdrawals import withdrawal_of
 from webhook.catalog.publishing.upload import HASH, LocalFile, read
 from webhook.catalog.publishing.upload import upload as send
 from webhook.errors import InvalidInput
@@ -76,6 +77,8 @@ def _available_folder(store: Store, model: str, version: str) -> str:
     for parent in PurePosixPath(folder).parents:
         if outer := split(layout, str(parent)):
             raise InvalidInput(f"the folder {folder} is inside {outer[0]} {outer[1]}; choose another name")
+    if withdrawal := withdrawal_of(store, model, version):
+        raise CatalogError(f"{model} {version} was {withdrawal}; publish another version")
     if read_manifest(store, folder)[0]:
         raise AlreadyPublished(
             f"{model} {version} is published already, and versions never change; publish a new version"

@@ -8,9 +8,8 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from webhook.controller.cluster.watching import Collection
-from webhook.controller.steps import EVENTS, RESOURCES, Create, Delete, Emit, Label, ObjectRef, Rewrite, Step
-from webhook.errors import InjectorError
-from webhook.kubernetes.client import ApiResponse, KubernetesClient, RequestBody
+from webhook.controller.steps import EVENTS, JOBS, RESOURCES, Create, Delete, Emit, Label, ObjectRef, Rewrite, Step
+from webhook.kubernetes.client import ApiResponse, ClusterError, KubernetesClient, RequestBody
 from webhook.kubernetes.names import short_hash
 from webhook.kubernetes.patch import JSON
 
@@ -23,21 +22,21 @@ _LONGEST_MESSAGE: Final = 1000
 Result: TypeAlias = Literal["ok", "conflict"]
 
 
-class StepFailed(InjectorError):
+class StepFailed(ClusterError):
     """The API server refused a step."""
 
 
 class Actor:
     """Takes steps, and tells the collections what the API server returned. Thread-safe."""
 
-    def __init__(self, api: KubernetesClient, collections: Mapping[str, Collection[object]], identity: str) -> None:  # type: ignore[type-var]
+    def __init__(self, api: KubernetesClient, collections: Mapping[str, Collection], identity: str) -> None:
         """`collections` by the plural names of resources. `identity` is this process, for events."""
         self._api, self._collections, self._identity = api, collections, identity
 
     def take(self, step: Step) -> Result:
         """Take a step. `conflict` if the object changed, exists or is gone: the decision has to be made again.
 
-        Raises StepFailed and ClusterError.
+        Raises StepFailed, and ClusterError without an answer.
         """
         match step:
             case Create():
@@ -68,8 +67,9 @@ class Actor:
         return self._accepted(response, of.resource.plural)
 
     def _delete(self, of: ObjectRef) -> Result:
+        # A Job goes after its pods, so that those of the next one never write beside them.
         body = {
-            "propagationPolicy": "Background",
+            "propagationPolicy": "Foreground" if of.resource is JOBS else "Background",
             "preconditions": {"uid": of.uid, "resourceVersion": of.resource_version},
         }
         path = of.resource.path(of.namespace, of.name)
@@ -104,7 +104,8 @@ class Actor:
             "reportingComponent": MANAGER,
             "reportingInstance": self._identity,
             "lastTimestamp": now,
-            **({} if step.name else {"firstTimestamp": now, "count": 1}),
+            "firstTimestamp": step.since or now,
+            "count": step.count,
         }
         path = EVENTS.path(namespace, name)
         body = RequestBody(_APPLY, msgspec.json.encode(event).decode())
@@ -114,7 +115,10 @@ class Actor:
         if response.status >= HTTPStatus.BAD_REQUEST:
             raise StepFailed(f"{response.what}: {_reason(response)}")
         if plural in self._collections:
-            self._collections[plural].written(response.content)
+            try:
+                self._collections[plural].written(response.content)
+            except (msgspec.MsgspecError, RecursionError, ValueError):
+                raise StepFailed(f"{response.what}: the response is not an object") from None
         return "ok"
 
 

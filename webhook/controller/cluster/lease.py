@@ -7,6 +7,7 @@ duration, by its own clock, so the clocks of nodes need not agree.
 import logging
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from http import HTTPStatus
 from threading import Event
@@ -44,6 +45,7 @@ class Election:
         self._api, self._identity, self._stopped, self._clock = api, identity, stopped, clock
         self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._path, self._name = f"{self._collection}/{name}", name
+        self._holder: str | None = None
         self._seen: tuple[object, object] | None = None
         """Holder and time of renewal that were seen last."""
         self._seen_at = 0.0
@@ -62,20 +64,23 @@ class Election:
         return False
 
     def keep(self) -> None:
-        """Renew the Lease until the process is stopped, then release it. Raises LeaseLost."""
+        """Renew the Lease until the process is stopped. Raises LeaseLost."""
         renewed_at, pause = self._clock(), _RENEWAL_SECONDS
+        requests = ThreadPoolExecutor(1, "lease")  # a request may hang for longer than the deadline
         while not self._stopped.wait(pause):
-            started, pause = self._clock(), _RENEWAL_SECONDS
+            started, pause = self._clock(), _RETRY_SECONDS
+            left = renewed_at + _DEADLINE_SECONDS - started
             try:
-                if not self._try():
-                    raise LeaseLost(f"{self._seen and self._seen[0]} holds the lease")
-                renewed_at = started
+                if left > 0 and requests.submit(self._try).result(left):
+                    renewed_at, pause = started, _RENEWAL_SECONDS
+                elif self._holder not in (None, self._identity):
+                    raise LeaseLost(f"{self._holder} holds the lease")
             except ClusterError as error:
-                pause = _RETRY_SECONDS
                 _log.warning("lease not renewed", extra={FIELDS: {"problem": str(error)}})
-            if self._clock() - renewed_at > _DEADLINE_SECONDS:
+            except TimeoutError:
+                left = 0
+            if left <= 0:
                 raise LeaseLost(f"the lease was not renewed for {_DEADLINE_SECONDS} s")
-        self._release()
 
     def _try(self) -> bool:
         """Acquire or renew the Lease. False if another process holds it. Raises ClusterError."""
@@ -85,6 +90,7 @@ class Election:
         self._lease = response.json()
         spec = self._lease.get("spec") or {}
         holder, seen = spec.get("holderIdentity"), (spec.get("holderIdentity"), spec.get("renewTime"))
+        self._holder = holder
         if seen != self._seen:
             self._seen, self._seen_at = seen, self._clock()
         duration = spec.get("leaseDurationSeconds") or _DURATION_SECONDS
@@ -105,10 +111,10 @@ class Election:
         self._lease = response.json()
         return True
 
-    def _release(self) -> None:
+    def release(self) -> None:
         """Let another process take over at once. It would otherwise wait for the Lease's duration."""
         spec = {**(self._lease.get("spec") or {}), "holderIdentity": "", "leaseDurationSeconds": 1}
         try:
-            self._api.request("PUT", self._path, RequestBody(_JSON, {**self._lease, "spec": spec}))
+            self._api.request("PUT", self._path, RequestBody(_JSON, {**self._lease, "spec": spec})).json()
         except ClusterError as error:
             _log.warning("lease not released", extra={FIELDS: {"problem": str(error)}})

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from threading import Event, Lock
 from time import monotonic
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -15,13 +15,12 @@ from webhook.controller.steps import Resource
 from webhook.http.log import FIELDS
 from webhook.kubernetes.client import ClusterError, KubernetesClient
 
-T = TypeVar("T", bound=Observed)
 _PAGE: Final = 500
 _MOST_PAGES: Final = 400
-_SERVER_SECONDS: Final = 300
-"""How long a watch lasts, at least. The API server ends it, and the next one continues."""
-_SILENCE_SECONDS: Final = 90
-"""How long a watch may be silent. The API server sends a bookmark each minute, so more means a lost network."""
+_WATCH_SECONDS: Final = (240, 360)
+"""How long a watch lasts: between these. The API server ends it, and the next one continues."""
+_SILENCE_SECONDS: Final = 400
+"""How long a watch may be silent: longer than it lasts."""
 _LONGEST_PAUSE_SECONDS: Final = 60.0
 _log = logging.getLogger(__name__)
 
@@ -50,35 +49,41 @@ _events: Final = msgspec.json.Decoder(_Event)
 _bookmarks: Final = msgspec.json.Decoder(_Bookmark)
 
 
-class _Expired(Exception):
+class Expired(ClusterError):
     """The API server no longer has the changes since the last one that was seen."""
 
 
-class Collection(Generic[T]):
+class Watch(NamedTuple):
+    """What is watched."""
+
+    resource: Resource
+    kind: type[Observed]
+    selector: str = ""
+    """A label selector."""
+    namespace: str = ""
+    """Empty: all namespaces."""
+    is_optional: bool = False
+    """Whether the API may lack the resource, which then has no objects."""
+
+
+class Collection:
     """The objects of one resource. `run` keeps them current, in a thread of its own; the rest is thread-safe."""
 
-    def __init__(  # noqa: PLR0913 - what is watched, and how
-        self,
-        api: KubernetesClient,
-        resource: Resource,
-        kind: type[T],
-        changed: Callable[[], None],
-        *,
-        namespace: str = "",
-        selector: str = "",
-        is_optional: bool = False,
-    ) -> None:
-        """`selector` is a label selector. `changed` is called after each change. `is_optional`: the API may lack the
-        resource, which then has no objects."""
-        self.resource = resource
-        self._api, self._path, self._changed = api, resource.path(namespace), changed
-        self._selector = [("labelSelector", selector)] if selector else []
-        self._is_optional = is_optional
-        self._decoder = msgspec.json.Decoder(kind)
+    def __init__(self, api: KubernetesClient, watch: Watch, changed: Callable[[], None]) -> None:
+        """`changed` is called after each change."""
+        self.resource = watch.resource
+        self._api, self._path, self._changed = api, watch.resource.path(watch.namespace), changed
+        self._selector = [("labelSelector", watch.selector)] if watch.selector else []
+        self._is_optional = watch.is_optional
+        self._decoder: msgspec.json.Decoder[Observed] = msgspec.json.Decoder(watch.kind)
         self._lock = Lock()
-        self._objects: dict[Key, T] = {}
+        self._objects: dict[Key, Any] = {}
         self._written: dict[Key, int] = {}
         """The resource versions of what this process wrote: older news about these objects is ignored."""
+        self._version = ""
+        """The version to watch from. Empty: list first."""
+        self._news = 0
+        """How many events and bookmarks have come."""
         self._is_read = Event()
         self.heard_at = monotonic()
         """When the API server sent something, on the monotonic clock."""
@@ -88,46 +93,62 @@ class Collection(Generic[T]):
         """Whether it was listed."""
         return self._is_read.is_set()
 
-    def objects(self) -> Mapping[Key, T]:
+    def objects(self) -> Mapping[Key, Any]:
         """The objects as of now."""
         with self._lock:
             return dict(self._objects)
 
     def written(self, content: bytes) -> None:
-        """Take over an object that the API server returned for a write of this process."""
-        written = self._decoder.decode(content)
-        with self._lock:
-            self._written[written.key] = _number(written)
-            self._objects[written.key] = written
+        """Take over an object that the API server returned for a write of this process.
 
-    def removed(self, key: Key) -> None:
-        """Forget an object that this process deleted."""
+        The watch may have been faster, and may have told of a later change or the end of the object since.
+        """
+        written = self._decoder.decode(content)
+        number = _number(written.metadata.resource_version)
         with self._lock:
-            self._objects.pop(key, None)
+            if number > max(_number(self._version), self._written.get(written.key, 0)):
+                self._written[written.key] = number
+                self._objects[written.key] = written
 
     def run(self, stopped: Event) -> None:
-        """List and watch until stopped. After an error, pause, and list again."""
+        """List and watch until stopped. A watch that had news is continued, and otherwise the next one waits."""
         failures, known = 0, ""
         while not stopped.is_set():
-            try:
-                version = self._list()
-                failures, known = 0, ""
-                while not stopped.is_set():
-                    version = self._watch(version, stopped)
-            except _Expired:
-                continue
-            except (ClusterError, msgspec.MsgspecError, RecursionError, ValueError) as error:
-                failures += 1
-                if known != (known := str(error)):
-                    _log.warning(
-                        "watch interrupted", extra={FIELDS: {"resource": self.resource.plural, "problem": known}}
-                    )
-                longest = min(2.0**failures / 2, _LONGEST_PAUSE_SECONDS)
+            before = self._news
+            error = self._attempt(stopped)
+            has_news, problem = self._news > before, str(error or "")
+            if error and problem != known:
+                fields = {"resource": self.resource.plural, "problem": problem}
+                is_known = isinstance(error, ClusterError)
+                _log.warning("watch interrupted", extra={FIELDS: fields}, exc_info=None if is_known else error)
+            known = problem
+            failures = (0 if has_news else failures) + (1 if error or not has_news else 0)
+            if failures:
+                longest = min(2.0 ** min(failures, 10) / 2, _LONGEST_PAUSE_SECONDS)
                 stopped.wait(random.uniform(longest / 2, longest))  # noqa: S311 - jitter
 
-    def _list(self) -> str:
-        """Replace all objects by those of the API server. Returns the version to watch from."""
-        found: dict[Key, T] = {}
+    def _attempt(self, stopped: Event) -> Exception | None:
+        """List, unless there is a version to watch from, and watch. Returns the error that ended it."""
+        before = self._news
+        try:
+            if not self._version:
+                self.refresh()
+            self._watch(stopped)
+        except Expired as error:
+            self._version = ""
+            return error
+        except ClusterError as error:
+            if self._news == before:
+                self._version = ""
+            return error
+        except Exception as error:  # noqa: BLE001 - without this thread, all decisions would be about the past
+            self._version = ""
+            return error
+        return None
+
+    def refresh(self) -> None:
+        """Replace all objects by those of the API server. Raises ClusterError."""
+        found: dict[Key, Any] = {}
         following, version = "", ""
         for _ in range(_MOST_PAGES):
             query = [("limit", str(_PAGE)), *self._selector, *([("continue", following)] if following else [])]
@@ -136,7 +157,7 @@ class Collection(Generic[T]):
                 self._replace({})
                 raise ClusterError(f"the API server has no {self.resource.plural}")
             if response.status == HTTPStatus.GONE:
-                raise _Expired
+                raise Expired("the list changed too much while it was read")
             if response.status != HTTPStatus.OK:
                 raise ClusterError(f"{response.what}: the API server answers {response.status}")
             page = _lists.decode(response.content)
@@ -149,11 +170,11 @@ class Collection(Generic[T]):
         else:
             raise ClusterError(f"GET {self._path}: the list has more than {_MOST_PAGES} pages of {_PAGE} objects")
         self._replace(found, version)
-        return version
 
-    def _replace(self, found: dict[Key, T], version: str = "") -> None:
-        listed = int(version) if version.isdigit() else 0
+    def _replace(self, found: dict[Key, Any], version: str = "") -> None:
+        listed = _number(version)
         with self._lock:
+            self._version = version
             newer = {key for key, written in self._written.items() if written > listed}
             kept = {key: known for key, known in self._objects.items() if key in newer}
             self._objects = {**found, **kept}
@@ -162,31 +183,35 @@ class Collection(Generic[T]):
         self._is_read.set()
         self._changed()
 
-    def _watch(self, version: str, stopped: Event) -> str:
-        """Take over changes until the API server ends the watch. Returns the version of the last one."""
-        seconds = random.randint(_SERVER_SECONDS, 2 * _SERVER_SECONDS)  # noqa: S311 - not all watches end at once
+    def _watch(self, stopped: Event) -> None:
+        """Take over changes until the API server ends the watch. Raises ClusterError and Expired."""
+        seconds = random.randint(*_WATCH_SECONDS)  # noqa: S311 - not all watches end at once
         query = [
             ("watch", "1"),
             ("allowWatchBookmarks", "true"),
-            ("resourceVersion", version),
+            ("resourceVersion", self._version),
             ("timeoutSeconds", str(seconds)),
             *self._selector,
         ]
         for line in self._api.stream(self._path, query, _SILENCE_SECONDS):
             if stopped.is_set():
-                return version
+                return
             self.heard_at = monotonic()
             event = _events.decode(line)
             if event.type == "ERROR":  # most often 410: the version is too old
-                raise _Expired
-            version = _bookmarks.decode(event.object).metadata.resource_version or version
-            if event.type != "BOOKMARK":
-                self._take(event.type, self._decoder.decode(event.object))
-        return version
+                raise Expired("the API server has ended the watch with an error")
+            version = _bookmarks.decode(event.object).metadata.resource_version
+            if event.type == "BOOKMARK":
+                self._version = version
+            else:
+                self._take(event.type, self._decoder.decode(event.object), version)
+            self._news += 1
+        self.heard_at = monotonic()
 
-    def _take(self, change: str, changed: T) -> None:
+    def _take(self, change: str, changed: Observed, version: str) -> None:
         with self._lock:
-            if _number(changed) < self._written.get(changed.key, 0):
+            self._version = version
+            if _number(version) < self._written.get(changed.key, 0):
                 return
             self._written.pop(changed.key, None)
             if change == "DELETED":
@@ -196,6 +221,5 @@ class Collection(Generic[T]):
         self._changed()
 
 
-def _number(known: Observed) -> int:
-    version = known.metadata.resource_version
+def _number(version: str) -> int:
     return int(version) if version.isdigit() else 0

@@ -25,6 +25,7 @@ const ABOUT = {
   Unpublished: OF_A_VERSION,
   Incomplete: OF_A_VERSION,
   Archived: OF_A_VERSION,
+  Withdrawn: OF_A_VERSION,
   NoAccess: OF_A_VERSION,
 };
 
