@@ -174,6 +174,15 @@ class TestCatalog:
         (found,) = resolved(reader, CHAMPION).values()
         assert isinstance(found, str)
 
+    def test_a_range_does_not_mean_an_older_version_because_the_newest_does_not_answer(
+        self, reader: CatalogReader
+    ) -> None:
+        reader.catalog.cache(VersionKey("default", "my-model", "1.2.3"), published())
+        cast("Lookups", reader.catalog).answer = VersionStatus("unreachable", error="timeout")
+        (found,) = resolved(reader, VersionKey("default", "my-model", "latest")).values()
+        assert isinstance(found, str)
+        assert "2.0.0" in found
+
     def test_only_new_references_wake_the_catalog(self, reader: CatalogReader) -> None:
         reader.follow(frozenset({CHAMPION}))
         assert reader.wait(0)

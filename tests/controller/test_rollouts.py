@@ -194,6 +194,19 @@ class TestLimits:
         cluster.moves("2.0.0")
         assert cluster.settle() == {expected: 1}
 
+    @pytest.mark.parametrize("kind", ROLLED_OUT)
+    def test_it_does_not_start_without_pods_that_would_show_whether_the_version_works(self, kind: str) -> None:
+        cluster = Cluster()
+        key = cluster.add(kind=kind)
+        cluster.change(key, lambda new: new["spec"].update(replicas=0))
+        cluster.becomes_available(key)
+        cluster.moves("2.0.0")
+        assert cluster.settle() == {"waiting": 1}
+        assert cluster.version(key) == "1.2.3"
+        cluster.change(key, lambda new: new["spec"].update(replicas=1))
+        cluster.becomes_available(key)
+        assert cluster.settle() == {"progressing": 1}
+
     def test_a_time_that_is_yet_to_come_holds_nothing_up(self) -> None:
         cluster = Cluster(pause=60)
         key = cluster.add("a")
@@ -240,6 +253,36 @@ class TestUndo:
         cluster.settle()
         assert cluster.events[-1].message.endswith("FailedCreate: denied: no model")
         assert cluster.record(key)["reason"].endswith("FailedCreate: denied: no model")
+
+    def test_of_several_models_only_what_was_not_undone_is_tried(self) -> None:
+        cluster = Cluster(deadline=600)
+        cluster.meanings["other", "@champion"] = "1.0.0"
+        models = "[{model: my-model, version: '@champion'}, {model: other, version: '@champion'}]"
+        pinned = json.loads(pin("1.2.3"))
+        pinned["models"] += json.loads(pin("1.0.0", model="other"))["models"]
+        key = cluster.add(pinned=json.dumps(pinned), models=models)
+        for name in ("model", "version"):
+            del cluster.template(key)[f"{PREFIX}/{name}"]
+
+        def versions() -> list[str]:
+            return [each["version"] for each in json.loads(cluster.template(key)[f"{PREFIX}/pinned"])["models"]]
+
+        cluster.moves("2.0.0")
+        cluster.settle()
+        assert versions() == ["2.0.0", "1.0.0"]
+        cluster.passes(600)
+        assert cluster.settle() == {"undone": 1}
+        cluster.becomes_available(key)
+        cluster.meanings["other", "@champion"] = "1.1.0"
+        cluster.passes(60)
+        assert cluster.settle() == {"progressing": 1}
+        assert versions() == ["1.2.3", "1.1.0"]
+        cluster.becomes_available(key)
+        assert cluster.settle() == {"undone": 1}
+        cluster.meanings["other", "@champion"] = "1.0.0"
+        cluster.passes(60)
+        assert cluster.settle() == {"progressing": 1}
+        assert versions() == ["1.2.3", "1.0.0"]
 
     def test_a_version_is_tried_again_after_the_reference_has_meant_another_one(self) -> None:
         cluster = Cluster(deadline=600)
@@ -310,6 +353,24 @@ class TestPersons:
         assert reasons(cluster)[-1] == "RolloutUndone"
         cluster.passes(3600)
         assert cluster.settle() == {"undone": 1}
+
+    def test_a_record_that_comes_back_with_an_undone_version_is_not_of_a_rollout_under_way(self) -> None:
+        """As by `kubectl rollout undo` of a Deployment, back to what the controller has undone."""
+        cluster = Cluster(deadline=600)
+        key = cluster.add()
+        cluster.moves("2.0.0")
+        cluster.settle()
+        annotations = dict(cluster.objects[key]["metadata"]["annotations"])
+        cluster.passes(600)
+        cluster.settle()
+        cluster.becomes_available(key)
+        cluster.settle()
+        cluster.change(key, lambda new: new["metadata"].update(annotations=annotations))
+        cluster.set_pin(key, pin("2.0.0"))
+        cluster.passes(600)
+        assert cluster.settle() == {"current": 1}
+        assert cluster.version(key) == "2.0.0"
+        assert reasons(cluster) == ["RolloutStarted", "RolloutUndone"]
 
     @pytest.mark.parametrize("is_rolled_out", [True, False])
     def test_nor_if_the_annotations_of_then_come_back_too(self, is_rolled_out: bool) -> None:

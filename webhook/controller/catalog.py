@@ -103,6 +103,8 @@ class CatalogReader:
             resolved = self.catalog.resolve(self._request(reference))
         except Refusal as refusal:
             return str(refusal)
+        if resolved.warnings:  # such as that a newer version could not be looked up
+            return "; ".join(resolved.warnings)
         return resolved.artifact if resolved.is_checked else "S3 does not answer"
 
     def _listed(self, source: str) -> SourceListing:

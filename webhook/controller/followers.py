@@ -1,9 +1,10 @@
 """Workloads that follow their references: what they have, and what is recorded about their rollouts.
 
 All of it is on the workload. `pinned` on its template has the versions. The annotation `rollout` is the record of the
-last rollout. The label `followed` identifies the last target: what the references meant together when it was tried, or
-when the workload came to have it. The label exists because `kubectl rollout undo` replaces the annotations of a
-Deployment by those of the earlier revision, and a version that somebody has undone must not be rolled out again.
+last rollout. The label `followed` has a mark of what each reference means, if that was tried or if the workload came to
+have it, and while a rollout is under way, its target. The label exists because `kubectl rollout undo` replaces the
+annotations of a Deployment by those of another revision: a version that somebody has undone must not be rolled out
+again, and a record that comes back is not of a rollout under way.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +19,7 @@ from webhook.annotations import pinned
 from webhook.annotations.parsing import parse
 from webhook.annotations.pinned import PINNED, Pin, Pins, Reference, reference_of
 from webhook.controller.workloads import Workload
-from webhook.kubernetes.names import short_hash
+from webhook.kubernetes.names import LONGEST, short_hash
 from webhook.model.artifact import Artifact
 from webhook.model.request import ModelRequest
 from webhook.settings import Settings
@@ -26,7 +27,9 @@ from webhook.settings import Settings
 ROLLOUT: Final = "rollout"
 """The annotation with the record of the last rollout, as JSON."""
 FOLLOWED: Final = "followed"
-"""The label with the last target."""
+"""The label with what was tried, and the target of a rollout under way."""
+_MARK: Final = 8
+"""Hex digits of a mark. Fewer where the label would be too long."""
 _SKEW: Final = timedelta(minutes=5)
 """How far the clocks of two nodes may differ."""
 State: TypeAlias = Literal["progressing", "done", "undone", "blocked"]
@@ -56,7 +59,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     models: tuple[Change, ...] = ()
     reason: str = ""
     target: str = ""
-    """Identifies what was rolled out, as the label does."""
+    """Identifies the versions of all references with which the rollout ends."""
     before: str = ""
     """While it is progressing: the annotation `pinned` to go back to."""
 
@@ -92,7 +95,7 @@ class Follower(msgspec.Struct, frozen=True, dict=True):
     unknown: str
     """Why the meaning of a reference is unknown; empty if all are known."""
     record: Record | None
-    tried: str
+    label: str
     """The label `followed`; empty without one."""
 
     @property
@@ -121,25 +124,58 @@ class Follower(msgspec.Struct, frozen=True, dict=True):
         """The references that mean another version than the pinned one."""
         return tuple(reference for reference, version in self.wants.items() if self.has.get(reference) != version)
 
-    @property
-    def changes(self) -> tuple[Change, ...]:
-        """What a rollout would change."""
+    @cached_property
+    def starting(self) -> tuple[Reference, ...]:
+        """Those of `changing` whose meaning was not tried."""
+        marks = self._marks
+        return tuple(each for each in self.changing if marks.get(each) != _mark(each, self.wants[each], len(marks)))
+
+    @cached_property
+    def goal(self) -> Versions:
+        """The versions that it gets. What was tried before, and undone, stays as it is."""
+        return {**self.has, **{each: self.wants[each] for each in self.starting}}
+
+    def changes(self, references: Iterable[Reference]) -> tuple[Change, ...]:
+        """What a rollout of these references changes."""
         requests = self.references
         return tuple(
             Change(requests[each].model, requests[each].version, self.has.get(each, ""), self.wants[each])
-            for each in self.changing
+            for each in references
         )
 
     @property
     def is_rolling(self) -> bool:
         """Whether a rollout of the controller's is under way. A record that `rollout undo` brought back is not one."""
-        record = self.record
-        return record is not None and record.state == "progressing" and record.target == self.tried
+        record, (_, _, target) = self.record, self.label.partition(".")
+        return record is not None and record.state == "progressing" and bool(target) and record.target == target
 
     @property
     def is_undone(self) -> bool:
-        """Whether it was rolled out to what its references mean, or had that, and has not any more."""
-        return not self.is_rolling and bool(self.changing) and self.tried == target_of(self.wants)
+        """Whether it had all of what its references mean, or was rolled out to that, and has not any more."""
+        return not self.is_rolling and bool(self.changing) and not self.starting
+
+    def label_with(self, versions: Versions, target: str = "") -> str:
+        """The label once the workload has these versions; empty if nothing is marked.
+
+        A mark stays until its reference means something else.
+        """
+        known_marks, empty = self._marks, "0" * _width(len(self.references))
+        found = list[str]()
+        for reference in sorted(self.references):
+            known, meaning = known_marks.get(reference, empty), self.wants.get(reference)
+            mark = _mark(reference, meaning, len(self.references)) if meaning else known
+            found.append(mark if mark == known or meaning == versions.get(reference) else empty)
+        marks = "".join(found)
+        return ".".join(filter(None, (marks if marks.strip("0") else "", target)))
+
+    @cached_property
+    def _marks(self) -> Mapping[Reference, str]:
+        """The marks in the label. Empty ones, if it is of other references."""
+        width, marks = _width(len(self.references)), self.label.partition(".")[0]
+        if len(marks) != width * len(self.references):
+            marks = "0" * width * len(self.references)
+        parts = (marks[index * width : (index + 1) * width] for index in range(len(self.references)))
+        return dict(zip(sorted(self.references), parts, strict=True))
 
     def versions_in(self, pins: Pins) -> Versions:
         """The version of each reference in a value of `pinned`."""
@@ -147,12 +183,12 @@ class Follower(msgspec.Struct, frozen=True, dict=True):
         return {reference: pin.version for reference, pin in found.items() if pin}
 
     def wanted_pins(self) -> Pins:
-        """The pins of what the references mean. Where the version changes, the webhook chooses the strategy."""
+        """The pins of the goal. Where the version changes, the webhook chooses the strategy."""
         pins = (self._pin_for(request) for request in self.requests)
         return Pins(tuple(filter(None, pins)), pinned.restarted_at(self.workload.template_annotations))
 
     def _pin_for(self, request: ModelRequest) -> Pin | None:
-        pin, version = self.pins.pin_of(request), self.wants.get(reference_of(request))
+        pin, version = self.pins.pin_of(request), self.goal.get(reference_of(request))
         return pin if version is None or (pin and pin.version == version) else Pin.of(request, version)
 
     def restored(self, text: str) -> str | None:
@@ -199,8 +235,17 @@ def record_of(workload: Workload, prefix: str) -> Record | None:
         return None
 
 
+def _width(references: int) -> int:
+    """The length of a mark in the label, beside a target."""
+    return min(_MARK, (LONGEST - _MARK - 1) // references) if references else 0
+
+
+def _mark(reference: Reference, version: str, references: int) -> str:
+    return target_of({reference: version})[: _width(references)]
+
+
 def target_of(versions: Versions) -> str:
-    """What identifies versions of references: a label value."""
+    """What identifies versions of references: 8 hex digits."""
     return short_hash(
         msgspec.json.encode(sorted([*reference, version] for reference, version in versions.items())).decode()
     )

@@ -72,15 +72,17 @@ class Limits:
     def _unfit(workload: Workload) -> str:
         if workload.is_paused:
             return "it is paused"
+        if workload.is_scaled_to_zero:
+            return "it is scaled to zero, so nothing would show whether the version works"
         return "" if workload.is_available else f"it is not available: {workload.message}"
 
     def _canaries_of(self, follower: Follower) -> Iterator[Follower]:
         namespace = follower.workload.metadata.namespace
-        return (canary for each in follower.changing for canary in self._canaries.get((namespace, each), ()))
+        return (canary for each in follower.starting for canary in self._canaries.get((namespace, each), ()))
 
     def _wait_for(self, canary: Follower, follower: Follower) -> Wait | None:
         """Wait until a canary has run what the follower is to get, for the length of the pause."""
-        wanted = {each: version for each, version in follower.wants.items() if each in canary.references}
+        wanted = {each: follower.wants[each] for each in follower.starting if each in canary.references}
         if canary.is_rolling or not wanted.items() <= canary.has.items():
             return Wait(f"{canary.name} has another version", is_blocked=canary.is_undone)
         if not canary.workload.is_available:
@@ -92,7 +94,7 @@ class Limits:
 
     def _unloaded(self, follower: Follower) -> str | None:
         """Why the new versions cannot be mounted yet, by strategies that are no worse than the present one."""
-        for reference in follower.changing:
+        for reference in follower.starting:
             request = follower.references[reference]
             pin = follower.pins.pin_of(request)
             chosen = (pin and pin.strategy_for(request)) or request.strategies[0]

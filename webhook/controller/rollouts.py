@@ -47,7 +47,7 @@ _LONGEST: Final = 500
 _SHORTEST_SECONDS: Final = 1.0
 _CHANGED: Final = "somebody has changed the pinned version meanwhile"
 _SET_BACK: Final = (
-    "somebody has set it back; it goes on when the workload is restarted, or the reference means another version"
+    "it had this before, and was set back; it goes on when it is restarted, or the reference means another version"
 )
 _NOT_PINNED: Final = (
     "its template has no pinned version; restart it once, and for a kind of another project, name that in "
@@ -146,7 +146,8 @@ class _Round:
     ) -> _Decision:
         """Record the end of a rollout. `earlier` is the pin to go back to."""
         ended = msgspec.structs.replace(record, state=state, at=_text(self._now), reason=reason[:_LONGEST], before="")
-        rewrite = self._recorded(follower, ended, {self._pinned: earlier} if earlier else {})
+        label = follower.label_with(follower.has)
+        rewrite = self._recorded(follower, ended, label, {self._pinned: earlier} if earlier else {})
         until = self._limits.has_ended()
         if state == "done":
             emit = _event(follower.workload, "Normal", "RolloutDone", record.summary)
@@ -173,38 +174,41 @@ class _Round:
         """Set the new pins and record it, in one request."""
         reason = "the reference means another version now"
         before = follower.workload.template_annotations.get(self._pinned, "")
-        target = target_of(follower.wants)
-        record = Record("progressing", _text(self._now), follower.changes, reason, target, before)
-        rewrite = self._recorded(follower, record, {self._pinned: follower.wanted_pins().encode()})
+        target, changes = target_of(follower.goal), follower.changes(follower.starting)
+        record = Record("progressing", _text(self._now), changes, reason, target, before)
+        label = follower.label_with(follower.goal, target)
+        rewrite = self._recorded(follower, record, label, {self._pinned: follower.wanted_pins().encode()})
         return rewrite, _event(follower.workload, "Normal", "RolloutStarted", f"{record.summary}: {reason}")
 
     def _set_back(self, follower: Follower) -> tuple[Step, ...]:
         """Record once that a workload has earlier versions again than those that it had."""
-        record, target = follower.record, target_of(follower.wants)
-        if record and (record.state, record.target) == ("undone", target):
-            return ()
-        undone = Record("undone", _text(self._now), follower.changes, _SET_BACK, target)
+        record, changes = follower.record, follower.changes(follower.changing)
+        if record and (record.state, record.models) == ("undone", changes):
+            return self._noted(follower)
+        undone = Record("undone", _text(self._now), changes, _SET_BACK)
         emit = _event(follower.workload, "Normal", "RolloutUndone", f"{undone.summary} is undone: {_SET_BACK}")
-        return self._recorded(follower, undone), emit
+        return self._recorded(follower, undone, follower.label_with(follower.has)), emit
 
     def _noted(self, follower: Follower) -> tuple[Step, ...]:
         """Set the label to what the workload has, so that it is known later that this was tried. What was undone before
         may be tried again, because the reference has meant something else since."""
-        current = target_of(follower.has)
+        label = follower.label_with(follower.has)
         was_blocked = follower.record is not None and follower.record.state == "blocked"
-        if not follower.references or (follower.tried == current and not was_blocked):
+        if not follower.references or (follower.label == label and not was_blocked):
             return ()
         annotations = {self._rollout: None} if was_blocked else {}
         ref = ref_of(follower.workload.resource, follower.workload)
-        return (Rewrite(ref, annotations, labels={self._followed: current}),)
+        return (Rewrite(ref, annotations, labels={self._followed: label or None}),)
 
-    def _recorded(self, follower: Follower, record: Record, template: Mapping[str, str] | None = None) -> Rewrite:
-        """Write a record, and set annotations of the template."""
+    def _recorded(
+        self, follower: Follower, record: Record, label: str, template: Mapping[str, str] | None = None
+    ) -> Rewrite:
+        """Write a record and the label, and set annotations of the template."""
         return Rewrite(
             ref_of(follower.workload.resource, follower.workload),
             {self._rollout: msgspec.json.encode(record).decode()},
             template or {},
-            {self._followed: record.target},
+            {self._followed: label or None},
         )
 
 

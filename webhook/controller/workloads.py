@@ -71,6 +71,11 @@ class Workload(Observed, frozen=True):
         return self.spec.paused
 
     @property
+    def is_scaled_to_zero(self) -> bool:
+        """Whether it has no pods."""
+        return self._replicas == 0
+
+    @property
     def is_observed(self) -> bool:
         """Whether its status is about the present spec."""
         observed = str(self.status.observed_generation)
@@ -165,6 +170,10 @@ class DaemonSet(Workload, frozen=True):
     def _has_all_pods(self) -> bool:
         status = self.status
         return status.desired_number_scheduled == status.updated_number_scheduled == status.number_available
+
+    @property
+    def _replicas(self) -> int:
+        return self.status.desired_number_scheduled
 
     @property
     def obstacle(self) -> str:
