@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.controller.catalogs import FIRST, catalog, loading, version
 from tests.controller.memory import CLAIM, JOB, PREFIX, REFERENCE, MemoryCluster, namespace
 from webhook.controller import loads
-from webhook.controller.cleaning import InUse, Review, decide, in_use, plan, review
+from webhook.controller.cleaning import Review, decide, in_use, plan, review
 from webhook.controller.published import Model, Published, with_expiry
 from webhook.controller.steps import Delete
 from webhook.settings import Settings
@@ -80,7 +80,7 @@ def use(options: Settings, name: str, state: str = "running") -> Use:
 
 def reviewed(options: Settings, known: Published, usage: Usage) -> dict[str, Review]:
     cluster = loaded(options, known).observed()
-    found = review(known, cluster, in_use(usage, known), options.controller.cleaning, PREFIX, NOW)
+    found = review(known, cluster, in_use(usage, known), options, NOW)
     return {each.version: each for each in found}
 
 
@@ -153,9 +153,9 @@ def test_nothing_is_deleted_that_is_used_or_mounted(data: st.DataObject) -> None
         usage = Usage(tuple(use(options, name) for name in names), mounted)
         observed = cluster.observed()
         used = in_use(usage, known)
-        reviews = review(known, observed, used, options.controller.cleaning, PREFIX, NOW)
+        reviews = review(known, observed, used, options, NOW)
         cluster.deleted.clear()
-        for group in decide(reviews, known, observed, used, PREFIX):
+        for group in decide(reviews, known, observed, used, options):
             for step in group:
                 cluster.take(step)
         for kind, *key in cluster.deleted:
@@ -168,10 +168,32 @@ def test_nothing_is_deleted_that_is_used_or_mounted(data: st.DataObject) -> None
             cluster.remove(name)
 
 
-def test_nothing_is_known_of_a_source_that_was_not_listed() -> None:
+OTHER = {"research": {"bucket": "research", "region": "us-east-1"}}
+
+
+@pytest.mark.parametrize("listed", [Published(), Published({"research": {}})])
+def test_nothing_is_removed_of_a_source_that_was_not_listed(listed: Published) -> None:
+    controller = {"namespace": "model-injector", "cleaning": CLEANING}
+    options = loading(controller=controller, sources=OTHER)
+    cluster = loaded(options, published(options, *NAMES))
+    found = plan(listed, cluster.observed(), Usage(), options, NOW)
+    assert {each.reason for each in found.reviews} == {"its source was not listed"}
+    assert found.steps == ()
+
+
+@pytest.mark.parametrize(("content", "state"), [("a" * 64, "ready"), (None, "loading")])
+def test_an_expired_claim_without_verified_files_does_not_become_ready(content: str | None, state: str) -> None:
     options = cleaning()
-    cluster = loaded(options, published(options, *NAMES)).observed()
-    nothing = InUse(lambda _: None, frozenset())
-    assert not any(
-        each.is_removed for each in review(Published(), cluster, nothing, options.controller.cleaning, PREFIX, NOW)
-    )
+    known = published(options, *NAMES)
+    cluster = loaded(options, known)
+    for name in cluster.names(CLAIM):
+        metadata = cluster.objects[name]["metadata"]
+        metadata["labels"][f"{PREFIX}/state"] = "expired"
+        metadata["annotations"].pop(f"{PREFIX}/digest")
+        if content:
+            metadata["annotations"][f"{PREFIX}/digest"] = content
+    nobody_loads_it = Published({"default": {}}, known.uris)
+    for group in plan(nobody_loads_it, cluster.observed(), Usage(), options, NOW).steps:
+        for step in group:
+            cluster.take(step)
+    assert {cluster.objects[name]["metadata"]["labels"][f"{PREFIX}/state"] for name in cluster.names(CLAIM)} == {state}

@@ -59,14 +59,17 @@ def _run(options: argparse.Namespace) -> int:
         print_notes(_named(step) for steps in found.steps for step in steps)
         return 0
     actor, failures = Actor(api, {}, getpass.getuser()), 0
-    for step in (step for steps in found.steps for step in steps):
-        try:
-            result = actor.take(step)
-        except ClusterError as error:
-            failures += 1
-            print_warnings([str(error)])
-        else:
+    for steps in found.steps:
+        for step in steps:  # the following ones depend on it
+            try:
+                result = actor.take(step)
+            except ClusterError as error:
+                failures += 1
+                print_warnings([str(error)])
+                break
             print_notes([f"{_named(step)}: {result}"])
+            if result != "ok":
+                break
     print_notes(f"tagged {uri}" for uri in tag_expired(found.reviews, published, settings))
     return 1 if failures else 0
 

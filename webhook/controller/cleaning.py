@@ -11,13 +11,12 @@ from typing import Final
 
 import msgspec
 
-from webhook.controller.loads import URI, by_catalog, ref_of, with_state
+from webhook.controller.loads import DIGEST, LOADING, URI, by_catalog, is_listed, ref_of, with_state
 from webhook.controller.observed import Claim, Cluster, Key, Observed
 from webhook.controller.published import EXPIRED, Model, Published, Version
 from webhook.controller.steps import CLAIMS, JOBS, REFERENCES, VOLUMES, Delete, Resource, Step
 from webhook.inventory.inventory import READY
 from webhook.settings import Settings
-from webhook.settings.controller import CleaningSettings
 from webhook.usage.observed import Workload
 from webhook.usage.uses import Usage
 
@@ -55,9 +54,9 @@ class Plan(msgspec.Struct, frozen=True):
 
 def plan(published: Published, cluster: Cluster, usage: Usage, settings: Settings, now: datetime) -> Plan:
     """The plan of one run. `usage` must be read after `cluster` was, and have no problems: else uses may be missing."""
-    used, prefix = in_use(usage, published), settings.annotation_prefix
-    reviews = review(published, cluster, used, settings.controller.cleaning, prefix, now)
-    return Plan(reviews, decide(reviews, published, cluster, used, prefix))
+    used = in_use(usage, published)
+    reviews = review(published, cluster, used, settings, now)
+    return Plan(reviews, decide(reviews, published, cluster, used, settings))
 
 
 def in_use(usage: Usage, published: Published) -> InUse:
@@ -89,10 +88,9 @@ def _named(workload: Workload) -> str:
     return f"{workload.kind} {workload.namespace}/{workload.name}"
 
 
-def review(  # noqa: PLR0913, PLR0917 - what decisions depend on
-    published: Published, cluster: Cluster, used: InUse, settings: CleaningSettings, prefix: str, now: datetime
-) -> list[Review]:
+def review(published: Published, cluster: Cluster, used: InUse, settings: Settings, now: datetime) -> list[Review]:
     """What is to become of each version that has claims, or that loads are about. Sorted by model and version."""
+    prefix = settings.annotation_prefix
     claims: dict[str, list[Claim]] = {}
     for claim in cluster.claims.values():
         if uri := claim.annotations.get(f"{prefix}/{URI}"):
@@ -128,33 +126,38 @@ def _mounted(claims: list[Claim], used: InUse) -> str | None:
 
 
 def _is_former(
-    uri: str, claims: list[Claim], published: Published, settings: CleaningSettings, now: datetime
+    uri: str, claims: list[Claim], published: Published, settings: Settings, now: datetime
 ) -> tuple[bool, str]:
     """Whether to remove a version that no load is about, or that the catalog has no longer."""
-    if uri in published.uris or not published.sources:
+    if uri in published.uris:
         return False, "no load is about its model"
+    if not is_listed(uri, published, settings):
+        return False, "its source was not listed"
     created = max(datetime.fromisoformat(claim.metadata.creation_timestamp) for claim in claims)
-    is_old = now - created >= timedelta(seconds=settings.retention)
+    is_old = now - created >= timedelta(seconds=settings.controller.cleaning.retention)
     return is_old, "the catalog has it no longer" + (
         "" if is_old else ", and its claims are younger than the retention"
     )
 
 
 def decide(
-    reviews: list[Review], published: Published, cluster: Cluster, used: InUse, prefix: str
+    reviews: list[Review], published: Published, cluster: Cluster, used: InUse, settings: Settings
 ) -> tuple[tuple[Step, ...], ...]:
     """The steps for each version. `reviews` and `used` are of the same time."""
-    taken = (tuple(_steps(each, published, cluster, used, prefix)) for each in reviews)
+    taken = (tuple(_steps(each, published, cluster, used, settings)) for each in reviews)
     return tuple(filter(None, taken))
 
 
-def _steps(about: Review, published: Published, cluster: Cluster, used: InUse, prefix: str) -> Iterator[Step]:
+def _steps(about: Review, published: Published, cluster: Cluster, used: InUse, settings: Settings) -> Iterator[Step]:
+    prefix = settings.annotation_prefix
     claims = [cluster.claims[key] for key in about.objects if not cluster.claims[key].is_deleted]
     states = {claim.key: claim.labels.get(f"{prefix}/state") for claim in claims}
     if not about.is_removed:
+        is_known = is_listed(about.uri, published, settings)
         for claim in claims:
             if states[claim.key] == EXPIRED:
-                yield from with_state(claim, *(by_catalog(claim, published, prefix) or (READY, "")), prefix)
+                found = by_catalog(claim, published, prefix) if is_known else None
+                yield from with_state(claim, *(found or _as_before(claim, prefix)), prefix)
         return
     if set(states.values()) - {EXPIRED}:
         for claim in claims:
@@ -167,6 +170,11 @@ def _steps(about: Review, published: Published, cluster: Cluster, used: InUse, p
             yield Delete(ref_of(CLAIMS, claim), about.reason)
     if not leaving:
         yield from _rest(about, cluster, prefix)
+
+
+def _as_before(claim: Claim, prefix: str) -> tuple[str, str]:
+    """The state of a claim about which the catalog says nothing now. Without a digest, nothing was verified."""
+    return (READY if claim.annotations.get(f"{prefix}/{DIGEST}") else LOADING), ""
 
 
 def _rest(about: Review, cluster: Cluster, prefix: str) -> Iterator[Step]:

@@ -467,7 +467,7 @@ def _not_wanted(claim: Claim, published: Published, settings: Settings) -> tuple
     """The steps for a claim of a version that no load selects: whether pods may mount it, depends on the catalog."""
     prefix = settings.annotation_prefix
     uri, state = claim.annotations.get(f"{prefix}/{URI}"), claim.labels.get(f"{prefix}/state")
-    if uri is None or state == EXPIRED or claim.is_deleted or not _is_listed(uri, published, settings):
+    if uri is None or state == EXPIRED or claim.is_deleted or not is_listed(uri, published, settings):
         return ()
     found = by_catalog(claim, published, prefix)
     if found and (found[0] in _UNUSABLE or state in _UNUSABLE):
@@ -490,7 +490,7 @@ def by_catalog(claim: Claim, published: Published, prefix: str) -> tuple[str, st
     return state, _OUTDATED if state == OUTDATED else ""
 
 
-def _is_listed(uri: str, published: Published, settings: Settings) -> bool:
+def is_listed(uri: str, published: Published, settings: Settings) -> bool:
     """Whether the source of a version was listed, so that a version that is missing there does not exist.
 
     Sources may be in one another: then all of those were listed that may have the version.
