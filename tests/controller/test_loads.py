@@ -8,7 +8,8 @@ import pytest
 
 from tests.controller.catalogs import GIB, catalog, digest, loading, version
 from tests.controller.memory import CLAIM, JOB, PARTIAL, PREFIX, REFERENCE, VOLUME, MemoryCluster, namespace
-from webhook.controller.loads import Capacity, Outcome, decide
+from webhook.controller.capacity import Capacity
+from webhook.controller.loads import Outcome, decide
 from webhook.controller.published import Published, Version
 from webhook.controller.steps import Create, Delete, Label, Step
 from webhook.model.objects import claim_name, job_name

@@ -11,10 +11,10 @@ from typing import Final
 
 import msgspec
 
-from webhook.controller.loads import DIGEST, LOADING, URI, by_catalog, is_listed, ref_of, with_state
 from webhook.controller.observed import Claim, Cluster, Key, Observed
-from webhook.controller.published import EXPIRED, Model, Published, Version
-from webhook.controller.steps import CLAIMS, JOBS, REFERENCES, VOLUMES, Delete, Resource, Step
+from webhook.controller.published import Model, Published, Version
+from webhook.controller.states import DIGEST, EXPIRED, LOADING, URI, by_catalog, is_listed, with_state
+from webhook.controller.steps import CLAIMS, JOBS, REFERENCES, VOLUMES, Delete, Resource, Step, ref_of
 from webhook.inventory.inventory import READY
 from webhook.settings import Settings
 from webhook.usage.observed import Workload

@@ -6,7 +6,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
 
-from webhook.controller.loads import Capacity
+from webhook.controller.capacity import Capacity
 from webhook.controller.progress import Figures
 
 _PREFIX: Final = "model_injector_controller"

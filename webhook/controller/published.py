@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Final
 
 import msgspec
 
@@ -12,9 +11,6 @@ from webhook.catalog.versions import Alias, ExactVersion, VersionRange, Versions
 from webhook.fields.globs import matches
 from webhook.model.artifact import Artifact
 from webhook.settings.controller import CleaningSettings, Load
-
-EXPIRED: Final = "expired"
-"""The state of the claims of a version that is about to be removed."""
 
 
 class Version(msgspec.Struct, frozen=True):

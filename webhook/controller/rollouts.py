@@ -34,8 +34,7 @@ from webhook.controller.followers import (
     target_of,
 )
 from webhook.controller.limits import IsLoaded, Limits
-from webhook.controller.loads import ref_of
-from webhook.controller.steps import Emit, Rewrite, Step
+from webhook.controller.steps import Emit, Rewrite, Step, ref_of
 from webhook.controller.workloads import Workload
 from webhook.model.refusals import Refusal
 from webhook.settings import Settings

@@ -5,6 +5,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from webhook.controller.observed import Observed
 from webhook.kubernetes.patch import JSON
 
 
@@ -129,3 +130,9 @@ class Emit(msgspec.Struct, frozen=True):
 
 
 Step: TypeAlias = Create | Label | Delete | Rewrite | Emit
+
+
+def ref_of(resource: Resource, known: Observed) -> ObjectRef:
+    """A reference to an object as it was observed."""
+    metadata = known.metadata
+    return ObjectRef(resource, metadata.namespace, metadata.name, metadata.uid, metadata.resource_version)
