@@ -134,6 +134,7 @@ CASES: dict[str, JSON] = {
         "prometheusRule": {"enabled": True},
         "config": {
             "catalog": {"mode": "s3"},
+            "inventory": {"enabled": True},
             "strategies": {"shared-volume": {"storageClass": "fsx", "namespace": "models"}},
             "loads": list(LOADS.values()),
             "controller": {

@@ -20,7 +20,7 @@ ARGO = {"group": "argoproj.io", "version": "v1alpha1", "resource": "rollouts"}
 
 def running(webhook: JSON | None = None, **config: object) -> Rendered:
     """What is rendered with a controller, and these settings."""
-    values = {"controller": {"enabled": True}, "config": {"catalog": CATALOG, **config}}
+    values = {"controller": {"enabled": True}, "config": {"catalog": CATALOG, "inventory": {"enabled": True}, **config}}
     return render({**values, "webhook": webhook} if webhook else values)
 
 
@@ -58,7 +58,7 @@ LOADING = {
     "cluster persistentvolumeclaims": f"{READ} create patch",
     **EVENTS,
 }
-JOBS = f"{READ} create"
+JOBS = f"{READ} create delete"
 REFERENCES = {"cluster tridentvolumereferences.trident.netapp.io": f"{READ} create"}
 ROLLOUTS = {
     **{f"cluster {kind}.apps": f"{READ} patch" for kind in ("deployments", "statefulsets", "daemonsets")},
@@ -87,7 +87,7 @@ CLEANS: JSON = {"controller": {"cleaning": {"enabled": True}}}
     ("config", "granted"),
     [
         ({}, {}),
-        ({"loads": [LOADS["s3-mount"]]}, {**LOADING, "cluster persistentvolumes": f"{READ} create"}),
+        ({"loads": [LOADS["s3-mount"]]}, {**LOADING, "cluster persistentvolumes": f"{READ} create delete"}),
         ({"loads": [LOADS["shared-volume"]]}, {**LOADING, **REFERENCES, f"{NAMESPACE} jobs.batch": JOBS}),
         ({"loads": [LOADS["shared-volume"]], **ELSEWHERE}, {**LOADING, **REFERENCES, "models jobs.batch": JOBS}),
         ({"loads": [LOADS["shared-volume"]], **UNSHARED}, {**LOADING, "cluster jobs.batch": JOBS}),
@@ -203,7 +203,11 @@ def test_who_uses_a_version_is_read_of_each_kind_that_the_webhook_pins(feature: 
 def test_the_rights_of_a_feature_name_its_setting(feature: str) -> None:
     values = {
         "controller": {"enabled": True},
-        "config": {"catalog": CATALOG, "controller": {feature: {"enabled": True}}},
+        "config": {
+            "catalog": CATALOG,
+            "inventory": {"enabled": True},
+            "controller": {feature: {"enabled": True}},
+        },
     }
     text = helm("template", "x", CHART, values=with_bucket(values))
     assert f"# config.controller.{feature}: " in text
@@ -211,7 +215,10 @@ def test_the_rights_of_a_feature_name_its_setting(feature: str) -> None:
 
 
 def test_the_webhooks_account_gains_nothing() -> None:
-    rendered, without = render(CASES["controller"]), render({"config": {"catalog": CATALOG}})
+    rendered, without = (
+        render(CASES["controller"]),
+        render({"config": {"catalog": CATALOG, "inventory": {"enabled": True}}}),
+    )
     for kind in ("ClusterRole", "Role"):
         assert rendered.one(kind)["rules"] == without.one(kind)["rules"]
     assert rendered.one("ClusterRoleBinding") == without.one("ClusterRoleBinding")
@@ -328,13 +335,23 @@ def test_the_controllers_pod_has_what_the_values_say() -> None:
 
 def test_an_account_of_ones_own_has_the_rights() -> None:
     account = {"create": False, "name": "ours"}
-    rendered = render(
-        {"controller": {"enabled": True, "serviceAccount": account}, "config": {"catalog": CATALOG, **CLEANS}}
-    )
+    config = {"catalog": CATALOG, "inventory": {"enabled": True}, **CLEANS}
+    rendered = render({"controller": {"enabled": True, "serviceAccount": account}, "config": config})
     assert ("ServiceAccount", "ours") not in rendered
     assert rendered.of_controller("Deployment")["spec"]["template"]["spec"]["serviceAccountName"] == "ours"
     for kind in ("RoleBinding", "ClusterRoleBinding"):
         assert rendered.of_controller(kind)["subjects"] == [{**ACCOUNT, "name": "ours"}]
+
+
+@pytest.mark.parametrize("config", [{"loads": [LOADS["s3-mount"]]}, {"loads": [LOADS["shared-volume"]]}, CLEANS])
+def test_without_the_inventory_pods_would_mount_what_is_not_ready(config: JSON) -> None:
+    with pytest.raises(RenderError, match=r"set config\.inventory\.enabled"):
+        running(inventory={"enabled": False}, **config)
+
+
+def test_images_and_rollouts_need_no_inventory() -> None:
+    config = {"loads": [LOADS["oci-image"]], "controller": {"rollouts": {"enabled": True}}}
+    assert running(inventory={"enabled": False}, **config).controller
 
 
 def test_a_change_of_settings_starts_the_controller_anew() -> None:

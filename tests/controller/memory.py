@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from webhook.controller.observed import Claim, Cluster, Job, Observed
+from webhook.controller.observed import Claim, Cluster, Job, Observed, Volume
 from webhook.controller.steps import Create, Delete, Emit, Label, ObjectRef, Step
 
 JSON: TypeAlias = dict[str, Any]
@@ -136,7 +136,7 @@ class MemoryCluster:
     def observed(self) -> Cluster:
         """What controllers see that have seen everything."""
         kinds: tuple[tuple[str, type[Observed]], ...] = (
-            *((NAMESPACE, Observed), (CLAIM, Claim), (JOB, Job), (VOLUME, Observed), (REFERENCE, Observed)),
+            *((NAMESPACE, Observed), (CLAIM, Claim), (JOB, Job), (VOLUME, Volume), (REFERENCE, Observed)),
         )
         return Cluster(*({name[1:]: self.decode(name, of) for name in self.names(kind)} for kind, of in kinds))
 

@@ -110,6 +110,48 @@ def test_a_claim_is_ready_only_after_its_job_is_complete_and_shared_only_after_t
     assert it.decide().states == {("shared-volume", "ready"): 1}
 
 
+def test_only_so_many_jobs_run_at_once_and_newer_versions_come_first() -> None:
+    versions = [version(SETTINGS, f"{number}.0.0") for number in range(5)]
+    it = Controlled(loading(controller={"max_concurrent_jobs": 2}), *versions)
+    it.settle()
+    names = [job_name("shared-volume", each.artifact) for each in versions]
+    assert it.cluster.names(JOB) == [(JOB, HOME, names[3]), (JOB, HOME, names[4])]
+    assert it.decide().states == {("shared-volume", "loading"): 2, ("shared-volume", "waiting"): 3}
+    it.cluster.finish((JOB, HOME, names[3]), "Failed")
+    it.settle()
+    assert {name for *_, name in it.cluster.names(JOB)} == {names[4], names[3], names[2]}
+    for _ in versions:
+        it.load()
+    assert len(it.cluster.names(JOB)) == 5
+
+
+def test_only_so_many_images_are_pushed_at_once() -> None:
+    versions = [version(PUSH, f"{number}.0.0") for number in range(3)]
+    it = Controlled(
+        PUSH.model_copy(update={"controller": PUSH.controller.model_copy(update={"max_concurrent_jobs": 2})})
+    )
+    it.settle(catalog(*versions))
+    assert len(it.cluster.names(JOB)) == 2
+    assert it.decide().states == {("oci-image", "loading"): 2, ("oci-image", "waiting"): 1}
+
+
+def test_a_volume_whose_claim_is_gone_is_replaced() -> None:
+    """A PersistentVolume that was bound stays with that claim, also when there is a new claim of its name."""
+    it = Controlled(MOUNT, ONE, namespaces=[])
+    it.settle()
+    (claim,), (volume,) = it.cluster.names(CLAIM), it.cluster.names(VOLUME)
+    bound = it.cluster.objects[volume]["metadata"]["uid"]
+    it.cluster.remove(claim)
+    it.cluster.objects[volume]["status"] = {"phase": "Released"}
+    assert kinds(it.step()) == [("Delete", VOLUME, ""), ("Create", CLAIM, HOME)]
+    assert it.step() == []
+    it.cluster.collect()
+    assert it.settle().steps == ()
+    assert it.cluster.names(VOLUME) == [volume]
+    assert it.cluster.objects[volume]["metadata"]["uid"] != bound
+    assert it.cluster.names(CLAIM) == [claim]
+
+
 def test_namespaces_do_not_wait_for_each_other() -> None:
     it = Controlled(SETTINGS, ONE)
     it.settle()

@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.api_server import ApiServer, running_api_server
 from webhook.controller.cluster.acting import Actor
+from webhook.controller.cluster.cache import Cache
 from webhook.controller.cluster.logs import last_line
 from webhook.controller.steps import PODS, Emit, ObjectRef
 from webhook.kubernetes.client import ClusterError, KubernetesClient
@@ -53,7 +54,7 @@ def test_other_answers_are_errors(api: ApiServer, status: int, text: str) -> Non
 def test_an_event_that_is_written_again_says_since_when_and_how_often(api: ApiServer) -> None:
     of = ObjectRef(PODS, "apps", "app-0", "uid-of-app-0", "1")
     event = Emit(of, "Normal", "Downloading", "half", "app-0.0badc0de", "2026-01-01T11:59:00Z", 2)
-    assert Actor(KubernetesClient(), {}, "me").take(event) == "ok"
+    assert Actor(KubernetesClient(), Cache(KubernetesClient()), "me").take(event) == "ok"
     written = api.objects["/api/v1/namespaces/apps/events/app-0.0badc0de"]
     assert (written["message"], written["firstTimestamp"], written["count"]) == ("half", "2026-01-01T11:59:00Z", 2)
     assert written["involvedObject"]["uid"] == "uid-of-app-0"

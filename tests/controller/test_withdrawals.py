@@ -13,6 +13,7 @@ from webhook.catalog.resolution import VersionKey
 from webhook.controller import areas, run
 from webhook.controller.areas import Withdrawals
 from webhook.controller.cluster.acting import Actor
+from webhook.controller.cluster.cache import Cache
 from webhook.controller.loop import Taker
 from webhook.controller.metrics import ControllerMetrics
 from webhook.controller.published import Published
@@ -49,7 +50,7 @@ class Told:
         client, metrics = KubernetesClient(), ControllerMetrics()
         settings = Settings(bucket="my-ml-bucket", prefix="model-artifacts")
         self.withdrawn = {KEY: "it answers in the wrong language"}
-        self._area = Withdrawals(settings, Taker(Actor(client, {}, "me"), metrics), client)
+        self._area = Withdrawals(settings, Taker(Actor(client, Cache(client), "me"), metrics), client)
 
     def published(self) -> Published:
         return Published(withdrawn=self.withdrawn)
@@ -127,7 +128,7 @@ def test_it_is_done_only_if_the_setting_says_so(api: ApiServer) -> None:
     for enabled in (False, True):
         controller = {"withdrawals": {"enabled": enabled}}
         settings = Settings.model_validate({"bucket": "my-ml-bucket", "controller": controller})
-        found = run.areas(settings, metrics, Taker(Actor(client, {}, "me"), metrics), client)
+        found = run.areas(settings, metrics, Taker(Actor(client, Cache(client), "me"), metrics), client)
         assert [area.name for area in found] == ["withdrawals"] * enabled
 
 

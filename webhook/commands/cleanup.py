@@ -46,6 +46,7 @@ def _run(options: argparse.Namespace) -> int:
     from webhook.controller.catalog import CatalogReader  # noqa: PLC0415
     from webhook.controller.cleaning import plan  # noqa: PLC0415
     from webhook.controller.cluster.acting import Actor  # noqa: PLC0415
+    from webhook.controller.cluster.cache import Cache  # noqa: PLC0415
 
     api = KubernetesClient(options.context)
     with closing(CatalogReader(settings, expires=True)) as catalog:
@@ -58,7 +59,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.dry_run:
         print_notes(_named(step) for steps in found.steps for step in steps)
         return 0
-    actor, failures = Actor(api, {}, getpass.getuser()), 0
+    actor, failures = Actor(api, Cache(api), getpass.getuser()), 0
     for steps in found.steps:
         for step in steps:  # the following ones depend on it
             try:

@@ -14,12 +14,13 @@ from webhook.catalog.bucket.store import Store
 from webhook.catalog.publishing.tagging import tag_version
 from webhook.catalog.resolution import VersionKey
 from webhook.controller import cleaning, loads, progress, rollouts, withdrawals
+from webhook.controller.cluster.cache import Cache
 from webhook.controller.cluster.logs import last_line
-from webhook.controller.cluster.watching import Collection, Watch
+from webhook.controller.cluster.watching import Watch
 from webhook.controller.limits import IsLoaded
 from webhook.controller.loop import Taker
 from webhook.controller.metrics import ControllerMetrics
-from webhook.controller.observed import Claim, Cluster, Job, Key, Observed, Pod
+from webhook.controller.observed import Claim, Cluster, Job, Key, Observed, Pod, Volume
 from webhook.controller.published import Published
 from webhook.controller.steps import (
     ARGO_ROLLOUTS,
@@ -92,7 +93,7 @@ class Loads:
 
     def decide(self, state: State) -> float | None:
         """Decide, and take the steps."""
-        outcome = loads.decide(state.published(), cluster_of(state), self._settings)
+        outcome = loads.decide(state.published(), cluster_of(state.objects), self._settings)
         self._metrics.loaded(outcome.states, outcome.capacities)
         for problem in set(outcome.problems) - set(self._problems):
             _log.warning("load hindered", extra={FIELDS: {"problem": problem}})
@@ -109,35 +110,29 @@ def of_versions(settings: Settings) -> Iterator[Watch]:
         yield Watch(NAMESPACES, Observed)
         yield Watch(CLAIMS, Claim, MANAGED)
     if "s3-mount" in strategies:
-        yield Watch(VOLUMES, Observed, MANAGED)
+        yield Watch(VOLUMES, Volume, MANAGED)
     if is_shared and shared.sharing == "trident":
         yield Watch(REFERENCES, Observed, MANAGED, is_optional=True)
     homes = {"oci-image": settings.controller.namespace}
     if is_shared:
         homes["shared-volume"] = shared.namespace if shared.sharing == "trident" else ""
     namespaces = {homes[strategy] for strategy in strategies & homes.keys()}
-    if namespaces:
-        yield Watch(JOBS, Job, MANAGED, namespaces.pop() if len(namespaces) == 1 else "")
+    for namespace in ("",) if "" in namespaces else sorted(namespaces):
+        yield Watch(JOBS, Job, MANAGED, namespace)
 
 
-def cluster_of(state: State) -> Cluster:
-    """What is observed for loads."""
-    read: Callable[[Resource], Mapping[Key, Any]] = state.objects
-    return Cluster(*map(read, (NAMESPACES, CLAIMS, JOBS, VOLUMES, REFERENCES)))
+def cluster_of(objects: Callable[[Resource], Mapping[Key, Any]]) -> Cluster:
+    """What is observed for loads. `objects` returns those of a resource."""
+    return Cluster(*map(objects, (NAMESPACES, CLAIMS, JOBS, VOLUMES, REFERENCES)))
 
 
 def read_cluster(api: KubernetesClient, settings: Settings) -> Cluster:
     """What is observed for loads, read once. Raises ClusterError."""
-    found: dict[str, Mapping[Key, Any]] = {}
+    cache = Cache(api)
     for watch in of_versions(settings):
-        collection = Collection(api, watch, lambda: None)
-        try:
-            collection.refresh()
-        except ClusterError:
-            if not collection.is_read:
-                raise
-        found[watch.resource.plural] = collection.objects()
-    return Cluster(*(found.get(each.plural, {}) for each in (NAMESPACES, CLAIMS, JOBS, VOLUMES, REFERENCES)))
+        cache.watch(watch, lambda: None)
+    cache.read()
+    return cluster_of(cache.objects)
 
 
 class Cleaning:
@@ -158,7 +153,7 @@ class Cleaning:
         if (left := self._next - monotonic()) > 0:
             return left
         self._next = monotonic() + self._settings.controller.cleaning.interval
-        published, cluster = state.published(), cluster_of(state)
+        published, cluster = state.published(), cluster_of(state.objects)
         usage = complete_usage(self._api, self._settings)
         plan = cleaning.plan(published, cluster, usage, self._settings, datetime.now(UTC))
         self._taker.take(plan.steps)

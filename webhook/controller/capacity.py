@@ -2,23 +2,19 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Final
 
 import msgspec
 
 from webhook.controller.observed import Claim, Cluster, Key
 from webhook.controller.states import URI, root
 from webhook.controller.steps import CLAIMS
-from webhook.controller.wants import Want, manifests, namespaces_of
+from webhook.controller.wants import Want, manifests, namespaces_of, newness
 from webhook.errors import InvalidInput
 from webhook.fields.globs import matches
 from webhook.kubernetes.quantities import parse_quantity
 from webhook.model.objects import claim_name
 from webhook.settings import Load, Settings
-
-_UNKNOWN: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class Capacity(msgspec.Struct, frozen=True):
@@ -46,7 +42,7 @@ def capacities(
             continue
         total, limit = requested[index], parse_quantity(load.capacity) if load.capacity else None
         is_full = False
-        for want in sorted((each for each in missing if each.index == index), key=_age, reverse=True):
+        for want in sorted((each for each in missing if each.index == index), key=newness, reverse=True):
             needed = missing[want]
             is_full = is_full or (limit is not None and needed <= limit < total + needed)
             if limit is None or (needed <= limit and not is_full):
@@ -59,10 +55,6 @@ def capacities(
             )
         found.append(Capacity(f"{index} {load.strategy}", total, limit))
     return tuple(found), waiting
-
-
-def _age(want: Want) -> tuple[datetime, str]:
-    return want.version.created_at or _UNKNOWN, want.artifact.uri
 
 
 def _homes(want: Want, cluster: Cluster, settings: Settings) -> list[Key]:

@@ -34,8 +34,8 @@ from webhook.controller.states import (
     labelled,
     with_state,
 )
-from webhook.controller.steps import CLAIMS, JOBS, Create, Delete, Emit, Label, Step, ref_of
-from webhook.controller.wants import Want, manifests, namespaces_of, wants, with_annotations
+from webhook.controller.steps import CLAIMS, JOBS, VOLUMES, Create, Delete, Emit, Label, Step, ref_of
+from webhook.controller.wants import Want, manifests, namespaces_of, newness, wants, with_annotations
 from webhook.errors import InvalidInput
 from webhook.inventory.inventory import READY
 from webhook.kubernetes.patch import JSON
@@ -45,6 +45,7 @@ from webhook.settings import Settings
 from webhook.strategies import STRATEGIES
 
 WAITING: Final = "waiting"
+"""The state of a version that has no room for a claim, or whose Job is to follow others."""
 _UNUSABLE: Final = (UNPUBLISHED, WITHDRAWN, OUTDATED)
 """The states of claims that were ready, and that pods may not mount now because of the catalog."""
 _WORST: Final = (FAILED, OUTDATED, WAITING, LOADING, READY)
@@ -67,9 +68,9 @@ def decide(published: Published, cluster: Cluster, settings: Settings) -> Outcom
     wanted = wants(published, cluster, settings)
     steps, states, problems = list[tuple[Step, ...]](), Counter[tuple[str, str]](), list[str]()
     found, waiting = capacities(wanted, cluster, settings, problems)
-    covered = set[Key]()
-    for want in wanted:
-        version = _Version(want, cluster, settings, is_waiting=want in waiting)
+    covered, jobs = set[Key](), _Jobs(cluster, settings)
+    for want in sorted(wanted, key=newness, reverse=True):
+        version = _Version(want, cluster, settings, jobs, is_waiting=want in waiting)
         try:
             groups, state = version.steps()
             covered.update(version.covered)
@@ -86,11 +87,25 @@ def decide(published: Published, cluster: Cluster, settings: Settings) -> Outcom
     return Outcome(tuple(steps), states, found, tuple(problems))
 
 
+class _Jobs:
+    """How many further Jobs may be created."""
+
+    def __init__(self, cluster: Cluster, settings: Settings) -> None:
+        running = sum(not job.is_finished for job in cluster.jobs.values())
+        self._left = settings.controller.max_concurrent_jobs - running
+
+    def take(self) -> bool:
+        """Count one more. False if there are as many as allowed."""
+        self._left -= 1
+        return self._left >= 0
+
+
 class _Version:
     """The steps for one version."""
 
-    def __init__(self, want: Want, cluster: Cluster, settings: Settings, *, is_waiting: bool) -> None:
+    def __init__(self, want: Want, cluster: Cluster, settings: Settings, jobs: _Jobs, *, is_waiting: bool) -> None:
         """`is_waiting`: it has no room for further claims."""
+        self._jobs = jobs
         self._want, self._cluster, self._settings = want, cluster, settings
         self._artifact, self._prefix, self._is_waiting = want.artifact, settings.annotation_prefix, is_waiting
         self.problem = ""
@@ -146,6 +161,8 @@ class _Version:
             return [labelled(claim, LOADING, "", self._prefix, loads)], LOADING
         running = self._cluster.jobs.get(_key(job))
         if running is None:
+            if not self._jobs.take():
+                return [], WAITING
             added = {f"{self._prefix}/{CLAIM_UID}": claim.metadata.uid}
             # The label changes nothing. It conflicts if the claim has changed, such as to ready.
             fence = labelled(claim, LOADING, "", self._prefix, loads)
@@ -201,8 +218,10 @@ class _Version:
     def _exists(self, manifest: JSON) -> Iterator[Step]:
         key, kind = _key(manifest), manifest["kind"]
         if kind != CLAIMS.kind:
-            known = self._cluster.volumes if kind == "PersistentVolume" else self._cluster.references
-            if key not in known:
+            volume = self._cluster.volumes.get(key)
+            if volume and volume.is_released and not volume.is_deleted:
+                yield Delete(ref_of(VOLUMES, volume), "its claim is gone, and no other claim can be bound to it")
+            elif volume is None and key not in self._cluster.references:
                 yield Create(manifest)
             return
         self.covered.add(key)
@@ -230,15 +249,14 @@ class _Version:
         name = job_name(self._want.load.strategy, self._artifact)
         job = self._cluster.jobs.get((self._settings.controller.namespace, name))
         if job is None:
-            return [Create(push_job(name, self._artifact, self._want.load.source, repository, self._settings))], LOADING
+            push = push_job(name, self._artifact, self._want.load.source, repository, self._settings)
+            return ([Create(push)], LOADING) if self._jobs.take() else ([], WAITING)
         if job.is_deleted:
             return [], LOADING
         if self._annotation(job, DIGEST) != self._artifact.digest:
             return [Delete(ref_of(JOBS, job), "the version was published again with other files")], LOADING
-        if job.failure:
-            self.problem = job.failure
-            return [], FAILED
-        return [], LOADING
+        self.problem = job.failure or ""
+        return [], FAILED if job.failure else LOADING
 
 
 def _as_loaded(

@@ -80,6 +80,17 @@ class Claim(Observed, frozen=True):
         return self.spec.resources.requests.get("storage", "0")
 
 
+class Volume(Observed, frozen=True):
+    """A PersistentVolume."""
+
+    status: _Phase = _Phase()
+
+    @property
+    def is_released(self) -> bool:
+        """Whether the claim that it was bound to is gone. It is never bound to another claim, not even of this name."""
+        return self.status.phase == "Released"
+
+
 class Condition(msgspec.Struct, frozen=True, rename="camel"):
     """A condition of an object's status."""
 
@@ -102,6 +113,11 @@ class Job(Observed, frozen=True):
     def is_complete(self) -> bool:
         """Whether it has succeeded."""
         return self._condition("Complete") is not None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it has succeeded or failed."""
+        return self.is_complete or self.failure is not None
 
     @property
     def failure(self) -> str | None:
@@ -189,7 +205,6 @@ class Cluster(msgspec.Struct, frozen=True):
     namespaces: Mapping[Key, Observed]
     claims: Mapping[Key, Claim]
     jobs: Mapping[Key, Job]
-    volumes: Mapping[Key, Observed]
-    """PersistentVolumes."""
+    volumes: Mapping[Key, Volume]
     references: Mapping[Key, Observed]
     """TridentVolumeReferences."""

@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
@@ -25,8 +25,9 @@ from webhook.catalog.versions import parse_reference
 from webhook.controller.areas import Area, Cleaning, Loads, Progress, Rollouts, Withdrawals
 from webhook.controller.catalog import CatalogReader
 from webhook.controller.cluster.acting import Actor
+from webhook.controller.cluster.cache import Cache
 from webhook.controller.cluster.lease import Election, LeaseLost
-from webhook.controller.cluster.watching import Collection, Watch
+from webhook.controller.cluster.watching import Watch
 from webhook.controller.loop import Loop, Taker
 from webhook.controller.metrics import ControllerMetrics
 from webhook.controller.observed import Key
@@ -78,6 +79,10 @@ def control(settings: Settings) -> None:
 def _checked(settings: Settings) -> Settings:
     if settings.catalog.mode != "s3":
         raise InvalidSettings("the controller reads the catalog: set catalog.mode to s3")
+    mounted = sorted({load.strategy for load in settings.loads} & {"shared-volume", "s3-mount"})
+    if (mounted or settings.controller.cleaning.enabled) and not settings.inventory.enabled:
+        what = f"loads by {mounted[0]}" if mounted else "controller.cleaning"
+        raise InvalidSettings(f"{what}: set inventory.enabled, by which the webhook knows which claims pods can mount")
     for index, load in enumerate(settings.loads):
         try:
             parse_reference(load.versions)
@@ -147,35 +152,24 @@ class Controller:
 
     def __init__(self, settings: Settings, metrics: ControllerMetrics, stopped: Event, identity: str) -> None:
         self._settings, self._metrics, self._stopped = settings, metrics, stopped
-        self._watching = _CountingClient(metrics)
         self._catalog = CatalogReader(settings, expires=settings.controller.cleaning.enabled)
         self._published: Published | None = None
-        self._collections: dict[str, Collection] = {}
+        self._cache = Cache(_CountingClient(metrics))
         api = _CountingClient(metrics)
-        self._taker = taker = Taker(Actor(api, self._collections, identity), metrics)
+        self._taker = taker = Taker(Actor(api, self._cache, identity), metrics)
         self._loops: list[Loop] = []
-        self._listeners: dict[str, list[Loop]] = {}
-        """The loops that are told about a resource, by its plural name."""
         for area in areas(settings, metrics, taker, api):
-            loop = Loop(area.name, partial(self._decide, area), metrics)
+            watches = tuple(area.watches())
+            loop = Loop(area.name, partial(self._decide, area, watches), metrics)
             self._loops.append(loop)
-            for watch in area.watches():
-                self._watch(watch)
-                self._listeners[watch.resource.plural].append(loop)
-        metrics.watch({name: partial(_age, each) for name, each in self._collections.items()})
-
-    def _watch(self, watch: Watch) -> None:
-        """Watch a collection. Areas that need the same one share it."""
-        name = watch.resource.plural
-        if name not in self._collections:
-            self._listeners[name] = []
-            notify = partial(self._notify, self._listeners[name])
-            self._collections[name] = Collection(self._watching, watch, notify)
+            for watch in watches:
+                self._cache.watch(watch, loop.notify)
+        metrics.watch(self._cache.ages())
 
     def start(self) -> None:
         """Start all threads. They end with the process."""
-        watches = (each.run for each in self._collections.values())
-        for run in (*watches, *(each.run for each in self._loops), self._read_catalog):
+        self._cache.start(self._stopped)
+        for run in (*(each.run for each in self._loops), self._read_catalog):
             Thread(target=run, args=(self._stopped,), daemon=True).start()
 
     def close(self) -> None:
@@ -189,16 +183,10 @@ class Controller:
 
     def objects(self, resource: Resource) -> Mapping[Key, Any]:
         """The objects of a resource; empty for one that no area watches."""
-        known = self._collections.get(resource.plural)
-        return known.objects() if known else {}
+        return self._cache.objects(resource)
 
-    @staticmethod
-    def _notify(loops: Iterable[Loop]) -> None:
-        for loop in loops:
-            loop.notify()
-
-    def _decide(self, area: Area) -> float | None:
-        if self._published is None or not all(each.is_read for each in self._collections.values()):
+    def _decide(self, area: Area, watches: tuple[Watch, ...]) -> float | None:
+        if self._published is None or not self._cache.is_read(watches):
             return None
         return area.decide(self)
 
@@ -226,7 +214,8 @@ class Controller:
         except Exception:  # noqa: BLE001 - the next reading may succeed
             self._metrics.errors.labels("catalog").inc()
             _log.exception("catalog not read")
-        self._notify(self._loops)
+        for loop in self._loops:
+            loop.notify()
 
 
 def areas(settings: Settings, metrics: ControllerMetrics, taker: Taker, api: KubernetesClient) -> Iterator[Area]:
@@ -241,7 +230,3 @@ def areas(settings: Settings, metrics: ControllerMetrics, taker: Taker, api: Kub
         yield Withdrawals(settings, taker, api)
     if settings.controller.rollouts.enabled:
         yield Rollouts(settings, metrics, taker)
-
-
-def _age(collection: Collection) -> float:
-    return monotonic() - collection.heard_at

@@ -1,6 +1,7 @@
 """Which versions the loads select, and the objects that they need."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
@@ -19,6 +20,7 @@ from webhook.strategies.strategy import ManifestRequest
 
 _KINDS: Final = ("PersistentVolumeClaim", "PersistentVolume", "Job", "TridentVolumeReference")
 """What the controller creates. The platform creates other objects of the manifests, such as the StorageClass."""
+_UNKNOWN: Final = datetime.min.replace(tzinfo=UTC)
 _OF_KUBERNETES: Final = ("kube-system", "kube-public", "kube-node-lease")
 
 
@@ -55,6 +57,11 @@ def wants(published: Published, cluster: Cluster, settings: Settings) -> list[Wa
                 continue
             found.setdefault(claim_name(load.strategy, version.artifact), Want(index, load, version))
     return list(found.values())
+
+
+def newness(want: Want) -> tuple[datetime, str]:
+    """To sort versions by their publication."""
+    return want.version.created_at or _UNKNOWN, want.artifact.uri
 
 
 def namespaces_of(load: Load, cluster: Cluster) -> tuple[str, ...]:

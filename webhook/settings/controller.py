@@ -141,6 +141,8 @@ class ControllerSettings(Group):
     """The namespace of its Lease and of the Jobs that push images. The chart sets it. Empty: that of the process."""
     lease: str = Field(default="model-injector-controller", pattern=f"^{SUBDOMAIN}$")
     """The name of the Lease by which one of the replicas is elected."""
+    max_concurrent_jobs: int = Field(default=10, ge=1, le=1000)
+    """How many of its Jobs, which load volumes and push images, may run at the same time. Newer versions come first."""
     push: PushSettings = PushSettings()
     """The Jobs that push images."""
     rollouts: RolloutSettings = RolloutSettings()

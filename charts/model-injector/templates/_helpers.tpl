@@ -102,6 +102,10 @@ some of the groups `certificates` and `controller`, and the cluster's version, u
 {{- if ne (($config.catalog | default dict).mode | default "none") "s3" }}
 {{- fail "controller.enabled is true, and the controller reads the catalog: set config.catalog.mode to s3" }}
 {{- end }}
+{{- $does := include "model-injector.controllerFeatures" . | fromYaml }}
+{{- if and (or $does.mounting $does.cleaning) (not ($config.inventory | default dict).enabled) }}
+{{- fail "the controller keeps pods from claims that are not ready by the inventory: set config.inventory.enabled" }}
+{{- end }}
 {{- $controller := $config.controller | default dict }}
 {{- $push := $controller.push | default dict }}
 {{- $ofRelease := dict "namespace" .Release.Namespace "lease" (include "model-injector.controllerName" .) }}
@@ -190,6 +194,7 @@ namespaces in which it creates Jobs. Without a namespace and with `sharing: none
 {{- end }}
 {{- end }}
 {{- $features := dict "loads" (not (empty $loads)) "mounts" (has "s3-mount" $loads) "jobs" $jobs }}
+{{- $_ := set $features "mounting" (or $isShared $features.mounts) }}
 {{- $_ := set $features "trident" (and $isShared $isTrident) }}
 {{- $_ := set $features "unshared" (and $isShared (not $isTrident)) }}
 {{- range $name := list "rollouts" "progress" "cleaning" "withdrawals" }}

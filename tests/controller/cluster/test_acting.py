@@ -7,7 +7,8 @@ import pytest
 
 from tests.support.api_server import ApiServer, Received
 from webhook.controller.cluster.acting import Actor, StepFailed
-from webhook.controller.cluster.watching import Collection, Watch
+from webhook.controller.cluster.cache import Cache
+from webhook.controller.cluster.watching import Watch
 from webhook.controller.observed import Claim
 from webhook.controller.steps import (
     CLAIMS,
@@ -31,13 +32,16 @@ MANAGER = {"fieldManager": "model-injector-controller"}
 
 
 @pytest.fixture
-def claims(client: KubernetesClient) -> Collection:
-    return Collection(client, Watch(CLAIMS, Claim), lambda: None)
+def cache(client: KubernetesClient) -> Cache:
+    """A cache of claims."""
+    found = Cache(client)
+    found.watch(Watch(CLAIMS, Claim), lambda: None)
+    return found
 
 
 @pytest.fixture
-def actor(client: KubernetesClient, claims: Collection) -> Actor:
-    return Actor(client, {"persistentvolumeclaims": claims}, "controller-0")
+def actor(client: KubernetesClient, cache: Cache) -> Actor:
+    return Actor(client, cache, "controller-0")
 
 
 def put(api: ApiServer, resource: Resource = CLAIMS, namespace: str = "team-a") -> ObjectRef:
@@ -52,10 +56,10 @@ def sent(api: ApiServer) -> Received:
     return received
 
 
-def test_an_object_is_created_and_seen_at_once(api: ApiServer, actor: Actor, claims: Collection) -> None:
+def test_an_object_is_created_and_seen_at_once(api: ApiServer, actor: Actor, cache: Cache) -> None:
     assert actor.take(Create(CLAIM)) == "ok"
     assert sent(api) == ("POST", PATH, MANAGER, "application/json", CLAIM)
-    assert list(claims.objects()) == [("team-a", "c")]
+    assert list(cache.objects(CLAIMS)) == [("team-a", "c")]
 
 
 def test_an_object_of_the_whole_cluster_is_created(api: ApiServer, actor: Actor) -> None:
@@ -64,14 +68,14 @@ def test_an_object_of_the_whole_cluster_is_created(api: ApiServer, actor: Actor)
     assert sent(api).path == "/api/v1/persistentvolumes"
 
 
-def test_an_object_that_exists_is_left_as_it_is(api: ApiServer, actor: Actor, claims: Collection) -> None:
+def test_an_object_that_exists_is_left_as_it_is(api: ApiServer, actor: Actor, cache: Cache) -> None:
     put(api)
     assert actor.take(Create(CLAIM)) == "conflict"
     assert api.objects[f"{PATH}/c"]["metadata"]["labels"] == {"theirs": "1"}
-    assert claims.objects() == {}
+    assert cache.objects(CLAIMS) == {}
 
 
-def test_labels_are_applied_to_the_object_as_it_was_observed(api: ApiServer, actor: Actor, claims: Collection) -> None:
+def test_labels_are_applied_to_the_object_as_it_was_observed(api: ApiServer, actor: Actor, cache: Cache) -> None:
     of = put(api)
     assert actor.take(Label(of, {"state": "ready"}, {"digest": "d"})) == "ok"
     metadata = {
@@ -84,7 +88,7 @@ def test_labels_are_applied_to_the_object_as_it_was_observed(api: ApiServer, act
     }
     body = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata}
     assert sent(api) == ("PATCH", f"{PATH}/c", {**MANAGER, "force": "true"}, "application/apply-patch+yaml", body)
-    assert claims.objects()["team-a", "c"].labels == {"theirs": "1", "state": "ready"}
+    assert cache.objects(CLAIMS)["team-a", "c"].labels == {"theirs": "1", "state": "ready"}
 
 
 def test_the_body_of_an_object_of_the_whole_cluster_has_no_namespace(api: ApiServer, actor: Actor) -> None:
@@ -192,14 +196,12 @@ STEPS = [
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: type(step).__name__)
 @pytest.mark.parametrize("status", [400, 401, 403, 422, 429, 500, 503])
-def test_a_refusal_fails_with_the_reason(
-    api: ApiServer, actor: Actor, claims: Collection, step: Any, status: int
-) -> None:
+def test_a_refusal_fails_with_the_reason(api: ApiServer, actor: Actor, cache: Cache, step: Any, status: int) -> None:
     api.answer, api.body = status, b'{"reason": "Forbidden", "message": "exceeded quota: models"}'
     with pytest.raises(StepFailed, match=f"answers {status}: Forbidden exceeded quota: models") as raised:
         actor.take(step)
     assert f"{step.target[1]}/" in str(raised.value)
-    assert claims.objects() == {}
+    assert cache.objects(CLAIMS) == {}
 
 
 @pytest.mark.parametrize("body", [b"<html>token=secret</html>", b"[]", b"", b"[" * 100_000, b'{"message": 1}'])
@@ -218,11 +220,11 @@ def test_a_long_reason_is_cut(api: ApiServer, actor: Actor) -> None:
 
 
 @pytest.mark.parametrize("step", STEPS[:2], ids=lambda step: type(step).__name__)
-def test_an_answer_that_is_no_object_fails(api: ApiServer, actor: Actor, claims: Collection, step: Any) -> None:
+def test_an_answer_that_is_no_object_fails(api: ApiServer, actor: Actor, cache: Cache, step: Any) -> None:
     api.answer, api.body = 200, b"<html>"
     with pytest.raises(ClusterError, match="the response is not an object"):
         actor.take(step)
-    assert claims.objects() == {}
+    assert cache.objects(CLAIMS) == {}
 
 
 def test_without_an_answer_a_step_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,4 +232,4 @@ def test_without_an_answer_a_step_fails(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", file)
     monkeypatch.setenv("KUBECONFIG", file)
     with pytest.raises(ClusterError, match=f"POST {PATH}"):
-        Actor(KubernetesClient(), {}, "me").take(Create(CLAIM))
+        Actor(KubernetesClient(), Cache(KubernetesClient()), "me").take(Create(CLAIM))

@@ -1,14 +1,25 @@
 """Takes the steps: sends them to the API server."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from webhook.controller.cluster.watching import Collection
-from webhook.controller.steps import EVENTS, JOBS, RESOURCES, Create, Delete, Emit, Label, ObjectRef, Rewrite, Step
+from webhook.controller.cluster.cache import Cache
+from webhook.controller.steps import (
+    EVENTS,
+    JOBS,
+    RESOURCES,
+    Create,
+    Delete,
+    Emit,
+    Label,
+    ObjectRef,
+    Resource,
+    Rewrite,
+    Step,
+)
 from webhook.kubernetes.client import ApiResponse, ClusterError, KubernetesClient, RequestBody
 from webhook.kubernetes.names import short_hash
 from webhook.kubernetes.patch import JSON
@@ -27,11 +38,11 @@ class StepFailed(ClusterError):
 
 
 class Actor:
-    """Takes steps, and tells the collections what the API server returned. Thread-safe."""
+    """Takes steps, and tells the cache what the API server returned. Thread-safe."""
 
-    def __init__(self, api: KubernetesClient, collections: Mapping[str, Collection], identity: str) -> None:
-        """`collections` by the plural names of resources. `identity` is this process, for events."""
-        self._api, self._collections, self._identity = api, collections, identity
+    def __init__(self, api: KubernetesClient, cache: Cache, identity: str) -> None:
+        """`identity` is this process, for events."""
+        self._api, self._cache, self._identity = api, cache, identity
 
     def take(self, step: Step) -> Result:
         """Take a step. `conflict` if the object changed, exists or is gone: the decision has to be made again.
@@ -52,11 +63,12 @@ class Actor:
 
     def _create(self, manifest: JSON) -> Result:
         resource = RESOURCES[manifest["kind"]]
-        path = resource.path(manifest["metadata"].get("namespace", ""))
+        namespace = manifest["metadata"].get("namespace", "")
+        path = resource.path(namespace)
         response = self._api.request("POST", path, RequestBody("application/json", manifest), query=_QUERY)
         if response.status == HTTPStatus.CONFLICT:
             return "conflict"
-        return self._accepted(response, resource.plural)
+        return self._accepted(response, resource, namespace)
 
     def _patch(self, of: ObjectRef, body: JSON, kind: str, query: tuple[tuple[str, str], ...]) -> Result:
         content = msgspec.json.encode(body).decode() if kind == _APPLY else body  # JSON is YAML, too
@@ -64,7 +76,7 @@ class Actor:
         response = self._api.request("PATCH", path, RequestBody(kind, content), query=query)
         if response.status in (HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND):
             return "conflict"
-        return self._accepted(response, of.resource.plural)
+        return self._accepted(response, of.resource, of.namespace)
 
     def _delete(self, of: ObjectRef) -> Result:
         # A Job goes after its pods, so that those of the next one never write beside them.
@@ -109,16 +121,15 @@ class Actor:
         }
         path = EVENTS.path(namespace, name)
         body = RequestBody(_APPLY, msgspec.json.encode(event).decode())
-        return self._accepted(self._api.request("PATCH", path, body, query=_FORCED), EVENTS.plural)
+        return self._accepted(self._api.request("PATCH", path, body, query=_FORCED), EVENTS, namespace)
 
-    def _accepted(self, response: ApiResponse, plural: str) -> Result:
+    def _accepted(self, response: ApiResponse, resource: Resource, namespace: str) -> Result:
         if response.status >= HTTPStatus.BAD_REQUEST:
             raise StepFailed(f"{response.what}: {_reason(response)}")
-        if plural in self._collections:
-            try:
-                self._collections[plural].written(response.content)
-            except (msgspec.MsgspecError, RecursionError, ValueError):
-                raise StepFailed(f"{response.what}: the response is not an object") from None
+        try:
+            self._cache.written(resource, namespace, response.content)
+        except (msgspec.MsgspecError, RecursionError, ValueError):
+            raise StepFailed(f"{response.what}: the response is not an object") from None
         return "ok"
 
 
