@@ -35,7 +35,7 @@ from webhook.kubernetes import client as limits
 from webhook.kubernetes.client import ClusterError, KubernetesClient
 from webhook.settings import Settings
 from webhook.usage import reading
-from webhook.usage.observed import Claim, Workload
+from webhook.usage.observed import Claim, Problem, Workload
 from webhook.usage.reading import read_usage
 from webhook.usage.uses import FloatingUse, Usage, Use
 
@@ -147,7 +147,9 @@ def test_rollouts_and_the_platforms_kinds_are_read_if_the_cluster_has_them(
         "Rollout/chat my-model 1.0.0 history  created",
         "Rollout/chat my-model 1.2.3 pinned  ?",
     ]
-    assert usage.problems == ("RayCluster large has more than 64 pod templates with annotations; split it",)
+    assert usage.problems == (
+        Problem("ml", "RayCluster large has more than 64 pod templates with annotations; split it"),
+    )
 
 
 def test_one_namespace_is_enough_for_a_user_who_may_read_only_that(

@@ -9,7 +9,7 @@ from webhook.annotations.pinned import Pin, Pins
 from webhook.catalog.resolution import VersionKey
 from webhook.model.artifact import Artifact
 from webhook.settings import Settings
-from webhook.usage.observed import Observed, ObservedPod, ObservedTemplate, Workload
+from webhook.usage.observed import Observed, ObservedPod, ObservedTemplate, Problem, Workload
 from webhook.usage.rows import rows
 from webhook.usage.uses import Usage, UsedVersion, usage
 
@@ -107,12 +107,16 @@ def test_two_names_of_one_folder_are_one_use(settings: Settings) -> None:
 def test_an_annotation_that_the_webhook_did_not_write_is_a_problem_and_no_use(settings: Settings, text: str) -> None:
     found = usage(Observed((running(text),)), settings)
     assert found.uses == ()
-    assert found.problems == ("Pod apps/chat-1: the annotation model-injector.io/injected cannot be read",)
+    assert found.problems == (
+        Problem("apps", "Pod apps/chat-1: the annotation model-injector.io/injected cannot be read"),
+    )
 
 
 def test_pins_that_cannot_be_read_are_a_problem(settings: Settings) -> None:
     found = usage(Observed(templates=(asking(model="m", version="^1", pinned="{"),)), settings)
-    assert found.problems == ("Deployment apps/chat: the annotation model-injector.io/pinned cannot be read",)
+    assert found.problems == (
+        Problem("apps", "Deployment apps/chat: the annotation model-injector.io/pinned cannot be read"),
+    )
 
 
 def test_owners_in_a_circle_end(settings: Settings) -> None:

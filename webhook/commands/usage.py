@@ -70,7 +70,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.unused and settings.catalog.mode == "none":
         raise InvalidInput("--unused needs a catalog; set catalog.mode to s3")
     usage = read_usage(KubernetesClient(options.context), settings, options.namespace or "")
-    _warn(usage.problems)
+    _warn(problem.text for problem in usage.problems)
     if options.unused:
         floating = (each for each in usage.floating if wanted.has(each.model, wanted.version))
         _warn(

@@ -137,7 +137,7 @@ def _users(settings: Settings, artifact: Artifact, context: str | None) -> list[
         command = f"model-injector usage {artifact.model}@{artifact.version}"
         print_notes([f"its users are not listed: {error}; later, `{command}` lists them"])
         return None
-    print_warnings(map(one_line, usage.problems[:1]))
+    print_warnings(one_line(problem.text) for problem in usage.problems[:1])
     return rows(Usage(usage.of(artifact)), {})
 
 

@@ -22,6 +22,19 @@ class Claim(NamedTuple):
     name: str
 
 
+class Problem(NamedTuple):
+    """An object that could not be read, so that uses may be missing."""
+
+    namespace: str
+    """Its namespace; empty if it has none. Pods of any namespace may belong to it then."""
+    text: str
+    """What could not be read, in words."""
+
+    def may_hide_uses_in(self, namespace: str) -> bool:
+        """Whether pods of this namespace may use what is not known."""
+        return self.namespace in ("", namespace)
+
+
 class ObservedPod(msgspec.Struct, frozen=True, gc=False):
     """A pod that has not finished, and has the annotation `injected`."""
 
@@ -56,5 +69,4 @@ class Observed(NamedTuple):
     templates: tuple[ObservedTemplate, ...] = ()
     mounted: frozenset[Claim] = frozenset()
     """The claims of all pods that have not finished, with a model or without."""
-    problems: tuple[str, ...] = ()
-    """Objects that could not be read, in words."""
+    problems: tuple[Problem, ...] = ()

@@ -14,7 +14,7 @@ from webhook.kubernetes.templates import templates
 from webhook.kubernetes.unstructured import ObjectTooLarge, Unstructured
 from webhook.settings import Settings
 from webhook.settings.admission import WorkloadKind
-from webhook.usage.observed import Claim, Observed, ObservedPod, ObservedTemplate, Workload
+from webhook.usage.observed import Claim, Observed, ObservedPod, ObservedTemplate, Problem, Workload
 from webhook.usage.uses import Usage, usage
 
 _MOST_PAGES: Final = 200
@@ -151,7 +151,7 @@ def read(api: KubernetesClient, settings: Settings, namespace: str = "") -> Obse
     """
     reader = ListReader(api, "usage", _SECONDS, _REMEDY)
     prefix, place = f"{settings.annotation_prefix}/", f"/namespaces/{namespace}" if namespace else ""
-    found, pods, mounted, problems = list[ObservedTemplate](), list[ObservedPod](), set[Claim](), list[str]()
+    found, pods, mounted, problems = list[ObservedTemplate](), list[ObservedPod](), set[Claim](), list[Problem]()
     for group, resource, kind in _WORKLOADS:
         for workload in reader.items(_workloads, f"/apis/{group}/v1{place}/{resource}", _MOST_PAGES):
             found += _template(workload, kind, prefix)
@@ -160,12 +160,17 @@ def read(api: KubernetesClient, settings: Settings, namespace: str = "") -> Obse
             try:
                 found += _templates(Unstructured(value), kind, prefix)
             except (InvalidObject, ObjectTooLarge, msgspec.ValidationError) as error:
-                problems.append(str(error))
+                problems.append(_problem(Unstructured(value), str(error)))
     for pod in reader.items(_pods, f"/api/v1{place}/pods", _MOST_PAGES):
         if pod.status.phase not in _FINISHED:
             mounted.update(_claims(pod))
             pods += _pod(pod, f"{prefix}{INJECTED}")
     return Observed(tuple(pods), tuple(found), frozenset(mounted), tuple(problems))
+
+
+def _problem(owner: Unstructured, text: str) -> Problem:
+    namespace = owner.metadata.get("namespace")
+    return Problem(namespace if isinstance(namespace, str) else "", text)
 
 
 def _claims(pod: _Pod) -> Iterator[Claim]:

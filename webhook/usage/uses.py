@@ -24,7 +24,7 @@ from webhook.model.artifact import Artifact
 from webhook.model.refusals import Refusal
 from webhook.model.request import ModelRequest
 from webhook.settings import Settings
-from webhook.usage.observed import Claim, Observed, ObservedTemplate, Workload
+from webhook.usage.observed import Claim, Observed, ObservedTemplate, Problem, Workload
 
 State: TypeAlias = Literal["running", "pinned", "history"]
 _MOST_OWNERS: Final = 8
@@ -78,8 +78,8 @@ class Usage:
     mounted: frozenset[Claim] = frozenset()
     """The claims of all pods that have not finished, with a model or without."""
     floating: tuple[FloatingUse, ...] = ()
-    problems: tuple[str, ...] = ()
-    """What could not be read, in words. While there are any, `uses` may lack some: do not delete what seems unused."""
+    problems: tuple[Problem, ...] = ()
+    """What could not be read. `uses` may lack some of these namespaces: do not delete what seems unused there."""
 
     def of(self, artifact: Artifact) -> tuple[Use, ...]:
         """The uses of a version of a configured source."""
@@ -140,9 +140,10 @@ def _outermost(identity: Workload, owners: Mapping[Workload, Workload]) -> Workl
     return identity
 
 
-def _problem(identity: Workload, settings: Settings, name: str) -> str:
+def _problem(identity: Workload, settings: Settings, name: str) -> Problem:
     namespace, kind, own = identity
-    return f"{kind} {namespace}/{own}: the annotation {settings.annotation_prefix}/{name} cannot be read"
+    text = f"{kind} {namespace}/{own}: the annotation {settings.annotation_prefix}/{name} cannot be read"
+    return Problem(namespace, text)
 
 
 @lru_cache(maxsize=1024)
@@ -180,14 +181,14 @@ def _is_valid(entry: InjectedModel) -> bool:
 
 def _of_template(
     template: ObservedTemplate, settings: Settings
-) -> tuple[tuple[UsedVersion, ...], list[ModelRequest], str]:
+) -> tuple[tuple[UsedVersion, ...], list[ModelRequest], Problem | None]:
     """The versions that a template is pinned to or asks for exactly, its other references, and what is wrong with it.
 
     Pins of references that the template no longer has count too.
     """
     text = template.annotations.get(f"{settings.annotation_prefix}/{PINNED}")
     pins = pinned.decode(text).models
-    problem = _problem(template.identity, settings, PINNED) if text and not pins else ""
+    problem = _problem(template.identity, settings, PINNED) if text and not pins else None
     try:
         requests = parse(template.annotations, settings, template.identity.namespace).models
     except Refusal:
