@@ -34,7 +34,8 @@ OF_THE_CONTROLLER = {
         "download_bytes": "model namespace",
         "download_total_bytes": "model namespace",
         "download_bytes_per_second": "model namespace",
-        "cleaned_total": "kind",
+        "deleted_total": "kind",
+        "tagged_total": "step",
     }.items()
 }
 ON = {

@@ -22,6 +22,7 @@ PREFIX = "model-injector.io"
 CLAIM, JOB, VOLUME = "PersistentVolumeClaim", "Job", "PersistentVolume"
 REFERENCE, NAMESPACE = "TridentVolumeReference", "Namespace"
 PARTIAL = "a part of a model"
+CREATED = "2026-01-01T00:00:00Z"
 
 
 @dataclass
@@ -65,7 +66,7 @@ class MemoryCluster:
         if name in self.objects:
             return False
         created: JSON = copy.deepcopy(manifest)
-        created["metadata"]["uid"] = f"uid-{self._version + 1}"
+        created["metadata"] |= {"uid": f"uid-{self._version + 1}", "creationTimestamp": CREATED}
         self._created[name] = {*_fields(metadata.get("labels", {}), metadata.get("annotations", {}))}
         self._applied[name] = set()
         self._store(name, created)

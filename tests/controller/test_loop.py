@@ -12,7 +12,7 @@ from tests.support.clock import Clock
 from webhook.controller.cluster.acting import Actor, StepFailed
 from webhook.controller.loop import Loop, Taker, pause
 from webhook.controller.metrics import ControllerMetrics
-from webhook.controller.steps import Create, Step
+from webhook.controller.steps import CLAIMS, Create, Delete, ObjectRef, Step
 from webhook.kubernetes.client import ClusterError
 
 
@@ -196,6 +196,15 @@ def test_what_succeeds_starts_afresh(taken: Taken) -> None:
         taken.clock.now += 1
         taken.answers.answers.clear()
         assert taken.take(steps("a")) == (None, ["a"])
+
+
+def test_deletions_that_the_api_server_accepted_are_counted_by_kind(taken: Taken) -> None:
+    refs = [ObjectRef(CLAIMS, "team-a", name, f"uid-{name}", "1") for name in ("a", "b", "c", "d")]
+    taken.answers.answers = {"b": StepFailed("forbidden"), "c": "conflict"}
+    taken.take(*[[Delete(ref, "unused")] for ref in refs], steps("e"))
+    (metric,) = taken.metrics.deleted.collect()
+    found = {each.labels["kind"]: each.value for each in metric.samples if each.name.endswith("_total")}
+    assert found == {"PersistentVolumeClaim": 2}
 
 
 def test_what_is_gone_is_forgotten(taken: Taken) -> None:

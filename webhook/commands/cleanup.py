@@ -5,18 +5,23 @@ import getpass
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from webhook.catalog.bucket.store import CatalogError
 from webhook.commands.options import Commands, add_config, add_context
 from webhook.commands.output import add_output, in_units, print_json, print_notes, print_table, print_warnings
-from webhook.errors import InvalidInput
+from webhook.errors import InvalidInput, one_line
 from webhook.kubernetes.client import ClusterError, KubernetesClient
 from webhook.settings.loading import load
+from webhook.usage.reading import read_usage
 
 if TYPE_CHECKING:
     from webhook.controller.cleaning import Review
+    from webhook.controller.cluster.acting import Actor
     from webhook.controller.steps import Step
+
+_MOST_WARNINGS: Final = 10
+_TIME: Final = "%Y-%m-%d %H:%M:%SZ"
 
 
 def add(commands: Commands) -> None:
@@ -27,7 +32,7 @@ def add(commands: Commands) -> None:
         description="Remove the claims, Jobs and volumes of versions that no pod runs, no workload is pinned to, also "
         "in its rollback history, that have no alias, are older than the retention, and are not among the newest of "
         "their model. It is done in two steps: the first run gives the claims the state `expired`, so that no new pod "
-        "gets them, and the next one removes them if nothing uses them yet.",
+        "gets them, and one that follows five minutes later or more removes them if nothing uses them yet.",
         allow_abbrev=False,
     )
     add_config(parser)
@@ -42,37 +47,50 @@ def _run(options: argparse.Namespace) -> int:
     settings = load(options.config)
     if settings.catalog.mode != "s3":
         raise InvalidInput("cleanup reads the catalog: set catalog.mode to s3")
-    from webhook.controller.areas import complete_usage, read_cluster, tag_expired  # noqa: PLC0415 - slow
+    from webhook.controller.areas import read_cluster  # noqa: PLC0415 - slow
     from webhook.controller.catalog import CatalogReader  # noqa: PLC0415
     from webhook.controller.cleaning import plan  # noqa: PLC0415
     from webhook.controller.cluster.acting import Actor  # noqa: PLC0415
     from webhook.controller.cluster.cache import Cache  # noqa: PLC0415
+    from webhook.controller.tags import changes, kept, make, removable  # noqa: PLC0415
 
     api = KubernetesClient(options.context)
     with closing(CatalogReader(settings, expires=True)) as catalog:
         published = catalog.read()
         if catalog.problems:
             raise CatalogError("; ".join(f"source {name}: {problem}" for name, problem in catalog.problems.items()))
-    cluster = read_cluster(api, settings)
-    found = plan(published, cluster, complete_usage(api, settings), settings, datetime.now(UTC))
+    cluster, now = read_cluster(api, settings), datetime.now(UTC)
+    usage = read_usage(api, settings)
+    found = plan(published, cluster, usage, settings, now)
+    tags = changes(removable(found.reviews, usage), kept(found.reviews), published, settings)
     _print(options, found.reviews)
+    print_warnings(one_line(problem.text) for problem in usage.problems[:_MOST_WARNINGS])
+    print_warnings(tags.problems)
     if options.dry_run:
         print_notes(_named(step) for steps in found.steps for step in steps)
-        return 0
-    actor, failures = Actor(api, Cache(api), getpass.getuser()), 0
-    for steps in found.steps:
-        for step in steps:  # the following ones depend on it
-            try:
-                result = actor.take(step)
-            except ClusterError as error:
-                failures += 1
-                print_warnings([str(error)])
-                break
-            print_notes([f"{_named(step)}: {result}"])
-            if result != "ok":
-                break
-    print_notes(f"tagged {uri}" for uri in tag_expired(found.reviews, published, settings))
-    return 1 if failures else 0
+        print_notes(f"{'tag' if each.is_tagged else 'untag'} {each.artifact.uri}" for each in tags.changes)
+        return 1 if tags.problems else 0
+    actor = Actor(api, Cache(api), getpass.getuser())
+    failures = sum(not _take(steps, actor) for steps in found.steps)
+    made = make(tags.changes, settings)
+    print_notes(f"{'tagged' if each.is_tagged else 'untagged'} {each.artifact.uri}" for each in made.changes)
+    print_warnings(made.problems)
+    return 1 if failures or tags.problems or made.problems else 0
+
+
+def _take(steps: "Sequence[Step]", actor: "Actor") -> bool:
+    """Take the steps of a version up to the first that is not taken: the following ones depend on it. False if one
+    failed. One that conflicts is decided about again by the next run."""
+    for step in steps:
+        try:
+            result = actor.take(step)
+        except ClusterError as error:
+            print_warnings([str(error)])
+            return False
+        print_notes([f"{_named(step)}: {result}"])
+        if result != "ok":
+            break
+    return True
 
 
 def _named(step: "Step") -> str:
@@ -90,10 +108,16 @@ def _print(options: argparse.Namespace, reviews: "Sequence[Review]") -> None:
                 each.model,
                 each.version,
                 in_units(each.bytes),
-                str(len(each.objects)),
+                str(len(each.claims)),
                 "yes" if each.is_removed else "no",
-                each.reason,
+                _reason(each),
             )
             for each in reviews
         ],
     )
+
+
+def _reason(about: "Review") -> str:
+    if not (about.expired_at and about.removed_from):
+        return about.reason
+    return f"{about.reason}; expired at {about.expired_at:{_TIME}}; removed from {about.removed_from:{_TIME}} on"

@@ -2,18 +2,15 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Final, Protocol
 
 from webhook.annotations.contract import FOLLOW
-from webhook.catalog.bucket.store import Store
-from webhook.catalog.publishing.tagging import tag_version
 from webhook.catalog.resolution import VersionKey
-from webhook.controller import cleaning, loads, progress, rollouts, withdrawals
+from webhook.controller import cleaning, loads, progress, rollouts, tags, withdrawals
 from webhook.controller.cluster.cache import Cache
 from webhook.controller.cluster.logs import last_line
 from webhook.controller.cluster.watching import Watch
@@ -30,7 +27,6 @@ from webhook.controller.steps import (
     PODS,
     REFERENCES,
     VOLUMES,
-    Delete,
     Emit,
     Resource,
 )
@@ -43,7 +39,6 @@ from webhook.model.objects import claim_name
 from webhook.model.request import ModelRequest
 from webhook.settings import Settings
 from webhook.usage.reading import read_usage
-from webhook.usage.uses import Usage
 
 MANAGED: Final = "app.kubernetes.io/managed-by=model-injector"
 _ROUND_SECONDS: Final = 10.0
@@ -142,6 +137,8 @@ class Cleaning:
 
     def __init__(self, settings: Settings, metrics: ControllerMetrics, taker: Taker, api: KubernetesClient) -> None:
         self._settings, self._metrics, self._taker, self._api = settings, metrics, taker, api
+        self._removable: frozenset[str] = frozenset()
+        """The versions that could have been tagged in S3 at the last run. They are tagged if they can be again."""
         self._next = 0.0
 
     def watches(self) -> Iterator[Watch]:
@@ -149,41 +146,46 @@ class Cleaning:
         return of_versions(self._settings)
 
     def decide(self, state: State) -> float | None:
-        """Read the uses in the cluster at each interval, decide, and take the steps."""
-        if (left := self._next - monotonic()) > 0:
-            return left
-        self._next = monotonic() + self._settings.controller.cleaning.interval
+        """Read the uses in the cluster at each interval, decide, and take the steps.
+
+        In between, only take back what was done to versions that are kept whether they are used or not, such as one
+        that has an alias now.
+        """
         published, cluster = state.published(), cluster_of(state.objects)
-        usage = complete_usage(self._api, self._settings)
-        plan = cleaning.plan(published, cluster, usage, self._settings, datetime.now(UTC))
+        if (left := self._next - monotonic()) > 0:
+            again = self._take_back(published, cluster)
+            return left if again is None else min(left, again)
+        now = datetime.now(UTC)
+        usage = read_usage(self._api, self._settings)
+        plan = cleaning.plan(published, cluster, usage, self._settings, now)
         self._taker.take(plan.steps)
-        for step in (step for group in plan.steps for step in group if isinstance(step, Delete)):
-            self._metrics.cleaned.labels(step.of.resource.kind).inc()
-        tagged = tag_expired(plan.reviews, published, self._settings)
-        self._metrics.cleaned.labels("S3Object").inc(len(tagged))
-        return self._next - monotonic()
+        removable = tags.removable(plan.reviews, usage)
+        self._tag(removable & self._removable, tags.kept(plan.reviews), published)
+        for problem in usage.problems[:1]:
+            fields = {"problem": problem.text, "problems": len(usage.problems)}
+            _log.warning("uses may be missing", extra={FIELDS: fields})
+        self._removable, self._next = removable, monotonic() + self._settings.controller.cleaning.interval
+        return float(self._settings.controller.cleaning.interval)
 
+    def _take_back(self, published: Published, cluster: Cluster) -> float | None:
+        known = {uri: published.by_uri[uri] for uri in self._removable & published.by_uri.keys()}
+        needed = frozenset(uri for uri, version in known.items() if not version.is_expired)
+        if needed:
+            self._tag(frozenset(), needed, published)
+            self._removable -= needed
+        return self._taker.take(cleaning.taken_back(published, cluster, self._settings))
 
-def complete_usage(api: KubernetesClient, settings: Settings) -> Usage:
-    """Read the uses in the cluster. Raises ClusterError, also if something could not be read."""
-    usage = read_usage(api, settings)
-    if usage.problems:
-        raise ClusterError(f"nothing is removed while uses may be missing: {usage.problems[0]}")
-    return usage
-
-
-def tag_expired(reviews: Iterable[cleaning.Review], published: Published, settings: Settings) -> list[str]:
-    """Tag the objects in S3 of versions that the cluster has no longer, if the settings name a tag.
-
-    Returns the folders that are newly tagged. Raises CatalogError.
-    """
-    tag, tagged = settings.controller.cleaning.s3_tag, list[str]()
-    versions = (published.by_uri.get(each.uri) for each in reviews if tag and each.is_removed and not each.objects)
-    for version in filter(None, versions):
-        with closing(Store(version.artifact.source)) as store:
-            if tag_version(store, version.artifact.folder, tag):
-                tagged.append(version.artifact.uri)
-    return tagged
+    def _tag(self, tagged: frozenset[str], untagged: frozenset[str], published: Published) -> None:
+        """Change the tags in S3. What fails is tried again at the next run."""
+        wanted = tags.changes(tagged, untagged, published, self._settings)
+        made = tags.make(wanted.changes, self._settings)
+        for change in made.changes:
+            name = "tag" if change.is_tagged else "untag"
+            self._metrics.tagged.labels(name).inc()
+            _log.info("tags changed", extra={FIELDS: {"step": name, "target": change.artifact.uri}})
+        for problem in (*wanted.problems, *made.problems):
+            self._metrics.errors.labels(self.name).inc()
+            _log.warning("tags not changed", extra={FIELDS: {"problem": problem}})
 
 
 class Progress:

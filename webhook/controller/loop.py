@@ -14,7 +14,7 @@ from typing import Final
 
 from webhook.controller.cluster.acting import Actor
 from webhook.controller.metrics import ControllerMetrics
-from webhook.controller.steps import Step
+from webhook.controller.steps import Delete, Step
 from webhook.http.log import FIELDS
 from webhook.kubernetes.client import ClusterError
 
@@ -104,6 +104,8 @@ class Taker:
                 _log.info("step conflicts", extra={FIELDS: _fields(step)})
                 return self._leave_alone(step, failures + 1)
             self._failures.pop(step.target, None)
+            if isinstance(step, Delete):
+                self._metrics.deleted.labels(step.of.resource.kind).inc()
             _log.info("step taken", extra={FIELDS: _fields(step)})
         return None
 

@@ -22,7 +22,10 @@ class ControllerMetrics:
         self.steps = self._counter("steps", "Changes to the cluster.", "step", "result")
         self.requests = self._counter("requests", "Requests to the API server.", "method", "status")
         self.errors = self._counter("errors", "Failed readings and decisions.", "area")
-        self.cleaned = self._counter("cleaned", "Objects that were removed because nothing used them.", "kind")
+        self.deleted = self._counter("deleted", "Objects whose deletion was requested.", "kind")
+        self.tagged = self._counter(
+            "tagged", "Versions whose objects in S3 got the tag of clean-up, or lost it.", "step"
+        )
         self._loads = self._gauge("loads", "Versions that loads select, by state.", "strategy", "state")
         self._limits = self._gauge("load_capacity_bytes", "The capacity of a load.", "load")
         self._requested = self._gauge("load_requested_bytes", "The storage that a load's claims request.", "load")

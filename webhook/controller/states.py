@@ -31,6 +31,8 @@ CLAIM_UID: Final = "claim-uid"
 """The annotation of a Job with the uid of the claim that it fills."""
 URI: Final = "uri"
 """The annotation with the version's folder in S3, which all objects have that the controller created."""
+EXPIRED_AT: Final = "expired-at"
+"""The annotation of an expired claim with the time since which no new pod gets it, in RFC 3339."""
 PROBLEM: Final = "problem"
 """The annotation with the reason of a state such as failed."""
 _NONE: Final[Mapping[str, str]] = {}
@@ -41,12 +43,15 @@ OUTDATED_REASON: Final = (
 )
 
 
-def with_state(claim: Claim, state: str, problem: str, prefix: str) -> list[Step]:
-    """Set the state of a claim, and the reason; nothing if it has both."""
+def with_state(
+    claim: Claim, state: str, problem: str, prefix: str, annotations: Mapping[str, str] = _NONE
+) -> list[Step]:
+    """Set the state of a claim, the reason, and further annotations; nothing if it has all of them."""
     reason = problem[:_LONGEST]
-    if claim.labels.get(f"{prefix}/state") == state and claim.annotations.get(f"{prefix}/{PROBLEM}", "") == reason:
+    has_reason = claim.annotations.get(f"{prefix}/{PROBLEM}", "") == reason
+    if claim.labels.get(f"{prefix}/state") == state and has_reason and annotations.items() <= claim.annotations.items():
         return []
-    label = labelled(claim, state, reason, prefix)
+    label = labelled(claim, state, reason, prefix, annotations)
     if state == READY:
         return [label, Emit(label.of, "Normal", "Ready", "the version is published again")]
     if state == LOADING:

@@ -41,7 +41,8 @@ class Want(msgspec.Struct, frozen=True):
 def wants(published: Published, cluster: Cluster, settings: Settings) -> list[Want]:
     """What the loads select. The first load of a strategy that selects a version decides.
 
-    Versions that may be removed are not loaded, and those that are about to be removed are left alone.
+    Versions that may be removed are not loaded. Those with an expired claim are left alone: only clean-up, which knows
+    whether they are used, makes them ready again.
     """
     prefix = settings.annotation_prefix
     states: dict[str, set[str]] = {}
@@ -53,7 +54,7 @@ def wants(published: Published, cluster: Cluster, settings: Settings) -> list[Wa
     for index, load in enumerate(settings.loads):
         for version in published.selected(load):
             known = states.get(version.artifact.uri, set())
-            if version.is_expired and (not known or EXPIRED in known):
+            if EXPIRED in known or (version.is_expired and not known):
                 continue
             found.setdefault(claim_name(load.strategy, version.artifact), Want(index, load, version))
     return list(found.values())

@@ -175,7 +175,19 @@ class Store:
     def add_tag(self, key: str, tag: str) -> None:
         """Add a tag, `name=value`, to an object's tags."""
         name, _, value = tag.partition("=")
-        tags = {**self.tags(key), name: value}
+        tags = self.tags(key)
+        if tags.get(name) != value:
+            self._set_tags(key, {**tags, name: value})
+
+    def remove_tag(self, key: str, tag: str) -> None:
+        """Remove a tag, `name=value`, from an object's tags, if it has it."""
+        name, _, value = tag.partition("=")
+        tags = self.tags(key)
+        if tags.get(name) == value:
+            del tags[name]
+            self._set_tags(key, tags)
+
+    def _set_tags(self, key: str, tags: Mapping[str, str]) -> None:
         with self._errors(key, "the store may lack object tags"):
             tag_set = [{"Key": each, "Value": tags[each]} for each in sorted(tags)]
             self._client.put_object_tagging(**self._at(key), Tagging={"TagSet": tag_set}, **self._payer)

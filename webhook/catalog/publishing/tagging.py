@@ -1,23 +1,40 @@
-"""Tagging the objects of a version, for a lifecycle rule of the bucket that deletes objects with this tag."""
+"""The tag by which a lifecycle rule of the bucket deletes the objects of a version.
+
+The manifest gets the tag first and loses it last, so that a version whose manifest does not have the tag has it
+nowhere. A change that was interrupted can be repeated.
+"""
 
 from webhook.catalog.bucket.manifest import MANIFEST
-from webhook.catalog.bucket.store import NotFound, Store
+from webhook.catalog.bucket.store import Store
 
 
-def tag_version(store: Store, folder: str, tag: str) -> bool:
-    """Add `tag`, which is `name=value`, to all objects of a version. False if it was complete before.
+def has_tag(store: Store, folder: str, tag: str) -> bool:
+    """Whether objects of a version may have `tag`, which is `name=value`. Raises CatalogError."""
+    return _has(store, f"{folder}/{MANIFEST}", tag)
 
-    The manifest is tagged last, so that a version whose manifest has the tag is complete. Raises CatalogError.
-    """
+
+def is_completely_tagged(store: Store, folder: str, tag: str) -> bool:
+    """Whether all objects of a version have the tag, if the manifest has it. Raises CatalogError."""
+    others = _others(store, folder)
+    return not others or _has(store, others[-1], tag)
+
+
+def tag_version(store: Store, folder: str, tag: str) -> None:
+    """Add the tag to all objects of a version, in the order of their keys. Raises CatalogError."""
+    for key in (f"{folder}/{MANIFEST}", *_others(store, folder)):
+        store.add_tag(key, tag)
+
+
+def untag_version(store: Store, folder: str, tag: str) -> None:
+    """Remove the tag from all objects of a version. Raises CatalogError."""
+    for key in (*_others(store, folder), f"{folder}/{MANIFEST}"):
+        store.remove_tag(key, tag)
+
+
+def _has(store: Store, key: str, tag: str) -> bool:
     name, _, value = tag.partition("=")
-    manifest = f"{folder}/{MANIFEST}"
-    try:
-        if store.tags(manifest).get(name) == value:
-            return False
-    except NotFound:
-        return False
-    for stored in store.objects(f"{folder}/"):
-        if stored.key != MANIFEST:
-            store.add_tag(f"{folder}/{stored.key}", tag)
-    store.add_tag(manifest, tag)
-    return True
+    return store.tags(key).get(name) == value
+
+
+def _others(store: Store, folder: str) -> list[str]:
+    return sorted(f"{folder}/{stored.key}" for stored in store.objects(f"{folder}/") if stored.key != MANIFEST)
