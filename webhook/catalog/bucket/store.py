@@ -189,6 +189,9 @@ class Store:
 
     def _set_tags(self, key: str, tags: Mapping[str, str]) -> None:
         with self._errors(key, "the store may lack object tags"):
+            if not tags:  # not all stores accept an empty set
+                self._client.delete_object_tagging(**self._at(key))
+                return
             tag_set = [{"Key": each, "Value": tags[each]} for each in sorted(tags)]
             self._client.put_object_tagging(**self._at(key), Tagging={"TagSet": tag_set}, **self._payer)
 

@@ -1,7 +1,8 @@
 """The tag by which a lifecycle rule of the bucket deletes the objects of a version.
 
 The manifest gets the tag first and loses it last, so that a version whose manifest does not have the tag has it
-nowhere. A change that was interrupted can be repeated.
+nowhere. The last of the other objects gets it last and loses it first, so that a version has it everywhere if this one
+does. A change that was interrupted can be repeated.
 """
 
 from webhook.catalog.bucket.manifest import MANIFEST
@@ -15,19 +16,18 @@ def has_tag(store: Store, folder: str, tag: str) -> bool:
 
 def is_completely_tagged(store: Store, folder: str, tag: str) -> bool:
     """Whether all objects of a version have the tag, if the manifest has it. Raises CatalogError."""
-    others = _others(store, folder)
-    return not others or _has(store, others[-1], tag)
+    return _has(store, _keys(store, folder)[-1], tag)
 
 
 def tag_version(store: Store, folder: str, tag: str) -> None:
-    """Add the tag to all objects of a version, in the order of their keys. Raises CatalogError."""
-    for key in (f"{folder}/{MANIFEST}", *_others(store, folder)):
+    """Add the tag to all objects of a version. Raises CatalogError."""
+    for key in _keys(store, folder):
         store.add_tag(key, tag)
 
 
 def untag_version(store: Store, folder: str, tag: str) -> None:
     """Remove the tag from all objects of a version. Raises CatalogError."""
-    for key in (*_others(store, folder), f"{folder}/{MANIFEST}"):
+    for key in reversed(_keys(store, folder)):
         store.remove_tag(key, tag)
 
 
@@ -36,5 +36,7 @@ def _has(store: Store, key: str, tag: str) -> bool:
     return store.tags(key).get(name) == value
 
 
-def _others(store: Store, folder: str) -> list[str]:
-    return sorted(f"{folder}/{stored.key}" for stored in store.objects(f"{folder}/") if stored.key != MANIFEST)
+def _keys(store: Store, folder: str) -> list[str]:
+    """The keys in the order in which they are tagged. They lose the tag in the opposite one."""
+    keys = [f"{folder}/{stored.key}" for stored in store.objects(f"{folder}/") if stored.key != MANIFEST]
+    return [f"{folder}/{MANIFEST}", *sorted(keys)]
