@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.api_server import ApiServer, running_api_server
+from tests.support.clock import Clock
 from tests.usage.objects import DEPLOYMENTS, LISTS, PODS, REPLICA_SETS, injected, pod, workload
 from webhook.catalog.resolution import VersionKey
 from webhook.controller import areas, run
@@ -86,7 +87,9 @@ def test_each_pod_that_runs_a_withdrawn_version_gets_an_event(api: ApiServer) ->
     }
 
 
-def test_a_pod_is_told_once_by_a_process_and_another_process_writes_the_same_event(api: ApiServer) -> None:
+def test_a_pod_is_told_once_by_a_process_within_half_an_hour_and_another_process_writes_the_same_event(
+    api: ApiServer,
+) -> None:
     told = Told()
     told.decide()
     told.decide()
@@ -94,6 +97,21 @@ def test_a_pod_is_told_once_by_a_process_and_another_process_writes_the_same_eve
     Told().decide()
     assert len(writes(api)) == 2
     assert len(api.objects) == 1
+
+
+def test_a_pod_that_runs_on_is_told_again_before_its_event_is_gone(
+    api: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, told = Clock(), Told()
+    monkeypatch.setattr(areas, "monotonic", clock)
+    told.decide()
+    clock.now += 1799
+    told.decide()
+    assert len(writes(api)) == 1
+    clock.now += 1
+    told.decide()
+    assert len(writes(api)) == 2
+    assert len(api.objects) == 1, "it is the same event"
 
 
 def test_a_new_pod_and_a_version_that_is_withdrawn_again_are_told(api: ApiServer) -> None:

@@ -20,6 +20,7 @@ from webhook.catalog.bucket.store import Store
 from webhook.model.source import Source
 
 CLAIMS = "/api/v1/persistentvolumeclaims"
+NAMESPACED = "/api/v1/namespaces/apps/persistentvolumeclaims"
 TAG = "model-injector=expired"
 
 
@@ -140,8 +141,108 @@ def test_without_a_catalog_nothing_is_removed(
     assert problem in done.stderr
 
 
-def test_while_uses_may_be_missing_nothing_is_removed(cleanup: Callable[..., Done], api: ApiServer) -> None:
+def test_a_version_is_kept_where_uses_may_be_missing(
+    cleanup: Callable[..., Done], api: ApiServer, settings: dict[str, Any]
+) -> None:
+    settings["controller"]["cleaning"]["s3Tag"] = TAG
     api.lists[PODS].append(pod("odd", injected="not JSON"))
+    problem = "Pod apps/odd: the annotation model-injector.io/injected cannot be read"
+    done = cleanup()
+    assert done.returncode == 0
+    assert f"no        uses may be missing: {problem}" in done.stdout
+    assert f"warning: {problem}" in done.stderr
+    assert {method for method, _ in api.requests} == {"GET"}
+    api.lists[CLAIMS] = []
+    assert "tag" not in cleanup().stderr
+
+
+def test_without_all_of_a_list_nothing_is_removed(cleanup: Callable[..., Done], api: ApiServer) -> None:
+    del api.lists[PODS]
     done = cleanup()
     assert (done.returncode, done.stdout) == (1, "")
-    assert "nothing is removed while uses may be missing: Pod apps/odd" in done.stderr
+    assert "GET /api/v1/pods" in done.stderr
+
+
+@pytest.mark.parametrize("status", [403, 409])
+def test_the_steps_of_a_version_end_at_the_first_that_is_not_taken_and_others_go_on(
+    cleanup: Callable[..., Done],
+    api: ApiServer,
+    status: int,
+    bucket: moto_s3.MotoBucket,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The claims of two versions are due; the API server refuses the first deletion of one."""
+    (claim,) = api.lists[CLAIMS]
+    claims = [
+        expired(claim, bucket, version, name) for version, name in (("0.1.0", "a"), ("0.1.0", "b"), ("0.2.0", "c"))
+    ]
+    api.lists[CLAIMS] = claims
+    for each in claims:
+        api.objects[f"{NAMESPACED}/{each['metadata']['name']}"] = each
+    delete = api.delete
+    monkeypatch.setattr(api, "delete", lambda path, body: (status, {}) if path.endswith("/a") else delete(path, body))
+    done = cleanup()
+    assert [path for method, path in api.requests if method == "DELETE"] == [f"{NAMESPACED}/a", f"{NAMESPACED}/c"]
+    assert "delete PersistentVolumeClaim/apps/c: ok" in done.stderr
+    assert f"{NAMESPACED}/b" in api.objects
+    assert done.returncode == (0 if status == 409 else 1), "after a conflict, the next run decides again"
+
+
+def expired(claim: dict[str, Any], bucket: moto_s3.MotoBucket, version: str, name: str) -> dict[str, Any]:
+    """A claim that is due, of a version that the catalog has no longer."""
+    metadata = claim["metadata"]
+    labels = {"model-injector.io/state": "expired", "model-injector.io/version": version}
+    annotations = {
+        "model-injector.io/uri": f"s3://{bucket.name}/my-model-{version}",
+        "model-injector.io/expired-at": "2020-01-01T00:00:00Z",
+    }
+    changed = {
+        "name": name,
+        "creationTimestamp": "2020-01-01T00:00:00Z",
+        "labels": {**metadata["labels"], **labels},
+        "annotations": annotations,
+    }
+    return {"metadata": {**metadata, **changed}}
+
+
+def test_a_dry_run_shows_what_would_be_tagged_and_what_would_lose_the_tag(
+    cleanup: Callable[..., Done],
+    api: ApiServer,
+    settings: dict[str, Any],
+    bucket: moto_s3.MotoBucket,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in moto_s3.CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    settings["controller"]["cleaning"]["s3Tag"] = TAG
+    api.lists[CLAIMS] = []
+    for name in ("weights.bin", "SHA256SUMS", "manifest.json"):
+        moto_s3.tag(bucket, f"my-model-1.1.0/{name}", {"model-injector": "expired", "team": "ml"})
+    done = cleanup("--dry-run")
+    lines = [f"tag s3://{bucket.name}/my-model-1.0.0", f"untag s3://{bucket.name}/my-model-1.1.0"]
+    assert (done.returncode, done.stderr.splitlines()) == (0, lines)
+    source = Source(bucket=bucket.name, endpoint_url=bucket.url, region="us-east-1")
+    with closing(Store(source)) as store:
+        assert store.tags("my-model-1.0.0/manifest.json") == {}
+        assert "model-injector" in store.tags("my-model-1.1.0/manifest.json")
+        assert cleanup().returncode == 0
+        assert store.tags("my-model-1.1.0/manifest.json") == store.tags("my-model-1.1.0/weights.bin") == {"team": "ml"}
+        assert store.tags("my-model-1.0.0/manifest.json") == {"model-injector": "expired"}
+    assert cleanup("--dry-run").stderr == ""
+
+
+def test_a_tag_that_cannot_be_written_is_an_error(
+    cleanup: Callable[..., Done],
+    api: ApiServer,
+    settings: dict[str, Any],
+    bucket: moto_s3.MotoBucket,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in moto_s3.CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    settings["controller"]["cleaning"]["s3Tag"] = TAG
+    api.lists[CLAIMS] = []
+    moto_s3.tag(bucket, "my-model-1.0.0/weights.bin", {f"tag-{number}": "x" for number in range(10)})
+    done = cleanup()
+    assert done.returncode == 1
+    assert f"the tags of s3://{bucket.name}/my-model-1.0.0: " in done.stderr

@@ -45,6 +45,8 @@ _ROUND_SECONDS: Final = 10.0
 _LOG_THREADS: Final = 8
 _USAGE_SECONDS: Final = 300.0
 """How often the uses in the cluster are read to tell of withdrawn versions."""
+_TOLD_SECONDS: Final = 1800.0
+"""How long an event about a withdrawn version is not written again. Kubernetes deletes it after an hour."""
 _log = logging.getLogger(__name__)
 
 
@@ -235,7 +237,8 @@ class Withdrawals:
 
     def __init__(self, settings: Settings, taker: Taker, api: KubernetesClient) -> None:
         self._settings, self._taker, self._api = settings, taker, api
-        self._told = set[withdrawals.UseKey]()
+        self._told: dict[withdrawals.UseKey, float] = {}
+        """When the events were written, by the clock of `monotonic`."""
         self._next = 0.0
 
     def watches(self) -> Iterator[Watch]:
@@ -251,15 +254,18 @@ class Withdrawals:
         if (left := self._next - monotonic()) > 0:
             return left
         self._next = monotonic() + _USAGE_SECONDS
-        found = withdrawals.events(read_usage(self._api, self._settings), withdrawn, self._told)
-        self._told &= found.keys()
+        told = {key for key, at in self._told.items() if monotonic() - at < _TOLD_SECONDS}
+        found = withdrawals.events(read_usage(self._api, self._settings), withdrawn, told)
+        self._told = {key: at for key, at in self._told.items() if key in found}
         missing = defaultdict[str, dict[withdrawals.UseKey, Emit]](dict)
         for key, event in found.items():
             if event:
                 missing[event.of.namespace][key] = event
         for events in missing.values():
             if self._taker.take([(event,) for event in events.values()]) is None:
-                self._told |= events.keys()  # else all of the namespace are written again, which changes nothing
+                self._told |= dict.fromkeys(
+                    events, monotonic()
+                )  # else all of the namespace are written again, which changes nothing
         return _USAGE_SECONDS
 
 

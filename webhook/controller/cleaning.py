@@ -22,7 +22,8 @@ from webhook.controller.steps import CLAIMS, JOBS, REFERENCES, VOLUMES, Delete, 
 from webhook.inventory.inventory import READY
 from webhook.settings import Settings
 from webhook.usage.observed import Problem, Workload
-from webhook.usage.uses import Usage
+from webhook.usage.rows import STRONGEST_FIRST
+from webhook.usage.uses import Usage, Use
 
 _SHARED: Final = "trident.netapp.io/shareFromPVC"
 _SHORTEST_PAUSE: Final = 300.0
@@ -97,15 +98,20 @@ def in_use(usage: Usage, published: Published) -> InUse:
         model = published.sources.get(each.source, {}).get(each.model)
         if model and (version := _meaning(model, each.asked)):
             wanted[version.artifact.uri] = f"{_named(each.workload)} asks for {each.asked}"
-    by_uri = {use.used.uri: use for use in usage.uses}
+    strongest_last = sorted(usage.uses, key=_weakness, reverse=True)
+    by_uri = {use.used.uri: use for use in strongest_last}
 
     def user(uri: str) -> str | None:
         version = published.by_uri.get(uri)
         uses = usage.of(version.artifact) if version else filter(None, (by_uri.get(uri),))
-        use = next(iter(uses), None)
+        use = min(uses, key=_weakness, default=None)
         return f"{_named(use.workload)}: {use.state}" if use else wanted.get(uri)
 
     return InUse(user, frozenset((claim.namespace, claim.name) for claim in usage.mounted), usage.problems)
+
+
+def _weakness(use: Use) -> int:
+    return STRONGEST_FIRST.index(use.state)
 
 
 def _meaning(model: Model, asked: str) -> Version | None:

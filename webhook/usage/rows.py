@@ -11,7 +11,7 @@ from webhook.catalog.resolution import VersionKey
 from webhook.catalog.versions import OrderKey, order
 from webhook.usage.uses import State, Usage, Use, withdrawn_reason
 
-_STRONGEST_FIRST: Final[tuple[State, ...]] = ("running", "pinned", "history")
+STRONGEST_FIRST: Final[tuple[State, ...]] = ("running", "pinned", "history")
 
 
 class UsageRow(msgspec.Struct, frozen=True):
@@ -49,7 +49,7 @@ def _rows(uses: Iterable[Use], withdrawn: Mapping[VersionKey, str]) -> Iterable[
     by_state = defaultdict[State, dict[str, list[Use]]](lambda: defaultdict(list))
     for use in uses:
         by_state[use.state][use.used.strategy].append(use)
-    state = next(state for state in _STRONGEST_FIRST if state in by_state)
+    state = next(state for state in STRONGEST_FIRST if state in by_state)
     for strategy, same in by_state[state].items():
         used, workload = same[0].used, same[0].workload
         yield UsageRow(
