@@ -74,10 +74,10 @@ def loaded(settings: Settings) -> MemoryCluster:
     while steps := [step for group in loads.decide(published, cluster.observed(), settings).steps for step in group]:
         for step in steps:
             assert cluster.take(step)
-        for name in cluster.names(JOB):
-            cluster.finish(name)
-    for name in cluster.names(JOB):  # after a day
-        cluster.remove(name)
+        for job in cluster.names(JOB):
+            cluster.finish(job)
+    for job in cluster.names(JOB):  # after a day
+        cluster.remove(job)
     return cluster
 
 
