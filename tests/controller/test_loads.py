@@ -152,6 +152,12 @@ def test_a_volume_whose_claim_is_gone_is_replaced() -> None:
     assert it.cluster.names(CLAIM) == [claim]
 
 
+def test_a_version_that_s3_does_not_show_is_reported_and_not_loaded() -> None:
+    it = Controlled(SETTINGS, version(SETTINGS, problem="S3 denies the webhook access", is_checked=False))
+    assert it.decide().problems == (f"{ONE.artifact.uri}: S3 denies the webhook access",)
+    assert it.decide().steps == ()
+
+
 def test_namespaces_do_not_wait_for_each_other() -> None:
     it = Controlled(SETTINGS, ONE)
     it.settle()
