@@ -350,7 +350,7 @@ def test_without_the_inventory_pods_would_mount_what_is_not_ready(config: JSON) 
 
 
 def test_images_and_rollouts_need_no_inventory() -> None:
-    config = {"loads": [LOADS["oci-image"]], "controller": {"rollouts": {"enabled": True}}}
+    config: JSON = {"loads": [LOADS["oci-image"]], "controller": {"rollouts": {"enabled": True}}}
     assert running(inventory={"enabled": False}, **config).controller
 
 

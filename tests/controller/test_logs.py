@@ -1,27 +1,15 @@
 """What is read of containers' logs, and the events about them, over HTTP."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from tests.support.api_server import ApiServer, running_api_server
+from tests.support.api_server import ApiServer
 from webhook.controller.cluster.acting import Actor
 from webhook.controller.cluster.cache import Cache
 from webhook.controller.cluster.logs import last_line
 from webhook.controller.steps import PODS, Emit, ObjectRef
 from webhook.kubernetes.client import ClusterError, KubernetesClient
 
-
-@pytest.fixture
-def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
-    with running_api_server() as api:
-        file = str(api.kubeconfig(tmp_path))
-        monkeypatch.setenv("KUBECONFIG", file)
-        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", file)  # read by its import
-        yield api
-
-
+pytestmark = pytest.mark.usefixtures("client")
 LOG = "/api/v1/namespaces/apps/pods/app-0/fetch-my-model"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.controller.cluster.conftest import Pauses
+from tests.controller.cluster.pauses import Pauses
 from tests.support.clock import Clock
 from webhook.controller.cluster.acting import Actor, StepFailed
 from webhook.controller.loop import Loop, Taker, pause

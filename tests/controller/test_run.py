@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.controller.cluster.conftest import api, client, server
 from tests.support import moto_s3
 from tests.support.api_server import ApiServer
 from tests.support.moto_s3 import MotoBucket
@@ -26,7 +25,6 @@ from webhook.controller.steps import CLAIMS, JOBS, NAMESPACES, PODS, REFERENCES
 from webhook.settings import Settings
 from webhook.settings.loading import InvalidSettings
 
-__all__ = ("api", "client", "server")
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/system/leases/model-injector-controller"
 IMAGES = {"strategy": "oci-image", "image": "registry.example.com/models/{model}"}
 SHARED = {"strategy": "shared-volume"}

@@ -30,9 +30,7 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
     """A cluster with a pod that runs my-model 1.2.3, and others that do not."""
     monkeypatch.setattr(areas, "_USAGE_SECONDS", 0)
     with running_api_server() as api:
-        file = str(api.kubeconfig(tmp_path))
-        monkeypatch.setenv("KUBECONFIG", file)
-        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", file)  # read by its import
+        api.connect(tmp_path, monkeypatch)
         api.lists = {path: [] for path in LISTS}
         api.lists[DEPLOYMENTS] = [workload("chat", model="my-model", version="1.2.3")]
         api.lists[REPLICA_SETS] = [workload(OWNER[1], ("Deployment", "chat"), model="my-model", version="1.2.3")]

@@ -23,9 +23,7 @@ def claim(name: str, namespace: str = "ml", **labels: str) -> JSON:
 @pytest.fixture
 def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
     with running_api_server() as api:
-        file = str(api.kubeconfig(tmp_path))
-        monkeypatch.setenv("KUBECONFIG", file)
-        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", file)  # read by its import
+        api.connect(tmp_path, monkeypatch)
         api.lists = {CLAIMS: [], DRIVERS: [{"metadata": {"name": "s3.csi.aws.com"}, "spec": {}}]}
         api.put("/version", {"major": "1", "minor": "36+", "gitVersion": "v1.36.2"})
         yield api

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 import httpx
+import pytest
 import yaml
 
 JSON = dict[str, Any]
@@ -91,6 +92,12 @@ class ApiServer:
             yaml.safe_dump({"clusters": [named], "contexts": [context], "users": users, "current-context": "here"})
         )
         return file
+
+    def connect(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Have the clients of this process connect here, by a kubeconfig in `folder`."""
+        file = str(self.kubeconfig(folder))
+        monkeypatch.setenv("KUBECONFIG", file)
+        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", file)  # read by its import
 
     def put(self, path: str, content: JSON) -> JSON:
         """Create or replace an object, as an administrator would."""

@@ -14,9 +14,7 @@ from webhook.settings import Settings
 @pytest.fixture
 def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
     with running_api_server() as api:
-        file = str(api.kubeconfig(tmp_path))
-        monkeypatch.setenv("KUBECONFIG", file)
-        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", file)  # read by its import
+        api.connect(tmp_path, monkeypatch)
         api.lists = {path: [] for path in LISTS}
         yield api
 

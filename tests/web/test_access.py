@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from cachetools import TTLCache
-from kubernetes.config import kube_config
 
 from tests.support.api_server import ApiServer, running_api_server
 from tests.support.clock import Clock
@@ -21,9 +20,7 @@ HOST = "192.0.2.1"
 @pytest.fixture
 def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
     with running_api_server() as api:
-        kubeconfig = str(api.kubeconfig(tmp_path))
-        monkeypatch.setenv("KUBECONFIG", kubeconfig)
-        monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", kubeconfig)  # read once, at its import
+        api.connect(tmp_path, monkeypatch)
         api.users = {"t": ("ann", "")}
         api.rights = {("ann", "apps")}
         yield api

@@ -68,6 +68,8 @@ def decide(published: Published, cluster: Cluster, settings: Settings) -> Outcom
     wanted = wants(published, cluster, settings)
     steps, states, problems = list[tuple[Step, ...]](), Counter[tuple[str, str]](), list[str]()
     found, waiting = capacities(wanted, cluster, settings, problems)
+    unchecked = {version.artifact.uri: version for load in settings.loads for version in published.unchecked(load)}
+    problems += (f"{uri}: {version.problem}" for uri, version in unchecked.items())
     covered, jobs = set[Key](), _Jobs(cluster, settings)
     for want in sorted(wanted, key=newness, reverse=True):
         version = _Version(want, cluster, settings, jobs, is_waiting=want in waiting)

@@ -102,6 +102,12 @@ class Published(msgspec.Struct, frozen=True, dict=True):
             if matches(name, load.models):
                 yield from model.published(load.versions)
 
+    def unchecked(self, load: Load) -> Iterator[Version]:
+        """The versions of a load's models whose state S3 does not tell, because it denies access."""
+        for name, model in self.sources.get(load.source, {}).items():
+            if matches(name, load.models):
+                yield from (version for version in model.versions.values() if not version.is_checked)
+
     @cached_property
     def by_uri(self) -> Mapping[str, Version]:
         """The versions, by their folders in S3."""

@@ -228,8 +228,6 @@ def test_an_answer_that_is_no_object_fails(api: ApiServer, actor: Actor, cache: 
 
 
 def test_without_an_answer_a_step_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = str(ApiServer(port=1).kubeconfig(tmp_path))
-    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", file)
-    monkeypatch.setenv("KUBECONFIG", file)
+    ApiServer(port=1).connect(tmp_path, monkeypatch)
     with pytest.raises(ClusterError, match=f"POST {PATH}"):
         Actor(KubernetesClient(), Cache(KubernetesClient()), "me").take(Create(CLAIM))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.controller.cluster.conftest import Pauses
+from tests.controller.cluster.pauses import Pauses
 from tests.support.api_server import ApiServer
 from tests.support.clock import Clock
 from webhook.controller.cluster import lease

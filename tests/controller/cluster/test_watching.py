@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.controller.cluster.conftest import Pauses
+from tests.controller.cluster.pauses import Pauses
 from tests.support.api_server import CUT, HOLD, ApiServer
 from webhook.controller.cluster import watching
 from webhook.controller.cluster.watching import Collection, Watch
