@@ -216,12 +216,13 @@ def test_a_claim_is_removed_only_when_each_webhook_has_read_that_it_is_expired(r
     assert len(cluster.deleted) == len(TEAMS)
 
 
+@pytest.mark.parametrize("problem", [None, "unused, published 99 days ago, newer versions: 1"])
 @pytest.mark.parametrize("at", [None, "yesterday", "2026-01-01T00:00:00"])
-def test_an_expired_claim_is_removed_only_if_it_says_since_when(at: str | None) -> None:
+def test_an_expired_claim_is_removed_only_if_it_says_since_when(at: str | None, problem: str | None) -> None:
     options = cleaning()
     known = published(options, "1.0.0", "90.0.0")
     cluster = loaded(options, published(options, "1.0.0"))
-    expired(cluster, expired_at=at)
+    expired(cluster, expired_at=at, problem=problem)
     (review, _) = run(cluster, known, options, NOW)
     assert (review.is_removed, review.expired_at, review.removed_from) == (True, None, None)
     assert annotations(cluster, "expired-at") == {"2026-04-11T00:00:00Z"}

@@ -41,9 +41,7 @@ def s3() -> Iterator[str]:
 @pytest.fixture
 def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
     with running_api_server() as api:
-        file = str(api.kubeconfig(tmp_path))
-        monkeypatch.setenv("KUBECONFIG", file)
-        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", file)  # read by its import
+        api.connect(tmp_path, monkeypatch)
         api.lists = {path: [] for path in LISTS}
         yield api
 
@@ -163,7 +161,9 @@ def test_a_version_with_a_claim_loses_the_tag(cleaned: Cleaned, monkeypatch: pyt
     assert cleaned.tagged() == ["my-model-2.0.0"]
 
 
-def test_a_version_that_gets_an_alias_loses_the_tag_at_once(cleaned: Cleaned, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_that_gets_an_alias_loses_the_tag_at_once(
+    cleaned: Cleaned, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     cleaned.run(monkeypatch)
     cleaned.run(monkeypatch)
     cleaned.keep("1.0.0")
@@ -171,6 +171,10 @@ def test_a_version_that_gets_an_alias_loses_the_tag_at_once(cleaned: Cleaned, mo
     cleaned.run(monkeypatch, 1)
     assert cleaned.tagged() == ["my-model-2.0.0"]
     assert len(cleaned.api.requests) == read, "the uses in the cluster do not matter"
+    caplog.set_level(logging.INFO)
+    caplog.clear()
+    cleaned.run(monkeypatch, 1)
+    assert "?tagging" not in caplog.text, "it is done"
 
 
 def test_while_uses_may_be_missing_nothing_is_tagged(
@@ -200,11 +204,25 @@ def test_one_version_that_cannot_be_tagged_does_not_stop_the_others(
     assert cleaned.store.tags("my-model-2.0.0/a.bin") == {"state": "expired"}
     assert cleaned.counted("tag") == 1
     assert float(cleaned.metrics.errors.labels("cleaning")._value.get()) == 1
-    assert "my-model-1.0.0" in next(
-        each.fields["problem"]
-        for each in caplog.records
-        if each.getMessage() == "tags not changed"  # type: ignore[attr-defined]
-    )
+    (record,) = (each for each in caplog.records if each.getMessage() == "tags not changed")
+    assert "my-model-1.0.0" in record.fields["problem"]  # type: ignore[attr-defined]
+
+
+def test_tagging_that_was_interrupted_is_completed(cleaned: Cleaned, monkeypatch: pytest.MonkeyPatch) -> None:
+    cleaned.store.add_tag("my-model-1.0.0/manifest.json", "state=expired")
+    cleaned.run(monkeypatch)
+    cleaned.run(monkeypatch)
+    assert cleaned.store.tags("my-model-1.0.0/a.bin") == {"state": "expired"}
+
+
+def test_a_version_whose_deletion_has_begun_is_left_to_the_lifecycle_rule(
+    cleaned: Cleaned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cleaned.store.delete("my-model-1.0.0/manifest.json")
+    cleaned.run(monkeypatch)
+    cleaned.run(monkeypatch)
+    assert cleaned.store.tags("my-model-1.0.0/a.bin") == {}
+    assert float(cleaned.metrics.errors.labels("cleaning")._value.get()) == 0
 
 
 def test_a_run_that_failed_is_repeated_and_does_not_count(cleaned: Cleaned, monkeypatch: pytest.MonkeyPatch) -> None:
