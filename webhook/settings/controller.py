@@ -102,7 +102,8 @@ class CleaningSettings(Group):
     """How many versions of each model are kept in any case: the newest."""
     s3_tag: str = Field(default="", pattern=r"^([A-Za-z0-9 +._:/@-]{1,128}=[A-Za-z0-9 +._:/@=-]{0,256})?$")
     """A tag, such as model-injector=expired, that the objects of removed versions get in S3, for a lifecycle rule of
-    the bucket to delete them by. Empty: S3 is not changed."""
+    the bucket to delete them by. Set it only if nothing outside of this cluster reads the prefix. Empty: S3 is not
+    changed."""
 
 
 class ProgressSettings(Group):
