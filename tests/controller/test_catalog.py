@@ -165,7 +165,7 @@ def test_a_source_that_cannot_be_listed_stays_as_it_was(
 
 def test_a_source_that_was_never_listed_is_unknown(it: Read, proxy: FaultyProxy) -> None:
     proxy.inject(Drop(), Request.is_listing)
-    assert it.read() == Published()
+    assert it.read() == Published(stale=frozenset({"default", "other"}))
 
 
 def test_one_source_does_not_hinder_another(it: Read, store: Store, proxy: FaultyProxy, tmp_path: Path) -> None:

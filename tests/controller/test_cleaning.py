@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -362,6 +363,17 @@ def test_nothing_is_removed_of_a_source_that_was_not_listed(listed: Published) -
     found = plan(listed, cluster.observed(), Usage(), options, NOW)
     assert {each.reason for each in found.reviews} == {"its source was not listed"}
     assert found.steps == ()
+
+
+def test_nothing_is_removed_while_the_source_cannot_be_listed() -> None:
+    """A version may have got an alias since it was listed."""
+    options = cleaning()
+    known = published(options, *NAMES)
+    cluster = loaded(options, known)
+    settle(cluster, msgspec.structs.replace(known, stale=frozenset({"default"})), options, Usage())
+    assert versions_of(cluster) == set(NAMES)
+    settle(cluster, known, options, Usage())
+    assert versions_of(cluster) < set(NAMES)
 
 
 @pytest.mark.parametrize(("content", "state"), [("a" * 64, "ready"), (None, "loading")])

@@ -74,7 +74,8 @@ class CatalogReader:
             self._models[source], self._uris[source] = models, frozenset(self._folders(source, listing))
             self._withdrawn[source] = dict(listing.withdrawal_reasons(source))
         withdrawn = {key: reason for each in self._withdrawn.values() for key, reason in each.items()}
-        return self.resolved(Published(dict(self._models), frozenset().union(*self._uris.values()), withdrawn))
+        uris, stale = frozenset[str]().union(*self._uris.values()), frozenset(self.problems)
+        return self.resolved(Published(dict(self._models), uris, withdrawn, stale=stale))
 
     def resolved(self, published: Published) -> Published:
         """The same with what all references mean, by the last listing. Looks up what is not known yet. Blocks."""

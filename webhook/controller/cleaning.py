@@ -17,7 +17,17 @@ import msgspec
 
 from webhook.controller.observed import Claim, Cluster, Key, Observed
 from webhook.controller.published import Model, Published, Version
-from webhook.controller.states import DIGEST, EXPIRED, EXPIRED_AT, LOADING, URI, by_catalog, is_listed, with_state
+from webhook.controller.states import (
+    DIGEST,
+    EXPIRED,
+    EXPIRED_AT,
+    LOADING,
+    URI,
+    by_catalog,
+    is_current,
+    is_listed,
+    with_state,
+)
 from webhook.controller.steps import CLAIMS, JOBS, REFERENCES, VOLUMES, Delete, Resource, Step, ref_of
 from webhook.inventory.inventory import READY
 from webhook.settings import Settings
@@ -169,6 +179,8 @@ def _verdict(  # noqa: PLR0913, PLR0917 - what it depends on
     """Whether to remove a version, and why, or why not."""
     if user := used.by_uri(uri) or _mounted(objects.claims, used):
         return False, user
+    if not is_current(uri, published, settings):
+        return False, "its source could not be listed the last time"
     version = published.by_uri.get(uri)
     if version:
         is_removed, reason = version.is_expired, version.expiry

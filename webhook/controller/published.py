@@ -95,6 +95,8 @@ class Published(msgspec.Struct, frozen=True, dict=True):
     """Why versions in these sources are withdrawn, also of other models."""
     meanings: Mapping[VersionKey, Artifact | str] = {}
     """What the references of workloads mean: as text, why that is unknown. A key's version is the reference."""
+    stale: frozenset[str] = frozenset()
+    """The sources, by name, that could not be listed the last time: what is known of them is older."""
 
     def selected(self, load: Load) -> Iterator[Version]:
         """The versions that a load selects, by model, the newest of each first."""

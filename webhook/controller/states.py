@@ -97,6 +97,11 @@ def is_listed(uri: str, published: Published, settings: Settings) -> bool:
     return bool(names) and published.sources.keys() >= set(names)
 
 
+def is_current(uri: str, published: Published, settings: Settings) -> bool:
+    """Whether the last listing of a version's source succeeded."""
+    return not any(uri.startswith(root(settings.all_sources[name])) for name in published.stale)
+
+
 def root(source: Source) -> str:
     """The folder of a source in S3, with a slash at its end."""
     return "/".join(filter(None, (f"s3://{source.bucket}", source.prefix, "")))
