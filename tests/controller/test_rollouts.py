@@ -26,7 +26,7 @@ def test_a_moved_alias_restarts_a_workload_and_says_so(kind: str) -> None:
     assert cluster.version(key) == "2.0.0"
     (started,) = cluster.events
     assert (started.type, started.reason, started.of.name) == ("Normal", "RolloutStarted", "app")
-    assert started.message == "my-model @champion from 1.2.3 to 2.0.0: the reference means another version now"
+    assert started.message == "my-model @champion from 1.2.3 to 2.0.0: the reference means a different version now"
     record = cluster.record(key)
     assert (record["state"], record["at"]) == ("progressing", "2026-01-05T12:00:00Z")
     assert record["models"] == [{"model": "my-model", "version": "@champion", "from": "1.2.3", "to": "2.0.0"}]

@@ -70,7 +70,7 @@ class Limits:
             return Wait("the pause after the last rollout is not over", until=self._resting_until)
         if len(self._counted) >= self._options.max_concurrent:
             return Wait(f"as many rollouts as maxConcurrent allows are under way: {self._named()}")
-        self._counted.append(follower.name)
+        self._counted.append(f"{follower.name} since {text_of(self._now)}")
         return None
 
     def _named(self) -> str:

@@ -1,8 +1,8 @@
 """Which workloads are restarted because their references mean other versions now: the pure function `decide`.
 
 A rollout sets the annotation `pinned` of the template, which the webhook keeps. It is watched until all pods are
-available. If that takes too long, the earlier pin is set again, and the version is not tried again before the reference
-has meant a different version in between. States of workloads:
+available. If that takes too long, the earlier pin is set again, and the version is not tried again until the reference
+means a different version. States of workloads:
 
 | state | meaning |
 | --- | --- |
@@ -49,7 +49,8 @@ _LONGEST: Final = 500
 _SHORTEST_SECONDS: Final = 1.0
 _CHANGED: Final = "somebody has changed the pinned version meanwhile"
 _SET_BACK: Final = (
-    "it had this before, and was set back; it goes on when it is restarted, or the reference means another version"
+    "somebody went back to the earlier version; the new one is not tried again until the workload is restarted, or the "
+    "reference means a different version"
 )
 _NOT_PINNED: Final = (
     "its template has no pinned version; restart it once, and for a kind of another project, name that in "
@@ -180,7 +181,7 @@ class _Round:
 
     def _start(self, follower: Follower) -> tuple[Step, ...]:
         """Set the new pins and record it, in one request."""
-        reason = "the reference means another version now"
+        reason = "the reference means a different version now"
         before = follower.workload.template_annotations.get(self._pinned, "")
         target, changes = target_of(follower.goal), follower.changes(follower.starting)
         record = Record("progressing", text_of(self._now), changes, reason, target, before)
