@@ -233,6 +233,19 @@ class TestArgo:
         cluster.becomes_available(key)
         assert cluster.settle() == {"current": 1}
 
+    @pytest.mark.parametrize("change", [{"replicas": 3}, {"paused": False}])
+    def test_a_change_of_the_spec_at_a_long_step_does_not_undo_it(self, change: dict[str, Any]) -> None:
+        """Its status is of the earlier spec until Argo has seen the change."""
+        cluster = Cluster(deadline=600)
+        key = cluster.add(kind="Rollout")
+        cluster.moves("2.0.0")
+        cluster.settle()
+        cluster.becomes_unavailable(key, phase="Paused", message="CanaryPauseStep")
+        cluster.passes(24 * 3600)
+        cluster.change(key, lambda new: new["spec"].update(change))
+        assert cluster.settle() == {"progressing": 1}
+        assert cluster.version(key) == "2.0.0"
+
     @pytest.mark.parametrize("status", [{"phase": "Degraded"}, {"abort": True}])
     def test_an_abort_is_a_failure(self, status: dict[str, Any]) -> None:
         cluster = Cluster()

@@ -210,8 +210,11 @@ class ArgoRollout(Workload, frozen=True):
 
     @property
     def has_deadline_of_its_own(self) -> bool:
-        """Its steps may take days; `progressDeadlineSeconds` applies to each of them."""
-        return self.is_observed and self.status.phase in ("Progressing", "Paused")
+        """Its steps may take days; `progressDeadlineSeconds` applies to each of them.
+
+        Also while its status is older than the spec: an autoscaler or a person may change that at a step.
+        """
+        return self.status.phase in ("Progressing", "Paused")
 
     @property
     def message(self) -> str:
