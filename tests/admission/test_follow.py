@@ -56,7 +56,7 @@ def test_it_is_labelled_when_its_pods_would_be_refused() -> None:
 def test_an_exact_version_is_a_warning_that_its_pods_get_too() -> None:
     result = Cluster().decide(following(version="1.2.3"))
     (warning,) = result.warnings
-    assert warning.startswith(f"{FOLLOW} does nothing: an exact version never means another one")
+    assert warning.startswith(f"{FOLLOW} does nothing: an exact version never changes")
 
 
 @pytest.mark.parametrize("annotations", [{"follow": "false"}, {}, {"follow": "true", "inject": "false"}])

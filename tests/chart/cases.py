@@ -105,7 +105,7 @@ CASES: dict[str, JSON] = {
             "catalog": {"mode": "s3", "refreshSeconds": "1m", "preflight": "enforce", "requiredTag": "published=true"},
             "inventory": {"enabled": True, "refreshSeconds": 30},
             "loads": [{"models": ["llama-*"], "strategy": "shared-volume", "capacity": "2Ti"}],
-            "controller": {"namespace": "elsewhere", "rollouts": {"enabled": True, "pause": 300}},
+            "controller": {"namespace": "elsewhere", "rollouts": {"enabled": True, "pause": "5m"}},
             "rules": [{"namespaces": ["team-*"], "models": ["my-org/*"], "allow": False, "message": "ask us"}],
             "preview": {"auth": "none", "force": True},
             "server": {"drain": 30},

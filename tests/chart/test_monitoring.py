@@ -10,6 +10,7 @@ import promql_parser
 from tests.chart.conftest import CHART, JSON, render
 from webhook.admission.result import Decision
 from webhook.catalog.lookup.index import SourceStatus
+from webhook.controller.rollouts import VERDICTS
 from webhook.http.metrics import Metrics
 
 OF_THE_API_SERVER = {
@@ -38,14 +39,15 @@ OF_THE_CONTROLLER = {
         "tagged_total": "step",
     }.items()
 }
+CONFIG: JSON = {"inventory": {"enabled": True}, "catalog": {"mode": "s3"}}
 ON = {
     **{name: {"enabled": True} for name in ("serviceMonitor", "prometheusRule", "dashboard", "controller")},
-    "config": {"inventory": {"enabled": True}, "catalog": {"mode": "s3"}},
+    "config": CONFIG,
 }
 
 
-def rules() -> dict[str, JSON]:
-    (group,) = render(ON).one("PrometheusRule")["spec"]["groups"]
+def rules(**config: JSON) -> dict[str, JSON]:
+    (group,) = render({**ON, "config": {**CONFIG, **config}}).one("PrometheusRule")["spec"]["groups"]
     return {rule["alert"]: rule for rule in group["rules"]}
 
 
@@ -125,8 +127,21 @@ def test_there_is_an_alert_for_each_way_to_fail() -> None:
         "ModelInjectorLoadsFailed": {f"{CONTROLLER}loads"},
         "ModelInjectorLoadCapacity": {f"{CONTROLLER}load_requested_bytes", f"{CONTROLLER}load_capacity_bytes"},
         "ModelInjectorRolloutUndone": {f"{CONTROLLER}rollouts"},
+        "ModelInjectorRolloutsWaiting": {f"{CONTROLLER}rollouts"},
     }
     assert all(rule["annotations"]["summary"] and rule["labels"]["severity"] for rule in rules().values())
+
+
+def test_states_of_rollouts_are_those_that_alerts_ask_for() -> None:
+    asked = re.findall(r'rollouts{.*?state="(\w+)"', "".join(rule["expr"] for rule in rules().values()))
+    assert sorted(asked) == ["undone", "waiting"]
+    assert set(asked) <= set(VERDICTS)
+
+
+def test_workloads_may_wait_for_a_maintenance_window_which_is_open_once_a_week_at_least() -> None:
+    windows = {"rollouts": {"enabled": True, "maintenance": [{"days": ["Sat"]}]}}
+    waits = [each["ModelInjectorRolloutsWaiting"]["for"] for each in (rules(), rules(controller=windows))]
+    assert waits == ["24h", "8d"]
 
 
 def test_without_an_inventory_nobody_waits_for_it() -> None:

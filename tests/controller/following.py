@@ -21,6 +21,8 @@ NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 """A Monday."""
 TYPES = {kind.resource.kind: kind for kind in KINDS}
 Key = tuple[str, str, str]
+ROLLED_OUT = tuple(TYPES)
+"""The kinds that follow."""
 
 
 def pin(version: str, asked: str = "@champion", model: str = "my-model") -> str:
@@ -167,6 +169,10 @@ class Cluster:
     def passes(self, seconds: float) -> None:
         """Time passes."""
         self.now += timedelta(seconds=seconds)
+
+    def reasons(self) -> list[str]:
+        """The reasons of the events."""
+        return [event.reason for event in self.events]
 
     def version(self, key: Key) -> str:
         """The pinned version."""

@@ -77,7 +77,7 @@ class MemoryCluster:
         return True
 
     def _bind(self, name: Name) -> None:
-        """A new claim has an empty volume, or Trident gives it the volume of another one."""
+        """A new claim has an empty volume, or with Trident, that of the claim that its shareFromPVC names."""
         metadata = self.objects[name]["metadata"]
         shared = metadata.get("annotations", {}).get("trident.netapp.io/shareFromPVC")
         if shared is None:

@@ -21,6 +21,7 @@ events = st.lists(
         st.tuples(st.just("available"), which),
         st.tuples(st.just("unavailable"), which),
         st.tuples(st.just("pause"), which),
+        st.tuples(st.just("scale"), which),
         st.tuples(st.just("pin"), which, version),
         st.tuples(st.just("undo"), which),
         st.tuples(st.just("time"), st.sampled_from([1, 60, 700, 6 * 3600])),
@@ -61,6 +62,11 @@ class World:
 
     def do_pause(self, index: int) -> None:
         self.cluster.change(self.keys[index], lambda new: new["spec"].update(paused=not new["spec"].get("paused")))
+
+    def do_scale(self, index: int) -> None:
+        replicas = 0 if self.cluster.objects[self.keys[index]]["spec"]["replicas"] else 2
+        self.cluster.change(self.keys[index], lambda new: new["spec"].update(replicas=replicas))
+        self.cluster.becomes_available(self.keys[index])
 
     def do_pin(self, index: int, version: str) -> None:
         self.cluster.set_pin(self.keys[index], pin(version))
@@ -117,9 +123,9 @@ class World:
 
     def check_start(self, before: Workload) -> None:
         assert before.is_available
-        assert not before.is_paused
+        assert not before.hold
         assert is_open(self.cluster.settings.controller.rollouts.maintenance, self.cluster.now)
-        assert sum(self.is_rolling(key) for key in self.keys) <= self.most
+        assert sum(self.is_counted(self.seen[key]) for key in self.keys) <= self.most
 
     def check_undo(self, key: Key, record: dict[str, Any], written: dict[str, Any]) -> None:
         assert (record["state"], written["state"]) == ("progressing", "undone")
@@ -129,9 +135,9 @@ class World:
         assert self.cluster.version(key) == record["models"][0]["from"]
         assert json.loads(self.cluster.template(key)[f"{PREFIX}/pinned"]) == json.loads(record["before"])
 
-    def is_rolling(self, key: Key) -> bool:
-        follower = follower_of(self.cluster.workload(key), self.cluster.meaning, self.cluster.settings)
-        return follower is not None and follower.is_rolling
+    def is_counted(self, workload: Workload) -> bool:
+        follower = follower_of(workload, self.cluster.meaning, self.cluster.settings)
+        return follower is not None and follower.is_counted
 
 
 @settings(max_examples=300, deadline=None)
@@ -157,7 +163,7 @@ def test_what_nobody_disturbs_gets_there(happening: list[tuple[Any, ...]], most:
         getattr(world, f"do_{name}")(*arguments)
     world.cluster.moves("4.0.0")
     for key in world.keys:
-        world.cluster.change(key, lambda new: new["spec"].update(paused=False))
+        world.cluster.change(key, lambda new: new["spec"].update(paused=False, replicas=2))
     for _ in range(40):
         for key in world.keys:
             world.cluster.becomes_available(key)

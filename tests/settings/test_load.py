@@ -24,6 +24,14 @@ def test_the_file_has_camel_case_names_and_durations_as_people_write_them(loaded
     assert settings.defaults.mount_path == "/models"
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0", 0), ("0s", 0), ("'0'", 0), ("300", 300), ("5m", 300), ("1d", 86400)]
+)
+def test_a_pause_may_be_zero(loaded: Load, text: str, seconds: int) -> None:
+    settings = loaded(f"{{bucket: abc, controller: {{rollouts: {{pause: {text}}}}}}}")
+    assert settings.controller.rollouts.pause == seconds
+
+
 def test_sources_come_beside_the_default_one(loaded: Load) -> None:
     settings = loaded(
         "{bucket: my-ml-bucket, region: eu-west-1, sources: {research: {bucket: rrr, requesterPays: true}}}"
@@ -108,6 +116,9 @@ def test_what_kubernetes_puts_into_the_environment_for_a_service_of_our_name_is_
         ("buket: my-ml-bucket", "unknown setting buket; did you mean bucket?"),
         ("{bucket: abc, fetch: {numWorker: 3}}", "unknown setting fetch.numWorker; did you mean fetch.numWorkers?"),
         ("{bucket: abc, fetch: {timeout: soon}}", "setting fetch.timeout: 'soon' is not a duration such as 30m"),
+        ("{bucket: abc, fetch: {timeout: 0s}}", "setting fetch.timeout: '0s' is not a duration such as 30m"),
+        ("{bucket: abc, controller: {rollouts: {pause: ''}}}", "controller.rollouts.pause: '' is not a duration"),
+        ("{bucket: abc, controller: {rollouts: {pause: 2d}}}", "setting controller.rollouts.pause: "),
         ("{bucket: abc, fetch: {numWorkers: 0}}", "setting fetch.numWorkers: "),
         (
             "{bucket: abc, fetch: {resources: {limits: {memory: 5x}}}}",

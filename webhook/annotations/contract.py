@@ -124,7 +124,7 @@ _POD: Final = (
         name=FOLLOW,
         allowed='"true", "canary" or "false"',
         default='"false"',
-        meaning='`"true"`: the [controller](rollouts.md) restarts the workload when its reference means another '
+        meaning='`"true"`: the [controller](rollouts.md) restarts the workload when its reference means a different '
         'version. `"canary"`: before the workloads with `"true"` in its namespace.',
         parse=one_of("true", "canary", "false"),
         is_per_model=False,

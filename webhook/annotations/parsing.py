@@ -79,7 +79,7 @@ def _parse(given: Mapping[str, str], settings: Settings, namespace: str) -> PodR
         for path, entry in entries.items()
     ]
     if follow != "false" and not any(map(pins.is_floating, requests)):
-        problem = "does nothing: an exact version never means another one; ask for an alias, a range or latest"
+        problem = "does nothing: an exact version never changes; ask for an alias, a range or latest"
         warnings = (*warnings, f"{prefix}{FOLLOW} {problem}")
     of_entries = (_idle(entry, [model], model.where) for entry, model in zip(entries.values(), requests, strict=True))
     existing = pins.decode(given.get(PINNED))

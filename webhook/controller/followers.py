@@ -62,20 +62,43 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     """Identifies the versions of all references with which the rollout ends."""
     before: str = ""
     """While it is progressing: the annotation `pinned` to go back to."""
+    held: str = ""
+    """Since when the workload is on hold, in RFC 3339. That time does not count: `at` moves on by it afterwards."""
 
     def time(self, now: datetime) -> datetime | None:
         """`at`; None if somebody has written another text, or a time that is yet to come."""
-        try:
-            time = datetime.fromisoformat(self.at)
-        except ValueError:
-            return None
-        time = time if time.tzinfo else time.replace(tzinfo=UTC)
-        return time if time <= now + _SKEW else None
+        return _time(self.at, now)
+
+    def as_held(self, now: datetime) -> "Record":
+        """The record of a workload that is on hold."""
+        return self if self.held else replace(self, held=text_of(now))
+
+    def as_resumed(self, now: datetime) -> "Record":
+        """The record of a workload that is not on hold, or not any more."""
+        if not self.held:
+            return self
+        started, held = self.time(now), _time(self.held, now)
+        at = text_of(min(started + (now - held), now)) if started and held else self.at
+        return replace(self, at=at, held="")
 
     @property
     def summary(self) -> str:
         """The changes, in words."""
         return ", ".join(map(str, self.models))
+
+
+def _time(text: str, now: datetime) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    time = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return time if time <= now + _SKEW else None
+
+
+def text_of(time: datetime) -> str:
+    """A time in RFC 3339."""
+    return time.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 _records: Final = msgspec.json.Decoder(Record)
@@ -121,7 +144,7 @@ class Follower(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def changing(self) -> tuple[Reference, ...]:
-        """The references that mean another version than the pinned one."""
+        """The references that mean a version other than the pinned one."""
         return tuple(reference for reference, version in self.wants.items() if self.has.get(reference) != version)
 
     @cached_property
@@ -148,6 +171,11 @@ class Follower(msgspec.Struct, frozen=True, dict=True):
         """Whether a rollout of the controller's is under way. A record that `rollout undo` brought back is not one."""
         record, (_, _, target) = self.record, self.label.partition(".")
         return record is not None and record.state == "progressing" and bool(target) and record.target == target
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it takes one of `maxConcurrent`: while it is on hold, no more of its pods are replaced."""
+        return self.is_rolling and not self.workload.hold
 
     @property
     def is_undone(self) -> bool:

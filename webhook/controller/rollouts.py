@@ -2,12 +2,13 @@
 
 A rollout sets the annotation `pinned` of the template, which the webhook keeps. It is watched until all pods are
 available. If that takes too long, the earlier pin is set again, and the version is not tried again until the reference
-has meant another one. States of workloads:
+means a different version. States of workloads:
 
 | state | meaning |
 | --- | --- |
 | current | it has the versions that its references mean |
 | waiting | it gets others when limits, its own health and the loading of the versions allow it |
+| held | it gets others, or goes on getting them, when it is no longer paused or scaled to zero |
 | progressing | it is getting them |
 | undone | they were undone, by the controller or by somebody |
 | blocked | it cannot get them, a canary did not, or it is unknown what its references mean |
@@ -15,7 +16,7 @@ has meant another one. States of workloads:
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -32,6 +33,7 @@ from webhook.controller.followers import (
     follower_of,
     record_of,
     target_of,
+    text_of,
 )
 from webhook.controller.limits import IsLoaded, Limits
 from webhook.controller.steps import Emit, Rewrite, Step, ref_of
@@ -39,14 +41,15 @@ from webhook.controller.workloads import Workload
 from webhook.model.refusals import Refusal
 from webhook.settings import Settings
 
-Verdict: TypeAlias = Literal["current", "waiting", "progressing", "undone", "blocked"]
-VERDICTS: Final[tuple[Verdict, ...]] = ("current", "waiting", "progressing", "undone", "blocked")
+Verdict: TypeAlias = Literal["current", "waiting", "held", "progressing", "undone", "blocked"]
+VERDICTS: Final[tuple[Verdict, ...]] = ("current", "waiting", "held", "progressing", "undone", "blocked")
 _LONGEST: Final = 500
 """The maximum length of a reason."""
 _SHORTEST_SECONDS: Final = 1.0
 _CHANGED: Final = "somebody has changed the pinned version meanwhile"
 _SET_BACK: Final = (
-    "it had this before, and was set back; it goes on when it is restarted, or the reference means another version"
+    "somebody went back to the earlier version; the new one is not tried again until the workload is restarted, or the "
+    "reference means a different version"
 )
 _NOT_PINNED: Final = (
     "its template has no pinned version; restart it once, and for a kind of another project, name that in "
@@ -122,21 +125,26 @@ class _Round:
         """About a workload whose rollout is under way."""
         if target_of(follower.has) != record.target:
             return self._ended(follower, record, "undone", _CHANGED)
-        if follower.workload.is_available:
+        hold = follower.workload.hold
+        if follower.workload.is_available and not follower.workload.is_scaled_to_zero:
             return self._ended(follower, record, "done")
-        deadline = (record.time(self._now) or self._now - self._longest) + self._longest
-        if reason := self._failure(follower, record, deadline):
+        current = record.as_held(self._now) if hold else record.as_resumed(self._now)
+        deadline = (current.time(self._now) or self._now - self._longest) + self._longest
+        if reason := self._failure(follower, record, None if hold else deadline):
             return self._ended(follower, record, "undone", reason, follower.restored(record.before))
-        return _Decision("progressing", until=deadline if deadline > self._now else None)
+        steps = (self._recorded(follower, current, follower.label),) if current != record else ()
+        if hold:
+            return _Decision("held", steps, problem=f"{follower.name} is held during its rollout: {hold}")
+        return _Decision("progressing", steps, deadline if deadline > self._now else None)
 
-    def _failure(self, follower: Follower, record: Record, deadline: datetime) -> str:
-        """Why a rollout has to be undone; empty if it may go on."""
+    def _failure(self, follower: Follower, record: Record, deadline: datetime | None) -> str:
+        """Why a rollout has to be undone; empty if it may go on. On hold, it has no deadline."""
         workload = follower.workload
         if workload.failure:
             return workload.failure
         if follower.wants and follower.wants == follower.versions_in(pinned.decode(record.before)):
             return "the reference means the earlier version again"
-        if self._now >= deadline and not workload.has_deadline_of_its_own:
+        if deadline and self._now >= deadline and not workload.has_deadline_of_its_own:
             return f"not available within {self._longest}: {workload.message}"
         return ""
 
@@ -144,7 +152,8 @@ class _Round:
         self, follower: Follower, record: Record, state: State, reason: str = "", earlier: str | None = None
     ) -> _Decision:
         """Record the end of a rollout. `earlier` is the pin to go back to."""
-        ended = msgspec.structs.replace(record, state=state, at=_text(self._now), reason=reason[:_LONGEST], before="")
+        ended = msgspec.structs.replace(record, state=state, at=text_of(self._now), reason=reason[:_LONGEST])
+        ended = msgspec.structs.replace(ended, before="", held="")
         label = follower.label_with(follower.has)
         rewrite = self._recorded(follower, ended, label, {self._pinned: earlier} if earlier else {})
         until = self._limits.has_ended()
@@ -165,16 +174,16 @@ class _Round:
         if follower.is_undone:
             return _Decision("undone", self._set_back(follower))
         if wait := self._limits.start(follower):
-            verdict: Verdict = "blocked" if wait.is_blocked else "waiting"
-            return _Decision(verdict, self._noted(follower), wait.until, f"{follower.name} is {verdict}: {wait.reason}")
+            problem = f"{follower.name} is {wait.verdict}: {wait.reason}"
+            return _Decision(wait.verdict, self._noted(follower), wait.until, problem)
         return _Decision("progressing", self._start(follower))
 
     def _start(self, follower: Follower) -> tuple[Step, ...]:
         """Set the new pins and record it, in one request."""
-        reason = "the reference means another version now"
+        reason = "the reference means a different version now"
         before = follower.workload.template_annotations.get(self._pinned, "")
         target, changes = target_of(follower.goal), follower.changes(follower.starting)
-        record = Record("progressing", _text(self._now), changes, reason, target, before)
+        record = Record("progressing", text_of(self._now), changes, reason, target, before)
         label = follower.label_with(follower.goal, target)
         rewrite = self._recorded(follower, record, label, {self._pinned: follower.wanted_pins().encode()})
         return rewrite, _event(follower.workload, "Normal", "RolloutStarted", f"{record.summary}: {reason}")
@@ -184,7 +193,7 @@ class _Round:
         record, changes = follower.record, follower.changes(follower.changing)
         if record and (record.state, record.models) == ("undone", changes):
             return self._noted(follower)
-        undone = Record("undone", _text(self._now), changes, _SET_BACK)
+        undone = Record("undone", text_of(self._now), changes, _SET_BACK)
         emit = _event(follower.workload, "Normal", "RolloutUndone", f"{undone.summary} is undone: {_SET_BACK}")
         return self._recorded(follower, undone, follower.label_with(follower.has)), emit
 
@@ -216,7 +225,7 @@ def _blocked(workload: Workload, reason: str, settings: Settings, now: datetime)
     prefix, record = settings.annotation_prefix, record_of(workload, settings.annotation_prefix)
     if record and (record.state, record.reason) == ("blocked", reason[:_LONGEST]):
         return ()
-    blocked = Record("blocked", _text(now), reason=reason[:_LONGEST])
+    blocked = Record("blocked", text_of(now), reason=reason[:_LONGEST])
     return (
         Rewrite(ref_of(workload.resource, workload), {f"{prefix}/{ROLLOUT}": msgspec.json.encode(blocked).decode()}),
         _event(workload, "Warning", "RolloutBlocked", f"this workload does not follow its models: {reason}"),
@@ -225,7 +234,3 @@ def _blocked(workload: Workload, reason: str, settings: Settings, now: datetime)
 
 def _event(workload: Workload, kind: Literal["Normal", "Warning"], reason: str, message: str) -> Emit:
     return Emit(ref_of(workload.resource, workload), kind, reason, message)
-
-
-def _text(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -52,7 +52,7 @@ class _Status(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Workload(Observed, frozen=True):
-    """What the kinds have in common."""
+    """What the kinds have in common. The defaults fit the status of a Deployment."""
 
     resource: ClassVar[Resource]
     spec: _Spec = _Spec()
@@ -72,8 +72,15 @@ class Workload(Observed, frozen=True):
 
     @property
     def is_scaled_to_zero(self) -> bool:
-        """Whether it has no pods."""
+        """Whether it is to have no pods."""
         return self._replicas == 0
+
+    @property
+    def hold(self) -> str:
+        """Why a rollout of it cannot go on before somebody changes that; empty if it can."""
+        if self.is_paused:
+            return "it is paused"
+        return "it is scaled to zero, so nothing shows whether the version works" if self.is_scaled_to_zero else ""
 
     @property
     def is_observed(self) -> bool:
@@ -88,7 +95,8 @@ class Workload(Observed, frozen=True):
 
     @property
     def _has_all_pods(self) -> bool:
-        raise NotImplementedError
+        status = self.status
+        return self._replicas == status.replicas == status.updated_replicas == status.available_replicas
 
     @property
     def obstacle(self) -> str:
@@ -120,11 +128,6 @@ class Deployment(Workload, frozen=True):
     """An apps/v1 Deployment."""
 
     resource = DEPLOYMENTS
-
-    @property
-    def _has_all_pods(self) -> bool:
-        status = self.status
-        return self._replicas == status.replicas == status.updated_replicas == status.available_replicas
 
     @property
     def message(self) -> str:
@@ -207,8 +210,11 @@ class ArgoRollout(Workload, frozen=True):
 
     @property
     def has_deadline_of_its_own(self) -> bool:
-        """Its steps may take days; `progressDeadlineSeconds` applies to each of them."""
-        return self.is_observed and self.status.phase in ("Progressing", "Paused")
+        """Its steps may take days; `progressDeadlineSeconds` applies to each of them.
+
+        Also while its status is older than the spec: an autoscaler or a person may change that at a step.
+        """
+        return self.status.phase in ("Progressing", "Paused")
 
     @property
     def message(self) -> str:

@@ -13,6 +13,10 @@ def _duration(value: object) -> object:
     return parse_duration(value) if isinstance(value, str) and not value.isdigit() else value
 
 
+def _duration_or_none(value: object) -> object:
+    return parse_duration(value, least=0) if isinstance(value, str) and not value.isdigit() else value
+
+
 def _text(value: object) -> object:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
@@ -57,16 +61,18 @@ def _patterns_by_last_unit() -> Iterator[str]:
 
 Verification: TypeAlias = Literal["size", "sha256", "none"]
 """How a download is checked."""
-_DURATION: Final = WithJsonSchema(
-    {
-        "anyOf": [
-            {"type": "integer", "minimum": 1},
-            {"type": "string", "pattern": "|".join((r"^[1-9]\d*$", *_patterns_by_last_unit()))},
-        ]
-    }
-)
+
+
+def _duration_schema(least: int, digits: str) -> WithJsonSchema:
+    text = {"type": "string", "pattern": "|".join((digits, *_patterns_by_last_unit()))}
+    return WithJsonSchema({"anyOf": [{"type": "integer", "minimum": least}, text]})
+
+
+_DURATION: Final = _duration_schema(1, r"^[1-9]\d*$")
 Seconds = Annotated[int, BeforeValidator(_duration), Field(gt=0, le=7 * 24 * 3600), _DURATION]
 Lifetime = Annotated[int, BeforeValidator(_duration), Field(ge=3, le=20 * 365 * 24 * 3600), _DURATION]
+Pause = Annotated[int, BeforeValidator(_duration_or_none), Field(ge=0, le=7 * 24 * 3600), _duration_schema(0, r"^\d+$")]
+"""Seconds, or 0 for no pause."""
 Quantity = Annotated[
     str,
     BeforeValidator(_text),

@@ -37,13 +37,14 @@ def format_bytes(value: Decimal) -> str:
     return f"{whole >> 20}Mi" if whole and whole % (1 << 20) == 0 else str(whole)
 
 
-def parse_duration(text: str) -> int:
-    """A duration such as `1d`, `1h30m` or `90s`, in seconds. Raises ValueError."""
-    match = _DURATION.fullmatch(text)
+def parse_duration(text: str, least: int = 1) -> int:
+    """A duration such as `1d`, `1h30m` or `90s`, in seconds. Raises ValueError for other text, and for less than
+    `least`."""
+    match = _DURATION.fullmatch(text) if text else None
     seconds = match and sum(
         int(part or 0) * unit for part, unit in zip(match.groups(), DURATION_UNITS.values(), strict=True)
     )
-    if not seconds:
+    if seconds is None or seconds < least:
         raise ValueError(f"{text!r} is not a duration such as 30m, 1h30m or 1d")
     return seconds
 

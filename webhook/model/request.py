@@ -54,5 +54,5 @@ class PodRequest(msgspec.Struct, frozen=True):
     service_account: str | None = None
     opted_out: bool = False
     follow: Follow = "false"
-    """Whether the workload is restarted when a reference means another version: `canary` before `true`."""
+    """Whether the workload is restarted when a reference means a different version: `canary` before `true`."""
     warnings: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from webhook.fields.group import Group
 from webhook.fields.parsers import IMAGE_REPOSITORY, REFERENCE, SUBDOMAIN
-from webhook.fields.types import Globs, Lifetime, Quantity, Seconds, SourceName
+from webhook.fields.types import Globs, Lifetime, Pause, Quantity, Seconds, SourceName
 from webhook.model.source import DEFAULT_SOURCE
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -75,16 +75,18 @@ class MaintenanceWindow(Group):
 
 
 class RolloutSettings(Group):
-    """Restarts of workloads with the annotation `follow`, when their reference means another version."""
+    """Restarts of workloads with the annotation `follow`, when their reference means a different version."""
 
     enabled: bool = False
     """Whether workloads are restarted."""
     max_concurrent: int = Field(default=1, ge=1, le=1000)
-    """How many workloads may be rolling out at the same time because of a new version."""
-    pause: Annotated[int, Field(ge=0, le=24 * 3600)] = 60
-    """Seconds between the end of a rollout and the start of the next."""
+    """How many workloads may be rolling out at the same time because of a new version. Those that are paused or scaled
+    to zero meanwhile do not count."""
+    pause: Annotated[Pause, Field(le=24 * 3600)] = 60
+    """How long after the end of a rollout the next may start, and how long a canary runs before others follow."""
     deadline: Seconds = 1800
-    """How long a rollout may take until the workload is available. After that, it is undone."""
+    """How long a rollout may take until the workload is available. After that, it is undone. Time in which the workload
+    is paused or scaled to zero does not count."""
     maintenance: tuple[MaintenanceWindow, ...] = Field(default=(), max_length=100)
     """When rollouts may start. Empty: always."""
 
