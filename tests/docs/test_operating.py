@@ -40,7 +40,7 @@ KINDS = {
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[moto_s3.MotoBucket]:
     with moto_s3.serve() as url:
-        bucket = moto_s3.make_bucket(url, "my-ml-bucket")
+        bucket = moto_s3.make_bucket(url)
         files = (ManifestFile("weights.bin", len(WEIGHTS), hashlib.sha256(WEIGHTS).hexdigest()),)
         for version, days in DAYS.items():
             manifest = Manifest("my-model", version, datetime.now(UTC) - timedelta(days=days, hours=1), files)
@@ -88,7 +88,7 @@ def api(settings: dict[str, Any]) -> Iterator[ApiServer]:
         cluster = loaded(Settings.model_validate(settings))
         api.lists |= {path: [cluster.objects[name] for name in cluster.names(kind)] for kind, path in KINDS.items()}
         asked = {"model": "my-model", "version": "1.2.4"}
-        uses = injected(version="1.2.4", uri="s3://my-ml-bucket/my-model-1.2.4")
+        uses = injected(version="1.2.4", uri=f"s3://{settings['bucket']}/my-model-1.2.4")
         api.lists[REPLICA_SETS] = [workload("chat-1", ("Deployment", "chat"), **asked)]
         api.lists[PODS] = [pod("chat-1-a", ("ReplicaSet", "chat-1"), injected=uses)]
         yield api
@@ -106,7 +106,7 @@ def dry_run(api: ApiServer, settings: dict[str, Any], folder: Path) -> Done:
 def test_the_page_shows_what_a_dry_run_prints(api: ApiServer, settings: dict[str, Any], tmp_path: Path) -> None:
     done = dry_run(api, settings, tmp_path)
     artifact = Artifact("my-model", "1.2.3", Source(bucket="my-ml-bucket"))
-    name = claim_name("s3-mount", artifact)  # the port of this server is in the names that were printed
+    name = claim_name("s3-mount", artifact)  # the bucket and the port of this server are in the names that were printed
     notes = re.sub(r"s3-mount-my-model-1\.2\.3-\w+", name, done.stderr)
     notes = re.sub(r"shared-volume-my-model-1\.2\.3-\w+", claim_name("shared-volume", artifact), notes)
     text = indent(f"$ model-injector cleanup --dry-run\n{done.stdout}{notes}", "    ")
