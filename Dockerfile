@@ -22,7 +22,7 @@ RUN awk '/^(hatchling|packaging|pathspec|pluggy|tomlkit|trove-classifiers)==/, !
 # The asynchronous variant of the Kubernetes client is not imported. Removing it and its dependencies saves 50 MB, and the
 # security advisories of aiohttp.
 RUN /build/bin/pip --python /opt/model-injector/bin/python3 uninstall --yes \
-      aiohappyeyeballs aiohttp aiohttp-retry aiosignal attrs frozenlist multidict propcache yarl \
+      aiohappyeyeballs aiohttp aiohttp-retry aiosignal attrs frozenlist propcache yarl \
  && cd /opt/model-injector/lib/python3.11/site-packages \
  && rm -r kubernetes/aio ./*/tests \
  && find . -name '*.so' -exec strip --strip-debug {} +
@@ -65,7 +65,7 @@ RUN client=/opt/model-injector/lib/python3.11/site-packages/kubernetes/client \
  && find "/image$client" -name '*.py' -delete \
  && $compile /usr/lib/python3.11 /opt/model-injector/lib \
  && $python /opt/model-injector/bin/model-injector --version \
- && $python -c 'import certs.source, httptools, kubernetes.client.rest, kubernetes.config, uvloop, webhook.server' \
+ && $python -c 'import certs.source, httptools, kubernetes.client.rest, kubernetes.config, uvloop, webhook.server, webhook.node_cache.run' \
  && find /image -exec touch --no-dereference --date @0 {} +
 
 FROM scratch
