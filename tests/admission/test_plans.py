@@ -18,6 +18,7 @@ NEEDS: Mapping[str, Any] = {
     "volumes": ({"name": "models", "hostPath": {"path": "/opt/models", "type": "Directory"}},),
     "init_containers": ({"name": "mount-models", "image": "mount", "args": ["run"], "restartPolicy": "Always"},),
     "node_selector": NODES,
+    "preferred_node_labels": ("cached-0", "cached-1"),
     "tolerations": (TOLERATION,),
     "image_pull_secrets": ("registry",),
     "scheduling_gates": ("example.com/headroom",),
@@ -25,6 +26,23 @@ NEEDS: Mapping[str, Any] = {
     "warnings": ("hostPath volumes are not admitted in baseline namespaces",),
 }
 Planned = Callable[..., Injector]
+
+
+def preferring(number: int) -> JSON:
+    """A term of a node affinity: the label of NEEDS with this number."""
+    expression = {"key": f"model-injector.io/cached-{number}", "operator": "In", "values": ["true"]}
+    return {"weight": 10, "preference": {"matchExpressions": [expression]}}
+
+
+def preferred(spec: JSON) -> list[JSON]:
+    """The nodes that a pod prefers."""
+    terms: list[JSON] = spec["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    return terms
+
+
+SPREAD: JSON = {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}
+ZONE: JSON = {"matchExpressions": [{"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["a"]}]}
+IN_ZONE: JSON = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [ZONE]}}
 
 
 def _given(plan: Plan, *_: object) -> Plan:
@@ -48,6 +66,8 @@ def test_a_pod_gets_all_that_the_plan_asks_for(planned: Planned) -> None:
     pod = planned(baked=NEEDS)(asking(strategy="baked"))
     spec = pod["spec"]
     assert spec["nodeSelector"] == NODES
+    assert spec["affinity"].keys() == {"nodeAffinity"}
+    assert preferred(spec) == [preferring(0), preferring(1)]
     assert spec["tolerations"] == [TOLERATION]
     assert spec["imagePullSecrets"] == [{"name": "registry"}]
     assert spec["schedulingGates"] == [{"name": "example.com/headroom"}]
@@ -67,6 +87,26 @@ def test_the_pods_own_stay_beside_them(planned: Planned) -> None:
     assert spec["tolerations"] == [own["tolerations"][0], TOLERATION]
     assert [secret["name"] for secret in spec["imagePullSecrets"]] == ["own", "registry"]
     assert [gate["name"] for gate in spec["schedulingGates"]] == ["own", "example.com/headroom"]
+
+
+@pytest.mark.parametrize(
+    "own",
+    [None, {}, {"nodeAffinity": None}, {"nodeAffinity": {}}, SPREAD, {**SPREAD, "nodeAffinity": IN_ZONE}],
+)
+def test_the_pods_own_affinity_stays(planned: Planned, own: JSON | None) -> None:
+    spec = planned(baked=NEEDS)(asking({"affinity": own}, strategy="baked"))["spec"]
+    assert preferred(spec) == [preferring(0), preferring(1)]
+    own = own or {}
+    assert spec["affinity"].keys() == own.keys() | {"nodeAffinity"}
+    assert (own.get("nodeAffinity") or {}).items() <= spec["affinity"]["nodeAffinity"].items()
+    assert spec["affinity"].get("podAntiAffinity") == own.get("podAntiAffinity")
+
+
+def test_nodes_that_the_pod_prefers_already_are_not_added(planned: Planned) -> None:
+    own = [{"weight": 50, "preference": ZONE}, {**preferring(1), "weight": 80}, {"weight": 1, "preference": {}}]
+    affinity = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": own}}
+    spec = planned(baked=NEEDS)(asking({"affinity": affinity}, strategy="baked"))["spec"]
+    assert preferred(spec) == [*own, preferring(0)]
 
 
 def test_a_second_pass_adds_none_of_it_again(planned: Planned) -> None:
@@ -129,6 +169,7 @@ def test_what_two_strategies_both_need_is_added_once(planned: Planned) -> None:
     for field in ("volumes", "initContainers", "tolerations", "imagePullSecrets", "schedulingGates"):
         assert len(spec[field]) == 1, field
     assert spec["nodeSelector"] == NODES
+    assert preferred(spec) == [preferring(0), preferring(1)]
     assert result.warnings == NEEDS["warnings"]
 
 

@@ -11,13 +11,16 @@ from webhook.annotations.contract import INJECTED
 from webhook.annotations.injected import InjectedModel, encode
 from webhook.kubernetes.mesh import MESH_PROXIES
 from webhook.kubernetes.patch import JSON, Operation, add, escape, extend
-from webhook.kubernetes.pod import LocalObjectReference, Pod, PodSpec
+from webhook.kubernetes.pod import LocalObjectReference, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec
 from webhook.model.refusals import Conflict
 from webhook.settings import Settings
 from webhook.strategies.strategy import Plan
 
 _SAFE_TO_EVICT: Final = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 _SAFE_VOLUMES: Final = f"{_SAFE_TO_EVICT}-local-volumes"
+_PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
+_WEIGHT: Final = 10
+"""Of 100. The scheduler sums up the weights of the labels that a node has."""
 
 
 def patch(
@@ -32,7 +35,7 @@ def patch(
         *attach(spec, planned.models),
         *extend("/spec/volumes", spec.volumes, missing_volumes(spec, plan.volumes, plan.init_containers)),
         *account_operations(spec, asked_account, planned.strategies, settings),
-        *_placement(spec, plan),
+        *_placement(spec, plan, settings),
         *_annotations(pod, plan, {f"{settings.annotation_prefix}/{INJECTED}": encode(injected)}),
         *extend(
             "/spec/initContainers",
@@ -52,10 +55,12 @@ def init_container_index(spec: PodSpec) -> int:
     return 0
 
 
-def _placement(spec: PodSpec, plan: Plan) -> Iterator[Operation]:
+def _placement(spec: PodSpec, plan: Plan, settings: Settings) -> Iterator[Operation]:
     """The operations on fields that decide where and when the pod runs."""
     if plan.node_selector:
         yield from _node_selector(spec, plan.node_selector)
+    if plan.preferred_node_labels:
+        yield from _affinity(spec, [f"{settings.annotation_prefix}/{name}" for name in plan.preferred_node_labels])
     if plan.tolerations:
         yield from _tolerations(spec, plan.tolerations)
     if plan.image_pull_secrets:
@@ -76,6 +81,31 @@ def _node_selector(spec: PodSpec, wanted: Mapping[str, str]) -> list[Operation]:
     if spec.node_selector is None:
         return [add("/spec/nodeSelector", missing)] if missing else []
     return [add(f"/spec/nodeSelector/{escape(label)}", value) for label, value in missing.items()]
+
+
+def _affinity(spec: PodSpec, labels: Sequence[str]) -> list[Operation]:
+    """Prefer nodes that have the labels, in addition to what the pod prefers."""
+    affinity, node_affinity = spec.affinity, spec.affinity and spec.affinity.node_affinity
+    own = node_affinity and node_affinity.preferred_during_scheduling_ignored_during_execution
+    present = {term.preference for term in own or ()}
+    missing = [label for label in dict.fromkeys(labels) if _having(label) not in present]
+    terms = [{"weight": _WEIGHT, "preference": {"matchExpressions": [_requirement(label)]}} for label in missing]
+    if not terms:
+        return []
+    if affinity is None:
+        return [add("/spec/affinity", {"nodeAffinity": {_PREFERRED: terms}})]
+    if node_affinity is None:
+        return [add("/spec/affinity/nodeAffinity", {_PREFERRED: terms})]
+    return extend(f"/spec/affinity/nodeAffinity/{_PREFERRED}", own, terms)
+
+
+def _requirement(label: str) -> JSON:
+    return {"key": label, "operator": "In", "values": ["true"]}
+
+
+def _having(label: str) -> NodeSelectorTerm:
+    """The same, typed."""
+    return NodeSelectorTerm((NodeSelectorRequirement(label, "In", ("true",)),))
 
 
 def _tolerations(spec: PodSpec, wanted: Sequence[JSON]) -> list[Operation]:

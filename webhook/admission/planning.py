@@ -76,6 +76,7 @@ def _merged(plans: Sequence[Plan]) -> Plan:
         volumes=_by_name(plans, "volumes"),
         init_containers=_by_name(plans, "init_containers"),
         node_selector=_united(plans, "node_selector"),
+        preferred_node_labels=_distinct(plans, "preferred_node_labels"),
         tolerations=_distinct(plans, "tolerations"),
         image_pull_secrets=_distinct(plans, "image_pull_secrets"),
         scheduling_gates=_distinct(plans, "scheduling_gates"),

@@ -4,6 +4,7 @@ The names depend only on the strategy, the version's folder in a store, and the 
 of a claim that somebody else creates. docs/objects.md documents them for users.
 """
 
+import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
@@ -15,6 +16,9 @@ from webhook.model.artifact import Artifact
 _CAPACITY: Final = "1Gi"
 """The API requires a capacity, and drivers of volumes that exist already ignore it. It is the same for all models,
 because the size of such a claim cannot be changed, and counts towards the namespace's quota."""
+CACHED: Final = "cached-"
+"""How the labels of nodes begin that have versions in their cache, after the prefix of labels and a slash."""
+_CACHED_DIGITS: Final = 16
 
 
 @lru_cache(maxsize=4096)
@@ -34,9 +38,21 @@ def volume_name(strategy: str, namespace: str, artifact: Artifact) -> str:
     return object_name(f"{strategy}-{namespace}-{artifact.model}-{artifact.version}", identity)
 
 
+def cached_label(endpoint_url: str, uri: str) -> str:
+    """The label of nodes that have the version in their cache, without the prefix: `cached-0badc0de0badc0de`.
+
+    `endpoint_url` is that of its source, and `uri` its folder. The value of the label is `true`.
+    """
+    return CACHED + hashlib.sha256(_located(endpoint_url, uri).encode()).hexdigest()[:_CACHED_DIGITS]
+
+
 def _identity(artifact: Artifact) -> str:
+    return _located(artifact.source.endpoint_url, artifact.uri)
+
+
+def _located(endpoint_url: str, uri: str) -> str:
     """The version's folder. Two stores may have buckets of the same name, so it includes the store's endpoint."""
-    return " ".join(filter(None, (artifact.source.endpoint_url, artifact.uri)))
+    return " ".join(filter(None, (endpoint_url, uri)))
 
 
 def labels(prefix: str, artifact: Artifact, state: str | None = None) -> Mapping[str, str]:

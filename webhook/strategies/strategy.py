@@ -82,6 +82,8 @@ class Plan(msgspec.Struct, frozen=True):
     init_containers: tuple[JSON, ...] = ()
     """Objects of the type core/v1 Container. May include native sidecars."""
     node_selector: Mapping[str, str] = {}
+    preferred_node_labels: tuple[str, ...] = ()
+    """Labels of nodes, with the value `true`, on which the scheduler places the pod if it can. Without the prefix."""
     tolerations: tuple[JSON, ...] = ()
     """Objects of the type core/v1 Toleration."""
     image_pull_secrets: tuple[str, ...] = ()
