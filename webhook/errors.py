@@ -35,12 +35,21 @@
     │   ├── PreconditionFailed     409 or 412: the object changed since it was read
     │   ├── Unreachable            no answer, or a temporary one: 5xx, throttled
     │   ├── Unsupported            the store does not implement a part of S3
+    │   ├── Corrupt                node_cache.download: a file differs from the manifest
+    │   ├── Stopped                node_cache.download: the download was stopped, and may continue later
+    │   ├── Changed                node_cache.versions: the version was published again with other files
+    │   ├── Unverifiable           node_cache.versions: it has no hashes to compare with
     │   └── AlreadyPublished       catalog.publishing.publish: the version exists, and versions never change
     ├── RegistryError              images.connection: a registry of images refused, or answers what cannot be used
     │   └── RegistryUnreachable    it did not answer, or reported a temporary error
     ├── ClusterError               kubernetes.client: the API server is missing, or its answer is unusable
     │   ├── Expired                controller.cluster.watching: a list or a watch has to begin again
     │   └── StepFailed             controller.cluster.acting: it refused a step of the controller
+    ├── NoRoom                     node_cache.budget: a version does not fit into the cache
+    ├── FolderLost                 node_cache.folder: the cache's folder was deleted
+    ├── Refused                    node_cache.forking: the worker, or the driver, refused a request
+    ├── Replaced                   node_cache.listening: another driver listens on the socket
+    ├── Unresolved                 node_cache.references: a reference means no version that can be read
     └── AssociationError           aws.pod_identity: EKS did not associate a role with a service account
 
 A message says what happened, names the value, and says what to do. Its reader is the person who fixes the fault.

@@ -42,6 +42,7 @@ def commands(way: str, names: Names = NAMES, **changes: Any) -> tuple[str, ...]:
     ("way", "changes", "expected"),
     [
         ("s3-init", {}, [PUBLISH, POLICY, annotate("s3-init")]),
+        ("node-cache", {}, [PUBLISH, POLICY, annotate("node-cache")]),
         (
             "s3-mount",
             {},

@@ -13,6 +13,7 @@ from webhook.advice.ways import WAYS
 
 TRIDENT = ("csi.trident.netapp.io",)
 EFS = ("efs.csi.aws.com",)
+NODE_CACHE = ("csi.model-injector.io",)
 MOUNTPOINT = ("s3.csi.aws.com",)
 PRICES = {"bucket": 0.02, "registry": 0.1, "file-system": 0.2, "snapshot": 0.05, "node-disk": 0.08}
 
@@ -30,6 +31,7 @@ SITUATIONS: list[tuple[str, dict[str, Any]]] = [
     ("oci-image", {"connectivity": "registry", "target_seconds": 300}),
     ("oci-image", {"connectivity": "registry", "target_seconds": 300, "kubernetes_minor": 35}),
     ("oci-image", {"bytes": 140 * GIB, "csi_drivers": (), "target_seconds": 60}),  # on warm nodes
+    ("node-cache", {"bytes": 140 * GIB, "csi_drivers": NODE_CACHE, "target_seconds": 60, "kubernetes_minor": 34}),
     ("application-image", {"bytes": 200 * MIB, "coupling": "tight"}),
     (
         "application-image",

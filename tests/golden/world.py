@@ -68,6 +68,11 @@ SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
             }
         },
     },
+    "placement": {
+        **_PLAIN,
+        "annotationPrefix": "models.example.com",
+        "strategies": {"node-cache": {"placement": True}},
+    },
     "warn": {**_S3, "catalog": {"mode": "s3", "preflight": "warn"}},
     "mounts": {
         **_PLAIN,

@@ -5,6 +5,7 @@ from typing import Final
 from webhook.advice.situation import Situation
 
 MOUNTPOINT: Final = "s3.csi.aws.com"
+NODE_CACHE: Final = "csi.model-injector.io"
 TRIDENT: Final = "csi.trident.netapp.io"
 FILE_SYSTEMS: Final = ("efs.csi.aws.com", "fsx.csi.aws.com", "fsx.openzfs.csi.aws.com")
 """EFS, FSx for Lustre and FSx for OpenZFS."""

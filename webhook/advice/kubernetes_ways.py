@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from webhook.advice.drivers import FILE_SYSTEMS, MOUNTPOINT, SHARED, has
+from webhook.advice.drivers import FILE_SYSTEMS, MOUNTPOINT, NODE_CACHE, SHARED, has
 from webhook.advice.next_steps import annotate, injector, manifests, published
 from webhook.advice.situation import IMAGE_VOLUMES_SINCE, Names, Situation
 from webhook.advice.way import (
@@ -58,6 +58,32 @@ def _s3_mount(situation: Situation) -> Assessment:
             "The application reads from S3 while it loads, so it feels each slow or failed request.",
             "Files that are read in small or random pieces are slow, unless the volume has a cache.",
             "A Mountpoint pod runs beside the workload on each node, and needs room there. Fargate has none.",
+        ),
+    )
+
+
+def _node_cache(situation: Situation) -> Assessment:
+    has_driver = has(situation, NODE_CACHE)
+    missing = f"the cluster has no CSI driver {NODE_CACHE}: install it with nodeCache.enabled of the chart"
+    copy = download(situation)
+    return Assessment(
+        excluded=_without_s3(situation, "nodes") or (missing if has_driver is False else None),
+        estimate=Estimate(
+            cold=copy.warm,
+            warm=0,
+            amount=situation.bytes,
+            rate=copy.rate,
+            bottleneck=copy.bottleneck,
+            transfer=situation.bytes * situation.nodes,
+        ),
+        once=(() if has_driver else ("install the node cache with the chart",)) + (_ROLE,),
+        each_version=(_PUBLISH, *releases(situation)),
+        stored={"bucket": kept(situation), "node-disk": kept(situation) * situation.nodes},
+        unchecked=(f"the CSI driver {NODE_CACHE}",) if has_driver is None else (),
+        trade_offs=(
+            "A privileged DaemonSet runs on each node, with Linux 5.12 or later. Fargate has none.",
+            "Old versions stay on a node's disk until others need the room.",
+            "A pod cannot start while S3 does not answer, also if its node has the model.",
         ),
     )
 
@@ -200,6 +226,11 @@ def _s3_mount_commands(situation: Situation, names: Names) -> tuple[str, ...]:
     )
 
 
+def _node_cache_commands(situation: Situation, names: Names) -> tuple[str, ...]:
+    del situation
+    return (*published(names), injector(names, "iam-policy", names.model), annotate(names, "node-cache"))
+
+
 def _shared_volume_commands(situation: Situation, names: Names) -> tuple[str, ...]:
     del situation
     return (
@@ -263,6 +294,13 @@ KUBERNETES_WAYS: Final = (
         platforms=("kubernetes",),
         assess=_oci_image,
         commands=_oci_image_commands,
+    ),
+    Way(
+        name="node-cache",
+        summary="The pod mounts the model from the cache of its node, which downloads each version once.",
+        platforms=("kubernetes",),
+        assess=_node_cache,
+        commands=_node_cache_commands,
     ),
     Way(
         name="volume",

@@ -29,6 +29,14 @@ class FetchOptions(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     fetch_memory_limit: str | None
 
 
+VERIFY: Final = Annotation(
+    name="verify",
+    allowed=" or ".join(get_args(Verification)),
+    setting="defaults.verify",
+    meaning="How the download is checked: `size` counts files and bytes, `sha256` also checks SHA256SUMS, `none` "
+    "does not compare with what the catalog recorded.",
+    parse=one_of(*get_args(Verification)),
+)
 ANNOTATIONS: Final = (
     Annotation(
         name="volume",
@@ -53,14 +61,7 @@ ANNOTATIONS: Final = (
         parse=size,
         without="volume",
     ),
-    Annotation(
-        name="verify",
-        allowed=" or ".join(get_args(Verification)),
-        setting="defaults.verify",
-        meaning="How the download is checked: `size` counts files and bytes, `sha256` also checks SHA256SUMS, `none` "
-        "does not compare with what the catalog recorded.",
-        parse=one_of(*get_args(Verification)),
-    ),
+    VERIFY,
     Annotation(
         name="timeout",
         allowed="a duration of at most a week, such as 30m, 1h30m or 1d",

@@ -162,10 +162,17 @@ class NodeSelector(msgspec.Struct, rename="camel", frozen=True, gc=False):
     node_selector_terms: tuple[NodeSelectorTerm, ...] | None = None
 
 
+class PreferredSchedulingTerm(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    """core/v1 PreferredSchedulingTerm. The weight is not read."""
+
+    preference: NodeSelectorTerm = NodeSelectorTerm()
+
+
 class NodeAffinity(msgspec.Struct, rename="camel", frozen=True, gc=False):
     """core/v1 NodeAffinity."""
 
     required_during_scheduling_ignored_during_execution: NodeSelector | None = None
+    preferred_during_scheduling_ignored_during_execution: tuple[PreferredSchedulingTerm, ...] | None = None
 
 
 class Affinity(msgspec.Struct, rename="camel", frozen=True, gc=False):
@@ -198,6 +205,7 @@ class PodSpec(msgspec.Struct, rename="camel", frozen=True, gc=False):
     scheduling_gates: tuple[LocalObjectReference, ...] | None = None
     resources: ResourceRequirements | None = None
     os: PodOS | None = None
+    scheduler_name: str | None = None
 
     @property
     def is_windows(self) -> bool:
