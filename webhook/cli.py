@@ -10,6 +10,7 @@ from pathlib import Path
 from webhook import __version__
 from webhook.commands import (
     advise,
+    cache,
     catalog,
     certs,
     cleanup,
@@ -17,6 +18,7 @@ from webhook.commands import (
     iam_policy,
     image,
     manifests,
+    node_cache,
     preview,
     publish,
     pull,
@@ -72,9 +74,11 @@ def _parser() -> argparse.ArgumentParser:
         pull,
         image,
         manifests,
+        node_cache,
         advise,
         controller,
         usage,
+        cache,
         cleanup,
         iam_policy,
         certs,

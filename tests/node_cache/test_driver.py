@@ -1,0 +1,243 @@
+"""The driver as kubelet sees it: a real process, real mounts, and S3 over HTTP."""
+
+import asyncio
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from grpclib.exceptions import GRPCError
+
+from tests.node_cache.conftest import SMALL, publish
+from tests.node_cache.driver import POD, Node, running_node, status_of
+from tests.support.faults import Answer, Request, Stall, download_of
+from tests.support.faulty_proxy import FaultyProxy
+from tests.support.polling import until
+from webhook.catalog.bucket.store import Store
+
+MIB = 1 << 20
+RANDOM = random.Random(7)  # noqa: S311 - content of files
+
+
+def of_model(files: dict[str, bytes]) -> dict[str, bytes]:
+    """The files without those that publishing adds."""
+    return {name: content for name, content in files.items() if name not in ("manifest.json", "SHA256SUMS")}
+
+
+def is_weights(request: Request) -> bool:
+    return request.is_download() and "/weights" in request.key
+
+
+def refusal(node: Node, **attributes: str) -> tuple[str, str]:
+    with pytest.raises(GRPCError) as error:
+        node.mount("refused", 60, **attributes)
+    assert "refused" not in node.mounted()
+    return status_of(error.value)
+
+
+def test_a_pod_gets_the_files_read_only_and_the_next_pod_needs_no_download(node: Node, proxy: FaultyProxy) -> None:
+    node.mount("first")
+    assert of_model(node.files("first")) == SMALL
+    assert {"manifest.json", "SHA256SUMS"} <= node.files("first").keys()
+    assert {"ro", "nosuid", "nodev"} <= set(node.mounted()["first"].split(","))
+    asked = proxy.count(is_weights)
+    node.mount("second")
+    assert node.files("second") == node.files("first")
+    assert proxy.count(lambda request: is_weights(request) and request.method == "GET") == asked
+    assert (node.metrics()["hits_total"], node.metrics()["misses_total"]) == (1, 1)
+    assert (node.metrics()["versions"], node.metrics()["mounted_versions"]) == (1, 1)
+
+
+def test_what_is_asked_again_is_done_once(node: Node) -> None:
+    for _ in range(2):
+        node.mount()
+    assert list(node.mounted()) == ["pod"]
+    for _ in range(2):
+        node.unmount()
+    assert node.mounted() == {}
+    assert not node.target("pod").exists()
+
+
+def test_ten_pods_at_once_cause_one_download(store: Store, node: Node, proxy: FaultyProxy, tmp_path: Path) -> None:
+    publish(store, tmp_path, {"weights.bin": RANDOM.randbytes(3 * MIB)}, "2.0.0")
+    pods = [f"pod-{number}" for number in range(10)]
+
+    async def all_at_once() -> None:
+        await asyncio.gather(*(node.publish(pod, version="2.0.0") for pod in pods))
+
+    asyncio.run(all_at_once())
+    assert sorted(node.mounted()) == sorted(pods)
+    assert proxy.count(download_of("2.0.0/weights.bin")) == 1
+    assert node.metrics()["downloaded_bytes_total"] < 4 * MIB
+
+
+def test_a_version_stays_after_the_driver_was_replaced(node: Node, proxy: FaultyProxy) -> None:
+    node.mount("before")
+    assert node.stop() == 0
+    assert of_model(node.files("before")) == SMALL
+    asked = proxy.count(is_weights)
+    node.start()
+    node.mount("after")
+    assert proxy.count(lambda request: is_weights(request) and request.method == "GET") == asked
+    node.unmount("before")
+    assert list(node.mounted()) == ["after"]
+
+
+def test_a_pod_is_told_how_far_the_download_is_before_kubelet_gives_up(node: Node, proxy: FaultyProxy) -> None:
+    proxy.inject(Stall(), is_weights)
+    with pytest.raises(GRPCError) as error:
+        node.mount("early", seconds=5.5)
+    assert status_of(error.value) == ("ABORTED", "NotReady")
+    proxy.heal()
+    node.insist("early")
+
+
+def test_a_download_continues_where_the_killed_one_was(
+    store: Store, node: Node, proxy: FaultyProxy, tmp_path: Path
+) -> None:
+    files = {f"weights-{number}.bin": RANDOM.randbytes(40 * MIB) for number in range(2)}
+    publish(store, tmp_path, files, "2.0.0")
+    proxy.inject(Stall(), download_of("2.0.0/weights-1.bin"))
+
+    def has_first_file() -> bool:
+        lists = [path.read_text().splitlines() for path in (node.cache / "partial").glob("*/parts")]
+        return any(len([line for line in lines if line.startswith("0 ")]) == 2 for lines in lists)
+
+    async def ask_and_kill() -> None:
+        asked = asyncio.create_task(node.publish(version="2.0.0"))
+        while not has_first_file():
+            await asyncio.sleep(0.02)
+        node.kill()
+        await asyncio.gather(asked, return_exceptions=True)
+
+    asyncio.run(ask_and_kill())
+    proxy.heal()
+    proxy.requests.clear()
+    node.start()
+    node.insist(version="2.0.0")
+    assert of_model(node.files()) == files
+    assert proxy.count(lambda request: download_of("2.0.0/weights-0.bin")(request) and request.method == "GET") == 0
+
+
+def test_whenever_it_is_killed_nothing_torn_is_mounted(store: Store, node: Node, tmp_path: Path) -> None:
+    for number in range(8):
+        version, pod = f"3.{number}.0", f"pod-{number}"
+        files = {"weights.bin": RANDOM.randbytes(2 * MIB), "more/weights.bin": RANDOM.randbytes(MIB)}
+        publish(store, tmp_path, files, version)
+
+        async def ask_and_kill(pod: str = pod, version: str = version) -> None:
+            asked = asyncio.create_task(node.publish(pod, version=version))
+            await asyncio.sleep(RANDOM.random() * 0.6)
+            node.kill()
+            await asyncio.gather(asked, return_exceptions=True)
+
+        asyncio.run(ask_and_kill())
+        for each in node.mounted():
+            assert of_model(node.files(each)) == files
+        node.start()
+        node.insist(pod, version=version)
+        assert of_model(node.files(pod)) == files
+        assert "ro" in node.mounted()[pod].split(",")
+        node.unmount(pod)
+    assert node.mounted() == {}
+    assert not list((node.cache / "partial").iterdir())
+
+
+def test_refusals_have_a_reason_and_a_code(node: Node, proxy: FaultyProxy) -> None:
+    assert refusal(node, version="9.9.9") == ("NOT_FOUND", "NotFound")
+    assert refusal(node, model="../../etc") == ("PERMISSION_DENIED", "Unauthorized")
+    assert refusal(node, source="nowhere") == ("PERMISSION_DENIED", "Unauthorized")
+    assert refusal(node, version="latest") == ("INVALID_ARGUMENT", "InvalidArgument")
+    assert refusal(node, digest="0" * 64) == ("DATA_LOSS", "Corrupt")
+    assert refusal(node, verify="md5") == ("INVALID_ARGUMENT", "InvalidArgument")
+    assert refusal(node, **{f"{POD}ephemeral": "false"}) == ("INVALID_ARGUMENT", "InvalidArgument")
+    assert refusal(node, **{f"{POD}pod.namespace": ""}) == ("INVALID_ARGUMENT", "InvalidArgument")
+    proxy.inject(Answer(403, b"<Error><Code>AccessDenied</Code></Error>"), Request.is_download)
+    assert refusal(node) == ("PERMISSION_DENIED", "Unauthorized")
+
+
+def test_a_rule_forbids_also_a_volume_that_its_author_wrote_by_hand(
+    store: Store, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    publish(store, tmp_path, SMALL)
+    rules = [{"namespaces": ["team-a"], "models": ["my-model"], "allow": False, "message": "ask us"}]
+    with running_node({**settings, "rules": rules}) as node:
+        with pytest.raises(GRPCError, match=r"Unauthorized: namespace team-a may not use model my-model.*ask us"):
+            node.mount()
+        node.mount("other", 60, **{f"{POD}pod.namespace": "team-b"})
+
+
+def test_a_file_that_differs_from_its_hash_is_not_mounted(node: Node, proxy: FaultyProxy) -> None:
+    proxy.inject(Answer(206, b"x" * 1000), download_of("weights/0.bin"))
+    assert refusal(node, verify="sha256") == ("DATA_LOSS", "Corrupt")
+    proxy.heal()
+    node.mount(verify="sha256")
+    assert of_model(node.files()) == SMALL
+
+
+def test_what_was_checked_by_size_is_hashed_for_a_pod_that_wants_it(node: Node, proxy: FaultyProxy) -> None:
+    proxy.inject(Answer(206, b"x" * 1000), download_of("weights/0.bin"))
+    node.mount("trusting")
+    assert refusal(node, verify="sha256") == ("DATA_LOSS", "Corrupt")
+
+
+def test_the_least_recently_mounted_version_makes_room_and_what_is_mounted_stays(
+    store: Store, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    for number in range(4):
+        publish(store, tmp_path, {"weights.bin": bytes([number]) * 4 * MIB}, f"{number}.0.0")
+    publish(store, tmp_path, {"weights.bin": b"x" * 20 * MIB}, "20.0.0")
+    with running_node({**settings, "options": {"budget": "10Mi"}}) as node:
+        node.mount("zero", version="0.0.0")
+        node.mount("one", version="1.0.0")
+        node.unmount("one")
+        node.mount("two", version="2.0.0")
+        assert (node.metrics()["evictions_total"], node.metrics()["versions"]) == (1, 2)
+        assert refusal(node, version="3.0.0") == ("RESOURCE_EXHAUSTED", "OutOfSpace")
+        assert refusal(node, version="20.0.0") == ("RESOURCE_EXHAUSTED", "OutOfSpace")
+        assert set(node.mounted()) == {"zero", "two"}
+        assert set(of_model(node.files("zero"))["weights.bin"]) == {0}
+        node.unmount("zero")
+        node.mount("three", version="3.0.0")
+
+
+def test_without_its_folder_it_says_so_and_a_new_process_heals(node: Node) -> None:
+    node.mount("before")
+    node.unmount("before")
+    node.cache.rename(node.root / "gone")
+    for path in sorted((node.root / "gone").rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    (node.root / "gone").rmdir()
+    assert node.health() == 503
+    with pytest.raises(GRPCError, match="was deleted"):
+        node.mount()
+    node.stop()
+    node.start()
+    node.mount()
+    assert of_model(node.files()) == SMALL
+
+
+def test_versions_that_somebody_deleted_are_fetched_again(node: Node) -> None:
+    node.mount("before")
+    node.unmount("before")
+    for path in sorted((node.cache / "versions").rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    node.mount()
+    assert of_model(node.files()) == SMALL
+
+
+def test_a_socket_that_was_deleted_is_created_again(node: Node) -> None:
+    """kubelet drops a driver whose socket goes, and pods would wait for it for ever."""
+    node.socket.unlink()
+    until(node.socket.exists)
+    node.insist()
+
+
+def test_a_driver_that_was_replaced_ends_and_leaves_the_socket_to_its_successor(node: Node) -> None:
+    before = node.process
+    assert before
+    node.start()
+    assert before.wait(30) == 1
+    assert node.socket.exists()
+    node.mount()
+    assert of_model(node.files()) == SMALL

@@ -1,0 +1,219 @@
+"""Downloading a version: its files in parts, several at a time, checked, and on the disk.
+
+A download that was interrupted continues. `parts` in its folder lists what is written, by the index of the file and of
+the part; a part is written once, in place. A line that a killed process or a full disk has cut off has no dot at its
+end, and does not count. After a crash of the node the list may be ahead of the files, so a download of an earlier boot
+begins again.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, Protocol
+
+from webhook.catalog.bucket.manifest import ManifestFile
+from webhook.catalog.bucket.store import CatalogError, Unreachable
+from webhook.node_cache.folder import FILES
+
+PART: Final = 32 << 20
+_THREADS: Final = 8
+_ATTEMPTS: Final = 5
+_LONGEST_PAUSE_SECONDS: Final = 15.0
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
+_WRITTEN: Final = re.compile(r"^([0-9]+) ([0-9]+)\.$", re.MULTILINE)
+
+
+class Corrupt(CatalogError):
+    """A file differs from the manifest."""
+
+
+class Stopped(CatalogError):
+    """The download was stopped, and may continue later."""
+
+
+class Origin(Protocol):
+    """Where the files of a version are: in S3, or on another node."""
+
+    def stream(self, path: str, first: int, last: int) -> Iterator[bytes]:
+        """The bytes of a file from `first` to `last`. Raises CatalogError."""
+
+
+class _Target:
+    """The bytes of a file that a part fills: from `position` to `end`, which is the first after it."""
+
+    def __init__(self, opened: int, position: int, end: int) -> None:
+        self._opened, self.position, self.end = opened, position, end
+
+    @property
+    def left(self) -> int:
+        return self.end - self.position
+
+    def write(self, chunk: bytes) -> None:
+        view = memoryview(chunk)
+        while view:
+            written = os.pwrite(self._opened, view, self.position)
+            view, self.position = view[written:], self.position + written
+
+
+class Download:
+    """A download into a folder, which no other process writes to meanwhile."""
+
+    def __init__(
+        self, folder: Path, files: Sequence[ManifestFile], origins: Sequence[Origin], *, checks_hashes: bool
+    ) -> None:
+        """`origins` are asked in this order; a part whose origin fails is asked of the next one. The last one is tried
+        again after temporary errors."""
+        self._folder, self._files, self._origins = folder, files, origins
+        self._checks_hashes = checks_hashes
+        self._stopped = False
+        self._counting = threading.Lock()
+        self.bytes = 0
+        """What is written. Changes while `run` does."""
+
+    @property
+    def total(self) -> int:
+        """What will be written, in bytes."""
+        return sum(file.size for file in self._files)
+
+    def stop(self) -> None:
+        """End `run`, in another thread, soon."""
+        self._stopped = True
+
+    def run(self) -> None:
+        """Download what is missing, check all files, and write them to the disk. Raises CatalogError and OSError."""
+        done = self._continued()
+        parts = list[tuple[int, int]]()
+        for index, file in enumerate(self._files):
+            was_there = self._create(file)
+            missing = [part for part in range(_parts(file)) if not was_there or (index, part) not in done]
+            self.bytes += file.size - sum(_length(file, part) for part in missing)
+            parts += ((index, part) for part in missing)
+        journal = os.open(self._folder / "parts", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            with ThreadPoolExecutor(_THREADS, "download") as threads:
+                running = [threads.submit(self._fetch, index, part, journal) for index, part in parts]
+                try:
+                    for each in running:
+                        each.result()
+                except BaseException:
+                    self._stopped = True
+                    threads.shutdown(cancel_futures=True)
+                    raise
+                for checked in [threads.submit(self._check, index) for index in range(len(self._files))]:
+                    checked.result()
+        finally:
+            os.close(journal)
+        self._leave_only_files()
+
+    def _continued(self) -> set[tuple[int, int]]:
+        """The parts that an earlier process has written in this boot."""
+        boot, known = _BOOT.read_bytes(), self._folder / "boot"
+        if not known.exists() or known.read_bytes() != boot:
+            (self._folder / "parts").unlink(missing_ok=True)
+            known.write_bytes(boot)
+            return set()
+        with contextlib.suppress(FileNotFoundError):
+            written = _WRITTEN.findall((self._folder / "parts").read_text())
+            return {(int(index), int(part)) for index, part in written}
+        return set()
+
+    def _create(self, file: ManifestFile) -> bool:
+        """Create a file of the right size. False if it was not there, so that no part of it can be."""
+        path = self._path(file)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
+            was_there = os.fstat(opened).st_size == file.size
+            if not was_there:
+                os.ftruncate(opened, file.size)
+            if file.size:
+                os.posix_fallocate(opened, 0, file.size)  # a full disk is noticed now
+        finally:
+            os.close(opened)
+        return was_there
+
+    def _path(self, file: ManifestFile) -> Path:
+        return self._folder / FILES / file.path
+
+    def _fetch(self, index: int, part: int, journal: int) -> None:
+        """Write one part. What one origin has sent, the next one need not."""
+        file, first = self._files[index], part * PART
+        opened = os.open(self._path(file), os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            target = _Target(opened, first, first + _length(file, part))
+            for origin in self._origins[:-1]:
+                with contextlib.suppress(CatalogError):
+                    self._copy(origin, file.path, target)
+            for attempt in range(1, _ATTEMPTS + 1):
+                try:
+                    self._copy(self._origins[-1], file.path, target)
+                    break
+                except Unreachable:
+                    if attempt == _ATTEMPTS:
+                        raise
+                    self._pause(min(2.0**attempt / 2, _LONGEST_PAUSE_SECONDS))
+        finally:
+            os.close(opened)
+        os.write(journal, f"\n{index} {part}.\n".encode())
+
+    def _copy(self, origin: Origin, path: str, target: _Target) -> None:
+        """Write what is missing of a part. Raises CatalogError if it does not come."""
+        if not target.left:
+            return
+        self._check_stopped()
+        for chunk in origin.stream(path, target.position, target.end - 1):
+            self._check_stopped()
+            if len(chunk) > target.left:
+                raise Corrupt(f"{path}: the server sent more than was asked for")
+            target.write(chunk)
+            with self._counting:
+                self.bytes += len(chunk)
+        if target.left:
+            raise Unreachable(f"{path} ended {target.left} bytes before its end")
+
+    def _check_stopped(self) -> None:
+        if self._stopped:
+            raise Stopped("the download was stopped")
+
+    def _pause(self, seconds: float) -> None:
+        ended = time.monotonic() + seconds
+        while not self._stopped and time.monotonic() < ended:
+            time.sleep(0.1)
+
+    def _check(self, index: int) -> None:
+        """Compare a file with the manifest, and write it to the disk."""
+        file = self._files[index]
+        try:
+            check(self._path(file), file, checks_hash=self._checks_hashes)
+        except Corrupt:
+            (self._folder / "parts").unlink(missing_ok=True)  # the next download begins again
+            raise
+
+    def _leave_only_files(self) -> None:
+        for name in ("parts", "boot"):
+            (self._folder / name).unlink(missing_ok=True)
+
+
+def check(path: Path, file: ManifestFile, *, checks_hash: bool) -> None:
+    """Compare a file with the manifest, and write it to the disk. Raises Corrupt, also without a hash, and OSError."""
+    with path.open("rb") as opened:
+        os.fsync(opened.fileno())
+        is_right = os.fstat(opened.fileno()).st_size == file.size
+        if is_right and checks_hash:
+            is_right = hashlib.file_digest(opened, "sha256").hexdigest() == file.sha256
+    if not is_right:
+        raise Corrupt(f"{file.path} differs from the manifest in size or sha256")
+
+
+def _parts(file: ManifestFile) -> int:
+    return -(-file.size // PART)
+
+
+def _length(file: ManifestFile, part: int) -> int:
+    return min(PART, file.size - part * PART)

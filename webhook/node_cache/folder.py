@@ -1,0 +1,259 @@
+"""The cache's folder on the node: the versions that it has, and downloads under way.
+
+    versions/KEY/files/       the files of a version, as pods mount them
+    versions/KEY/marker.json  what they are
+    volumes/NAME              what a pod asked for whose volume is mounted
+    partial/KEY/              a download under way: files/, and what it needs to continue
+    removed/NAME/             what is being deleted
+    locks/KEY                 locked while the version is downloaded, mounted or removed
+
+A version is written below `partial`, its files first and the marker last, flushed to the disk, and then moved to
+`versions` by one rename. So a version that has a marker is complete, whenever the process or the node stopped.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from webhook.errors import InjectorError
+
+_MARKER: Final = "marker.json"
+FILES: Final = "files"
+_NEW: Final = ".new"
+"""The suffix of what is being written, in the folder of what it replaces."""
+_FOLDERS: Final = ("versions", "volumes", "partial", "removed", "locks")
+_KEY_LENGTH: Final = 40
+
+
+class FolderLost(InjectorError):
+    """The folder was deleted while the process had it open. A new process can create it again."""
+
+
+class Marker(msgspec.Struct, frozen=True, rename="camel"):
+    """What a version in the cache is. `verify` is how its files were checked."""
+
+    source: str
+    model: str
+    version: str
+    uri: str
+    digest: str
+    """The sha256 of its manifest, in hex. Of a version without one: that of its listing."""
+    files: int
+    bytes: int
+    seconds: float
+    """How long the download took."""
+    verify: str
+    at: str
+    """When it was complete, in RFC 3339."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A complete version."""
+
+    key: str
+    marker: Marker
+    files: Path
+    used_at: float
+    """When it was mounted last, in seconds since the epoch."""
+
+
+def key_of(uri: str, endpoint_url: str, digest: str) -> str:
+    """The name of a version's folder in the cache: in hex, so that it is a name in one folder whatever it is made of.
+
+    Different content has a different key, and so have buckets of the same name in two stores.
+    """
+    text = "\n".join((endpoint_url, uri, digest))
+    return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What a pod asked for whose volume is mounted at `target`."""
+
+    target: str
+    source: str
+    model: str
+    asked: str
+
+
+class CacheFolder:
+    """The folder. Methods block, and raise OSError if the disk does not do what it should."""
+
+    def __init__(self, root: Path) -> None:
+        """Create what is missing."""
+        self.root = root
+        for name in _FOLDERS:
+            (root / name).mkdir(parents=True, exist_ok=True)
+        self._opened = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def check(self) -> None:
+        """Create again what somebody deleted below the root. Raises FolderLost if it was the root itself."""
+        if not os.fstat(self._opened).st_nlink:
+            raise FolderLost(f"{self.root} was deleted")
+        for name in _FOLDERS:
+            (self.root / name).mkdir(exist_ok=True)
+
+    def entries(self) -> dict[str, Entry]:
+        """The complete versions, by key."""
+        found = (self.find(path.name) for path in (self.root / "versions").iterdir())
+        return {entry.key: entry for entry in found if entry}
+
+    def find(self, key: str) -> Entry | None:
+        """A version, if it is complete."""
+        folder = self.root / "versions" / key
+        try:
+            marker = msgspec.json.decode((folder / _MARKER).read_bytes(), type=Marker)
+            used_at = (folder / _MARKER).stat().st_mtime
+        except (OSError, msgspec.MsgspecError, ValueError):
+            return None
+        return Entry(key, marker, folder / FILES, used_at) if (folder / FILES).is_dir() else None
+
+    @contextmanager
+    def opened(self, key: str) -> Iterator[int]:
+        """The folder with the files of a version, open. Raises OSError, also if a link is in the way.
+
+        The driver mounts what a process with fewer rights has written: that must not lead it anywhere else.
+        """
+        with ExitStack() as stack:
+            folder = -1
+            for name in (str(self.root), "versions", key, FILES):
+                flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+                folder = os.open(name, flags, dir_fd=None if folder < 0 else folder)
+                stack.callback(os.close, folder)
+            yield folder
+
+    def touch(self, key: str) -> None:
+        """Note that a version is mounted now."""
+        os.utime(self.root / "versions" / key / _MARKER)
+
+    def record(self, asked: Asked) -> None:
+        """Remember what a pod asked for, until `forget`."""
+        path = self._record_of(asked.target)
+        path.with_suffix(_NEW).write_bytes(msgspec.json.encode(asked))
+        path.with_suffix(_NEW).replace(path)
+
+    def forget(self, target: str) -> None:
+        """A volume is unmounted."""
+        for path in (self._record_of(target), self._record_of(target).with_suffix(_NEW)):
+            path.unlink(missing_ok=True)
+
+    def recorded(self) -> list[Asked]:
+        """What was recorded and not forgotten."""
+        found = []
+        for path in (self.root / "volumes").iterdir():
+            if path.suffix == _NEW:
+                continue
+            try:
+                found.append(msgspec.json.decode(path.read_bytes(), type=Asked))
+            except (OSError, msgspec.MsgspecError, ValueError):
+                continue
+        return found
+
+    def _record_of(self, target: str) -> Path:
+        return self.root / "volumes" / hashlib.sha256(target.encode()).hexdigest()[:_KEY_LENGTH]
+
+    @contextmanager
+    def lock(self, key: str, *, is_shared: bool, waits: bool) -> Iterator[bool]:
+        """Lock a version against other processes: shared to mount it, exclusively to download or remove it.
+
+        Yields False if another process has it and this one does not wait.
+        """
+        opened = os.open(self.root / "locks" / key, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
+            try:
+                fcntl.flock(opened, kind if waits else kind | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+        finally:
+            os.close(opened)
+
+    def partial(self, key: str) -> Path:
+        """The folder of a download, which needs the exclusive lock. It has what an earlier one has left."""
+        folder = self.root / "partial" / key
+        (folder / FILES).mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def finish(self, key: str, marker: Marker) -> None:
+        """A download is complete. Its files must be on the disk, and it needs the exclusive lock."""
+        folder, target = self.root / "partial" / key, self.root / "versions" / key
+        for path, _, _ in os.walk(folder / FILES, topdown=False):
+            _flush(Path(path))
+        _write(folder / _MARKER, marker)
+        _flush(folder)
+        if target.exists():  # without a valid marker
+            self._discard(target)
+        folder.rename(target)
+        for parent in (target.parent, folder.parent):
+            _flush(parent)
+
+    def rewrite(self, key: str, marker: Marker) -> None:
+        """Replace the marker of a complete version, which needs the exclusive lock."""
+        folder = self.root / "versions" / key
+        _write(folder / f"{_MARKER}{_NEW}", marker)
+        (folder / f"{_MARKER}{_NEW}").replace(folder / _MARKER)
+        _flush(folder)
+
+    def remove(self, key: str) -> None:
+        """Remove a version, which needs the exclusive lock."""
+        self._discard(self.root / "versions" / key)
+
+    def drop_partial(self, key: str) -> None:
+        """Give up a download, which needs the exclusive lock."""
+        self._discard(self.root / "partial" / key)
+
+    def _discard(self, folder: Path) -> None:
+        """Delete a folder, which is gone from its place at once."""
+        waste = self.root / "removed" / f"{folder.name}-{os.urandom(8).hex()}"
+        try:
+            folder.rename(waste)
+        except FileNotFoundError:
+            return
+        shutil.rmtree(waste, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Delete what processes that were killed have left, except for downloads, which continue when asked for."""
+        for waste in (self.root / "removed").iterdir():
+            shutil.rmtree(waste, ignore_errors=True)
+        for folder in (self.root / "versions").iterdir():
+            with self.lock(folder.name, is_shared=False, waits=False) as is_mine:
+                if is_mine and self.find(folder.name) is None:
+                    self._discard(folder)
+
+    def partial_bytes(self) -> dict[str, int]:
+        """What downloads have on the disk, by key."""
+        return {folder.name: _size(folder) for folder in (self.root / "partial").iterdir()}
+
+
+def _write(path: Path, marker: Marker) -> None:
+    with path.open("wb") as opened:
+        opened.write(msgspec.json.encode(marker))
+        opened.flush()
+        os.fsync(opened.fileno())
+
+
+def _flush(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for path, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(path, name)).st_blocks * 512  # noqa: PTH118 - fast
+            except FileNotFoundError:
+                continue
+    return total

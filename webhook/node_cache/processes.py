@@ -1,0 +1,41 @@
+"""Processes that the driver forks: without its rights, and without its open files."""
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import NoReturn
+
+_log = logging.getLogger(__name__)
+
+
+def fork(user: int | None, run: Callable[[socket.socket], object]) -> tuple[int, socket.socket]:
+    """Run a function in a new process, as a user without rights; None: as this one.
+
+    Returns the process ID, and a socket to it, which ends when either process does. This process must have no threads.
+    """
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if not pid:
+        _become(user, theirs, run)
+    theirs.close()
+    return pid, ours
+
+
+def _become(user: int | None, connection: socket.socket, run: Callable[[socket.socket], object]) -> NoReturn:
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
+        kept = connection.fileno()
+        os.closerange(3, kept)
+        os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
+        if user is not None:
+            os.setgroups([])
+            os.setgid(user)
+            os.setuid(user)
+        run(connection)
+    except BaseException:  # noqa: BLE001 - nothing may return into the driver
+        _log.exception("the process failed")
+    os._exit(1)

@@ -1,0 +1,252 @@
+"""Gives pods their volumes: checks who asks, has the version in the cache, and mounts it."""
+
+import asyncio
+import logging
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+from webhook.admission import rules
+from webhook.annotations.parsing import parse
+from webhook.http.log import FIELDS
+from webhook.model.refusals import Refusal
+from webhook.model.request import ModelRequest
+from webhook.node_cache import mounts
+from webhook.node_cache.budget import Held, NoRoom, evictions, space_of
+from webhook.node_cache.folder import Asked, CacheFolder, Entry
+from webhook.node_cache.forking import Refused, WorkerClient
+from webhook.node_cache.metrics import CacheMetrics
+from webhook.node_cache.protocol import Found, Volume
+from webhook.settings import Settings
+from webhook.strategies.node_cache import NAME
+
+_TARGET: Final = re.compile(r"/pods/[A-Za-z0-9-]+/volumes/kubernetes\.io~csi/[a-z0-9][a-z0-9.-]*/mount")
+_KEY: Final = re.compile(r"[0-9a-f]+")
+_MOUNTED: Final = re.compile(r"/versions/([0-9a-f]+)/files(//deleted)?")
+"""What is mounted, below the cache's folder, as the kernel names it."""
+_MARGIN_SECONDS: Final = 5.0
+"""How long before its deadline kubelet is told that the download goes on."""
+_LONGEST_SECONDS: Final = 6 * 3600.0
+"""How long a version that is fetched in advance may take."""
+_log = logging.getLogger(__name__)
+
+
+class _Fetch:
+    """A download under way."""
+
+    def __init__(self, volume: Volume, total: int) -> None:
+        self.volume, self.total, self.bytes, self.started = volume, total, 0, monotonic()
+        self.task: asyncio.Task[None] | None = None
+
+    def progress(self, done: int, total: int) -> None:
+        self.bytes, self.total = done, total
+
+    def __str__(self) -> str:
+        speed = self.bytes / max(monotonic() - self.started, 0.001)
+        left = f", {(self.total - self.bytes) / speed:.0f} s left" if speed else ""
+        return f"{self.bytes / 2**30:.1f} of {self.total / 2**30:.1f} GiB, {speed / 2**20:.0f} MiB/s{left}"
+
+
+class Publisher:
+    """Mounts and unmounts volumes. Used in one event loop."""
+
+    def __init__(self, folder: CacheFolder, worker: WorkerClient, settings: Settings, metrics: CacheMetrics) -> None:
+        self._folder, self._worker, self._settings, self._metrics = folder, worker, settings, metrics
+        self._options = settings.of_strategies[NAME]
+        self._fetches: dict[str, _Fetch] = {}
+        self._used = Counter[str]()
+        """How many volumes are being mounted, by key."""
+        self.kept = frozenset[str]()
+        """The keys of versions that stay, whether they are mounted or not."""
+        self.changed = asyncio.Event()
+        """Set when a version is complete or evicted."""
+
+    async def publish(self, target: str, volume: Volume, seconds: float) -> None:
+        """Mount a version at `target`, within `seconds`. Raises Refused, and OSError."""
+        self._folder.check()
+        path = self._path(target)
+        table = mounts.mounts()
+        place = mounts.place_of(self._folder.root, table)
+        if target in table and _key_of(table[target], place):  # asked again, because the answer did not arrive
+            return
+        self._check_rules(volume)
+        deadline = monotonic() + seconds - _MARGIN_SECONDS
+        async with self._counting(), self._cached(volume, deadline) as (found, entry):
+            if entry:
+                self._metrics.hit(entry.marker.seconds)
+            else:
+                self._metrics.misses.inc()
+            self._mount(found.key, path)
+            self._folder.record(Asked(target, volume.source, volume.model, volume.asked))
+        _log.info("volume mounted", extra={FIELDS: {"model": volume.model, "version": volume.version}})
+
+    async def fetch(self, volume: Volume) -> str:
+        """Have a version in the cache, however long it takes. Returns its key. Raises Refused, and OSError."""
+        async with self._counting(), self._cached(volume, monotonic() + _LONGEST_SECONDS) as (found, _):
+            return found.key
+
+    @asynccontextmanager
+    async def _counting(self) -> AsyncIterator[None]:
+        """Count what fails."""
+        try:
+            yield
+        except Refused as error:
+            self._metrics.failures.labels(error.reason).inc()
+            raise
+        except OSError:
+            self._metrics.failures.labels("Unreachable").inc()
+            raise
+
+    @asynccontextmanager
+    async def _cached(self, volume: Volume, deadline: float) -> AsyncIterator[tuple[Found, Entry | None]]:
+        """Have a version in the cache, from which nothing evicts it in the context.
+
+        Yields its entry if it was there before. Raises Refused.
+        """
+        async with _until(deadline, lambda: "S3 has not answered yet"):
+            found = await self._worker.look(volume)
+        if not _KEY.fullmatch(found.key):
+            raise Refused("Unreachable", "the answer of the worker cannot be used")
+        with self._keeping(found.key):
+            entry = self._folder.find(found.key)
+            if entry and not _is_checked(entry, volume):
+                entry = None
+            if entry is None:
+                await self._fetched(found, volume, deadline)
+            yield found, entry
+
+    def unpublish(self, target: str) -> None:
+        """Unmount a volume, if it is mounted. Raises Refused, and OSError."""
+        path = self._path(target)
+        while mounts.unmount(path):
+            pass
+        self._folder.forget(target)
+        try:
+            path.rmdir()
+        except FileNotFoundError:
+            return
+
+    def _path(self, target: str) -> Path:
+        """The target, if it is a path that kubelet gives to volumes."""
+        root = self._options.kubelet_folder
+        if not target.startswith(root) or not _TARGET.fullmatch(target[len(root) :]):
+            raise Refused("InvalidArgument", f"the target {target!r} is not that of a volume below {root}")
+        return Path(target)
+
+    def _check_rules(self, volume: Volume) -> None:
+        if volume.pod is None:
+            return
+        try:
+            rules.check(self._request(volume), NAME, volume.pod.namespace, volume.pod.service_account, self._settings)
+        except Refusal as refusal:
+            raise Refused("Unauthorized", str(refusal)) from refusal
+
+    def _request(self, volume: Volume) -> ModelRequest:
+        """The names, checked as those of annotations. Raises Refusal."""
+        prefix = self._settings.annotation_prefix
+        named = {"model": volume.model, "version": volume.version, "source": volume.source, "strategy": NAME}
+        (request,) = parse({f"{prefix}/{name}": value for name, value in named.items()}, self._settings).models
+        return request
+
+    @contextmanager
+    def _keeping(self, key: str) -> Iterator[None]:
+        """Nothing evicts the version meanwhile."""
+        self._used[key] += 1
+        try:
+            yield
+        finally:
+            self._used[key] -= 1
+
+    async def _fetched(self, found: Found, volume: Volume, deadline: float) -> None:
+        """Wait until a version is in the cache. All who want it wait for one download."""
+        fetch = self._fetches.get(found.key)
+        if fetch is None:
+            fetch = self._fetches[found.key] = _Fetch(volume, found.bytes)
+            fetch.task = asyncio.create_task(self._fetch(found, volume, fetch))
+        assert fetch.task  # noqa: S101 - set where it is created
+        async with _until(deadline, lambda: f"downloading: {fetch}"):
+            await asyncio.shield(fetch.task)
+
+    async def _fetch(self, found: Found, volume: Volume, fetch: _Fetch) -> None:
+        try:
+            await self._make_room(found)
+            from_peers = await self._worker.fetch(volume, found.key, fetch.progress)
+            self._metrics.from_peers.inc(from_peers)
+            self.changed.set()
+            self._metrics.downloaded.inc(found.bytes)
+        except (NoRoom, Refused) as error:
+            raise Refused(error.reason, f"{volume.model} {volume.version}: {error}") from error
+        finally:
+            del self._fetches[found.key]
+
+    async def _make_room(self, found: Found) -> None:
+        """Remove what was not mounted for the longest time. Raises NoRoom."""
+        partial = self._folder.partial_bytes()
+        entries = self._folder.entries()
+        held = [Held(each.key, each.marker.bytes, each.used_at) for each in entries.values()]
+        held += (Held(key, size, 0) for key, size in partial.items())
+        others = self._fetches.items() - {(found.key, self._fetches[found.key])}
+        reserved = sum(max(each.total - partial.get(key, 0), 0) for key, each in others)
+        needed = 0 if found.key in entries else max(found.bytes - partial.get(found.key, 0), 0)
+        space = space_of(self._folder.root, self._options.budget)
+        if keys := evictions(needed, reserved, held, self.in_use(), space):
+            await self._worker.remove(keys)
+            self.changed.set()
+            self._metrics.evictions.inc(len(keys))
+            _log.info("versions evicted", extra={FIELDS: {"keys": ",".join(keys)}})
+
+    def in_use(self) -> frozenset[str]:
+        """The keys of versions that stay: mounted, about to be, being downloaded, or kept."""
+        return (
+            frozenset(self.mounted())
+            | {key for key, number in self._used.items() if number}
+            | self._fetches.keys()
+            | self.kept
+        )
+
+    def mounted(self) -> Counter[str]:
+        """How often each version is mounted, by its key."""
+        table = mounts.mounts()
+        place = mounts.place_of(self._folder.root, table)
+        return Counter(filter(None, (_key_of(each, place) for each in table.values())))
+
+    def downloads(self) -> Iterator[tuple[Volume, int, int]]:
+        """The downloads under way: the version, the bytes so far, and in all."""
+        return ((each.volume, each.bytes, each.total) for each in self._fetches.values())
+
+    def _mount(self, key: str, target: Path) -> None:
+        with self._folder.lock(key, is_shared=True, waits=False) as is_mine:
+            entry = self._folder.find(key) if is_mine else None
+            if entry is None:
+                raise Refused("Unreachable", "the version was removed from the cache just now: it is fetched again")
+            target.mkdir(mode=0o750, exist_ok=True)  # not its parents: they are gone if the pod is
+            with self._folder.opened(key) as files:
+                mounts.bind(files, target)
+            self._folder.touch(key)
+
+
+def _key_of(mounted: mounts.Mount, place: mounts.Mount) -> str | None:
+    """The key of the version that is mounted from the cache at `place`; None for other mounts."""
+    if mounted.device != place.device or not mounted.root.startswith(f"{place.root}/"):
+        return None
+    found = _MOUNTED.fullmatch(mounted.root.removeprefix(place.root))
+    return found[1] if found else None
+
+
+def _is_checked(entry: Entry, volume: Volume) -> bool:
+    """Whether a version in the cache was checked as the pod wants."""
+    return volume.verify != "sha256" or entry.marker.verify == "sha256"
+
+
+@asynccontextmanager
+async def _until(deadline: float, what: Callable[[], str]) -> AsyncIterator[None]:
+    """End with Refused at the deadline, on the monotonic clock. `what` says what is not ready."""
+    try:
+        async with asyncio.timeout(max(deadline - monotonic(), 0)):
+            yield
+    except TimeoutError:
+        raise Refused("NotReady", what()) from None

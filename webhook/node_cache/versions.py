@@ -1,0 +1,125 @@
+"""What a version consists of in S3, as the pod that mounts it may read it."""
+
+import hashlib
+import re
+from itertools import islice, pairwise
+from typing import Final
+
+import msgspec
+
+from webhook.catalog.bucket.manifest import LARGEST, MANIFEST, SUMS, Manifest, ManifestFile, digest, sums
+from webhook.catalog.bucket.status import read_manifest
+from webhook.catalog.bucket.store import CatalogError, NotFound, Store, StoredObject
+from webhook.catalog.publishing.local import check_name
+from webhook.errors import InvalidInput, shown
+from webhook.model.artifact import Artifact
+from webhook.node_cache.folder import key_of
+
+_MOST_FILES: Final = 100_000
+_LONGEST_NAME: Final = 255
+"""Bytes of a name in a folder, in all usual file systems."""
+_SUM: Final = re.compile(rb"(\\?)([0-9A-Fa-f]{64})  ?\*?(?:\./)?([^\r\n]+)\r?")
+"""A line of SHA256SUMS. After a \\ at its start, the name has each \\ twice."""
+
+
+class Changed(CatalogError):
+    """The version in S3 is another than the one that the pod was admitted with."""
+
+
+class Unverifiable(CatalogError):
+    """Nothing says what the files' hashes are."""
+
+
+class Content(msgspec.Struct, frozen=True):
+    """The files of a version, and what identifies them."""
+
+    key: str
+    """Its name in the cache."""
+    digest: str
+    """The sha256 of the manifest, in hex; without a manifest, that of the listing."""
+    files: tuple[ManifestFile, ...]
+    """The objects of its folder: with a manifest, that and SHA256SUMS are among them."""
+
+    @property
+    def bytes(self) -> int:
+        """The total size."""
+        return sum(file.size for file in self.files)
+
+
+def read_content(store: Store, artifact: Artifact, expected: str, *, needs_hashes: bool = False) -> Content:
+    """Read what a version consists of, with the credentials of the store. `expected`: the digest, if it is known.
+
+    With `needs_hashes`, the hashes of a version without a manifest come from its SHA256SUMS. Raises
+    CatalogError: Denied also if the manifest may be read, and the files may not.
+    """
+    folder = artifact.folder
+    manifest, raw = read_manifest(store, folder)
+    if manifest is None or raw is None:
+        listed = _listed(store, folder)
+        files = tuple(ManifestFile(each.key, each.size, "") for each in listed)
+        found = digest(msgspec.json.encode(listed))
+    else:
+        files, found = _described(artifact, manifest, raw), digest(raw)
+    if not files:
+        raise NotFound(f"{artifact.uri}/ has no objects")
+    if expected and expected != found:
+        raise Changed(f"{artifact.uri} was published again with other files since the pod was created: create it again")
+    _check_paths(artifact, files)
+    store.metadata(f"{folder}/{files[0].path}")
+    if manifest is None and needs_hashes:
+        files = _with_hashes(store, artifact, files)
+    return Content(key_of(artifact.uri, artifact.source.endpoint_url, found), found, files)
+
+
+def _described(artifact: Artifact, manifest: Manifest, raw: bytes) -> tuple[ManifestFile, ...]:
+    if (manifest.model, manifest.version) != (artifact.model, artifact.version):
+        raise CatalogError(f"{artifact.uri}/{MANIFEST} describes {manifest.model} {manifest.version}")
+    if len(manifest.files) > _MOST_FILES:
+        raise CatalogError(f"{artifact.uri}/{MANIFEST} has more than {_MOST_FILES} files")
+    listed = sums(manifest.files)
+    return (
+        *manifest.files,
+        ManifestFile(SUMS, len(listed), hashlib.sha256(listed).hexdigest()),
+        ManifestFile(MANIFEST, len(raw), digest(raw)),
+    )
+
+
+def _listed(store: Store, folder: str) -> list[StoredObject]:
+    listed = list(islice(store.objects(f"{folder}/"), _MOST_FILES + 1))
+    if len(listed) > _MOST_FILES:
+        raise CatalogError(f"{store.uri(folder)}/ has more than {_MOST_FILES} objects")
+    return listed
+
+
+def _with_hashes(store: Store, artifact: Artifact, files: tuple[ManifestFile, ...]) -> tuple[ManifestFile, ...]:
+    """The files with the hashes of SHA256SUMS. One that it does not name has none. Raises Unverifiable."""
+    try:
+        content = store.read(f"{artifact.folder}/{SUMS}", LARGEST).body
+    except NotFound:
+        raise Unverifiable(f"{artifact.uri}/ has neither {MANIFEST} nor {SUMS}, so no file can be verified") from None
+    known = {SUMS.encode(): digest(content)}
+    for line in content.split(b"\n"):
+        if found := _SUM.fullmatch(line):
+            escaped, value, name = found.groups()
+            known.setdefault(name.replace(b"\\\\", b"\\") if escaped else name, value.decode().lower())
+    return tuple(ManifestFile(file.path, file.size, known.get(file.path.encode(), "")) for file in files)
+
+
+def _check_paths(artifact: Artifact, files: tuple[ManifestFile, ...]) -> None:
+    """Raise CatalogError for a path that leads out of the version's folder, or is in another's way."""
+    for file in files:
+        try:
+            check_name(file.path)
+        except InvalidInput as error:
+            raise CatalogError(f"{artifact.uri}: {error}") from error
+        parts = file.path.split("/")
+        if "" in parts or any(len(part.encode()) > _LONGEST_NAME for part in parts):
+            raise CatalogError(f"{artifact.uri}: {shown(file.path)} cannot be the path of a file in a folder")
+        if file.size < 0:
+            raise CatalogError(f"{artifact.uri}: the size of {shown(file.path)} is negative")
+    ordered = sorted((file.path for file in files), key=lambda path: path.split("/"))
+    for path, following in pairwise(ordered):
+        if path == following:
+            raise CatalogError(f"{artifact.uri}: two files have the path {shown(path)}")
+        if following.startswith(f"{path}/"):
+            raise CatalogError(f"{artifact.uri}: {shown(following)} is below a path that is a file")

@@ -1,0 +1,235 @@
+"""The worker: the process that talks to S3 and writes the cache, without the rights of the driver.
+
+The driver forks it when the first pod asks, and ends it when none has asked for a while. So the driver, which may
+mount file systems, reads nothing that comes from the network, and while nothing is asked, the libraries for S3 take no
+memory.
+"""
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from webhook.catalog.bucket.store import Denied, NotFound, Store, Unreachable
+from webhook.errors import InjectorError
+from webhook.http.log import FIELDS
+from webhook.kubernetes.client import KubernetesClient
+from webhook.model.artifact import Artifact
+from webhook.node_cache.credentials import PodCredentials
+from webhook.node_cache.download import Corrupt, Download, Origin, check
+from webhook.node_cache.folder import CacheFolder, FolderLost, Marker
+from webhook.node_cache.node_object import mark
+from webhook.node_cache.peers import find_peers
+from webhook.node_cache.protocol import (
+    Answer,
+    Done,
+    Failed,
+    Fetch,
+    Found,
+    Look,
+    Mark,
+    Progress,
+    Remove,
+    Request,
+    Resolve,
+    Resolved,
+    Volume,
+    receive,
+    send,
+)
+from webhook.node_cache.references import resolve
+from webhook.node_cache.versions import Changed, Content, Unverifiable, read_content
+from webhook.settings import Settings
+
+_LOOKS: Final = 16
+_FETCHES: Final = 2
+_STORES: Final = 64
+_PROGRESS_SECONDS: Final = 1.0
+_OUT_OF_SPACE: Final = (28, 122)
+"""ENOSPC and EDQUOT."""
+_log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Answers requests until the driver ends."""
+
+    def __init__(self, connection: socket.socket, folder: Path, settings: Settings) -> None:
+        self._connection, self._settings = connection, settings
+        self._folder = CacheFolder(folder)
+        self._credentials = PodCredentials(os.environ.get("AWS_REGION", ""))
+        self._stores = OrderedDict[tuple[object, ...], Store]()
+        self._lock = threading.Lock()
+        """Held to send, and to use the stores."""
+
+    def run(self) -> None:
+        """Answer until the driver ends."""
+        with ThreadPoolExecutor(_LOOKS, "look") as looks, ThreadPoolExecutor(_FETCHES, "fetch") as fetches:
+            while request := receive(self._connection):
+                (fetches if isinstance(request, Fetch) else looks).submit(self._answer, request)
+            os._exit(0)  # downloads stop where they are, and continue later
+
+    def _answer(self, request: Request) -> None:
+        try:
+            match request:
+                case Look():
+                    content = self._read(request.volume)
+                    answer: Answer = Found(request.id, content.key, content.digest, len(content.files), content.bytes)
+                case Fetch():
+                    answer = Done(request.id, self._fetch(request))
+                case Resolve():
+                    answer = Resolved(request.id, *resolve(request.wanted, self._settings))
+                case Remove():
+                    self._remove(request.keys)
+                    answer = Done(request.id)
+                case Mark():
+                    mark(KubernetesClient(), request)
+                    answer = Done(request.id)
+        except (InjectorError, OSError) as error:
+            answer = Failed(request.id, *_reason(error))
+        except Exception as error:  # noqa: BLE001 - a fault in one request must not end the others
+            _log.exception("request failed")
+            answer = Failed(request.id, "Unreachable", f"the driver has a fault: {type(error).__name__}")
+        self._send(answer)
+
+    def _send(self, answer: Answer) -> None:
+        with self._lock:
+            send(self._connection, answer)
+
+    def _artifact(self, volume: Volume) -> Artifact:
+        return Artifact(volume.model, volume.version, self._settings.all_sources[volume.source])
+
+    def _read(self, volume: Volume) -> Content:
+        needs_hashes = volume.verify == "sha256"
+        return read_content(self._store(volume), self._artifact(volume), volume.digest, needs_hashes=needs_hashes)
+
+    def _store(self, volume: Volume) -> Store:
+        """The source with the pod's credentials, or the driver's own."""
+        source, options = self._settings.all_sources[volume.source], self._settings.of_strategies["node-cache"]
+        keys = None
+        if volume.pod and options.authentication_source == "pod" and not source.anonymous:
+            keys = self._credentials.of(volume.pod, source.region)
+        with self._lock:
+            store = self._stores.setdefault((volume.source, keys), Store(source, seconds=10, credentials=keys))
+            self._stores.move_to_end((volume.source, keys))
+            while len(self._stores) > _STORES:
+                self._stores.popitem(last=False)
+        return store
+
+    def _fetch(self, request: Fetch) -> int:
+        """Have a version in the cache. Returns how many bytes came from peers."""
+        volume = request.volume
+        checks_hashes = volume.verify == "sha256"
+        with self._folder.lock(request.key, is_shared=False, waits=True):
+            entry = self._folder.find(request.key)
+            if entry and (entry.marker.verify == "sha256" or not checks_hashes):
+                return 0
+            content, started = self._read(volume), time.monotonic()
+            if content.key != request.key:
+                raise Changed(f"{self._artifact(volume).uri} was published again meanwhile")
+            if entry:
+                for file in content.files:
+                    check(entry.files / file.path, file, checks_hash=True)
+                self._folder.rewrite(request.key, self._marker(content, volume, entry.marker.seconds))
+                return 0
+            from_peers = self._download(request, content, checks_hashes=checks_hashes)
+            self._folder.finish(request.key, self._marker(content, volume, time.monotonic() - started))
+        fields = {"uri": self._artifact(volume).uri, "digest": content.digest, "bytes": content.bytes}
+        _log.info("version cached", extra={FIELDS: {**fields, "seconds": round(time.monotonic() - started, 1)}})
+        return from_peers
+
+    def _download(self, request: Fetch, content: Content, *, checks_hashes: bool) -> int:
+        """Download a version, from peers where they have it. Returns how many bytes came from them."""
+        origin = _Origin(self._store(request.volume), self._artifact(request.volume).folder)
+        peers, options = None, self._settings.of_strategies["node-cache"].peers
+        if options.service and all(file.sha256 for file in content.files):
+            peers = find_peers(options, request.key)
+        origins: list[Origin] = [peers, origin] if peers else [origin]
+        download = Download(
+            self._folder.partial(request.key), content.files, origins, checks_hashes=checks_hashes or peers is not None
+        )
+        try:
+            with self._reports(request.id, download):
+                download.run()
+        except Corrupt as error:
+            if peers is None:
+                raise
+            _log.warning("a peer has sent wrong bytes", extra={FIELDS: {"problem": str(error)}})
+            self._folder.drop_partial(request.key)
+            download = Download(self._folder.partial(request.key), content.files, [origin], checks_hashes=True)
+            with self._reports(request.id, download):
+                download.run()
+            return 0
+        return peers.bytes if peers else 0
+
+    def _marker(self, content: Content, volume: Volume, seconds: float) -> Marker:
+        artifact = self._artifact(volume)
+        return Marker(
+            source=volume.source,
+            model=volume.model,
+            version=volume.version,
+            uri=artifact.uri,
+            digest=content.digest,
+            files=len(content.files),
+            bytes=content.bytes,
+            seconds=round(seconds, 3),
+            verify=volume.verify,
+            at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        )
+
+    @contextmanager
+    def _reports(self, number: int, download: Download) -> Iterator[None]:
+        """Send the progress of a download meanwhile."""
+        ended = threading.Event()
+
+        def report() -> None:
+            while not ended.wait(_PROGRESS_SECONDS):
+                self._send(Progress(number, download.bytes, download.total))
+
+        thread = threading.Thread(target=report, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def _remove(self, keys: tuple[str, ...]) -> None:
+        """Remove versions and downloads. What another process uses stays."""
+        for key in keys:
+            with self._folder.lock(key, is_shared=False, waits=False) as is_mine:
+                if is_mine:
+                    self._folder.remove(key)
+                    self._folder.drop_partial(key)
+
+
+class _Origin:
+    """A version's folder in S3."""
+
+    def __init__(self, store: Store, folder: str) -> None:
+        self._store, self._folder = store, folder
+
+    def stream(self, path: str, first: int, last: int) -> Iterator[bytes]:
+        return self._store.stream(f"{self._folder}/{path}", first, last)
+
+
+def _reason(error: InjectorError | OSError) -> tuple[str, str]:
+    """The reason and the text of an error, in the terms of init containers."""
+    if isinstance(error, OSError):
+        if error.errno in _OUT_OF_SPACE:
+            return "OutOfSpace", "the disk of the node is full"
+        return "Unreachable", f"the folder of the cache: {error}"
+    kinds = (
+        (NotFound, "NotFound"),
+        (Denied, "Unauthorized"),
+        ((Corrupt, Changed, Unverifiable), "Corrupt"),
+        ((Unreachable, FolderLost), "Unreachable"),
+    )
+    return next((reason for kind, reason in kinds if isinstance(error, kind)), "Incomplete"), str(error)
