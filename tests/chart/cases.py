@@ -149,6 +149,43 @@ CASES: dict[str, JSON] = {
             },
         },
     },
+    "a node cache": {"nodeCache": {"enabled": True}},
+    "node cache": {
+        "nodeCache": {
+            "enabled": True,
+            "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/cache"}},
+            "resources": {"limits": {"memory": "1Gi"}},
+            "podAnnotations": {"a": "b"},
+            "podLabels": {"c": "d", "app.kubernetes.io/component": "webhook"},
+            "affinity": None,
+            "nodeSelector": {"gpu": "yes"},
+            "tolerations": [],
+            "priorityClassName": "",
+            "updateStrategy": {"type": "OnDelete", "rollingUpdate": None},
+        },
+        "env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+        "volumes": [{"name": "more", "emptyDir": {}}],
+        "volumeMounts": [{"name": "more", "mountPath": "/more"}],
+        "imagePullSecrets": [{"name": "pull"}],
+        "networkPolicy": {"egress": [{"ports": [{"port": 443}]}]},
+        "serviceMonitor": {"enabled": True},
+        "prometheusRule": {"enabled": True},
+        "config": {
+            "catalog": {"mode": "s3"},
+            "strategies": {
+                "node-cache": {
+                    "authenticationSource": "driver",
+                    "folder": "/mnt/nvme/models/",
+                    "kubeletFolder": "/opt/kubelet",
+                    "prefetch": [{"models": ["llama-*"], "versions": "@champion"}],
+                }
+            },
+        },
+    },
+    "node cache that marks nodes": {
+        "nodeCache": {"enabled": True},
+        "config": {"strategies": {"node-cache": {"placement": True, "startupTaint": True}}},
+    },
     "odd": {
         "nameOverride": "true",
         "fullnameOverride": "null",

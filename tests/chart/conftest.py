@@ -29,10 +29,9 @@ class Rendered(dict[tuple[str, str], JSON]):
     """Objects by kind and name."""
 
     def one(self, kind: str) -> JSON:
-        """The only object of its kind, apart from hooks and the controller's."""
-        found = [
-            each for key, each in self.items() if key[0] == kind and key not in self.controller and not is_hook(each)
-        ]
+        """The only object of its kind, apart from hooks and those of other components."""
+        others = self.controller.keys() | self.node_cache.keys()
+        found = [each for key, each in self.items() if key[0] == kind and key not in others and not is_hook(each)]
         assert len(found) == 1, (kind, list(self))
         return found[0]
 
@@ -44,6 +43,16 @@ class Rendered(dict[tuple[str, str], JSON]):
     def of_controller(self, kind: str) -> JSON:
         """The controller's only object of a kind."""
         (found,) = [each for (found, _), each in self.controller.items() if found == kind]
+        return found
+
+    @property
+    def node_cache(self) -> dict[tuple[str, str], JSON]:
+        """The objects of the node cache: those whose names contain -node-cache, and the CSIDriver."""
+        return {key: each for key, each in self.items() if key[0] == "CSIDriver" or "-node-cache" in key[1]}
+
+    def of_node_cache(self, kind: str) -> JSON:
+        """The node cache's only object of a kind."""
+        (found,) = [each for (found, _), each in self.node_cache.items() if found == kind]
         return found
 
     @property

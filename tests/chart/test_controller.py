@@ -250,7 +250,7 @@ def selectors(rendered: Rendered) -> dict[tuple[str, str], JSON]:
         spec = content.get("spec", {})
         if kind == "Service":
             found[kind, name] = spec["selector"]
-        elif kind in ("Deployment", "PodDisruptionBudget"):
+        elif kind in ("Deployment", "DaemonSet", "PodDisruptionBudget"):
             found[kind, name] = spec["selector"]["matchLabels"]
         elif kind == "NetworkPolicy":
             found[kind, name] = spec["podSelector"]["matchLabels"]

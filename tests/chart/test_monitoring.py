@@ -1,17 +1,23 @@
 """Alerts and dashboard: they ask for what is there."""
 
+import gc
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import get_args
 
 import promql_parser
+import pytest
 
 from tests.chart.conftest import CHART, JSON, render
 from webhook.admission.result import Decision
 from webhook.catalog.lookup.index import SourceStatus
 from webhook.controller.rollouts import VERDICTS
 from webhook.http.metrics import Metrics
+from webhook.node_cache.metrics import CacheMetrics
+from webhook.node_cache.run import run
+from webhook.settings import Settings
 
 OF_THE_API_SERVER = {
     "apiserver_admission_webhook_fail_open_count": {"name", "type"},
@@ -39,9 +45,12 @@ OF_THE_CONTROLLER = {
         "tagged_total": "step",
     }.items()
 }
+NODE_CACHE = "model_injector_node_cache_"
 CONFIG: JSON = {"inventory": {"enabled": True}, "catalog": {"mode": "s3"}}
 ON = {
-    **{name: {"enabled": True} for name in ("serviceMonitor", "prometheusRule", "dashboard", "controller")},
+    **{
+        name: {"enabled": True} for name in ("serviceMonitor", "prometheusRule", "dashboard", "controller", "nodeCache")
+    },
     "config": CONFIG,
 }
 
@@ -81,6 +90,11 @@ def exposed() -> dict[str, set[str]]:
     metrics = Metrics()
     metrics.watch_catalog("default", lambda: SourceStatus(0, 0, 0, is_listed=True, problem=""))
     metrics.watch_inventory(lambda: 0, lambda: None)
+    return shown(metrics)
+
+
+def shown(metrics: Metrics | CacheMetrics) -> dict[str, set[str]]:
+    """What /metrics shows when each label has a value, by name, with the labels of each."""
     for family in vars(metrics).values():
         if getattr(family, "_labelnames", ()):
             family.labels(*family._labelnames)
@@ -90,8 +104,30 @@ def exposed() -> dict[str, set[str]]:
     return found
 
 
-def test_every_query_asks_for_series_and_labels_that_exist() -> None:
-    known = {**exposed(), **OF_THE_CONTROLLER, **OF_THE_API_SERVER, "up": set[str]()}
+class Started(Exception):
+    """The driver has declared its metrics."""
+
+
+@pytest.fixture
+def of_the_node_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, set[str]]]:
+    """What the /metrics of the driver shows: its counters, and the gauges that the process adds when it starts."""
+    metrics, watch = CacheMetrics(), CacheMetrics.watch
+
+    def started(_: CacheMetrics, gauges: Mapping[str, object]) -> None:
+        watch(metrics, {name: ("", lambda: 0) for name in gauges})
+        raise Started
+
+    monkeypatch.setattr(CacheMetrics, "watch", started)
+    options = {"folder": str(tmp_path / "cache"), "kubeletFolder": str(tmp_path / "kubelet")}
+    settings = {"bucket": "my-ml-bucket", "server": {"opsPort": 0}, "strategies": {"node-cache": options}}
+    with pytest.raises(Started):
+        run(Settings.model_validate(settings), "node", None)
+    yield {name: labels for name, labels in shown(metrics).items() if name.startswith(NODE_CACHE)}
+    gc.unfreeze()
+
+
+def test_every_query_asks_for_series_and_labels_that_exist(of_the_node_cache: dict[str, set[str]]) -> None:
+    known = {**exposed(), **OF_THE_CONTROLLER, **of_the_node_cache, **OF_THE_API_SERVER, "up": set[str]()}
     for query in queries():
         found = selectors(query)
         assert found, query
@@ -100,7 +136,7 @@ def test_every_query_asks_for_series_and_labels_that_exist() -> None:
             asked = {matcher.name for matcher in selector.matchers.matchers}
             assert asked <= known[selector.name] | {"namespace", "job"}, query
         grouped = {name.strip() for group in re.findall(r"by \(([^)]*)\)", query) for name in group.split(",")}
-        assert grouped <= set().union(*(known[str(selector.name)] for selector in found)) | {"pod"}, query
+        assert grouped <= set().union(*(known[str(selector.name)] for selector in found)) | {"pod", "node"}, query
 
 
 def test_refusals_are_counted_under_the_name_that_the_alert_asks_for() -> None:
@@ -127,6 +163,8 @@ def test_there_is_an_alert_for_each_way_to_fail() -> None:
         "ModelInjectorLoadsFailed": {f"{CONTROLLER}loads"},
         "ModelInjectorLoadCapacity": {f"{CONTROLLER}load_requested_bytes", f"{CONTROLLER}load_capacity_bytes"},
         "ModelInjectorRolloutUndone": {f"{CONTROLLER}rollouts"},
+        "ModelInjectorNodeCacheDown": {"up"},
+        "ModelInjectorNodeCacheFailures": {f"{NODE_CACHE}failures_total"},
         "ModelInjectorRolloutsWaiting": {f"{CONTROLLER}rollouts"},
     }
     assert all(rule["annotations"]["summary"] and rule["labels"]["severity"] for rule in rules().values())
@@ -155,15 +193,21 @@ def test_without_a_controller_nobody_waits_for_its_election() -> None:
     assert "honorLabels" not in str(rendered.one("ServiceMonitor"))
 
 
-def test_each_metric_of_the_controller_has_a_panel() -> None:
+def test_each_metric_of_controller_and_node_cache_has_a_panel(of_the_node_cache: dict[str, set[str]]) -> None:
     text = " ".join(target["expr"] for panel in panels() for target in panel["targets"])
     assert set(re.findall(rf"{CONTROLLER}\w+", text)) == OF_THE_CONTROLLER.keys()
+    shown_by_driver = {name for name in of_the_node_cache if not name.endswith("_created")}
+    assert set(re.findall(rf"{NODE_CACHE}\w+", text)) == shown_by_driver
 
 
-def test_the_dashboard_finds_the_jobs_of_webhook_and_controller() -> None:
+def test_the_dashboard_finds_the_jobs_of_webhook_controller_and_node_cache() -> None:
     dashboard = json.loads((CHART / "files" / "dashboard.json").read_text())
     (query,) = [each["query"] for each in dashboard["templating"]["list"] if each["name"] == "job"]
-    assert set(re.findall(r"model_injector_\w+", query)) == {"model_injector_build_info", f"{CONTROLLER}leader"}
+    assert set(re.findall(r"model_injector_\w+", query)) == {
+        "model_injector_build_info",
+        f"{CONTROLLER}leader",
+        f"{NODE_CACHE}versions",
+    }
 
 
 def test_panels_do_not_overlap() -> None:
@@ -189,6 +233,31 @@ def test_alerts_of_the_controller_ask_for_the_job_of_its_service() -> None:
             if selector.name in OF_THE_CONTROLLER:
                 asked = {each.name: each.value for each in selector.matchers.matchers}
                 assert (asked["namespace"], asked["job"]) == ("model-injector", "model-injector-controller")
+
+
+def test_alerts_of_the_node_cache_ask_for_the_job_of_its_service_and_pass_over_what_pods_ask_wrongly() -> None:
+    (down,) = selectors(rules()["ModelInjectorNodeCacheDown"]["expr"])
+    (failures,) = selectors(rules()["ModelInjectorNodeCacheFailures"]["expr"])
+    job = {"namespace": "model-injector", "job": "model-injector-node-cache"}
+    assert {each.name: each.value for each in down.matchers.matchers} == job
+    asked = {each.name: each.value for each in failures.matchers.matchers}
+    assert asked == {**job, "reason": "NotFound|Unauthorized|NotReady"}
+
+
+def test_metrics_of_the_node_cache_have_the_name_of_the_node() -> None:
+    rendered = render(ON)
+    (endpoint,) = rendered.one("ServiceMonitor")["spec"]["endpoints"]
+    (relabeling,) = endpoint["relabelings"]
+    assert relabeling["targetLabel"] == "node"
+    component, node = relabeling["sourceLabels"]
+    labels = rendered.of_node_cache("DaemonSet")["spec"]["template"]["metadata"]["labels"]
+    prefix = "__meta_kubernetes_pod_label_"
+    of_pod = {f"{prefix}{re.sub('[^a-zA-Z0-9_]', '_', name)}": value for name, value in labels.items()}
+    assert node == "__meta_kubernetes_pod_node_name"
+    found = re.fullmatch(relabeling["regex"], f"{of_pod[component]};node-1")
+    assert found
+    assert found[1] == "node-1"
+    assert not re.fullmatch(relabeling["regex"], "webhook;node-1")
 
 
 def test_each_release_looks_at_its_own_entry_and_the_dashboard_at_all() -> None:

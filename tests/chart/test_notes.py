@@ -38,6 +38,11 @@ def notes(values: JSON) -> str:
             "as the service account x-model-injector-controller, which needs a role too",
         ),
         ({"config": {"loads": [{"strategy": "s3-mount"}]}}, "nothing is loaded, because controller.enabled is false"),
+        (
+            CASES["a node cache"],
+            "need a label of their namespace: kubectl label namespace y pod-security.kubernetes.io/enforce=privileged",
+        ),
+        (CASES["node cache"], "reads the buckets as the service account x-model-injector-node-cache, which needs"),
         ({"test": {"namespace": "y"}}, "WARNING: the webhook excludes the release's own namespace, y:"),
     ],
 )
@@ -52,6 +57,8 @@ def test_the_notes_say_how_to_try_it_and_warn_of_nothing_by_default() -> None:
     assert "kubectl -n y rollout status deployment/x-model-injector" in text
     assert "WARNING" not in text
     assert "The catalog reads" not in text
+    assert "privileged" not in text
+    assert "The node cache reads" not in notes(CASES["a node cache"])
 
 
 def documented() -> list[str]:

@@ -29,6 +29,12 @@ app.kubernetes.io/component: webhook
 app.kubernetes.io/component: controller
 {{- end }}
 
+{{- /* Selects the pods of the node cache only. */ -}}
+{{- define "model-injector.nodeCacheSelectorLabels" -}}
+{{ include "model-injector.releaseLabels" . }}
+app.kubernetes.io/component: node-cache
+{{- end }}
+
 {{- define "model-injector.labels" -}}
 {{- $chart := dict
   "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
@@ -49,6 +55,27 @@ app.kubernetes.io/component: controller
 {{- with .Values.controller.serviceAccount }}
 {{- default (ternary (include "model-injector.controllerName" $) "default" .create) .name }}
 {{- end }}
+{{- end }}
+
+{{- define "model-injector.nodeCacheName" -}}
+{{ include "model-injector.fullname" . }}-node-cache
+{{- end }}
+
+{{- define "model-injector.nodeCacheServiceAccountName" -}}
+{{- with .Values.nodeCache.serviceAccount }}
+{{- default (ternary (include "model-injector.nodeCacheName" $) "default" .create) .name }}
+{{- end }}
+{{- end }}
+
+{{- /* What the objects of the node cache follow of config.strategies.node-cache, with the defaults, as YAML. */ -}}
+{{- define "model-injector.nodeCacheSettings" -}}
+{{- $settings := index (.Values.config.strategies | default dict) "node-cache" | default dict -}}
+authenticationSource: {{ $settings.authenticationSource | default "pod" | quote }}
+folder: {{ $settings.folder | default "/var/lib/model-injector" | trimSuffix "/" | quote }}
+kubeletFolder: {{ $settings.kubeletFolder | default "/var/lib/kubelet" | trimSuffix "/" | quote }}
+prefetches: {{ not (empty $settings.prefetch) }}
+peersPort: {{ ($settings.peers | default dict).port | default 8082 }}
+marksNode: {{ or $settings.placement $settings.startupTaint | default false }}
 {{- end }}
 
 {{- define "model-injector.image" -}}
@@ -115,6 +142,24 @@ some of the groups `certificates` and `controller`, and the cluster's version, u
 {{- end }}
 {{- $ofRelease = set $ofRelease "push" (merge $pushOfRelease $push) }}
 {{- $_ := set $settings "controller" (merge $ofRelease (omit $controller "push")) }}
+{{- end }}
+{{- $prefetches := and .Values.nodeCache.enabled (include "model-injector.nodeCacheSettings" . | fromYaml).prefetches }}
+{{- if and $prefetches (ne (($config.catalog | default dict).mode | default "none") "s3") }}
+{{- fail "config.strategies.node-cache.prefetch needs the catalog: set config.catalog.mode to s3" }}
+{{- end }}
+{{- if and .Values.nodeCache.enabled .Values.nodeCache.peers.enabled }}
+{{- if not .Values.nodeCache.peers.secretName }}
+{{- fail "nodeCache.peers.enabled needs a Secret with the key that the nodes share: set nodeCache.peers.secretName" }}
+{{- end }}
+{{- $strategies := $settings.strategies | default dict }}
+{{- $cache := index $strategies "node-cache" | default dict }}
+{{- $service := printf "%s-peers.%s.svc" (include "model-injector.nodeCacheName" .) .Release.Namespace }}
+{{- $ofRelease := dict "service" $service "keyFile" "/etc/model-injector/peers/key" }}
+{{- range keys (pick ($cache.peers | default dict) "service" "keyFile") | sortAlpha }}
+{{- fail (printf "config.strategies.node-cache.peers.%s follows from the release: remove it" .) }}
+{{- end }}
+{{- $cache = set $cache "peers" (merge $ofRelease ($cache.peers | default dict)) }}
+{{- $_ := set $settings "strategies" (set $strategies "node-cache" $cache) }}
 {{- end }}
 {{- if not ($config.inventory | default dict).enabled }}
 {{- $strategies := $settings.strategies | default dict }}
@@ -201,6 +246,64 @@ namespaces in which it creates Jobs. Without a namespace and with `sharing: none
 {{- $_ := set $features $name (not (empty (index ($.Values.config.controller | default dict) $name | default dict).enabled)) }}
 {{- end }}
 {{- set $features "argo" (and $features.rollouts $argo) | toYaml }}
+{{- end }}
+
+{{- /*
+A headless Service for the metrics of a component other than the webhook, and who may reach its port for operators. The
+argument is [., the name, the labels that select its pods]. The ServiceMonitor of the webhook's metrics selects the
+Service too, by the component.
+*/ -}}
+{{- define "model-injector.operations" -}}
+{{- $root := first . }}
+{{- $name := index . 1 }}
+{{- $selected := last . }}
+{{- with $root -}}
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ $name | quote }}
+  namespace: {{ .Release.Namespace | quote }}
+  labels:
+    {{- include "model-injector.labels" . | nindent 4 }}
+    app.kubernetes.io/component: metrics
+spec:
+  clusterIP: None
+  publishNotReadyAddresses: true
+  selector:
+    {{- $selected | nindent 4 }}
+  ports:
+    - name: ops
+      port: {{ .Values.config.server.opsPort }}
+      targetPort: ops
+      protocol: TCP
+{{- if .Values.networkPolicy.enabled }}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {{ $name | quote }}
+  namespace: {{ .Release.Namespace | quote }}
+  labels:
+    {{- include "model-injector.labels" . | nindent 4 }}
+spec:
+  podSelector:
+    matchLabels:
+      {{- $selected | nindent 6 }}
+  policyTypes: {{ ternary (list "Ingress" "Egress") (list "Ingress") (not (empty .Values.networkPolicy.egress)) | toJson }}
+  ingress:
+    - ports:
+        - port: ops
+          protocol: TCP
+      {{- with .Values.networkPolicy.opsFrom }}
+      from:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+  {{- with .Values.networkPolicy.egress }}
+  egress:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "model-injector.clientConfig" -}}
