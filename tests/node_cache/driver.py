@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import yaml
 from grpclib.client import Channel, UnaryUnaryMethod
@@ -22,6 +23,7 @@ from tests.support.folder import Folder
 from tests.support.polling import until
 from tests.support.programs import on_path
 from webhook.node_cache.csi import CSI
+from webhook.node_cache.report import PATH, NodeReport
 from webhook.strategies.node_cache import DRIVER
 
 POD = "csi.storage.k8s.io/"
@@ -162,15 +164,25 @@ class Node:
         lines = (line.split() for line in Path(f"/proc/{self.holder}/mountinfo").read_text().splitlines())
         return {Path(line[4]).parts[-5]: line[5] for line in lines if line[4].startswith(f"{self.kubelet}/")}
 
+    @property
+    def url(self) -> str:
+        """That of the port for operators."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def report(self) -> NodeReport:
+        """What the cache has."""
+        content = httpx.get(f"{self.url}{PATH}", trust_env=False).content
+        return msgspec.json.decode(content, type=NodeReport)
+
     def metrics(self) -> dict[str, float]:
         """Values by the name without its prefix, and labels."""
-        text = httpx.get(f"http://127.0.0.1:{self._port}/metrics", trust_env=False).text
+        text = httpx.get(f"{self.url}/metrics", trust_env=False).text
         lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
         return {name.removeprefix("model_injector_node_cache_"): float(value) for name, _, value in lines}
 
     def health(self) -> int:
         """The status of /healthz."""
-        return httpx.get(f"http://127.0.0.1:{self._port}/healthz", trust_env=False).status_code
+        return httpx.get(f"{self.url}/healthz", trust_env=False).status_code
 
 
 @contextmanager

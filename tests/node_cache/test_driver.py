@@ -241,3 +241,22 @@ def test_a_driver_that_was_replaced_ends_and_leaves_the_socket_to_its_successor(
     assert node.socket.exists()
     node.mount()
     assert of_model(node.files()) == SMALL
+
+
+def test_a_volume_that_was_removed_meanwhile_is_not_mounted_late(node: Node, proxy: FaultyProxy) -> None:
+    """A pod is deleted during its download, and a mount in its folder would stay for ever."""
+    proxy.inject(Stall(), is_weights)
+
+    async def remove_and_heal() -> tuple[str, str]:
+        asked = asyncio.create_task(node.publish())
+        while not proxy.count(is_weights):
+            await asyncio.sleep(0.02)
+        await node.unpublish()
+        proxy.heal()
+        with pytest.raises(GRPCError) as error:
+            await asked
+        return status_of(error.value)
+
+    assert asyncio.run(remove_and_heal()) == ("ABORTED", "NotReady")
+    assert node.mounted() == {}
+    node.insist()

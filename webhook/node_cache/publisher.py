@@ -58,6 +58,8 @@ class Publisher:
         self._folder, self._worker, self._settings, self._metrics = folder, worker, settings, metrics
         self._options = settings.of_strategies[NAME]
         self._fetches: dict[str, _Fetch] = {}
+        self._wanted: dict[str, object] = {}
+        """The newest call that is to mount a volume, by target: an earlier one that was abandoned must not."""
         self._used = Counter[str]()
         """How many volumes are being mounted, by key."""
         self.kept = frozenset[str]()
@@ -69,20 +71,31 @@ class Publisher:
         """Mount a version at `target`, within `seconds`. Raises Refused, and OSError."""
         self._folder.check()
         path = self._path(target)
-        table = mounts.mounts()
-        place = mounts.place_of(self._folder.root, table)
-        if target in table and _key_of(table[target], place):  # asked again, because the answer did not arrive
+        if self._is_mounted(target):  # asked again, because the answer did not arrive
             return
         self._check_rules(volume)
         deadline = monotonic() + seconds - _MARGIN_SECONDS
-        async with self._counting(), self._cached(volume, deadline) as (found, entry):
-            if entry:
-                self._metrics.hit(entry.marker.seconds)
-            else:
-                self._metrics.misses.inc()
-            self._mount(found.key, path)
-            self._folder.record(Asked(target, volume.source, volume.model, volume.asked))
+        with self._newest(target) as is_newest:
+            async with self._counting(), self._cached(volume, deadline) as (found, entry):
+                if not is_newest():
+                    raise Refused("NotReady", "the volume was removed, or asked for again, meanwhile")
+                self._mount(found.key, path)
+                self._folder.record(Asked(target, volume.source, volume.model, volume.asked))
+        if entry:
+            self._metrics.hit(entry.marker.seconds)
+        else:
+            self._metrics.misses.inc()
         _log.info("volume mounted", extra={FIELDS: {"model": volume.model, "version": volume.version}})
+
+    @contextmanager
+    def _newest(self, target: str) -> Iterator[Callable[[], bool]]:
+        """Yields whether no later call, and no removal, was about this target."""
+        call = self._wanted[target] = object()
+        try:
+            yield lambda: self._wanted.get(target) is call
+        finally:
+            if self._wanted.get(target) is call:
+                del self._wanted[target]
 
     async def fetch(self, volume: Volume) -> str:
         """Have a version in the cache, however long it takes. Returns its key. Raises Refused, and OSError."""
@@ -122,6 +135,7 @@ class Publisher:
     def unpublish(self, target: str) -> None:
         """Unmount a volume, if it is mounted. Raises Refused, and OSError."""
         path = self._path(target)
+        self._wanted.pop(target, None)
         while mounts.unmount(path):
             pass
         self._folder.forget(target)
@@ -217,6 +231,10 @@ class Publisher:
     def downloads(self) -> Iterator[tuple[Volume, int, int]]:
         """The downloads under way: the version, the bytes so far, and in all."""
         return ((each.volume, each.bytes, each.total) for each in self._fetches.values())
+
+    def _is_mounted(self, target: str) -> bool:
+        table = mounts.mounts()
+        return target in table and _key_of(table[target], mounts.place_of(self._folder.root, table)) is not None
 
     def _mount(self, key: str, target: Path) -> None:
         with self._folder.lock(key, is_shared=True, waits=False) as is_mine:
