@@ -88,8 +88,7 @@ def test_a_pod_is_told_how_far_the_download_is_before_kubelet_gives_up(node: Nod
     with pytest.raises(GRPCError) as error:
         node.mount("early", seconds=5.5)
     assert status_of(error.value) == ("ABORTED", "NotReady")
-    proxy.heal()
-    node.insist("early")
+    assert "downloading: 0.0 of 0.0 GiB" in str(error.value)
 
 
 def test_a_download_continues_where_the_killed_one_was(
@@ -120,7 +119,7 @@ def test_a_download_continues_where_the_killed_one_was(
 
 
 def test_whenever_it_is_killed_nothing_torn_is_mounted(store: Store, node: Node, tmp_path: Path) -> None:
-    for number in range(8):
+    for number in range(6):
         version, pod = f"3.{number}.0", f"pod-{number}"
         files = {"weights.bin": RANDOM.randbytes(2 * MIB), "more/weights.bin": RANDOM.randbytes(MIB)}
         publish(store, tmp_path, files, version)
