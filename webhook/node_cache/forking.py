@@ -32,7 +32,7 @@ from webhook.node_cache.protocol import (
 )
 from webhook.settings import Settings
 
-_LINGER_SECONDS: Final = 60.0
+_LINGER_SECONDS: Final = 30.0
 _Answer: TypeAlias = Found | Done | Resolved
 _log = logging.getLogger(__name__)
 A = TypeVar("A", Found, Done, Resolved)

@@ -6,6 +6,7 @@ import random
 from typing import Final
 
 from webhook.catalog.versions import ExactVersion, parse_reference
+from webhook.errors import InjectorError
 from webhook.http.log import FIELDS
 from webhook.node_cache import mounts
 from webhook.node_cache.folder import CacheFolder
@@ -15,7 +16,7 @@ from webhook.node_cache.publisher import Publisher
 from webhook.settings import Settings
 from webhook.strategies.node_cache import NAME
 
-_SHORTEST_SECONDS: Final = 30
+_SHORTEST_SECONDS: Final = 60
 _log = logging.getLogger(__name__)
 
 
@@ -36,38 +37,48 @@ class Keeper:
             return
         pause = max(self._settings.catalog.refresh_seconds, _SHORTEST_SECONDS)
         while True:
-            await self.look()
+            try:
+                await self.look()
+            except (InjectorError, OSError) as error:
+                self._report([str(error)])
             await asyncio.sleep(random.uniform(pause, 1.2 * pause))  # noqa: S311 - not all nodes at once
 
     async def look(self) -> None:
         """Look once."""
-        wanted = self._wanted()
+        prefetched = {
+            Wanted(each.source, model, each.versions): None for each in self._options.prefetch for model in each.models
+        }
+        kept, problems = await self._have(tuple(prefetched))
+        if not problems and not self.is_ready:
+            self.is_ready = True
+            self._publisher.changed.set()
+        followed, others = await self._have(self._followed())
+        problems += others
+        # What could not be looked up may be what was kept before.
+        self._publisher.kept = kept | followed | (self._publisher.kept if problems else frozenset())
+        self._report(problems)
+
+    async def _have(self, wanted: tuple[Wanted, ...]) -> tuple[frozenset[str], list[str]]:
+        """Have what references mean in the cache. Returns the keys, and what is wrong."""
         if not wanted:
-            self._publisher.kept = frozenset()
-            return
-        problems, kept = list[str](), set[str]()
+            return frozenset(), []
+        kept = set[str]()
         try:
             resolved = await self._worker.resolve(wanted)
         except Refused as error:
-            self._report([str(error)])
-            return
-        problems += resolved.problems
+            return frozenset(), [str(error)]
+        problems = list(resolved.problems)
         for volume in resolved.volumes:
             try:
                 kept.add(await self._publisher.fetch(volume))
                 self._publisher.kept |= kept
-            except Refused as error:
+            except (Refused, OSError) as error:
                 problems.append(f"{volume.model} {volume.version}: {error}")
-        self._publisher.kept = frozenset(kept)
-        self._report(problems)
-        if not problems and not self.is_ready:
-            self.is_ready = True
-            self._publisher.changed.set()
+        return frozenset(kept), problems
 
-    def _wanted(self) -> tuple[Wanted, ...]:
-        found = {
-            Wanted(each.source, model, each.versions): None for each in self._options.prefetch for model in each.models
-        }
+    def _followed(self) -> tuple[Wanted, ...]:
+        """The references of pods whose volumes are mounted, unless they are exact versions."""
+        found = dict[Wanted, None]()
         if self._options.follow_aliases:
             mounted = mounts.mounts()
             for asked in self._folder.recorded():

@@ -1,6 +1,7 @@
 """What references to versions mean now, read from the buckets with the driver's own role."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Final
 
 from webhook.annotations.parsing import parse
@@ -26,9 +27,15 @@ class Unresolved(InjectorError):
 
 def resolve(wanted: tuple[Wanted, ...], settings: Settings) -> tuple[tuple[Volume, ...], tuple[str, ...]]:
     """The versions that references mean, each once, and why others mean none. Blocks."""
-    catalog = S3Catalog(settings)
-    for source in catalog.sources:
-        catalog.update(source, SourceListing())  # empty: each model is looked up, and nothing else is listed
+    with closing(S3Catalog(settings)) as catalog:
+        for source in catalog.sources:
+            catalog.update(source, SourceListing())  # empty: each model is looked up, and nothing else is listed
+        return _resolved(wanted, catalog, settings)
+
+
+def _resolved(
+    wanted: tuple[Wanted, ...], catalog: S3Catalog, settings: Settings
+) -> tuple[tuple[Volume, ...], tuple[str, ...]]:
     found, problems = dict[tuple[str, str, str], Volume](), list[str]()
     for reference in list(_named(wanted, catalog, problems))[:_MOST]:
         try:
