@@ -196,7 +196,7 @@ class Download:
             raise
 
     def _leave_only_files(self) -> None:
-        for name in ("parts", "boot"):
+        for name in ("parts", "boot", "peers"):
             (self._folder / name).unlink(missing_ok=True)
 
 

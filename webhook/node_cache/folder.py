@@ -23,6 +23,7 @@ from typing import Final
 import msgspec
 
 from webhook.errors import InjectorError
+from webhook.node_cache.mounts import mounted_versions
 
 _MARKER: Final = "marker.json"
 FILES: Final = "files"
@@ -190,6 +191,8 @@ class CacheFolder:
         _write(folder / _MARKER, marker)
         _flush(folder)
         if target.exists():  # without a valid marker
+            if mounted_versions(self.root)[key]:
+                raise FileExistsError(f"{target} has no valid marker, and pods mount it: delete them")
             self._discard(target)
         folder.rename(target)
         for parent in (target.parent, folder.parent):
@@ -225,7 +228,7 @@ class CacheFolder:
             shutil.rmtree(waste, ignore_errors=True)
         for folder in (self.root / "versions").iterdir():
             with self.lock(folder.name, is_shared=False, waits=False) as is_mine:
-                if is_mine and self.find(folder.name) is None:
+                if is_mine and self.find(folder.name) is None and not mounted_versions(self.root)[folder.name]:
                     self._discard(folder)
 
     def partial_bytes(self) -> dict[str, int]:

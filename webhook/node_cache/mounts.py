@@ -4,6 +4,7 @@ import ctypes
 import errno
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -17,6 +18,8 @@ _READ_ONLY, _NO_SUID, _NO_DEVICES = 1, 2, 4
 _NO_FOLLOW: Final = 8
 _TABLE: Final = Path("/proc/self/mountinfo")
 _ESCAPE: Final = re.compile(rb"\\([0-7]{3})")
+_VERSION: Final = re.compile(r"/versions/([0-9a-f]+)/files(//deleted)?")
+"""What is mounted of a version, below the cache's folder, as the kernel names it."""
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
@@ -58,6 +61,22 @@ def place_of(folder: Path, table: Mapping[str, Mount]) -> Mount:
 
 def _plain(path: bytes) -> str:
     return os.fsdecode(_ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), path))
+
+
+def mounted_versions(folder: Path) -> Counter[str]:
+    """How often each version of the cache in a folder is mounted, by its key."""
+    table = mounts()
+    place = place_of(folder, table)
+    return Counter(filter(None, (version_of(each, place) for each in table.values())))
+
+
+def version_of(mounted: Mount, place: Mount) -> str | None:
+    """The key of the version that is mounted from the cache at `place`; None for other mounts."""
+    root = place.root.rstrip("/")  # empty if the cache has a disk of its own
+    if mounted.device != place.device or not mounted.root.startswith(f"{root}/"):
+        return None
+    found = _VERSION.fullmatch(mounted.root[len(root) :])
+    return found[1] if found else None
 
 
 def bind(source: int, target: Path) -> None:

@@ -26,10 +26,9 @@ from webhook.strategies.node_cache import NAME
 
 _TARGET: Final = re.compile(r"/pods/[A-Za-z0-9-]+/volumes/kubernetes\.io~csi/[a-z0-9][a-z0-9.-]*/mount")
 _KEY: Final = re.compile(r"[0-9a-f]+")
-_MOUNTED: Final = re.compile(r"/versions/([0-9a-f]+)/files(//deleted)?")
-"""What is mounted, below the cache's folder, as the kernel names it."""
 _MARGIN_SECONDS: Final = 5.0
 """How long before its deadline kubelet is told that the download goes on."""
+_MOST_FETCHES: Final = 3
 _LONGEST_SECONDS: Final = 6 * 3600.0
 """How long a version that is fetched in advance may take."""
 _log = logging.getLogger(__name__)
@@ -60,6 +59,8 @@ class Publisher:
         self._fetches: dict[str, _Fetch] = {}
         self._wanted: dict[str, object] = {}
         """The newest call that is to mount a volume, by target: an earlier one that was abandoned must not."""
+        self._leaving = set[str]()
+        """The keys of versions that are being removed."""
         self._used = Counter[str]()
         """How many volumes are being mounted, by key."""
         self.kept = frozenset[str]()
@@ -125,11 +126,15 @@ class Publisher:
         if not _KEY.fullmatch(found.key):
             raise Refused("Unreachable", "the answer of the worker cannot be used")
         with self._keeping(found.key):
-            entry = self._folder.find(found.key)
-            if entry and not _is_checked(entry, volume):
-                entry = None
-            if entry is None:
+            if found.key in self._leaving:
+                raise Refused("NotReady", "the version is being removed, and is fetched again then")
+            entry = self._checked(found.key, volume)
+            for _ in range(_MOST_FETCHES):  # one that others wait for may check less than this volume wants
+                if self._checked(found.key, volume):
+                    break
                 await self._fetched(found, volume, deadline)
+            else:
+                raise Refused("NotReady", "the version was fetched, and is not there")
             yield found, entry
 
     def unpublish(self, target: str) -> None:
@@ -208,7 +213,11 @@ class Publisher:
         needed = 0 if found.key in entries else max(found.bytes - partial.get(found.key, 0), 0)
         space = space_of(self._folder.root, self._options.budget)
         if keys := evictions(needed, reserved, held, self.in_use(), space):
-            await self._worker.remove(keys)
+            self._leaving.update(keys)
+            try:
+                await self._worker.remove(keys)
+            finally:
+                self._leaving.difference_update(keys)
             self.changed.set()
             self._metrics.evictions.inc(len(keys))
             _log.info("versions evicted", extra={FIELDS: {"keys": ",".join(keys)}})
@@ -224,17 +233,22 @@ class Publisher:
 
     def mounted(self) -> Counter[str]:
         """How often each version is mounted, by its key."""
-        table = mounts.mounts()
-        place = mounts.place_of(self._folder.root, table)
-        return Counter(filter(None, (_key_of(each, place) for each in table.values())))
+        return mounts.mounted_versions(self._folder.root)
 
     def downloads(self) -> Iterator[tuple[Volume, int, int]]:
         """The downloads under way: the version, the bytes so far, and in all."""
         return ((each.volume, each.bytes, each.total) for each in self._fetches.values())
 
+    def _checked(self, key: str, volume: Volume) -> Entry | None:
+        """A version in the cache, if it was checked as the pod wants."""
+        entry = self._folder.find(key)
+        return entry if entry and (volume.verify != "sha256" or entry.marker.verify == "sha256") else None
+
     def _is_mounted(self, target: str) -> bool:
         table = mounts.mounts()
-        return target in table and _key_of(table[target], mounts.place_of(self._folder.root, table)) is not None
+        return (
+            target in table and mounts.version_of(table[target], mounts.place_of(self._folder.root, table)) is not None
+        )
 
     def _mount(self, key: str, target: Path) -> None:
         with self._folder.lock(key, is_shared=True, waits=False) as is_mine:
@@ -245,19 +259,6 @@ class Publisher:
             with self._folder.opened(key) as files:
                 mounts.bind(files, target)
             self._folder.touch(key)
-
-
-def _key_of(mounted: mounts.Mount, place: mounts.Mount) -> str | None:
-    """The key of the version that is mounted from the cache at `place`; None for other mounts."""
-    if mounted.device != place.device or not mounted.root.startswith(f"{place.root}/"):
-        return None
-    found = _MOUNTED.fullmatch(mounted.root.removeprefix(place.root))
-    return found[1] if found else None
-
-
-def _is_checked(entry: Entry, volume: Volume) -> bool:
-    """Whether a version in the cache was checked as the pod wants."""
-    return volume.verify != "sha256" or entry.marker.verify == "sha256"
 
 
 @asynccontextmanager

@@ -26,6 +26,7 @@ from webhook.model.artifact import Artifact
 from webhook.node_cache.credentials import PodCredentials
 from webhook.node_cache.download import Corrupt, Download, Origin, check
 from webhook.node_cache.folder import CacheFolder, FolderLost, Marker
+from webhook.node_cache.mounts import mounted_versions
 from webhook.node_cache.node_object import mark
 from webhook.node_cache.peers import find_peers
 from webhook.node_cache.protocol import (
@@ -152,14 +153,16 @@ class Worker:
         if options.service and all(file.sha256 for file in content.files):
             peers = find_peers(options, request.key)
         origins: list[Origin] = [peers, origin] if peers else [origin]
-        download = Download(
-            self._folder.partial(request.key), content.files, origins, checks_hashes=checks_hashes or peers is not None
-        )
+        folder = self._folder.partial(request.key)
+        has_peers = folder / "peers"  # also of a download that was interrupted
+        if peers:
+            has_peers.touch()
+        download = Download(folder, content.files, origins, checks_hashes=checks_hashes or has_peers.exists())
         try:
             with self._reports(request.id, download):
                 download.run()
         except Corrupt as error:
-            if peers is None:
+            if not has_peers.exists():
                 raise
             _log.warning("a peer has sent wrong bytes", extra={FIELDS: {"problem": str(error)}})
             self._folder.drop_partial(request.key)
@@ -205,7 +208,7 @@ class Worker:
         """Remove versions and downloads. What another process uses stays."""
         for key in keys:
             with self._folder.lock(key, is_shared=False, waits=False) as is_mine:
-                if is_mine:
+                if is_mine and not mounted_versions(self._folder.root)[key]:  # another driver may have mounted it
                     self._folder.remove(key)
                     self._folder.drop_partial(key)
 
