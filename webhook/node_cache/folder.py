@@ -31,6 +31,7 @@ _NEW: Final = ".new"
 """The suffix of what is being written, in the folder of what it replaces."""
 _FOLDERS: Final = ("versions", "volumes", "partial", "removed", "locks")
 _KEY_LENGTH: Final = 40
+_LARGEST_MARKER: Final = 64 * 1024
 
 
 class FolderLost(InjectorError):
@@ -86,19 +87,42 @@ class Asked(msgspec.Struct, frozen=True):
 class CacheFolder:
     """The folder. Methods block, and raise OSError if the disk does not do what it should."""
 
-    def __init__(self, root: Path) -> None:
-        """Create what is missing."""
-        self.root = root
-        for name in _FOLDERS:
-            (root / name).mkdir(parents=True, exist_ok=True)
-        self._opened = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    def __init__(self, root: Path, owner: int | None = None) -> None:
+        """Create what is missing.
+
+        `owner` is the user who writes the cache, by number; None: this process. A process of root acts as the owner
+        here, so that no link or name which the owner has put there leads it to what the owner may not touch.
+        """
+        self.root, self._owner = root, owner
+        root.mkdir(parents=True, exist_ok=True)
+        if owner is not None:
+            os.chown(root, owner, owner, follow_symlinks=False)
+        root.chmod(0o700)
+        with self._as_owner():
+            for name in _FOLDERS:
+                (root / name).mkdir(exist_ok=True)
+            self._opened = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    @contextmanager
+    def _as_owner(self) -> Iterator[None]:
+        """Act as the owner. The process must have no threads if it has another user."""
+        if self._owner is None:
+            yield
+            return
+        user = os.geteuid()
+        os.seteuid(self._owner)
+        try:
+            yield
+        finally:
+            os.seteuid(user)
 
     def check(self) -> None:
         """Create again what somebody deleted below the root. Raises FolderLost if it was the root itself."""
         if not os.fstat(self._opened).st_nlink:
             raise FolderLost(f"{self.root} was deleted")
-        for name in _FOLDERS:
-            (self.root / name).mkdir(exist_ok=True)
+        with self._as_owner():
+            for name in _FOLDERS:
+                (self.root / name).mkdir(exist_ok=True)
 
     def entries(self) -> dict[str, Entry]:
         """The complete versions, by key."""
@@ -109,8 +133,11 @@ class CacheFolder:
         """A version, if it is complete."""
         folder = self.root / "versions" / key
         try:
-            marker = msgspec.json.decode((folder / _MARKER).read_bytes(), type=Marker)
-            used_at = (folder / _MARKER).stat().st_mtime
+            with self._as_owner():
+                opened = os.open(folder / _MARKER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(opened, "rb") as file:
+                marker = msgspec.json.decode(file.read(_LARGEST_MARKER), type=Marker)
+                used_at = os.fstat(file.fileno()).st_mtime
         except (OSError, msgspec.MsgspecError, ValueError):
             return None
         return Entry(key, marker, folder / FILES, used_at) if (folder / FILES).is_dir() else None
@@ -131,18 +158,21 @@ class CacheFolder:
 
     def touch(self, key: str) -> None:
         """Note that a version is mounted now."""
-        os.utime(self.root / "versions" / key / _MARKER)
+        with self._as_owner():
+            os.utime(self.root / "versions" / key / _MARKER)
 
     def record(self, asked: Asked) -> None:
         """Remember what a pod asked for, until `forget`."""
         path = self._record_of(asked.target)
-        path.with_suffix(_NEW).write_bytes(msgspec.json.encode(asked))
-        path.with_suffix(_NEW).replace(path)
+        with self._as_owner():
+            path.with_suffix(_NEW).write_bytes(msgspec.json.encode(asked))
+            path.with_suffix(_NEW).replace(path)
 
     def forget(self, target: str) -> None:
         """A volume is unmounted."""
-        for path in (self._record_of(target), self._record_of(target).with_suffix(_NEW)):
-            path.unlink(missing_ok=True)
+        with self._as_owner():
+            for path in (self._record_of(target), self._record_of(target).with_suffix(_NEW)):
+                path.unlink(missing_ok=True)
 
     def recorded(self) -> list[Asked]:
         """What was recorded and not forgotten."""
@@ -165,7 +195,8 @@ class CacheFolder:
 
         Yields False if another process has it and this one does not wait.
         """
-        opened = os.open(self.root / "locks" / key, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        with self._as_owner():
+            opened = os.open(self.root / "locks" / key, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
             try:
@@ -224,12 +255,14 @@ class CacheFolder:
 
     def sweep(self) -> None:
         """Delete what processes that were killed have left, except for downloads, which continue when asked for."""
-        for waste in (self.root / "removed").iterdir():
-            shutil.rmtree(waste, ignore_errors=True)
-        for folder in (self.root / "versions").iterdir():
-            with self.lock(folder.name, is_shared=False, waits=False) as is_mine:
-                if is_mine and self.find(folder.name) is None and not mounted_versions(self.root)[folder.name]:
-                    self._discard(folder)
+        mounted = mounted_versions(self.root)
+        with self._as_owner():
+            for waste in (self.root / "removed").iterdir():
+                shutil.rmtree(waste, ignore_errors=True)
+            for folder in (self.root / "versions").iterdir():
+                with self.lock(folder.name, is_shared=False, waits=False) as is_mine:
+                    if is_mine and self.find(folder.name) is None and not mounted[folder.name]:
+                        self._discard(folder)
 
     def partial_bytes(self) -> dict[str, int]:
         """What downloads have on the disk, by key."""

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-import os
 import signal
 import socket
 from collections.abc import Callable
@@ -45,11 +44,7 @@ def run(settings: Settings, node_name: str, user: int | None) -> int:
     """
     options = settings.of_strategies[NAME]
     root = Path(options.folder)
-    folder = CacheFolder(root)
-    if user is not None:
-        for path in (root, *root.iterdir()):
-            os.chown(path, user, user)
-    root.chmod(0o700)
+    folder = CacheFolder(root, user)
     folder.sweep()
     gc.freeze()  # so that the worker, a fork, shares the memory of what is loaded
     with listen(settings.server.host, settings.server.ops_port) as ops:

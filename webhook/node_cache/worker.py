@@ -136,8 +136,13 @@ class Worker:
             if content.key != request.key:
                 raise Changed(f"{self._artifact(volume).uri} was published again meanwhile")
             if entry:
-                for file in content.files:
-                    check(entry.files / file.path, file, checks_hash=True)
+                try:
+                    for file in content.files:
+                        check(entry.files / file.path, file, checks_hash=True)
+                except Corrupt:
+                    if not mounted_versions(self._folder.root)[request.key]:
+                        self._folder.remove(request.key)  # the next attempt downloads it
+                    raise
                 self._folder.rewrite(request.key, self._marker(content, volume, entry.marker.seconds))
                 return 0
             from_peers = self._download(request, content, checks_hashes=checks_hashes)
