@@ -259,3 +259,25 @@ def test_a_volume_that_was_removed_meanwhile_is_not_mounted_late(node: Node, pro
     assert asyncio.run(remove_and_heal()) == ("ABORTED", "NotReady")
     assert node.mounted() == {}
     node.insist()
+
+
+def test_who_waits_for_a_download_that_checks_less_gets_a_check_of_its_own(node: Node, proxy: FaultyProxy) -> None:
+    proxy.inject(Answer(206, b"x" * 1000), download_of("weights/0.bin"))
+
+    async def both() -> tuple[BaseException | None, BaseException | None]:
+        asked = (node.publish("by-size"), node.publish("by-hash", 60, verify="sha256"))
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    _, by_hash = asyncio.run(both())
+    assert isinstance(by_hash, GRPCError)
+    assert status_of(by_hash) == ("DATA_LOSS", "Corrupt")
+    assert "by-hash" not in node.mounted()
+
+
+def test_a_restart_leaves_what_pods_mount_although_its_marker_is_damaged(node: Node) -> None:
+    node.mount()
+    (marker,) = (node.cache / "versions").glob("*/marker.json")
+    marker.write_bytes(b"{}")
+    node.stop()
+    node.start()
+    assert of_model(node.files()) == SMALL

@@ -1,7 +1,7 @@
 """The worker: the process that talks to S3 and writes the cache, without the rights of the driver.
 
 The driver forks it when the first pod asks, and ends it when none has asked for a while. So the driver, which may
-mount file systems, reads nothing that comes from the network, and while nothing is asked, the libraries for S3 take no
+mount file systems, reads nothing that comes from S3, and while nothing is asked, the libraries for S3 take no
 memory.
 """
 
