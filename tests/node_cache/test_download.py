@@ -22,7 +22,7 @@ from tests.support.folder import Folder
 from webhook.catalog.bucket.manifest import ManifestFile
 from webhook.catalog.bucket.store import Denied, NotFound, Unreachable
 from webhook.node_cache import download
-from webhook.node_cache.download import Corrupt, Download, Stopped
+from webhook.node_cache.download import Corrupt, Download
 
 PART = 8
 SIZES = st.lists(st.sampled_from([0, 1, PART - 1, PART, PART + 1, 2 * PART, 5 * PART + 3]), max_size=4)
@@ -57,9 +57,11 @@ def described(files: dict[str, bytes]) -> list[ManifestFile]:
     return [ManifestFile(path, len(each), hashlib.sha256(each).hexdigest()) for path, each in files.items()]
 
 
-def fetch(folder: Path, files: dict[str, bytes], *origins: Origin, checks_hashes: bool = True) -> Download:
+def fetch(
+    folder: Path, files: dict[str, bytes], *origins: Origin, state: str = "", checks_hashes: bool = True
+) -> Download:
     folder.mkdir(exist_ok=True)
-    fetched = Download(folder, described(files), origins, checks_hashes=checks_hashes)
+    fetched = Download(folder, described(files), origins, state=state, checks_hashes=checks_hashes)
     fetched.run()
     return fetched
 
@@ -146,10 +148,21 @@ def test_a_download_of_an_earlier_boot_begins_again(tmp_path: Path) -> None:
     files = of_sizes(5 * PART)
     with pytest.raises(Denied):
         fetch(tmp_path, files, Origin(files, failing(Denied("no"), 5)))
-    (tmp_path / "boot").write_text("of the boot before")
+    (tmp_path / "state").write_text("of the boot before")
     origin = Origin(files)
     fetch(tmp_path, files, origin)
     assert sorted(origin.asked) == sorted(once_each(files))
+
+
+def test_a_download_of_files_that_were_overwritten_since_begins_again(tmp_path: Path) -> None:
+    before = of_sizes(5 * PART)
+    after = {path: bytes(reversed(content)) for path, content in before.items()}
+    with pytest.raises(Denied):
+        fetch(tmp_path, before, Origin(before, failing(Denied("no"), 5)), state="before")
+    origin = Origin(after)
+    fetch(tmp_path, after, origin, state="after", checks_hashes=False)
+    assert Folder(tmp_path / "files").read() == after
+    assert sorted(origin.asked) == sorted(once_each(after))
 
 
 @pytest.mark.parametrize("damage", ["deleted", "shorter", "longer"])
@@ -221,19 +234,11 @@ def test_what_one_origin_has_sent_the_next_one_need_not(sent: int, error: Except
     assert second.asked == ([] if sent == PART else [("folder-0/0", sent, PART - 1)])
 
 
-def test_a_stopped_download_ends_and_continues_later(tmp_path: Path) -> None:
+def test_a_download_one_of_whose_parts_fails_ends_and_continues_later(tmp_path: Path) -> None:
     files = of_sizes(40 * PART)
-
-    def stop(number: int, sent: bytes) -> bytes:
-        if number == 20:
-            stopped.stop()
-        return sent
-
-    origin = Origin(files, stop)
-    stopped = Download(tmp_path, described(files), [origin], checks_hashes=True)
-    with pytest.raises(Stopped):
-        stopped.run()
-    assert len(origin.asked) <= 20 + 8
+    origin = Origin(files, failing(Denied("403"), 20))
+    with pytest.raises(Denied):
+        fetch(tmp_path, files, origin)
     known = len(written(tmp_path, files))
     origin = Origin(files)
     fetch(tmp_path, files, origin)

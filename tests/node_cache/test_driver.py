@@ -2,16 +2,19 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from grpclib.exceptions import GRPCError
 
+from tests.catalog.conftest import PREFIX
 from tests.node_cache.conftest import SMALL, publish
 from tests.node_cache.driver import POD, Node, running_node, status_of
-from tests.support.faults import Answer, Request, Stall, download_of
+from tests.support.faults import SLOW_DOWN, Answer, Request, Stall, download_of
 from tests.support.faulty_proxy import FaultyProxy
+from tests.support.moto_s3 import MotoBucket
 from tests.support.polling import until
 from webhook.catalog.bucket.store import Store
 
@@ -25,7 +28,12 @@ def of_model(files: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def is_weights(request: Request) -> bool:
-    return request.is_download() and "/weights" in request.key
+    """Whether it downloads a part of the weights. One byte shows that a pod may read them, and is no part."""
+    return request.is_download() and "/weights" in request.key and request.headers.get("range") != "bytes=0-0"
+
+
+def is_part_of(name: str) -> Callable[[Request], bool]:
+    return lambda request: is_weights(request) and download_of(name)(request)
 
 
 def refusal(node: Node, **attributes: str) -> tuple[str, str]:
@@ -43,7 +51,7 @@ def test_a_pod_gets_the_files_read_only_and_the_next_pod_needs_no_download(node:
     asked = proxy.count(is_weights)
     node.mount("second")
     assert node.files("second") == node.files("first")
-    assert proxy.count(lambda request: is_weights(request) and request.method == "GET") == asked
+    assert proxy.count(is_weights) == asked
     assert (node.metrics()["hits_total"], node.metrics()["misses_total"]) == (1, 1)
     assert (node.metrics()["versions"], node.metrics()["mounted_versions"]) == (1, 1)
 
@@ -67,7 +75,7 @@ def test_ten_pods_at_once_cause_one_download(store: Store, node: Node, proxy: Fa
 
     asyncio.run(all_at_once())
     assert sorted(node.mounted()) == sorted(pods)
-    assert proxy.count(download_of("2.0.0/weights.bin")) == 1
+    assert proxy.count(is_part_of("2.0.0/weights.bin")) == 1
     assert node.metrics()["downloaded_bytes_total"] < 4 * MIB
 
 
@@ -78,7 +86,7 @@ def test_a_version_stays_after_the_driver_was_replaced(node: Node, proxy: Faulty
     asked = proxy.count(is_weights)
     node.start()
     node.mount("after")
-    assert proxy.count(lambda request: is_weights(request) and request.method == "GET") == asked
+    assert proxy.count(is_weights) == asked
     node.unmount("before")
     assert list(node.mounted()) == ["after"]
 
@@ -96,7 +104,7 @@ def test_a_download_continues_where_the_killed_one_was(
 ) -> None:
     files = {f"weights-{number}.bin": RANDOM.randbytes(40 * MIB) for number in range(2)}
     publish(store, tmp_path, files, "2.0.0")
-    proxy.inject(Stall(), download_of("2.0.0/weights-1.bin"))
+    proxy.inject(Stall(), is_part_of("2.0.0/weights-1.bin"))
 
     def has_first_file() -> bool:
         lists = [path.read_text().splitlines() for path in (node.cache / "partial").glob("*/parts")]
@@ -115,7 +123,41 @@ def test_a_download_continues_where_the_killed_one_was(
     node.start()
     node.insist(version="2.0.0")
     assert of_model(node.files()) == files
-    assert proxy.count(lambda request: download_of("2.0.0/weights-0.bin")(request) and request.method == "GET") == 0
+    assert proxy.count(is_part_of("2.0.0/weights-0.bin")) == 0
+
+
+def test_a_file_that_is_overwritten_during_its_download_is_no_mix_of_both(
+    store: Store, node: Node, proxy: FaultyProxy, bucket: MotoBucket, tmp_path: Path
+) -> None:
+    before, after = (letter * 40 * MIB for letter in (b"a", b"b"))
+    publish(store, tmp_path, {"weights.bin": before}, "2.0.0")
+
+    def is_second_part(request: Request) -> bool:
+        return is_weights(request) and request.headers["range"].startswith("bytes=33554432-")
+
+    proxy.inject(SLOW_DOWN, is_second_part)
+
+    async def overwrite() -> tuple[str, str]:
+        asked = asyncio.create_task(node.publish(version="2.0.0"))
+        while not proxy.count(is_second_part):
+            await asyncio.sleep(0.02)
+        bucket.put(f"{PREFIX}/my-model-2.0.0/weights.bin", after)
+        proxy.heal()
+        with pytest.raises(GRPCError, match=r"overwritten during the download") as error:
+            await asked
+        return status_of(error.value)
+
+    assert asyncio.run(overwrite()) == ("DATA_LOSS", "Corrupt")
+    node.mount(version="2.0.0")
+    assert of_model(node.files())["weights.bin"] == after
+
+
+def test_a_file_that_differs_from_its_manifest_in_size_is_not_downloaded(
+    node: Node, proxy: FaultyProxy, bucket: MotoBucket
+) -> None:
+    bucket.put(f"{PREFIX}/my-model-1.0.0/weights/0.bin", b"w" * 999)
+    assert refusal(node) == ("DATA_LOSS", "Corrupt")
+    assert proxy.count(is_weights) == 0
 
 
 def test_whenever_it_is_killed_nothing_torn_is_mounted(store: Store, node: Node, tmp_path: Path) -> None:

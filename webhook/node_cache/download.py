@@ -3,7 +3,7 @@
 A download that was interrupted continues. `parts` in its folder lists what is written, by the index of the file and of
 the part; a part is written once, in place. A line that a killed process or a full disk has cut off has no dot at its
 end, and does not count. After a crash of the node the list may be ahead of the files, so a download of an earlier boot
-begins again.
+begins again, and so does one whose files in S3 have changed since. `state` has the boot, and what S3 had.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -33,8 +33,8 @@ class Corrupt(CatalogError):
     """A file differs from the manifest."""
 
 
-class Stopped(CatalogError):
-    """The download was stopped, and may continue later."""
+class Abandoned(CatalogError):
+    """Another part of the download has failed."""
 
 
 class Origin(Protocol):
@@ -65,13 +65,13 @@ class Download:
     """A download into a folder, which no other process writes to meanwhile."""
 
     def __init__(
-        self, folder: Path, files: Sequence[ManifestFile], origins: Sequence[Origin], *, checks_hashes: bool
+        self, folder: Path, files: Sequence[ManifestFile], origins: Sequence[Origin], *, state: str, checks_hashes: bool
     ) -> None:
         """`origins` are asked in this order; a part whose origin fails is asked of the next one. The last one is tried
-        again after temporary errors."""
+        again after temporary errors. `state` is what S3 has: a download continues while that is the same."""
         self._folder, self._files, self._origins = folder, files, origins
-        self._checks_hashes = checks_hashes
-        self._stopped = False
+        self._state, self._checks_hashes = state.encode(), checks_hashes
+        self._failed = False
         self._counting = threading.Lock()
         self.bytes = 0
         """What is written. Changes while `run` does."""
@@ -80,10 +80,6 @@ class Download:
     def total(self) -> int:
         """What will be written, in bytes."""
         return sum(file.size for file in self._files)
-
-    def stop(self) -> None:
-        """End `run`, in another thread, soon."""
-        self._stopped = True
 
     def run(self) -> None:
         """Download what is missing, check all files, and write them to the disk. Raises CatalogError and OSError."""
@@ -99,10 +95,10 @@ class Download:
             with ThreadPoolExecutor(_THREADS, "download") as threads:
                 running = [threads.submit(self._fetch, index, part, journal) for index, part in parts]
                 try:
-                    for each in running:
+                    for each in wait(running, return_when=FIRST_EXCEPTION).done:
                         each.result()
                 except BaseException:
-                    self._stopped = True
+                    self._failed = True
                     threads.shutdown(cancel_futures=True)
                     raise
                 for checked in [threads.submit(self._check, index) for index in range(len(self._files))]:
@@ -112,11 +108,11 @@ class Download:
         self._leave_only_files()
 
     def _continued(self) -> set[tuple[int, int]]:
-        """The parts that an earlier process has written in this boot."""
-        boot, known = _BOOT.read_bytes(), self._folder / "boot"
-        if not known.exists() or known.read_bytes() != boot:
+        """The parts of the same files that an earlier process has written in this boot."""
+        state, known = _BOOT.read_bytes() + self._state, self._folder / "state"
+        if not known.exists() or known.read_bytes() != state:
             (self._folder / "parts").unlink(missing_ok=True)
-            known.write_bytes(boot)
+            known.write_bytes(state)
             return set()
         with contextlib.suppress(FileNotFoundError):
             written = _WRITTEN.findall((self._folder / "parts").read_text())
@@ -166,9 +162,9 @@ class Download:
         """Write what is missing of a part. Raises CatalogError if it does not come."""
         if not target.left:
             return
-        self._check_stopped()
+        self._check_failed()
         for chunk in origin.stream(path, target.position, target.end - 1):
-            self._check_stopped()
+            self._check_failed()
             if len(chunk) > target.left:
                 raise Corrupt(f"{path}: the server sent more than was asked for")
             target.write(chunk)
@@ -177,13 +173,13 @@ class Download:
         if target.left:
             raise Unreachable(f"{path} ended {target.left} bytes before its end")
 
-    def _check_stopped(self) -> None:
-        if self._stopped:
-            raise Stopped("the download was stopped")
+    def _check_failed(self) -> None:
+        if self._failed:
+            raise Abandoned("another part has failed")
 
     def _pause(self, seconds: float) -> None:
         ended = time.monotonic() + seconds
-        while not self._stopped and time.monotonic() < ended:
+        while not self._failed and time.monotonic() < ended:
             time.sleep(0.1)
 
     def _check(self, index: int) -> None:
@@ -196,7 +192,7 @@ class Download:
             raise
 
     def _leave_only_files(self) -> None:
-        for name in ("parts", "boot", "peers"):
+        for name in ("parts", "state", "peers"):
             (self._folder / name).unlink(missing_ok=True)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from itertools import islice, pairwise
 from typing import Final
 
@@ -39,6 +40,8 @@ class Content(msgspec.Struct, frozen=True):
     """The sha256 of the manifest, in hex; without a manifest, that of the listing."""
     files: tuple[ManifestFile, ...]
     """The objects of its folder: with a manifest, that and SHA256SUMS are among them."""
+    listing: tuple[StoredObject, ...] = ()
+    """What was listed, of a version without a manifest."""
 
     @property
     def bytes(self) -> int:
@@ -55,20 +58,40 @@ def read_content(store: Store, artifact: Artifact, expected: str, *, needs_hashe
     folder = artifact.folder
     manifest, raw = read_manifest(store, folder)
     if manifest is None or raw is None:
-        listed = _listed(store, folder)
-        files = tuple(ManifestFile(each.key, each.size, "") for each in listed)
-        found = digest(msgspec.json.encode(listed))
+        listing = _listed(store, folder)
+        files = tuple(ManifestFile(each.key, each.size, "") for each in listing)
+        found = digest(msgspec.json.encode(listing))
     else:
+        listing = ()
         files, found = _described(artifact, manifest, raw), digest(raw)
     if not files:
         raise NotFound(f"{artifact.uri}/ has no objects")
     if expected and expected != found:
         raise Changed(f"{artifact.uri} was published again with other files since the pod was created: create it again")
     _check_paths(artifact, files)
-    store.metadata(f"{folder}/{files[0].path}")
+    _read_one_byte(store, folder, files)
     if manifest is None and needs_hashes:
         files = _with_hashes(store, artifact, files)
-    return Content(key_of(artifact.uri, artifact.source.endpoint_url, found), found, files)
+    return Content(key_of(artifact.uri, artifact.source.endpoint_url, found), found, files, listing)
+
+
+def etags_of(store: Store, artifact: Artifact, content: Content) -> Mapping[str, str]:
+    """The ETags that the files have now, by path. Raises CatalogError: Changed if a file has another size."""
+    objects = {each.key: each for each in content.listing or _listed(store, artifact.folder)}
+    for file in content.files:
+        found = objects.get(file.path)
+        if found is None:
+            raise NotFound(f"{artifact.uri}/{file.path} does not exist, and the manifest lists it")
+        if found.size != file.size:
+            raise Changed(f"{artifact.uri}/{file.path} has {found.size} bytes, and {file.size} in the manifest")
+    return {file.path: objects[file.path].etag for file in content.files}
+
+
+def _read_one_byte(store: Store, folder: str, files: tuple[ManifestFile, ...]) -> None:
+    """Raise CatalogError if the files cannot be read: their encryption may need a key that the manifest's does not."""
+    readable = next((file for file in files if file.size), None)
+    if readable:
+        next(store.stream(f"{folder}/{readable.path}", 0, 0), None)
 
 
 def _described(artifact: Artifact, manifest: Manifest, raw: bytes) -> tuple[ManifestFile, ...]:
@@ -84,8 +107,8 @@ def _described(artifact: Artifact, manifest: Manifest, raw: bytes) -> tuple[Mani
     )
 
 
-def _listed(store: Store, folder: str) -> list[StoredObject]:
-    listed = list(islice(store.objects(f"{folder}/"), _MOST_FILES + 1))
+def _listed(store: Store, folder: str) -> tuple[StoredObject, ...]:
+    listed = tuple(islice(store.objects(f"{folder}/"), _MOST_FILES + 1))
     if len(listed) > _MOST_FILES:
         raise CatalogError(f"{store.uri(folder)}/ has more than {_MOST_FILES} objects")
     return listed

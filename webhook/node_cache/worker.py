@@ -11,14 +11,17 @@ import socket
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from webhook.catalog.bucket.store import Denied, NotFound, Store, Unreachable
+import msgspec
+
+from webhook.catalog.bucket.manifest import digest
+from webhook.catalog.bucket.store import Denied, NotFound, PreconditionFailed, Store, Unreachable
 from webhook.errors import InjectorError
 from webhook.http.log import FIELDS
 from webhook.kubernetes.client import KubernetesClient
@@ -47,7 +50,7 @@ from webhook.node_cache.protocol import (
     send,
 )
 from webhook.node_cache.references import resolve
-from webhook.node_cache.versions import Changed, Content, Unverifiable, read_content
+from webhook.node_cache.versions import Changed, Content, Unverifiable, etags_of, read_content
 from webhook.settings import Settings
 
 _LOOKS: Final = 16
@@ -153,7 +156,8 @@ class Worker:
 
     def _download(self, request: Fetch, content: Content, *, checks_hashes: bool) -> int:
         """Download a version, from peers where they have it. Returns how many bytes came from them."""
-        origin = _Origin(self._store(request.volume), self._artifact(request.volume).folder)
+        store, artifact = self._store(request.volume), self._artifact(request.volume)
+        origin = _Origin(store, artifact, etags_of(store, artifact, content))
         peers, options = None, self._settings.of_strategies["node-cache"].peers
         if options.service and all(file.sha256 for file in content.files):
             peers = find_peers(options, request.key)
@@ -162,7 +166,8 @@ class Worker:
         has_peers = folder / "peers"  # also of a download that was interrupted
         if peers:
             has_peers.touch()
-        download = Download(folder, content.files, origins, checks_hashes=checks_hashes or has_peers.exists())
+        checks_hashes = checks_hashes or has_peers.exists()
+        download = Download(folder, content.files, origins, state=origin.state, checks_hashes=checks_hashes)
         try:
             with self._reports(request.id, download):
                 download.run()
@@ -171,7 +176,8 @@ class Worker:
                 raise
             _log.warning("a peer has sent wrong bytes", extra={FIELDS: {"problem": str(error)}})
             self._folder.drop_partial(request.key)
-            download = Download(self._folder.partial(request.key), content.files, [origin], checks_hashes=True)
+            folder = self._folder.partial(request.key)
+            download = Download(folder, content.files, [origin], state=origin.state, checks_hashes=True)
             with self._reports(request.id, download):
                 download.run()
             return 0
@@ -219,13 +225,21 @@ class Worker:
 
 
 class _Origin:
-    """A version's folder in S3."""
+    """A version's folder in S3, as it was when the download began."""
 
-    def __init__(self, store: Store, folder: str) -> None:
-        self._store, self._folder = store, folder
+    def __init__(self, store: Store, artifact: Artifact, etags: Mapping[str, str]) -> None:
+        self._store, self._artifact, self._etags = store, artifact, etags
+
+    @property
+    def state(self) -> str:
+        """Differs if a file was overwritten."""
+        return digest(msgspec.json.encode(self._etags))
 
     def stream(self, path: str, first: int, last: int) -> Iterator[bytes]:
-        return self._store.stream(f"{self._folder}/{path}", first, last)
+        try:
+            yield from self._store.stream(f"{self._artifact.folder}/{path}", first, last, self._etags[path])
+        except PreconditionFailed as error:
+            raise Changed(f"{self._artifact.uri}/{path} was overwritten during the download") from error
 
 
 def _reason(error: InjectorError | OSError) -> tuple[str, str]:
