@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.node_cache.budget import Held, NoRoom, Space, evictions, space_of
+from webhook.node_cache.budget import Held, NoRoom, Space, evictions, excess, space_of
 
 SIZES = st.integers(0, 100)
 HELD = st.lists(
@@ -42,6 +42,17 @@ def test_what_is_evicted_is_enough_and_no_more(
     assert fits(needed, reserved, held, evicted, space)
     assert not evicted or not fits(needed, reserved, held, evicted[:-1], space)
     assert set(evicted) <= set(removable)
+
+
+@given(HELD, st.data(), SPACES)
+def test_what_is_given_back_is_enough_or_all_that_nothing_uses(
+    held: list[Held], data: st.DataObject, space: Space
+) -> None:
+    in_use = data.draw(st.sets(st.sampled_from([each.key for each in held]))) if held else set()
+    removed = excess(held, in_use, space)
+    assert not set(removed) & in_use
+    assert fits(0, 0, held, removed, space) or len(removed) == len(held) - len(in_use)
+    assert not removed or not fits(0, 0, held, removed[:-1], space)
 
 
 @given(st.integers(1, 100), HELD, st.data(), SPACES)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.support.folder import Folder
 from webhook.node_cache import folder as module
-from webhook.node_cache.folder import Asked, CacheFolder, FolderLost, Marker, key_of
+from webhook.node_cache.folder import CacheFolder, FolderLost, Marker, MountedVolume, key_of
 
 KEY = "0badc0de"
 MARKER = Marker("default", "my-model", "1.0.0", "s3://b/my-model-1.0.0", "d" * 64, 2, 3, 1.5, "size", "2026-01-01")
@@ -132,7 +132,7 @@ def test_wherever_removing_is_killed_the_version_is_complete_or_not_there(tmp_pa
 
 
 def test_wherever_recording_is_killed_it_can_be_forgotten(tmp_path: Path) -> None:
-    asked = Asked("/pods/1/mount", "default", "my-model", "@champion")
+    asked = MountedVolume("/pods/1/mount", "default", "my-model", "@champion")
     for cache in each_step(tmp_path, lambda _: None, lambda cache: cache.record(asked)):
         assert cache.recorded() in ([], [asked])
         cache.forget(asked.target)

@@ -16,11 +16,11 @@ from webhook.catalog.bucket.store import Store
 from webhook.kubernetes.client import ApiResponse, ClusterError, KubernetesClient, RequestBody
 from webhook.model.objects import cached_label
 from webhook.node_cache.folder import CacheFolder, Marker, key_of
-from webhook.node_cache.forking import Refused
 from webhook.node_cache.marking import Marking, cached_labels
 from webhook.node_cache.metrics import CacheMetrics
 from webhook.node_cache.node_object import mark
 from webhook.node_cache.protocol import Mark
+from webhook.node_cache.refusals import Refused
 from webhook.settings import Settings
 
 JSON = dict[str, Any]

@@ -61,9 +61,26 @@ def evictions(
         return ()
     if needed > space.budget:
         raise NoRoom(f"it has {_gib(needed)}, and the cache of this node may hold {_gib(space.budget)}")
+    versions = tuple(held)
+    removed, lack = _removed(needed + reserved, versions, in_use, space)
+    if lack > 0:
+        kept, spare = sum(each.bytes for each in versions if each.key in in_use), max(space.free, 0)
+        raise NoRoom(
+            f"it has {_gib(needed)}, and {_gib(lack)} are missing: the cache of this node may hold "
+            f"{_gib(space.budget)}, its disk has {_gib(spare)} to spare, and {_gib(kept)} are mounted or kept"
+        )
+    return removed
+
+
+def excess(held: Iterable[Held], in_use: Collection[str], space: Space) -> tuple[str, ...]:
+    """The keys of the versions to remove because others have filled the disk, or the budget is lower than it was."""
+    return _removed(0, held, in_use, space)[0]
+
+
+def _removed(needed: int, held: Iterable[Held], in_use: Collection[str], space: Space) -> tuple[tuple[str, ...], int]:
+    """The keys of the versions that make room, and how many bytes are missing all the same; at most 0: none."""
     versions = sorted(held, key=lambda each: (each.used_at, each.key))
-    total = sum(each.bytes for each in versions)
-    lack = needed + reserved - min(space.budget - total, space.free)
+    lack = needed - min(space.budget - sum(each.bytes for each in versions), space.free)
     removed = list[str]()
     for each in versions:
         if lack <= 0:
@@ -71,13 +88,7 @@ def evictions(
         if each.key not in in_use:
             removed.append(each.key)
             lack -= each.bytes
-    if lack > 0:
-        kept, spare = sum(each.bytes for each in versions if each.key in in_use), max(space.free, 0)
-        raise NoRoom(
-            f"it has {_gib(needed)}, and {_gib(lack)} are missing: the cache of this node may hold "
-            f"{_gib(space.budget)}, its disk has {_gib(spare)} to spare, and {_gib(kept)} are mounted or kept"
-        )
-    return tuple(removed)
+    return tuple(removed), lack
 
 
 def _gib(size: int) -> str:

@@ -23,6 +23,8 @@ from webhook.node_cache.folder import FILES
 
 PART: Final = 32 << 20
 _THREADS: Final = 8
+_streams: Final = threading.BoundedSemaphore(_THREADS)
+"""Of all downloads of the process: a small one does not wait for the end of large ones, and memory stays the same."""
 _ATTEMPTS: Final = 5
 _LONGEST_PAUSE_SECONDS: Final = 15.0
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -162,14 +164,15 @@ class Download:
         """Write what is missing of a part. Raises CatalogError if it does not come."""
         if not target.left:
             return
-        self._check_failed()
-        for chunk in origin.stream(path, target.position, target.end - 1):
+        with _streams:
             self._check_failed()
-            if len(chunk) > target.left:
-                raise Corrupt(f"{path}: the server sent more than was asked for")
-            target.write(chunk)
-            with self._counting:
-                self.bytes += len(chunk)
+            for chunk in origin.stream(path, target.position, target.end - 1):
+                self._check_failed()
+                if len(chunk) > target.left:
+                    raise Corrupt(f"{path}: the server sent more than was asked for")
+                target.write(chunk)
+                with self._counting:
+                    self.bytes += len(chunk)
         if target.left:
             raise Unreachable(f"{path} ended {target.left} bytes before its end")
 

@@ -75,8 +75,8 @@ def key_of(uri: str, endpoint_url: str, digest: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """What a pod asked for whose volume is mounted at `target`."""
+class MountedVolume(msgspec.Struct, frozen=True):
+    """What a pod asked for, whose volume is mounted at `target`."""
 
     target: str
     source: str
@@ -161,11 +161,11 @@ class CacheFolder:
         with self._as_owner():
             os.utime(self.root / "versions" / key / _MARKER)
 
-    def record(self, asked: Asked) -> None:
+    def record(self, volume: MountedVolume) -> None:
         """Remember what a pod asked for, until `forget`."""
-        path = self._record_of(asked.target)
+        path = self._record_of(volume.target)
         with self._as_owner():
-            path.with_suffix(_NEW).write_bytes(msgspec.json.encode(asked))
+            path.with_suffix(_NEW).write_bytes(msgspec.json.encode(volume))
             path.with_suffix(_NEW).replace(path)
 
     def forget(self, target: str) -> None:
@@ -174,14 +174,14 @@ class CacheFolder:
             for path in (self._record_of(target), self._record_of(target).with_suffix(_NEW)):
                 path.unlink(missing_ok=True)
 
-    def recorded(self) -> list[Asked]:
+    def recorded(self) -> list[MountedVolume]:
         """What was recorded and not forgotten."""
         found = []
         for path in (self.root / "volumes").iterdir():
             if path.suffix == _NEW:
                 continue
             try:
-                found.append(msgspec.json.decode(path.read_bytes(), type=Asked))
+                found.append(msgspec.json.decode(path.read_bytes(), type=MountedVolume))
             except (OSError, msgspec.MsgspecError, ValueError):
                 continue
         return found

@@ -1,6 +1,7 @@
 """The driver's side of the worker: starts it when there is something to ask, and ends it when there has not been."""
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import os
@@ -8,11 +9,10 @@ import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, Self, TypeAlias, TypeVar
 
 import msgspec
 
-from webhook.errors import InjectorError
 from webhook.node_cache import protocol
 from webhook.node_cache.processes import fork
 from webhook.node_cache.protocol import (
@@ -30,20 +30,16 @@ from webhook.node_cache.protocol import (
     Volume,
     Wanted,
 )
+from webhook.node_cache.refusals import REASONS, Refused
 from webhook.settings import Settings
 
 _LINGER_SECONDS: Final = 30.0
+_REAP_SECONDS: Final = 0.05
+_LONGEST_MESSAGE: Final = 2000
+_ENDED: Final = "the worker has ended: it is started again"
 _Answer: TypeAlias = Found | Done | Resolved
 _log = logging.getLogger(__name__)
 A = TypeVar("A", Found, Done, Resolved)
-
-
-class Refused(InjectorError):
-    """A request failed. `reason` is one of those of init containers, such as Unauthorized."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 class WorkerClient:
@@ -53,18 +49,8 @@ class WorkerClient:
         """`user` is who the worker runs as, by number; None: as the driver does."""
         self._folder, self._settings, self._user = folder, settings, user
         self._ids = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[_Answer]] = {}
-        self._progress: dict[int, Callable[[int, int], None]] = {}
-        self._writer: asyncio.StreamWriter | None = None
-        self._pid = 0
+        self._worker: asyncio.Task[_Worker] | None = None
         self._end: asyncio.TimerHandle | None = None
-        self._reading: asyncio.Task[None] | None = None
-        self._starting = asyncio.Lock()
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the process is there."""
-        return self._writer is not None
 
     async def look(self, volume: Volume) -> Found:
         """What a version consists of, as the pod may read it. Raises Refused."""
@@ -75,12 +61,7 @@ class WorkerClient:
 
         Returns how many bytes came from peers.
         """
-        request = Fetch(next(self._ids), volume, key)
-        self._progress[request.id] = progress
-        try:
-            return (await self._ask(request, Done)).bytes_from_peers
-        finally:
-            del self._progress[request.id]
+        return (await self._ask(Fetch(next(self._ids), volume, key), Done, progress)).bytes_from_peers
 
     async def remove(self, keys: tuple[str, ...]) -> None:
         """Remove versions that nothing mounts. Raises Refused."""
@@ -94,54 +75,26 @@ class WorkerClient:
         """Make the node's labels with the prefix these, and remove the taint, if that is not empty. Raises Refused."""
         await self._ask(Mark(next(self._ids), node, prefix, labels, taint), Done)
 
-    async def _ask(self, request: Request, kind: type[A]) -> A:
-        answer: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
-        self._waiting[request.id] = answer
+    async def _ask(self, request: Request, kind: type[A], progress: Callable[[int, int], None] | None = None) -> A:
         try:
-            async with self._starting:
-                writer = self._writer or await self._start()
-            writer.write(protocol.encode(request))
-            found = await answer
+            found = await (await self._running()).ask(request, progress)
         finally:
-            self._waiting.pop(request.id, None)
             self._rest()
-        assert isinstance(found, kind)  # noqa: S101 - the worker answers each request with its kind
+        if not isinstance(found, kind):
+            raise Refused("Unreachable", "the answer of the worker cannot be used")
         return found
 
-    async def _start(self) -> asyncio.StreamWriter:
-        self._pid, connection = fork(self._user, self._work)
-        reader, self._writer = await asyncio.open_connection(sock=connection)
-        self._reading = asyncio.create_task(self._read(reader, self._pid))
-        return self._writer
+    async def _running(self) -> "_Worker":
+        """The worker, started if there is none. Callers that are cancelled leave a start to the others."""
+        started = self._worker
+        if started is None or (started.done() and (started.exception() or not started.result().is_open)):
+            started = self._worker = asyncio.create_task(_Worker.start(self._user, self._work))
+        return await asyncio.shield(started)
 
     def _work(self, connection: socket.socket) -> None:
         from webhook.node_cache.worker import Worker  # noqa: PLC0415 - the driver does not need it
 
         Worker(connection, self._folder, self._settings).run()
-
-    async def _read(self, reader: asyncio.StreamReader, pid: int) -> None:
-        """Pass answers on until the worker ends. Whoever waits then is told to ask again."""
-        try:
-            while True:
-                answer = await protocol.answer_from(reader)
-                if isinstance(answer, Progress):
-                    if report := self._progress.get(answer.id):
-                        report(answer.bytes, answer.total)
-                elif (waiting := self._waiting.get(answer.id)) and not waiting.done():
-                    if isinstance(answer, Failed):
-                        waiting.set_exception(Refused(answer.reason, answer.message))
-                    else:
-                        waiting.set_result(answer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        except msgspec.MsgspecError:
-            _log.exception("the worker sends what is no answer")
-            os.kill(pid, signal.SIGKILL)
-        self._writer = None
-        os.waitpid(pid, 0)
-        for waiting in self._waiting.values():
-            if not waiting.done():
-                waiting.set_exception(Refused("Unreachable", "the worker has ended: it is started again"))
 
     def _rest(self) -> None:
         """End the worker after a while in which nothing is asked."""
@@ -150,10 +103,87 @@ class WorkerClient:
         self._end = asyncio.get_running_loop().call_later(_LINGER_SECONDS, self._stop)
 
     def _stop(self) -> None:
-        if self._writer and not self._waiting:
+        if self._worker and self._worker.done() and not self._worker.exception():
+            self._worker.result().close_if_idle()
+
+    async def close(self) -> None:
+        """End the worker. Downloads stop where they are."""
+        if self._end:
+            self._end.cancel()
+        if self._worker:
+            with contextlib.suppress(OSError):
+                await (await self._worker).close()
+
+
+class _Worker:
+    """One process, and the requests that it has not answered."""
+
+    def __init__(self, pid: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._pid, self._writer = pid, writer
+        self._waiting: dict[int, asyncio.Future[_Answer]] = {}
+        self._progress: dict[int, Callable[[int, int], None]] = {}
+        self.is_open = True
+        """Whether it takes requests."""
+        self._reading = asyncio.create_task(self._read(reader))
+
+    @classmethod
+    async def start(cls, user: int | None, work: Callable[[socket.socket], None]) -> Self:
+        """Fork it. Raises OSError."""
+        pid, connection = fork(user, work)
+        return cls(pid, *await asyncio.open_connection(sock=connection))
+
+    async def ask(self, request: Request, progress: Callable[[int, int], None] | None) -> _Answer:
+        """Ask, and wait for the answer. Raises Refused."""
+        if not self.is_open:
+            raise Refused("Unreachable", _ENDED)
+        answer: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
+        self._waiting[request.id] = answer
+        if progress:
+            self._progress[request.id] = progress
+        try:
+            self._writer.write(protocol.encode(request))
+            return await answer
+        finally:
+            del self._waiting[request.id]
+            self._progress.pop(request.id, None)
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        """Pass answers on until the worker ends. Whoever waits then is told to ask again."""
+        try:
+            while True:
+                self._pass_on(await protocol.answer_from(reader))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        except msgspec.MsgspecError:
+            _log.exception("the worker sends what is no answer")
+        self.is_open = False
+        self._writer.close()
+        os.kill(self._pid, signal.SIGKILL)  # it may have closed its socket, and go on
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(Refused("Unreachable", _ENDED))
+        while os.waitpid(self._pid, os.WNOHANG) == (0, 0):
+            await asyncio.sleep(_REAP_SECONDS)
+
+    def _pass_on(self, answer: protocol.Answer) -> None:
+        if isinstance(answer, Progress):
+            if report := self._progress.get(answer.id):
+                report(answer.bytes, answer.total)
+        elif (waiting := self._waiting.get(answer.id)) and not waiting.done():
+            if isinstance(answer, Failed):
+                reason = answer.reason if answer.reason in REASONS else "Unreachable"
+                waiting.set_exception(Refused(reason, answer.message[:_LONGEST_MESSAGE]))
+            else:
+                waiting.set_result(answer)
+
+    def close_if_idle(self) -> None:
+        """End the process if it has answered all."""
+        if not self._waiting and self.is_open:
+            self.is_open = False
             self._writer.close()
 
-    def close(self) -> None:
-        """End the worker. Downloads stop where they are."""
-        if self._writer:
-            self._writer.close()
+    async def close(self) -> None:
+        """End the process."""
+        self.is_open = False
+        self._writer.close()
+        await self._reading

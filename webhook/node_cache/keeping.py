@@ -10,9 +10,10 @@ from webhook.errors import InjectorError
 from webhook.http.log import FIELDS
 from webhook.node_cache import mounts
 from webhook.node_cache.folder import CacheFolder
-from webhook.node_cache.forking import Refused, WorkerClient
+from webhook.node_cache.forking import WorkerClient
 from webhook.node_cache.protocol import Wanted
 from webhook.node_cache.publisher import Publisher
+from webhook.node_cache.refusals import Refused
 from webhook.settings import Settings
 from webhook.strategies.node_cache import NAME
 

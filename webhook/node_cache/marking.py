@@ -14,8 +14,8 @@ from typing import Final, NamedTuple, Protocol
 from webhook.http.log import FIELDS
 from webhook.model.objects import CACHED, cached_label
 from webhook.node_cache.folder import CacheFolder, Entry, key_of
-from webhook.node_cache.forking import Refused
 from webhook.node_cache.metrics import CacheMetrics
+from webhook.node_cache.refusals import Refused
 from webhook.settings import Settings
 from webhook.strategies.node_cache import NAME
 
@@ -29,7 +29,7 @@ _MOST_LABELS: Final = 200
 _log = logging.getLogger(__name__)
 
 
-class Asked(Protocol):
+class NodeMarker(Protocol):
     """The part of the worker's client that changes the node."""
 
     async def mark(self, node: str, prefix: str, labels: tuple[str, ...], taint: str) -> None:
@@ -50,7 +50,7 @@ class Marking:
         *,
         node: str,
         folder: CacheFolder,
-        worker: Asked,
+        worker: NodeMarker,
         settings: Settings,
         metrics: CacheMetrics,
         is_ready: Callable[[], bool],

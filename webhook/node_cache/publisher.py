@@ -16,11 +16,12 @@ from webhook.http.log import FIELDS
 from webhook.model.refusals import Refusal
 from webhook.model.request import ModelRequest
 from webhook.node_cache import mounts
-from webhook.node_cache.budget import Held, NoRoom, evictions, space_of
-from webhook.node_cache.folder import Asked, CacheFolder, Entry
-from webhook.node_cache.forking import Refused, WorkerClient
+from webhook.node_cache.budget import Held, NoRoom, Space, evictions, excess, space_of
+from webhook.node_cache.folder import CacheFolder, Entry, MountedVolume
+from webhook.node_cache.forking import WorkerClient
 from webhook.node_cache.metrics import CacheMetrics
 from webhook.node_cache.protocol import Found, Volume
+from webhook.node_cache.refusals import Refused
 from webhook.settings import Settings
 from webhook.strategies.node_cache import NAME
 
@@ -31,6 +32,7 @@ _MARGIN_SECONDS: Final = 5.0
 _MOST_FETCHES: Final = 3
 _LONGEST_SECONDS: Final = 6 * 3600.0
 """How long a version that is fetched in advance may take."""
+_GIVE_BACK_SECONDS: Final = 60.0
 _log = logging.getLogger(__name__)
 
 
@@ -59,6 +61,7 @@ class Publisher:
         self._fetches: dict[str, _Fetch] = {}
         self._wanted: dict[str, object] = {}
         """The newest call that is to mount a volume, by target: an earlier one that was abandoned must not."""
+        self._removing = asyncio.Lock()
         self._leaving = set[str]()
         """The keys of versions that are being removed."""
         self._used = Counter[str]()
@@ -81,7 +84,7 @@ class Publisher:
                 if not is_newest():
                     raise Refused("NotReady", "the volume was removed, or asked for again, meanwhile")
                 self._mount(found.key, path)
-                self._folder.record(Asked(target, volume.source, volume.model, volume.asked))
+                self._folder.record(MountedVolume(target, volume.source, volume.model, volume.asked))
         if entry:
             self._metrics.hit(entry.marker.seconds)
         else:
@@ -159,16 +162,20 @@ class Publisher:
     def _check_rules(self, volume: Volume) -> None:
         if volume.pod is None:
             return
+        request = self._request(volume)
         try:
-            rules.check(self._request(volume), NAME, volume.pod.namespace, volume.pod.service_account, self._settings)
+            rules.check(request, NAME, volume.pod.namespace, volume.pod.service_account, self._settings)
         except Refusal as refusal:
             raise Refused("Unauthorized", str(refusal)) from refusal
 
     def _request(self, volume: Volume) -> ModelRequest:
-        """The names, checked as those of annotations. Raises Refusal."""
+        """The names, checked as those of annotations. Raises Refused."""
         prefix = self._settings.annotation_prefix
         named = {"model": volume.model, "version": volume.version, "source": volume.source, "strategy": NAME}
-        (request,) = parse({f"{prefix}/{name}": value for name, value in named.items()}, self._settings).models
+        try:
+            (request,) = parse({f"{prefix}/{name}": value for name, value in named.items()}, self._settings).models
+        except Refusal as refusal:
+            raise Refused("InvalidArgument", str(refusal)) from refusal
         return request
 
     @contextmanager
@@ -179,16 +186,24 @@ class Publisher:
             yield
         finally:
             self._used[key] -= 1
+            self._used += Counter()  # without zeros
 
     async def _fetched(self, found: Found, volume: Volume, deadline: float) -> None:
-        """Wait until a version is in the cache. All who want it wait for one download."""
-        fetch = self._fetches.get(found.key)
+        """Wait until a version is in the cache. All who want it wait for one download.
+
+        Returns as well if the one who asked for that download may not read the version: this one was shown to.
+        """
+        joined = fetch = self._fetches.get(found.key)
         if fetch is None:
             fetch = self._fetches[found.key] = _Fetch(volume, found.bytes)
             fetch.task = asyncio.create_task(self._fetch(found, volume, fetch))
         assert fetch.task  # noqa: S101 - set where it is created
         async with _until(deadline, lambda: f"downloading: {fetch}"):
-            await asyncio.shield(fetch.task)
+            try:
+                await asyncio.shield(fetch.task)
+            except Refused as error:
+                if joined is None or error.reason != "Unauthorized" or fetch.volume.pod == volume.pod:
+                    raise
 
     async def _fetch(self, found: Found, volume: Volume, fetch: _Fetch) -> None:
         try:
@@ -204,32 +219,47 @@ class Publisher:
 
     async def _make_room(self, found: Found) -> None:
         """Remove what was not mounted for the longest time. Raises NoRoom."""
-        partial = self._folder.partial_bytes()
-        entries = self._folder.entries()
-        held = [Held(each.key, each.marker.bytes, each.used_at) for each in entries.values()]
-        held += (Held(key, size, 0) for key, size in partial.items())
-        others = self._fetches.items() - {(found.key, self._fetches[found.key])}
-        reserved = sum(max(each.total - partial.get(key, 0), 0) for key, each in others)
-        needed = 0 if found.key in entries else max(found.bytes - partial.get(found.key, 0), 0)
-        space = space_of(self._folder.root, self._options.budget)
-        if keys := evictions(needed, reserved, held, self.in_use(), space):
-            self._leaving.update(keys)
+        async with self._removing:
+            partial, entries = self._folder.partial_bytes(), self._folder.entries()
+            others = self._fetches.items() - {(found.key, self._fetches[found.key])}
+            reserved = sum(max(each.total - partial.get(key, 0), 0) for key, each in others)
+            needed = 0 if found.key in entries else max(found.bytes - partial.get(found.key, 0), 0)
+            await self._remove(evictions(needed, reserved, self._held(), self.in_use(), self._space()))
+
+    async def give_back(self) -> None:
+        """Remove versions, every minute until cancelled, while others fill the disk."""
+        while True:
             try:
-                await self._worker.remove(keys)
-            finally:
-                self._leaving.difference_update(keys)
-            self.changed.set()
-            self._metrics.evictions.inc(len(keys))
-            _log.info("versions evicted", extra={FIELDS: {"keys": ",".join(keys)}})
+                async with self._removing:
+                    await self._remove(excess(self._held(), self.in_use(), self._space()))
+            except (Refused, OSError) as error:
+                _log.warning("versions not evicted", extra={FIELDS: {"problem": str(error)}})
+            await asyncio.sleep(_GIVE_BACK_SECONDS)
+
+    def _held(self) -> list[Held]:
+        """What is on the disk. Downloads that were interrupted go first."""
+        held = [Held(each.key, each.marker.bytes, each.used_at) for each in self._folder.entries().values()]
+        held += (Held(key, size, 0) for key, size in self._folder.partial_bytes().items())
+        return held
+
+    def _space(self) -> Space:
+        return space_of(self._folder.root, self._options.budget)
+
+    async def _remove(self, keys: tuple[str, ...]) -> None:
+        if not keys:
+            return
+        self._leaving.update(keys)
+        try:
+            await self._worker.remove(keys)
+        finally:
+            self._leaving.difference_update(keys)
+        self.changed.set()
+        self._metrics.evictions.inc(len(keys))
+        _log.info("versions evicted", extra={FIELDS: {"keys": ",".join(keys)}})
 
     def in_use(self) -> frozenset[str]:
         """The keys of versions that stay: mounted, about to be, being downloaded, or kept."""
-        return (
-            frozenset(self.mounted())
-            | {key for key, number in self._used.items() if number}
-            | self._fetches.keys()
-            | self.kept
-        )
+        return frozenset(self.mounted()) | self._used.keys() | self._fetches.keys() | self.kept
 
     def mounted(self) -> Counter[str]:
         """How often each version is mounted, by its key."""

@@ -83,7 +83,7 @@ async def _run(settings: Settings, folder: CacheFolder, name: str, user: int | N
         changed=publisher.changed,
     )
     marking = asyncio.create_task(marks.run())
-    tasks = [keeping, marking]
+    tasks = [keeping, marking, asyncio.create_task(publisher.give_back())]
     if options.peers.service:
         tasks.append(asyncio.create_task(PeerServer(options.peers, folder.root, user).run()))
     fields = {"version": __version__, "node": name, "opsPort": ops.getsockname()[1]}
@@ -96,7 +96,7 @@ async def _run(settings: Settings, folder: CacheFolder, name: str, user: int | N
         status = 1
     for task in tasks:
         task.cancel()
-    worker.close()
+    await worker.close()
     http.should_exit = True
     await serving
     _log.info("stopped")

@@ -14,9 +14,9 @@ from webhook.model.source import DEFAULT_SOURCE
 from webhook.node_cache.credentials import PodIdentity, tokens_of
 from webhook.node_cache.csi import CSI, REGISTRATION
 from webhook.node_cache.folder import FolderLost
-from webhook.node_cache.forking import Refused
 from webhook.node_cache.protocol import Volume
 from webhook.node_cache.publisher import Publisher
+from webhook.node_cache.refusals import REASONS, Refused
 from webhook.strategies.node_cache import DRIVER
 
 _SECONDS: Final = 60.0
@@ -30,16 +30,6 @@ _NAMESPACE, _ACCOUNT, _ASKED = (re.compile(each, re.ASCII) for each in (LABEL, S
 _POD: Final = "csi.storage.k8s.io/"
 """The prefix of the attributes that kubelet adds."""
 _TOKENS: Final = f"{_POD}serviceAccount.tokens"
-_STATUSES: Final[Mapping[str, Status]] = {
-    "InvalidArgument": Status.INVALID_ARGUMENT,
-    "NotFound": Status.NOT_FOUND,
-    "Unauthorized": Status.PERMISSION_DENIED,
-    "OutOfSpace": Status.RESOURCE_EXHAUSTED,
-    "Corrupt": Status.DATA_LOSS,
-    "Incomplete": Status.FAILED_PRECONDITION,
-    "NotReady": Status.ABORTED,
-}
-"""By reason; all others may pass: UNAVAILABLE."""
 _Method: TypeAlias = "Callable[[Any, float], Awaitable[Any]]"
 
 
@@ -64,8 +54,7 @@ def _handler(method: _Method) -> Callable[[Stream[Any, Any]], Awaitable[None]]:
         try:
             response = await method(request, left)
         except Refused as error:
-            status = _STATUSES.get(error.reason, Status.UNAVAILABLE)
-            raise GRPCError(status, f"{error.reason}: {error}") from error
+            raise GRPCError(REASONS[error.reason], f"{error.reason}: {error}") from error
         except (FolderLost, OSError) as error:
             raise GRPCError(Status.UNAVAILABLE, f"Unreachable: {error}") from error
         await stream.send_message(response)

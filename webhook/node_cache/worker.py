@@ -52,9 +52,10 @@ from webhook.node_cache.protocol import (
 from webhook.node_cache.references import resolve
 from webhook.node_cache.versions import Changed, Content, Unverifiable, etags_of, read_content
 from webhook.settings import Settings
+from webhook.strategies.node_cache import NAME
 
 _LOOKS: Final = 16
-_FETCHES: Final = 2
+_FETCHES: Final = 4
 _STORES: Final = 64
 _PROGRESS_SECONDS: Final = 1.0
 _OUT_OF_SPACE: Final = (28, 122)
@@ -116,7 +117,7 @@ class Worker:
 
     def _store(self, volume: Volume) -> Store:
         """The source with the pod's credentials, or the driver's own."""
-        source, options = self._settings.all_sources[volume.source], self._settings.of_strategies["node-cache"]
+        source, options = self._settings.all_sources[volume.source], self._settings.of_strategies[NAME]
         keys = None
         if volume.pod and options.authentication_source == "pod" and not source.anonymous:
             keys = self._credentials.of(volume.pod, source.region)
@@ -158,7 +159,7 @@ class Worker:
         """Download a version, from peers where they have it. Returns how many bytes came from them."""
         store, artifact = self._store(request.volume), self._artifact(request.volume)
         origin = _Origin(store, artifact, etags_of(store, artifact, content))
-        peers, options = None, self._settings.of_strategies["node-cache"].peers
+        peers, options = None, self._settings.of_strategies[NAME].peers
         if options.service and all(file.sha256 for file in content.files):
             peers = find_peers(options, request.key)
         origins: list[Origin] = [peers, origin] if peers else [origin]

@@ -118,6 +118,10 @@ class Settings(SourceFields, BaseSettings):
             raise ValueError(f"loads name a source that is not configured: {', '.join(sorted(unknown))}")
         if self.bucket and DEFAULT_SOURCE in self.sources:
             raise ValueError(f"sources.{DEFAULT_SOURCE} and the top level's bucket are the same source: keep one")
+        for name, strategy in STRATEGIES.items():
+            problem = strategy.problem(self.of_strategies[name], self.all_sources.keys(), self.catalog.mode == "s3")
+            if problem:
+                raise ValueError(f"{strategy.path}.{problem}")
         return self
 
     @cached_property

@@ -4,7 +4,7 @@ The driver has each version once on a node. The first pod there waits for the do
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -136,6 +136,14 @@ def _needs_credentials(settings: Any) -> bool:
     return bool(settings.authentication_source == "pod")
 
 
+def problem(settings: NodeCacheSettings, sources: Collection[str], has_catalog: bool) -> str | None:
+    """What is wrong with `prefetch`, whose references need a catalog of their sources."""
+    if settings.prefetch and not has_catalog:
+        return "prefetch needs the catalog: set catalog.mode to s3"
+    unknown = {each.source for each in settings.prefetch} - set(sources)
+    return f"prefetch names a source that is not configured: {', '.join(sorted(unknown))}" if unknown else None
+
+
 STRATEGY: Final = Strategy(
     name=NAME,
     summary="The pod mounts the model from the cache of its node, which downloads each version once.",
@@ -143,6 +151,7 @@ STRATEGY: Final = Strategy(
     annotations=(VERIFY,),
     options=CacheOptions,
     settings=NodeCacheSettings,
+    problem=problem,
     availability=availability,
     needs_credentials=_needs_credentials,
     volume_types=("csi",),

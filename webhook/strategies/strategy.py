@@ -4,7 +4,7 @@ A strategy is a module of this package that defines `STRATEGY`, and is listed in
 settings, documentation, chart schema and guard are derived from the declaration.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -124,6 +124,10 @@ def always_available(delivery: Delivery[Any], target: Target, settings: Any) -> 
     """The `availability` of a strategy that does not depend on the state of the cluster."""
 
 
+def no_problem(settings: Any, sources: Collection[str], has_catalog: bool) -> None:
+    """The `problem` of a strategy whose settings depend on no others."""
+
+
 def no_credentials(settings: Any) -> bool:  # noqa: ARG001
     """The `needs_credentials` of a strategy whose files are already in the cluster."""
     return False
@@ -145,6 +149,8 @@ class Strategy:
     """A frozen Struct with a field for each annotation, such as `size_limit` for `size-limit`."""
     settings: type[Group] = Group
     """The type of the settings at `settings_path`."""
+    problem: Callable[[Any, Collection[str], bool], str | None] = no_problem
+    """What is wrong with these settings, given the names of the sources, and whether there is a catalog."""
     settings_path: str = ""
     """The path of the settings; `strategies.<name>` if empty."""
     availability: Callable[[Delivery[Any], Target, Any], str | None] = always_available
