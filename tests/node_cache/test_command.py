@@ -11,7 +11,7 @@ from tests.node_cache.driver import Node
 from tests.support.api_server import ApiServer, running_api_server
 from tests.support.command_line import Done, run
 
-PODS = "/api/v1/pods"
+PODS = "/api/v1/namespaces/model-injector/pods"
 COMPONENT = {"app.kubernetes.io/component": "node-cache"}
 
 
@@ -67,3 +67,10 @@ def test_without_the_node_cache_the_command_says_how_to_install_it(api: ApiServe
     done = cache(api, tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert "nodeCache.enabled" in done.stderr
+
+
+def test_pods_of_other_namespaces_are_not_asked(api: ApiServer, node: Node, tmp_path: Path) -> None:
+    """Anybody may give a pod the label."""
+    add(api, "pod-1", node.url)
+    api.lists[PODS.replace("model-injector", "other")] = []
+    assert "namespace other has no pods" in cache(api, tmp_path, "--namespace", "other").stderr

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from webhook.commands.options import Commands, add_config, add_context
+from webhook.commands.options import Commands, add_config, add_context, add_namespace
 from webhook.commands.output import add_output, in_units, print_json, print_notes, print_table, print_warnings
 from webhook.errors import InvalidInput
 from webhook.kubernetes.client import ClusterError, KubernetesClient
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from webhook.node_cache.report import CachedVersion, NodeReport
 
 _SELECTOR: Final = "app.kubernetes.io/component=node-cache"
+_NAMESPACE: Final = "model-injector"
 _SECONDS: Final = 60
 _MOST_PAGES: Final = 20
 _THREADS: Final = 16
@@ -47,12 +48,13 @@ def add(commands: Commands) -> None:
         "cache",
         help="list what the caches of the nodes have",
         description="List which versions the caches of the nodes have, how many pods mount them, and the room that is "
-        "left. It asks the pods of the node cache through the API server, and needs the right to get pods/proxy in "
-        "their namespace.",
+        "left. It asks the pods of the node cache through the API server, and needs the rights to list pods and to get "
+        "pods/proxy in their namespace.",
         allow_abbrev=False,
     )
     add_config(parser)
     add_output(parser)
+    add_namespace(parser, default=_NAMESPACE, text=f"the namespace of the release; default: {_NAMESPACE}")
     add_context(parser)
     parser.set_defaults(run=_run)
 
@@ -62,9 +64,13 @@ def _run(options: argparse.Namespace) -> int:
     settings = load(options.config)
     api = KubernetesClient(options.context)
     reader = ListReader(api, "the pods of the node cache", _SECONDS, "docs/strategies/node-cache.md has the rights")
-    pods = sorted(reader.items(_pods, "/api/v1/pods", _MOST_PAGES, _SELECTOR), key=lambda each: each.spec.node_name)
+    path = f"/api/v1/namespaces/{options.namespace}/pods"
+    pods = sorted(reader.items(_pods, path, _MOST_PAGES, _SELECTOR), key=lambda each: each.spec.node_name)
     if not pods:
-        raise InvalidInput("the cluster has no pods of the node cache: the chart's nodeCache.enabled installs it")
+        raise InvalidInput(
+            f"namespace {options.namespace} has no pods of the node cache: the chart's nodeCache.enabled installs it, "
+            "and --namespace names the release's namespace"
+        )
 
     def ask(pod: _Pod) -> "NodeReport | str":
         try:
