@@ -36,7 +36,7 @@
     │   ├── Unreachable            no answer, or a temporary one: 5xx, throttled
     │   ├── Unsupported            the store does not implement a part of S3
     │   ├── Corrupt                node_cache.download: a file differs from the manifest
-    │   ├── Stopped                node_cache.download: the download was stopped, and may continue later
+    │   ├── Abandoned              node_cache.download: the download was stopped, and may continue later
     │   ├── Changed                node_cache.versions: the version was published again with other files
     │   ├── Unverifiable           node_cache.versions: it has no hashes to compare with
     │   └── AlreadyPublished       catalog.publishing.publish: the version exists, and versions never change
@@ -47,7 +47,7 @@
     │   └── StepFailed             controller.cluster.acting: it refused a step of the controller
     ├── NoRoom                     node_cache.budget: a version does not fit into the cache
     ├── FolderLost                 node_cache.folder: the cache's folder was deleted
-    ├── Refused                    node_cache.forking: the worker, or the driver, refused a request
+    ├── Refused                    node_cache.refusals: the worker, or the driver, refused a request
     ├── Replaced                   node_cache.listening: another driver listens on the socket
     ├── Unresolved                 node_cache.references: a reference means no version that can be read
     └── AssociationError           aws.pod_identity: EKS did not associate a role with a service account

@@ -8,11 +8,11 @@ import pytest
 
 from webhook.node_cache.credentials import PodIdentity
 from webhook.node_cache.folder import CacheFolder, Marker
-from webhook.node_cache.forking import WorkerClient
 from webhook.node_cache.metrics import CacheMetrics
 from webhook.node_cache.protocol import Found, Volume
 from webhook.node_cache.publisher import Publisher
 from webhook.node_cache.refusals import Refused
+from webhook.node_cache.worker_client import WorkerClient
 from webhook.settings import Settings
 
 KEY = "0badc0de"

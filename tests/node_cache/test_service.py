@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from webhook.fields.parsers import EXACT_VERSION
 from webhook.node_cache.csi import CSI, REGISTRATION
 from webhook.node_cache.folder import CacheFolder
-from webhook.node_cache.forking import WorkerClient
 from webhook.node_cache.metrics import CacheMetrics
 from webhook.node_cache.protocol import Look, encode
 from webhook.node_cache.publisher import Publisher
 from webhook.node_cache.refusals import Refused
 from webhook.node_cache.service import volume_of
+from webhook.node_cache.worker_client import WorkerClient
 from webhook.settings import Settings
 
 POD = "csi.storage.k8s.io/"

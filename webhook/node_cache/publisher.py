@@ -18,10 +18,10 @@ from webhook.model.request import ModelRequest
 from webhook.node_cache import mounts
 from webhook.node_cache.budget import Held, NoRoom, Space, evictions, excess, space_of
 from webhook.node_cache.folder import CacheFolder, Entry, MountedVolume
-from webhook.node_cache.forking import WorkerClient
 from webhook.node_cache.metrics import CacheMetrics
 from webhook.node_cache.protocol import Found, Volume
 from webhook.node_cache.refusals import Refused
+from webhook.node_cache.worker_client import WorkerClient
 from webhook.settings import Settings
 from webhook.strategies.node_cache import NAME
 

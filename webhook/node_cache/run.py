@@ -22,15 +22,15 @@ from webhook.http.metrics import CONTENT_TYPE
 from webhook.http.serving import listen, server
 from webhook.node_cache.budget import space_of
 from webhook.node_cache.folder import CacheFolder, FolderLost
-from webhook.node_cache.forking import WorkerClient
-from webhook.node_cache.keeping import Keeper
 from webhook.node_cache.listening import Replaced, serve
 from webhook.node_cache.marking import Marking
 from webhook.node_cache.metrics import CacheMetrics
 from webhook.node_cache.peers import PeerServer
+from webhook.node_cache.prefetching import Prefetcher
 from webhook.node_cache.publisher import Publisher
 from webhook.node_cache.report import PATH, NodeReport, report
 from webhook.node_cache.service import identity, node, registration
+from webhook.node_cache.worker_client import WorkerClient
 from webhook.settings import Settings
 from webhook.strategies.node_cache import DRIVER, NAME
 
@@ -71,21 +71,20 @@ async def _run(settings: Settings, folder: CacheFolder, name: str, user: int | N
     http = server(_operations(folder, metrics, partial(report, name, folder, publisher, options.budget)))
     serving = asyncio.create_task(http.serve([ops]))
     services = [registration(), identity(), node(publisher, name)]
-    keeper = Keeper(folder, worker, publisher, settings)
-    keeping = asyncio.create_task(keeper.run())
+    prefetcher = Prefetcher(folder, worker, publisher, settings)
     marks = Marking(
         node=name,
         folder=folder,
         worker=worker,
         settings=settings,
         metrics=metrics,
-        is_ready=lambda: keeper.is_ready,
+        is_ready=lambda: prefetcher.is_ready,
         changed=publisher.changed,
     )
-    marking = asyncio.create_task(marks.run())
-    tasks = [keeping, marking, asyncio.create_task(publisher.give_back())]
+    jobs = [prefetcher.run(), marks.run(), publisher.give_back()]
     if options.peers.service:
-        tasks.append(asyncio.create_task(PeerServer(options.peers, folder.root, user).run()))
+        jobs.append(PeerServer(options.peers, folder.root, user).run())
+    tasks = [asyncio.create_task(job) for job in jobs]
     fields = {"version": __version__, "node": name, "opsPort": ops.getsockname()[1]}
     _log.info("driver started", extra={FIELDS: fields})
     status = 0

@@ -10,10 +10,10 @@ from webhook.errors import InjectorError
 from webhook.http.log import FIELDS
 from webhook.node_cache import mounts
 from webhook.node_cache.folder import CacheFolder
-from webhook.node_cache.forking import WorkerClient
 from webhook.node_cache.protocol import Wanted
 from webhook.node_cache.publisher import Publisher
 from webhook.node_cache.refusals import Refused
+from webhook.node_cache.worker_client import WorkerClient
 from webhook.settings import Settings
 from webhook.strategies.node_cache import NAME
 
@@ -21,7 +21,7 @@ _SHORTEST_SECONDS: Final = 60
 _log = logging.getLogger(__name__)
 
 
-class Keeper:
+class Prefetcher:
     """Looks what references mean, every `catalog.refreshSeconds`, and has it in the cache."""
 
     def __init__(self, folder: CacheFolder, worker: WorkerClient, publisher: Publisher, settings: Settings) -> None:
