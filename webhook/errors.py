@@ -36,7 +36,7 @@
     │   ├── Unreachable            no answer, or a temporary one: 5xx, throttled
     │   ├── Unsupported            the store does not implement a part of S3
     │   ├── Corrupt                node_cache.download: a file differs from the manifest
-    │   ├── Abandoned              node_cache.download: the download was stopped, and may continue later
+    │   ├── Abandoned              node_cache.download: another part of the download has failed
     │   ├── Changed                node_cache.versions: the version was published again with other files
     │   ├── Unverifiable           node_cache.versions: it has no hashes to compare with
     │   └── AlreadyPublished       catalog.publishing.publish: the version exists, and versions never change
