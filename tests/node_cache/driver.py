@@ -28,7 +28,11 @@ from webhook.node_cache.report import PATH, NodeReport
 from webhook.strategies.node_cache import DRIVER
 
 POD = "csi.storage.k8s.io/"
-Empty = CSI["ProbeRequest"]
+ANSWERS = {
+    "GetInfo": REGISTRATION["PluginInfo"],
+    "NotifyRegistrationStatus": REGISTRATION["RegistrationStatusResponse"],
+}
+"""Those that are not named like their method."""
 Asked = Mapping[str, str]
 
 
@@ -143,13 +147,16 @@ class Node:
 
     async def unpublish(self, pod: str = "pod") -> None:
         """Ask to remove a volume."""
-        request = CSI["NodeUnpublishVolumeRequest"](volume_id=f"csi-{pod}", target_path=str(self.target(pod)))
-        await self.call("csi.v1.Node/NodeUnpublishVolume", request)
+        await self.call("csi.v1.Node/NodeUnpublishVolume", self.removal(pod))
+
+    def removal(self, pod: str = "pod") -> Any:
+        """NodeUnpublishVolumeRequest."""
+        return CSI["NodeUnpublishVolumeRequest"](volume_id=f"csi-{pod}", target_path=str(self.target(pod)))
 
     async def call(self, method: str, request: Any, seconds: float = 60) -> Any:
         """Call a method, by the name of its service and its own. Raises GRPCError."""
         name = method.partition("/")[2]
-        answer = {**CSI, "GetInfoResponse": REGISTRATION["PluginInfo"], **REGISTRATION}.get(f"{name}Response", Empty)
+        answer = ANSWERS.get(name) or CSI.get(f"{name}Response", CSI["NodePublishVolumeResponse"])
         async with Channel(path=str(self.socket)) as channel:
             return await UnaryUnaryMethod(channel, f"/{method}", type(request), answer)(request, timeout=seconds)
 

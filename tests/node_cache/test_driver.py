@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -48,16 +49,6 @@ def test_a_pod_gets_the_files_read_only_and_the_next_pod_needs_no_download(node:
     assert (node.metrics()["versions"], node.metrics()["mounted_versions"]) == (1, 1)
 
 
-def test_what_is_asked_again_is_done_once(node: Node) -> None:
-    for _ in range(2):
-        node.mount()
-    assert list(node.mounted()) == ["pod"]
-    for _ in range(2):
-        node.unmount()
-    assert node.mounted() == {}
-    assert not node.target("pod").exists()
-
-
 def test_ten_pods_at_once_cause_one_download(store: Store, node: Node, proxy: FaultyProxy, tmp_path: Path) -> None:
     publish(store, tmp_path, {"weights.bin": RANDOM.randbytes(3 * MIB)}, "2.0.0")
     pods = [f"pod-{number}" for number in range(10)]
@@ -85,10 +76,16 @@ def test_a_version_stays_after_the_driver_was_replaced(node: Node, proxy: Faulty
 
 def test_a_pod_is_told_how_far_the_download_is_before_kubelet_gives_up(node: Node, proxy: FaultyProxy) -> None:
     proxy.inject(Stall(), is_weights)
-    with pytest.raises(GRPCError) as error:
-        node.mount("early", seconds=5.5)
-    assert status_of(error.value) == ("ABORTED", "NotReady")
-    assert "downloading: 0.0 of 0.0 GiB" in str(error.value)
+    answers = list[GRPCError]()
+
+    def is_told() -> bool:  # the first call may have to wait for the worker to start
+        with pytest.raises(GRPCError) as error:
+            node.mount("early", seconds=6)
+        answers.append(error.value)
+        return "downloading: 0.0 of 0.0 GiB" in str(error.value)
+
+    until(is_told)
+    assert {status_of(answer) for answer in answers} == {("ABORTED", "NotReady")}
 
 
 def test_a_download_continues_where_the_killed_one_was(
@@ -116,30 +113,6 @@ def test_a_download_continues_where_the_killed_one_was(
     node.insist(version="2.0.0")
     assert of_model(node.files()) == files
     assert proxy.count(lambda request: download_of("2.0.0/weights-0.bin")(request) and request.method == "GET") == 0
-
-
-def test_whenever_it_is_killed_nothing_torn_is_mounted(store: Store, node: Node, tmp_path: Path) -> None:
-    for number in range(6):
-        version, pod = f"3.{number}.0", f"pod-{number}"
-        files = {"weights.bin": RANDOM.randbytes(2 * MIB), "more/weights.bin": RANDOM.randbytes(MIB)}
-        publish(store, tmp_path, files, version)
-
-        async def ask_and_kill(pod: str = pod, version: str = version) -> None:
-            asked = asyncio.create_task(node.publish(pod, version=version))
-            await asyncio.sleep(RANDOM.random() * 0.6)
-            node.kill()
-            await asyncio.gather(asked, return_exceptions=True)
-
-        asyncio.run(ask_and_kill())
-        for each in node.mounted():
-            assert of_model(node.files(each)) == files
-        node.start()
-        node.insist(pod, version=version)
-        assert of_model(node.files(pod)) == files
-        assert "ro" in node.mounted()[pod].split(",")
-        node.unmount(pod)
-    assert node.mounted() == {}
-    assert not list((node.cache / "partial").iterdir())
 
 
 def test_refusals_have_a_reason_and_a_code(node: Node, proxy: FaultyProxy) -> None:
@@ -203,10 +176,8 @@ def test_the_least_recently_mounted_version_makes_room_and_what_is_mounted_stays
 def test_without_its_folder_it_says_so_and_a_new_process_heals(node: Node) -> None:
     node.mount("before")
     node.unmount("before")
-    node.cache.rename(node.root / "gone")
-    for path in sorted((node.root / "gone").rglob("*"), reverse=True):
-        path.unlink() if path.is_file() else path.rmdir()
-    (node.root / "gone").rmdir()
+    shutil.move(node.cache, node.cache.with_name("gone"))
+    shutil.rmtree(node.cache.with_name("gone"))
     assert node.health() == 503
     with pytest.raises(GRPCError, match="was deleted"):
         node.mount()
