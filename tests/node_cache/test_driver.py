@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from grpclib.exceptions import GRPCError
 
-from tests.node_cache.conftest import SMALL, publish
+from tests.node_cache.conftest import SMALL, on_both_disks, publish
 from tests.node_cache.driver import POD, Node, running_node, status_of
 from tests.support.faults import Answer, Request, Stall, download_of
 from tests.support.faulty_proxy import FaultyProxy
@@ -36,6 +36,7 @@ def refusal(node: Node, **attributes: str) -> tuple[str, str]:
     return status_of(error.value)
 
 
+@on_both_disks
 def test_a_pod_gets_the_files_read_only_and_the_next_pod_needs_no_download(node: Node, proxy: FaultyProxy) -> None:
     node.mount("first")
     assert of_model(node.files("first")) == SMALL
@@ -62,6 +63,7 @@ def test_ten_pods_at_once_cause_one_download(store: Store, node: Node, proxy: Fa
     assert node.metrics()["downloaded_bytes_total"] < 4 * MIB
 
 
+@on_both_disks
 def test_a_version_stays_after_the_driver_was_replaced(node: Node, proxy: FaultyProxy) -> None:
     node.mount("before")
     assert node.stop() == 0
@@ -153,13 +155,14 @@ def test_what_was_checked_by_size_is_hashed_for_a_pod_that_wants_it(node: Node, 
     assert refusal(node, verify="sha256") == ("DATA_LOSS", "Corrupt")
 
 
+@pytest.mark.parametrize("has_disk", [False, True])
 def test_the_least_recently_mounted_version_makes_room_and_what_is_mounted_stays(
-    store: Store, settings: dict[str, Any], tmp_path: Path
+    has_disk: bool, store: Store, settings: dict[str, Any], tmp_path: Path
 ) -> None:
     for number in range(4):
         publish(store, tmp_path, {"weights.bin": bytes([number]) * 4 * MIB}, f"{number}.0.0")
     publish(store, tmp_path, {"weights.bin": b"x" * 20 * MIB}, "20.0.0")
-    with running_node({**settings, "options": {"budget": "10Mi"}}) as node:
+    with running_node({**settings, "options": {"budget": "10Mi"}}, has_disk=has_disk) as node:
         node.mount("zero", version="0.0.0")
         node.mount("one", version="1.0.0")
         node.unmount("one")
@@ -245,6 +248,7 @@ def test_who_waits_for_a_download_that_checks_less_gets_a_check_of_its_own(node:
     assert "by-hash" not in node.mounted()
 
 
+@on_both_disks
 def test_a_restart_leaves_what_pods_mount_although_its_marker_is_damaged(node: Node) -> None:
     node.mount()
     (marker,) = (node.cache / "versions").glob("*/marker.json")
