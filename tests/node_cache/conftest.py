@@ -13,6 +13,8 @@ from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
 from webhook.catalog.bucket.store import Store
 
+on_both_disks = pytest.mark.parametrize("node", [False, True], ids=["shared disk", "own disk"], indirect=True)
+"""For tests with `node`: the cache is a folder of the node's file system, or has one of its own."""
 SMALL = {"config.json": b"{}", "weights/0.bin": b"w" * 1000, "weights/1.bin": b""}
 
 
@@ -61,8 +63,8 @@ def settings(bucket: MotoBucket, proxy: FaultyProxy) -> dict[str, Any]:
 
 
 @pytest.fixture
-def node(store: Store, settings: dict[str, Any], tmp_path: Path) -> Iterator[Node]:
+def node(request: pytest.FixtureRequest, store: Store, settings: dict[str, Any], tmp_path: Path) -> Iterator[Node]:
     """A node, and the version 1.0.0 of SMALL."""
     publish(store, tmp_path, SMALL)
-    with running_node(settings) as node:
+    with running_node(settings, has_disk=getattr(request, "param", False)) as node:
         yield node

@@ -19,14 +19,20 @@ import yaml
 from grpclib.client import Channel, UnaryUnaryMethod
 from grpclib.exceptions import GRPCError
 
+from tests.node_cache.changed import NONE, Changes
 from tests.support.folder import Folder
 from tests.support.polling import until
 from tests.support.programs import on_path
-from webhook.node_cache.csi import CSI
+from webhook.node_cache.csi import CSI, REGISTRATION
 from webhook.node_cache.report import PATH, NodeReport
 from webhook.strategies.node_cache import DRIVER
 
 POD = "csi.storage.k8s.io/"
+ANSWERS = {
+    "GetInfo": REGISTRATION["PluginInfo"],
+    "NotifyRegistrationStatus": REGISTRATION["RegistrationStatusResponse"],
+}
+"""Those that are not named like their method."""
 Asked = Mapping[str, str]
 
 
@@ -38,6 +44,9 @@ class Node:
     settings: dict[str, Any]
     holder: int
     env: dict[str, str] = field(default_factory=dict)
+    changes: Changes = NONE
+    arguments: tuple[str, ...] = ()
+    """Those of the command, beside the file with settings."""
     process: subprocess.Popen[bytes] | None = None
     _port: int = 0
 
@@ -47,7 +56,8 @@ class Node:
 
     @property
     def cache(self) -> Path:
-        return self.root / "cache"
+        """The folder of the cache, as the driver sees it: it may have a disk of its own."""
+        return Path(f"/proc/{self.holder}/root{self.root}/cache")
 
     @property
     def socket(self) -> Path:
@@ -55,7 +65,7 @@ class Node:
 
     def start(self) -> None:
         """Start the driver, and wait until it serves."""
-        folders = {"folder": str(self.cache), "kubeletFolder": str(self.kubelet)}
+        folders = {"folder": str(self.root / "cache"), "kubeletFolder": str(self.kubelet)}
         options = {"budget": "1Gi", "authenticationSource": "driver", **self.settings.get("options", {}), **folders}
         given = {name: value for name, value in self.settings.items() if name != "options"}
         server = {"host": "127.0.0.1", "opsPort": 0}
@@ -69,10 +79,11 @@ class Node:
             str(self.holder),
             f"--wdns={Path.cwd()}",
         ]
-        command = [*inside, sys.executable, "-m", "webhook", "node-cache", "--config", str(file)]
+        program = ["tests.node_cache.changed", self.changes.encode()] if self.changes else ["webhook"]
+        command = [*inside, sys.executable, "-m", *program, "node-cache", "--config", str(file), *self.arguments]
         with log.open("ab") as output:
             env = {**os.environ, "NODE_NAME": "node-1", **self.env}
-            self.process = subprocess.Popen(command, stdout=output, stderr=output, env=env)
+            self.process = subprocess.Popen(command, stdout=output, stderr=output, env=env, start_new_session=True)
         until(self._has_started, 30)
 
     def _has_started(self) -> bool:
@@ -100,14 +111,23 @@ class Node:
         self.process.terminate()
         return self.process.wait(30)
 
+    def workers(self) -> list[int]:
+        """The process IDs of the driver's children, also of those that have ended and still have one."""
+        assert self.process
+        number = self.process.pid
+        return [int(each) for each in Path(f"/proc/{number}/task/{number}/children").read_text().split()]
+
     def target(self, pod: str) -> Path:
         """Where kubelet wants a pod's volume."""
         return self.kubelet / "pods" / pod / "volumes" / "kubernetes.io~csi" / "model" / "mount"
 
     async def publish(self, pod: str = "pod", seconds: float = 60, **attributes: str) -> None:
         """Ask for a volume, as kubelet does. An attribute that is None is left out. Raises GRPCError."""
-        target = self.target(pod)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        self.target(pod).parent.mkdir(parents=True, exist_ok=True)
+        await self.call("csi.v1.Node/NodePublishVolume", self.request(pod, **attributes), seconds)
+
+    def request(self, pod: str = "pod", **attributes: str) -> Any:
+        """NodePublishVolumeRequest, as kubelet makes it."""
         context = {
             "model": "my-model",
             "version": "1.0.0",
@@ -117,24 +137,28 @@ class Node:
             f"{POD}serviceAccount.name": "default",
             **attributes,
         }
-        request = CSI["NodePublishVolumeRequest"](
+        return CSI["NodePublishVolumeRequest"](
             volume_id=f"csi-{pod}",
-            target_path=str(target),
+            target_path=str(self.target(pod)),
             volume_capability=CSI["VolumeCapability"](mount=CSI["MountVolume"]()),
             readonly=True,
             volume_context=context,
         )
-        await self._call("NodePublishVolume", request, seconds)
 
     async def unpublish(self, pod: str = "pod") -> None:
         """Ask to remove a volume."""
-        request = CSI["NodeUnpublishVolumeRequest"](volume_id=f"csi-{pod}", target_path=str(self.target(pod)))
-        await self._call("NodeUnpublishVolume", request, 60)
+        await self.call("csi.v1.Node/NodeUnpublishVolume", self.removal(pod))
 
-    async def _call(self, name: str, request: Any, seconds: float) -> Any:
+    def removal(self, pod: str = "pod") -> Any:
+        """NodeUnpublishVolumeRequest."""
+        return CSI["NodeUnpublishVolumeRequest"](volume_id=f"csi-{pod}", target_path=str(self.target(pod)))
+
+    async def call(self, method: str, request: Any, seconds: float = 60) -> Any:
+        """Call a method, by the name of its service and its own. Raises GRPCError."""
+        name = method.partition("/")[2]
+        answer = ANSWERS.get(name) or CSI.get(f"{name}Response", CSI["NodePublishVolumeResponse"])
         async with Channel(path=str(self.socket)) as channel:
-            types = CSI[f"{name}Request"], CSI[f"{name}Response"]
-            return await UnaryUnaryMethod(channel, f"/csi.v1.Node/{name}", *types)(request, timeout=seconds)
+            return await UnaryUnaryMethod(channel, f"/{method}", type(request), answer)(request, timeout=seconds)
 
     def mount(self, pod: str = "pod", seconds: float = 60, **attributes: str) -> None:
         """Ask once, and wait. Raises GRPCError."""
@@ -186,19 +210,31 @@ class Node:
 
 
 @contextmanager
-def running_node(settings: dict[str, Any], **env: str) -> Iterator[Node]:
-    """A node, in which the driver runs. Its folder has a short name, as paths of sockets must."""
+def running_node(
+    settings: dict[str, Any],
+    *,
+    changes: Changes = NONE,
+    arguments: tuple[str, ...] = (),
+    has_disk: bool = False,
+    **env: str,
+) -> Iterator[Node]:
+    """A node, in which the driver runs. Its folder has a short name, as paths of sockets must.
+
+    With `has_disk`, the cache is on a file system of its own.
+    """
     unshare = str(on_path("unshare", "util-linux"))
     if subprocess.run([unshare, "--mount", "true"], capture_output=True, check=False).returncode:
         pytest.skip("this machine lets us have no mounts of our own: run as root")
-    holding = [unshare, "--mount", "sh", "-c", "echo ready && exec cat"]
+    mounting = 'mkdir "$1" && mount -t tmpfs -o size=256m,mode=755 none "$1" && ' if has_disk else ""
+    holding = [unshare, "--mount", "sh", "-c", f"{mounting}echo ready && exec cat", "sh"]
     with (
         TemporaryDirectory(prefix="node-", ignore_cleanup_errors=True) as root,
-        subprocess.Popen(holding, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder,
+        subprocess.Popen([*holding, f"{root}/cache"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder,
     ):
+        Path(root).chmod(0o711)  # as /var/lib is: the worker may be another user
         assert holder.stdout
         assert holder.stdout.readline() == b"ready\n"
-        node = Node(Path(root), settings, holder.pid, env)
+        node = Node(Path(root), settings, holder.pid, env, changes, arguments)
         try:
             node.start()
             yield node

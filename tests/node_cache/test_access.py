@@ -54,7 +54,7 @@ def node(
 ) -> Iterator[Node]:
     """A node whose pods read the bucket with their own roles; the driver has no keys."""
     publish(store, tmp_path, SMALL)
-    env = {
+    env: dict[str, Any] = {
         "KUBECONFIG": str(api.kubeconfig(tmp_path)),
         "AWS_ENDPOINT_URL_STS": sts.url,
         "AWS_CA_BUNDLE": str(tmp_path / "ca.pem"),

@@ -107,7 +107,6 @@ class Download:
                     checked.result()
         finally:
             os.close(journal)
-        self._leave_only_files()
 
     def _continued(self) -> set[tuple[int, int]]:
         """The parts of the same files that an earlier process has written in this boot."""
@@ -193,10 +192,6 @@ class Download:
         except Corrupt:
             (self._folder / "parts").unlink(missing_ok=True)  # the next download begins again
             raise
-
-    def _leave_only_files(self) -> None:
-        for name in ("parts", "state", "peers"):
-            (self._folder / name).unlink(missing_ok=True)
 
 
 def check(path: Path, file: ManifestFile, *, checks_hash: bool) -> None:

@@ -228,6 +228,9 @@ class CacheFolder:
         folder.rename(target)
         for parent in (target.parent, folder.parent):
             _flush(parent)
+        for each in target.iterdir():
+            if each.name not in (_MARKER, FILES):  # what a download needed to continue, until here
+                each.unlink()
 
     def rewrite(self, key: str, marker: Marker) -> None:
         """Replace the marker of a complete version, which needs the exclusive lock."""

@@ -30,6 +30,9 @@ _NAMESPACE, _ACCOUNT, _ASKED = (re.compile(each, re.ASCII) for each in (LABEL, S
 _POD: Final = "csi.storage.k8s.io/"
 """The prefix of the attributes that kubelet adds."""
 _TOKENS: Final = f"{_POD}serviceAccount.tokens"
+_MISSING: Final = ("NodeStageVolume", "NodeUnstageVolume", "NodeGetVolumeStats", "NodeExpandVolume")
+"""Methods of Node that belong to capabilities which the driver does not have. Named, because grpclib answers calls of
+methods that it does not know without the header that clients need to read the status."""
 _Method: TypeAlias = "Callable[[Any, float], Awaitable[Any]]"
 
 
@@ -134,9 +137,14 @@ def node(publisher: Publisher, name: str) -> _Service:
     async def info(request: Any, left: float) -> Any:  # noqa: ARG001
         return CSI["NodeGetInfoResponse"](node_id=name)
 
+    async def missing(request: Any, left: float) -> Any:  # noqa: ARG001
+        raise GRPCError(Status.UNIMPLEMENTED, "the driver only publishes volumes")
+
+    empty = CSI["NodeGetInfoRequest"], CSI["NodePublishVolumeResponse"]
     return _Service(
         "csi.v1.Node",
         {
+            **dict.fromkeys(_MISSING, (missing, *empty)),
             "NodePublishVolume": (publish, CSI["NodePublishVolumeRequest"], CSI["NodePublishVolumeResponse"]),
             "NodeUnpublishVolume": (unpublish, CSI["NodeUnpublishVolumeRequest"], CSI["NodeUnpublishVolumeResponse"]),
             "NodeGetCapabilities": (
