@@ -1,12 +1,14 @@
 """Nodes that get versions from each other, and what a peer gives to nobody else."""
 
+import itertools
 import os
 import random
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from socket import AF_INET, SOCK_STREAM, socket
+from socket import AF_INET, SOCK_STREAM, create_connection, socket
 from typing import Any
 
 import httpx
@@ -19,10 +21,14 @@ from tests.node_cache.driver import Node, running_node
 from tests.node_cache.test_driver import MIB, is_weights, of_model
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.polling import until
-from webhook.catalog.bucket.store import Store
+from webhook.catalog.bucket.store import CatalogError, Store, Unreachable
 from webhook.errors import InvalidInput
+from webhook.node_cache import peer_server
 from webhook.node_cache.folder import CacheFolder, Marker
-from webhook.node_cache.peers import is_signed, opened, read_key, sign
+from webhook.node_cache.peer_server import opened
+from webhook.node_cache.peer_signatures import HEADER, is_signed, read_key, sign
+from webhook.node_cache.peers import find_peers
+from webhook.strategies.node_cache import PeerSettings
 
 KEY = b"k" * 32
 FILES = {"weights.bin": random.Random(3).randbytes(40 * MIB), "more/weights-1.bin": b"x"}  # noqa: S311
@@ -175,3 +181,82 @@ def test_no_path_leads_out_of_a_version(cached: CacheFolder, path: str) -> None:
             assert os.path.realpath(f"/proc/self/fd/{file}").startswith(str(cached.root / "versions"))
     except (OSError, ValueError):
         return
+
+
+@contextmanager
+def serving(folder: CacheFolder, address: str, key_file: Path) -> Iterator[tuple[peer_server._Server, PeerSettings]]:
+    """The server in this process, and the settings of a node that asks it."""
+    server = peer_server._Server(PeerSettings(address=address, port=free_port(), key_file=str(key_file)), folder)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        port = server.socket.getsockname()[1]
+        yield server, PeerSettings(service=address, port=port, key_file=str(key_file))
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    (tmp_path / "key").write_bytes(KEY)
+    return tmp_path / "key"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_peers_have_addresses_of_both_families(address: str, cached: CacheFolder, key_file: Path) -> None:
+    with serving(cached, address, key_file) as (_, options):
+        found = find_peers(options, "a" * 40)
+        assert found
+        assert b"".join(found.stream("sub/file", 0, 0)) == b"x"
+        assert find_peers(options, "b" * 40) is None
+
+
+def test_a_node_does_not_ask_itself(cached: CacheFolder, key_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POD_IP", "0:0:0:0:0:0:0:1")
+    with serving(cached, "::1", key_file) as (_, options):
+        assert find_peers(options, "a" * 40) is None
+
+
+def test_what_a_peer_sends_too_slowly_is_left_to_s3(
+    cached: CacheFolder, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(cached, "127.0.0.1", key_file) as (_, options):
+        found = find_peers(options, "a" * 40)
+        assert found
+        monkeypatch.setattr(found, "_clock", itertools.count(0, 60).__next__)
+        sent = found.stream("sub/file", 0, 0)
+        assert next(sent) == b"x"
+        with pytest.raises(Unreachable, match="too slowly"):
+            next(sent)
+
+
+def test_connections_without_a_request_do_not_keep_others_out(
+    cached: CacheFolder, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer_server, "_HEADER_SECONDS", 0.2)
+    with serving(cached, "127.0.0.1", key_file) as (_, options), ExitStack() as idle:
+        for number in range(70):
+            connection = idle.enter_context(create_connection(("127.0.0.1", options.port)))
+            connection.sendall(b"GET / HTTP/1.1\r\n" if number % 2 else b"")
+        until(lambda: find_peers(options, "a" * 40) is not None)
+
+
+def test_a_peer_that_sends_enough_already_says_so(cached: CacheFolder, key_file: Path) -> None:
+    with serving(cached, "127.0.0.1", key_file) as (server, options):
+        found = find_peers(options, "a" * 40)
+        assert found
+        while server.bodies.acquire(blocking=False):
+            pass
+        with pytest.raises(CatalogError, match="answers 503"):
+            next(found.stream("sub/file", 0, 0))
+
+
+def test_a_key_that_was_replaced_counts_at_once(cached: CacheFolder, key_file: Path) -> None:
+    with serving(cached, "127.0.0.1", key_file) as (_, options):
+        assert find_peers(options, "a" * 40)
+        target = f"/{'a' * 40}"
+        before = sign(KEY, "HEAD", target, "", time.time())
+        key_file.write_bytes(b"n" * 32)
+        assert find_peers(options, "a" * 40)
+        url = f"http://127.0.0.1:{options.port}{target}"
+        assert httpx.head(url, headers={HEADER: before}, trust_env=False).status_code == 403

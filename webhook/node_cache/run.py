@@ -25,7 +25,7 @@ from webhook.node_cache.folder import CacheFolder, FolderLost
 from webhook.node_cache.listening import Replaced, serve
 from webhook.node_cache.marking import Marking
 from webhook.node_cache.metrics import CacheMetrics
-from webhook.node_cache.peers import PeerServer
+from webhook.node_cache.peer_server import PeerServer
 from webhook.node_cache.prefetching import Prefetcher
 from webhook.node_cache.publisher import Publisher
 from webhook.node_cache.report import PATH, NodeReport, report

@@ -52,12 +52,12 @@ class Prefetch(Group):
 class PeerSettings(Group):
     """Nodes that get versions from each other before S3. The chart sets all but `port`."""
 
-    service: str = Field(default="", max_length=253, pattern=r"^[A-Za-z0-9.-]*$")
+    service: str = Field(default="", max_length=253, pattern=r"^[A-Za-z0-9.:-]*$")
     """The DNS name of the Service whose addresses are the drivers. Empty: nodes only use S3."""
     port: int = Field(default=8082, ge=1, le=65535)
     """The port at which drivers serve each other."""
-    address: str = "0.0.0.0"  # noqa: S104 - it serves other nodes, and checks signatures
-    """The address at which the driver serves others."""
+    address: str = ""
+    """The address at which the driver serves others. Empty: all addresses, IPv4 and IPv6."""
     key_file: str = ""
     """The file with the key that all drivers share, of at least 32 bytes."""
 
