@@ -63,6 +63,7 @@ def test_a_driver_that_is_killed_at_a_point_is_followed_by_one_that_continues(
             assert of_model(node.files(pod)) == LARGE
         written = written_parts(node) if point == "when a part is written" else ALL
         assert written
+        proxy.wait_until_idle()
         proxy.requests.clear()
         node.changes = Changes(PARTS)
         node.start()

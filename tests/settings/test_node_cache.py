@@ -11,7 +11,8 @@ NO_PATH = "is not an absolute path such as /models"
 
 
 def options(loaded: Load, text: str) -> NodeCacheSettings:
-    found = loaded(f"{{bucket: my-ml-bucket, strategies: {{node-cache: {text}}}}}").of_strategies["node-cache"]
+    settings = f"{{bucket: my-ml-bucket, catalog: {{mode: s3}}, strategies: {{node-cache: {text}}}}}"
+    found = loaded(settings).of_strategies["node-cache"]
     assert isinstance(found, NodeCacheSettings)
     return found
 

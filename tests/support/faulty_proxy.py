@@ -12,7 +12,7 @@ from contextlib import closing, suppress
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from tests.support.faults import Answer, Cut, Drop, Edit, Fault, Ignore, Request, Stall
@@ -40,6 +40,7 @@ class FaultyProxy(ThreadingHTTPServer):
         self.closing = threading.Event()
         self._faults: list[tuple[Callable[[Request], bool], Fault, int | None]] = []
         self._changed = threading.Condition()
+        self._connections = 0
 
     @property
     def url(self) -> str:
@@ -65,6 +66,31 @@ class FaultyProxy(ThreadingHTTPServer):
         """Until it has had so many such requests."""
         with self._changed:
             assert self._changed.wait_for(lambda: sum(map(what, self.requests)) >= times, _PATIENCE), self.requests
+
+    def wait_until_idle(self) -> None:
+        """Until all connections have ended, and what they had sent is recorded. Clients that go leave some behind."""
+        with closing(HTTPConnection("127.0.0.1", self.server_port, timeout=_PATIENCE)) as connection:
+            connection.request("TRACE", "/")  # which is not recorded; it is accepted after all earlier connections
+            connection.getresponse().read()
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._connections == 0, _PATIENCE)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Count the connection, and serve it in a thread."""
+        self._count_connection(1)
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve the connection until it ends."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._count_connection(-1)
+
+    def _count_connection(self, change: int) -> None:
+        with self._changed:
+            self._connections += change
+            self._changed.notify_all()
 
     def record(self, request: Request) -> Fault | None:
         """Add a request to `requests`; returns the fault that it meets."""
