@@ -31,8 +31,9 @@ def test_an_invalid_value_is_refused_by_annotation_value_and_what_is_allowed(clu
     assert "sha256" in printed
 
 
+@pytest.mark.usefixtures("controllers")
 def test_a_deployment_is_stored_with_a_warning_and_its_replica_set_has_the_refusal(
-    cluster: Cluster, namespace: str, controllers: None
+    cluster: Cluster, namespace: str
 ) -> None:
     printed = cluster.create(workloads.deployment(namespace, template(asking(version="9.9.9"))))
     assert "Warning: pods of this Deployment will be refused: " in printed
@@ -45,7 +46,8 @@ def test_a_deployment_is_stored_with_a_warning_and_its_replica_set_has_the_refus
     assert "my-model has no version 9.9.9" in refused()[0]
 
 
-def test_a_job_has_the_refusal_in_its_events(cluster: Cluster, namespace: str, controllers: None) -> None:
+@pytest.mark.usefixtures("controllers")
+def test_a_job_has_the_refusal_in_its_events(cluster: Cluster, namespace: str) -> None:
     printed = cluster.create(workloads.job(namespace, template(asking(model="another-model"))))
     assert "Warning: pods of this Job will be refused: " in printed
 

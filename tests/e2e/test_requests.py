@@ -70,7 +70,8 @@ def test_updates_and_the_deletion_of_a_pod_cost_no_call(cluster: Cluster, namesp
     assert injector.reviews() == before
 
 
-def test_a_workload_is_deleted_with_its_pods(cluster: Cluster, namespace: str, controllers: None) -> None:
+@pytest.mark.usefixtures("controllers")
+def test_a_workload_is_deleted_with_its_pods(cluster: Cluster, namespace: str) -> None:
     cluster.create(workloads.deployment(namespace, template(asking()), replicas=2))
     cluster.pods(namespace, 2)
 
