@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,12 @@ class Cluster:
     def create(self, *objects: JSON, options: tuple[str, ...] = ()) -> str:
         """`kubectl create`; gives what it prints, warnings included. Raises CommandFailed."""
         return self._send("create", objects, options)
+
+    def dry_run(self, made: JSON) -> JSON:
+        """The object that the API server would store."""
+        command = [_kubectl(), "create", "--filename=-", "--dry-run=server", "--output=json"]
+        found: JSON = json.loads(run(command, self.kubeconfig, json.dumps(made), stderr=False))
+        return found
 
     def refusal(self, *objects: JSON) -> str:
         """What `kubectl create` prints for objects that it cannot create."""
@@ -116,7 +122,7 @@ class Cluster:
 
 
 def run(
-    command: list[str | Path],
+    command: Sequence[str | Path],
     kubeconfig: Path,
     content: str | None = None,
     *,

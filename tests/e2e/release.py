@@ -38,6 +38,12 @@ class Release:
     processes: dict[str, Webhook] = field(default_factory=dict)
     """The webhook of this machine, if it runs here."""
 
+    def settings(self) -> JSON:
+        """The settings that the chart wrote."""
+        content = self.cluster.get("configmap", self.name, self.namespace)["data"]["settings.yaml"]
+        found: JSON = yaml.safe_load(content)
+        return found
+
     def metrics(self) -> dict[str, float]:
         """The sum of the webhooks' metrics, by name and labels."""
         if self.processes:
@@ -77,7 +83,7 @@ def values_of(cluster: Cluster, store: Store) -> JSON:
         "env": keys,
         "replicaCount": 2 if cluster.runs_pods else 1,
         "controller": {"enabled": True, "replicaCount": 1},
-        "nodeCache": {"enabled": cluster.runs_pods},
+        "nodeCache": {"enabled": True},
         "guard": {"enabled": cluster.version >= (1, 30)},
         "config": {
             **store.settings,
@@ -123,8 +129,8 @@ def installed(cluster: Cluster, store: Store, folder: Path) -> Iterator[Release]
 @contextmanager
 def _processes(release: Release, folder: Path) -> Iterator[None]:
     """Run the webhook and the controller on this machine in place of the release's pods."""
-    cluster, name = release.cluster, release.name
-    settings = yaml.safe_load(cluster.get("configmap", name, release.namespace)["data"]["settings.yaml"])
+    name = release.name
+    settings = release.settings()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     server = {**settings["server"], "host": "127.0.0.1", "port": port, "opsPort": 0}

@@ -54,10 +54,11 @@ class Store:
         """Set an alias, by the command line."""
         self.command("catalog", "alias", "set", model, alias, version)
 
-    def command(self, *arguments: str) -> str:
-        """Run model-injector on this machine; gives what it prints."""
+    def command(self, *arguments: str, settings: Mapping[str, Any] | None = None) -> str:
+        """Run model-injector on this machine, with further settings; gives what it prints."""
         config = self.folder / "settings.yaml"
-        config.write_text(yaml.safe_dump({**self.settings, "endpointUrl": self.url, "catalog": {"mode": "s3"}}))
+        general = {**self.settings, "endpointUrl": self.url, "catalog": {"mode": "s3"}}
+        config.write_text(yaml.safe_dump({**(settings or {}), **general}))
         command = [sys.executable, "-m", "webhook", *arguments, "--config", str(config)]
         env = {**os.environ, **CREDENTIALS}
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=env)

@@ -34,7 +34,7 @@ def register(cluster: Cluster, namespace: str, other: JSON) -> Iterator[Register
             def is_asked() -> bool:
                 (container,) = workloads.template()["spec"]["containers"]
                 probe = workloads.pod(namespace, "probe", initContainers=[{**container, "name": "first"}])
-                made = json.loads(cluster.create(probe, options=("--dry-run=server", "--output=json")))
+                made = cluster.dry_run(probe)
                 return len(made["spec"]["containers"]) == 2 or "initContainers" not in made["spec"]
 
             cluster.until(is_asked, lambda: f"{name} is not asked")

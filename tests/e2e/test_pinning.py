@@ -36,7 +36,7 @@ def move(cluster: Cluster, models: Store, model: str, namespace: str) -> None:
     probe = workloads.pod(namespace, "probe", asking(model, "@champion"))
 
     def meant() -> str:
-        return version(json.loads(cluster.create(probe, options=("--dry-run=server", "--output=json"))))
+        return version(cluster.dry_run(probe))
 
     cluster.until(lambda: meant() == "2.0.0", meant)
 

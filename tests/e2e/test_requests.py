@@ -49,9 +49,9 @@ def test_a_pod_is_applied_by_the_server(cluster: Cluster, namespace: str) -> Non
 def test_a_dry_run_shows_the_pod_and_stores_nothing(cluster: Cluster, namespace: str) -> None:
     manifest = workloads.pod(namespace, annotations=asking())
 
-    printed = cluster.create(manifest, options=("--dry-run=server", "--output=json"))
+    made = cluster.dry_run(manifest)
 
-    assert json.loads(printed)["spec"]["initContainers"][0]["name"] == "fetch-my-model"
+    assert made["spec"]["initContainers"][0]["name"] == "fetch-my-model"
     assert not cluster.has("pod", "app", namespace)
 
 

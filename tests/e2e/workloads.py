@@ -15,6 +15,8 @@ print(json.dumps({str(path.relative_to(root)): path.read_text() for path in file
 time.sleep(float(sys.argv[1]))
 """
 """Prints the files of the model, and sleeps."""
+PRIVILEGED = "pod-security.kubernetes.io/enforce=privileged"
+"""The label of namespaces whose pods may have hostPath volumes."""
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
