@@ -305,3 +305,19 @@ def test_a_full_disk_is_noticed_before_anything_is_asked_for(tmp_path: Path, mon
             fetch(tmp_path, files, origin)
     assert origin.asked == []
     fetch(tmp_path, files, origin)
+
+
+def test_a_disk_that_fails_leaves_no_part_that_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel reports a failed write at one fsync, and the next one succeeds although the bytes are lost."""
+
+    def fails(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    files = of_sizes(2 * PART)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fails)
+        with pytest.raises(OSError, match="Input/output"):
+            fetch(tmp_path, files, Origin(files))
+    origin = Origin(files)
+    fetch(tmp_path, files, origin, checks_hashes=False)
+    assert len(origin.asked) == 2

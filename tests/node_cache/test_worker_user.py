@@ -48,6 +48,7 @@ def test_the_worker_has_no_rights_and_owns_the_cache(node: Node) -> None:
     found = status(worker)
     assert (found["Uid"], found["Gid"], found["Groups"]) == ([str(USER)] * 4, [str(USER)] * 4, [])
     assert {int(found[name][0], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {0}
+    assert found["NoNewPrivs"] == ["1"]
     owners = {(path.lstat().st_uid, path.lstat().st_gid) for path in (node.cache, *node.cache.rglob("*"))}
     assert owners - {(USER, 0)} == {(USER, USER)}  # the driver acts as the user, and keeps its group
     assert node.cache.stat().st_mode & 0o777 == 0o700
@@ -72,3 +73,23 @@ def test_a_restart_as_the_same_user_knows_what_is_there(node: Node, proxy: Fault
     node.mount("after")
     assert proxy.count(lambda request: is_weights(request) and request.method == "GET") == 0
     assert node.report().versions[0].volumes == 2
+
+
+def test_nothing_that_the_worker_could_leave_blocks_the_driver(node: Node) -> None:
+    """It owns the folder, so what the driver reads there may be a pipe, a device, or a link to anything."""
+    node.mount("before")
+    (key,) = (path.name for path in (node.cache / "versions").iterdir())
+    for name in (f"locks/{key}", "volumes/0", "volumes/1", "partial/0"):
+        (node.cache / name).unlink(missing_ok=True)
+    os.mkfifo(node.cache / "locks" / key)
+    os.mkfifo(node.cache / "volumes" / "0")
+    (node.cache / "volumes" / "1").symlink_to("/dev/zero")
+    (node.cache / "partial" / "0").symlink_to("/")
+    for path in (node.cache / "locks" / key, node.cache / "volumes" / "0"):
+        os.chown(path, USER, USER)
+    node.mount("after")
+    assert node.report().used < 1 << 20
+    node.stop()
+    node.start()
+    node.mount("later")
+    assert set(node.mounted()) == {"before", "after", "later"}

@@ -153,6 +153,9 @@ class Download:
             check(self._path(file), file, checks_hash=self.checks_hashes)
         except Corrupt:
             return False
+        except OSError:  # the kernel tells of what it could not write once, and nobody knows which part that was
+            (self._folder / "parts").unlink(missing_ok=True)
+            raise
         return True
 
     def _named(self, indexes: Sequence[int]) -> str:

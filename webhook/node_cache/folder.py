@@ -31,7 +31,10 @@ _NEW: Final = ".new"
 """The suffix of what is being written, in the folder of what it replaces."""
 _FOLDERS: Final = ("versions", "volumes", "partial", "removed", "locks")
 _KEY_LENGTH: Final = 40
-_LARGEST_MARKER: Final = 64 * 1024
+_LARGEST: Final = 64 * 1024
+"""Bytes of a marker, and of a record."""
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""How a file of the owner is opened: it may be anything, and must neither lead elsewhere nor block."""
 
 
 class FolderLost(InjectorError):
@@ -134,9 +137,9 @@ class CacheFolder:
         folder = self.root / "versions" / key
         try:
             with self._as_owner():
-                opened = os.open(folder / _MARKER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+                opened = os.open(folder / _MARKER, _READ)
             with os.fdopen(opened, "rb") as file:
-                marker = msgspec.json.decode(file.read(_LARGEST_MARKER), type=Marker)
+                marker = msgspec.json.decode(file.read(_LARGEST), type=Marker)
                 used_at = os.fstat(file.fileno()).st_mtime
         except (OSError, msgspec.MsgspecError, ValueError):
             return None
@@ -177,13 +180,15 @@ class CacheFolder:
     def recorded(self) -> list[MountedVolume]:
         """What was recorded and not forgotten."""
         found = []
-        for path in (self.root / "volumes").iterdir():
-            if path.suffix == _NEW:
-                continue
-            try:
-                found.append(msgspec.json.decode(path.read_bytes(), type=MountedVolume))
-            except (OSError, msgspec.MsgspecError, ValueError):
-                continue
+        with self._as_owner():
+            for path in (self.root / "volumes").iterdir():
+                if path.suffix == _NEW:
+                    continue
+                try:
+                    with os.fdopen(os.open(path, _READ), "rb") as file:
+                        found.append(msgspec.json.decode(file.read(_LARGEST), type=MountedVolume))
+                except (OSError, msgspec.MsgspecError, ValueError):
+                    continue
         return found
 
     def _record_of(self, target: str) -> Path:
@@ -196,7 +201,7 @@ class CacheFolder:
         Yields False if another process has it and this one does not wait.
         """
         with self._as_owner():
-            opened = os.open(self.root / "locks" / key, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            opened = os.open(self.root / "locks" / key, _READ | os.O_CREAT, 0o644)
         try:
             kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
             try:
@@ -269,7 +274,9 @@ class CacheFolder:
 
     def partial_bytes(self) -> dict[str, int]:
         """What downloads have on the disk, by key."""
-        return {folder.name: _size(folder) for folder in (self.root / "partial").iterdir()}
+        with self._as_owner():
+            folders = [each for each in os.scandir(self.root / "partial") if each.is_dir(follow_symlinks=False)]
+            return {folder.name: _size(Path(folder.path)) for folder in folders}
 
 
 def _write(path: Path, marker: Marker) -> None:

@@ -1,6 +1,7 @@
 """Processes that the driver forks: without its rights, and without its open files."""
 
 import asyncio
+import ctypes
 import logging
 import os
 import signal
@@ -9,6 +10,9 @@ from collections.abc import Callable
 from typing import Final, NoReturn
 
 _REAP_SECONDS: Final = 0.05
+_NO_NEW_PRIVILEGES: Final = 38
+"""PR_SET_NO_NEW_PRIVS of prctl(2)."""
+_libc: Final = ctypes.CDLL(None, use_errno=True)
 _log = logging.getLogger(__name__)
 
 
@@ -41,10 +45,17 @@ def _become(user: int | None, connection: socket.socket, run: Callable[[socket.s
         os.closerange(3, kept)
         os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
         if user is not None:
-            os.setgroups([])
-            os.setgid(user)
-            os.setuid(user)
+            _drop_rights(user)
         run(connection)
     except BaseException:  # noqa: BLE001 - nothing may return into the driver
         _log.exception("the process failed")
     os._exit(1)
+
+
+def _drop_rights(user: int) -> None:
+    """Become a user without rights, also by way of programs that have setuid. Raises OSError."""
+    os.setgroups([])
+    os.setgid(user)
+    os.setuid(user)
+    if _libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "no_new_privs")
