@@ -90,6 +90,8 @@ def blocks(heading: str) -> list[Block]:
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Reader:
+    if (ROOT / "webhook" / "strategies" / "my_image.py").exists():
+        pytest.skip("somebody follows the page in this checkout")
     checkout = tmp_path / "model-injector"
     shutil.copytree(ROOT, checkout, ignore=shutil.ignore_patterns(*IGNORED))
     (checkout / ".venv").symlink_to(ROOT / ".venv")
