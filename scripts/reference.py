@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import BaseModel
-from reference_commands import commands_page
-from reference_signals import logs_page, metrics_page, reasons_page
 
 from chart_schema import values_schema
+from reference_commands import commands_page
+from reference_signals import logs_page, metrics_page, reasons_page
 from webhook.annotations.contract import ANNOTATIONS
 from webhook.settings import Load, Rule
 from webhook.settings.controller import MaintenanceWindow

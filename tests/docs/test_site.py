@@ -8,9 +8,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from build_site import build, copy_pages, navigation_problem
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from build_site import build, copy_pages, navigation_problem
 from tests.docs.site import broken, read, read_all
 from tests.web.page.browsing import launch
 

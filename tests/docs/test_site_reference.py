@@ -9,9 +9,9 @@ from typing import get_args
 
 import pytest
 import yaml
+
 from reference_commands import commands
 from reference_signals import download_reasons, log_lines, metric_families, refusal_reasons, registries
-
 from tests.chart.conftest import CHART
 from tests.chart.test_monitoring import rules
 from tests.docs.site import Page, read_all
