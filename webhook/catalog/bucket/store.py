@@ -381,8 +381,8 @@ class Store:
             raise kind(f"{self.uri(key)}: {cause}{_words(error)}") from error
         except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.ProfileNotFound) as error:
             raise Denied(f"{self.uri(key)}: {error}") from error
-        except ResponseParserError as error:  # whose text quotes the response
-            raise Unreachable(f"{self.uri(key)}: the answer is not XML, so it is not from S3") from error
+        except (ResponseParserError, KeyError) as error:  # botocore's, of which the first quotes the response
+            raise Unreachable(f"{self.uri(key)}: the answer is malformed, so it is not from S3") from error
         except (exceptions.BotoCoreError, Boto3Error, OSError, ValueError) as error:  # ValueError: a malformed response
             inner = error.__cause__ or error.__context__
             kind = _kind(inner) if isinstance(inner, exceptions.ClientError) else Unreachable
