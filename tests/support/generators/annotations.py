@@ -1,5 +1,6 @@
 """Annotations: values that people write for each of them, and hostile ones."""
 
+import copy
 from typing import Any
 
 import yaml
@@ -64,10 +65,31 @@ def annotations(draw: st.DrawFn) -> dict[str, str]:
     return {f"{PREFIX}/{name}": value for name, value in named.items()}
 
 
+_SPECS: tuple[JSON, ...] = (
+    {"containers": [{"name": "app", "image": "app:1"}]},
+    {
+        "containers": [
+            {"name": "app", "image": "app:1", "env": [{"name": "MODEL_PATH", "value": "/own"}]},
+            {"name": "proxy", "image": "proxy:1", "volumeMounts": [{"name": "data", "mountPath": "/models"}]},
+        ],
+        "initContainers": [{"name": "istio-proxy", "image": "proxy:1", "restartPolicy": "Always"}],
+        "volumes": [{"name": "data", "emptyDir": {}}, {"name": "model-artifacts", "emptyDir": {}}],
+        "serviceAccountName": "default",
+        "nodeSelector": None,
+    },
+    {"containers": [], "volumes": None},
+)
+"""Specs that are drawn in no time, for many values of annotations."""
+
+
 @st.composite
 def annotated_pods(draw: st.DrawFn) -> JSON:
     """Pods of any shape with any annotations."""
-    pod = draw(pods())
+    if draw(st.integers(0, 2)):
+        spec = copy.deepcopy(draw(st.sampled_from(_SPECS)))
+        pod: JSON = {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "app-"}, "spec": spec}
+    else:
+        pod = draw(pods())
     kept = {name: value for name, value in pod["metadata"].get("annotations", {}).items() if draw(st.booleans())}
     pod["metadata"]["annotations"] = {**kept, **draw(annotations())}
     return pod
