@@ -19,6 +19,11 @@ NO_KEY = Answer(
     200,
     b"<ListBucketResult><EncodingType>url</EncodingType><Contents><Size>1</Size></Contents></ListBucketResult>",
 )
+NO_ERROR = Answer(
+    400,
+    b"<ListBucketResult><EncodingType>url</EncodingType><CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes>"
+    b"</ListBucketResult>",
+)
 WRONG_CLOCK = s3_error(403, "RequestTimeTooSkewed", "The difference between the times is too large.")
 UNREACHABLE: list[Fault] = [
     *(Drop(), SLOW_DOWN, Answer(500, b""), Answer(200, b"<not xml"), Stall(), Cut(10)),

@@ -381,7 +381,7 @@ class Store:
             raise kind(f"{self.uri(key)}: {cause}{_words(error)}") from error
         except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.ProfileNotFound) as error:
             raise Denied(f"{self.uri(key)}: {error}") from error
-        except (ResponseParserError, KeyError) as error:  # botocore's, of which the first quotes the response
+        except (ResponseParserError, LookupError, TypeError, AttributeError) as error:  # how botocore meets odd XML
             raise Unreachable(f"{self.uri(key)}: the answer is malformed, so it is not from S3") from error
         except (exceptions.BotoCoreError, Boto3Error, OSError, ValueError) as error:  # ValueError: a malformed response
             inner = error.__cause__ or error.__context__
