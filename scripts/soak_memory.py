@@ -19,7 +19,7 @@ class Series:
 
     @property
     def slope(self) -> float | None:
-        """MiB an hour, by least squares, over the second half of the time. None for a process that was observed shortly.
+        """MiB an hour, by least squares, over the second half of the time. None for a short time.
 
         In the first half, a process fills its caches, and meets each disturbance for the first time.
         """
