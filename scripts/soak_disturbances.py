@@ -18,6 +18,8 @@ _SLOW_SECONDS = 4
 _SKEW_SECONDS = 900
 """By how much a request's signature may be older or newer than S3's clock."""
 _CLOCK_STEP = 3600
+_NOTICED_SECONDS = 10
+"""When a replica has surely listed the bucket by its new clock."""
 _XML = (("Content-Type", "application/xml"),)
 _SKEWED = Answer(
     403,
@@ -100,7 +102,10 @@ async def _clock_steps(stage: Stage, seconds: float) -> None:
     """One replica's clock jumps forward, the other's back, and both return."""
     for slot, step in zip(SLOTS, (_CLOCK_STEP, -_CLOCK_STEP), strict=True):
         stage.service.set_clock(slot, step)
+    before = len(stage.s3.requests)
     await asyncio.sleep(seconds)
+    if seconds > _NOTICED_SECONDS and not any(map(_is_skewed, stage.s3.requests[before:])):
+        stage.tally.wrong.append("clock-steps: the replicas' clocks have not moved")
     for slot in SLOTS:
         stage.service.set_clock(slot, 0)
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _PSS = re.compile(rb"^Pss:\s+(\d+) kB", re.M)
-_WARM_UP_SECONDS = 30
-"""The first seconds of a process, in which it imports modules and fills caches. They do not count for a slope."""
 _LEAST_SECONDS = 60
 """The least time over which a slope is told: below it, single allocations outweigh any leak."""
 
@@ -21,14 +19,15 @@ class Series:
 
     @property
     def slope(self) -> float | None:
-        """MiB an hour, by least squares, after the first 30 s. None for a process that was observed too shortly."""
+        """MiB an hour, by least squares, over the second half of the time. None for a short time.
+
+        In the first half, a process fills its caches, and meets each disturbance for the first time.
+        """
         if not self.samples:
             return None
-        begun = self.samples[0][0] + _WARM_UP_SECONDS
-        steady = [sample for sample in self.samples if sample[0] >= begun]
-        if len(steady) < 2 or steady[-1][0] - steady[0][0] < _LEAST_SECONDS:
-            return None
-        return least_squares(steady) * 3600
+        middle = (self.samples[0][0] + self.samples[-1][0]) / 2
+        steady = [sample for sample in self.samples if sample[0] >= middle]
+        return least_squares(steady) * 3600 if steady[-1][0] - steady[0][0] >= _LEAST_SECONDS else None
 
 
 def pss(pid: int) -> float | None:

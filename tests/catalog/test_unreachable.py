@@ -15,10 +15,26 @@ from webhook.model.source import Source
 
 PAGE = Answer(200, b"<html><body><h1>Sign in</h1></body></html>", (("Content-Type", "text/html"),))
 ODD_OBJECT = Answer(200, b"<ListBucketResult><Name>b</Name><Contents><Key>x</Key></Contents></ListBucketResult>")
+NO_KEY = Answer(
+    200,
+    b"<ListBucketResult><EncodingType>url</EncodingType><Contents><Size>1</Size></Contents></ListBucketResult>",
+)
+NO_ERROR = Answer(
+    400,
+    b"<ListBucketResult><EncodingType>url</EncodingType><CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes>"
+    b"</ListBucketResult>",
+)
 WRONG_CLOCK = s3_error(403, "RequestTimeTooSkewed", "The difference between the times is too large.")
 UNREACHABLE: list[Fault] = [
     *(Drop(), SLOW_DOWN, Answer(500, b""), Answer(200, b"<not xml"), Stall(), Cut(10)),
-    *(PAGE, Answer(200, b""), ODD_OBJECT, WRONG_CLOCK, s3_error(400, "RequestTimeout", "too slow")),
+    *(
+        PAGE,
+        Answer(200, b""),
+        Answer(206, b"<not xml"),
+        ODD_OBJECT,
+        WRONG_CLOCK,
+        s3_error(400, "RequestTimeout", "too slow"),
+    ),
 ]
 
 

@@ -43,6 +43,7 @@ def test_an_unknown_disturbance_is_named() -> None:
 
 def test_the_slope_of_memory_is_that_of_the_line_that_fits_best() -> None:
     assert least_squares([(0, 1), (1, 3), (2, 5)]) == pytest.approx(2)
-    growing = Series("a1", [(second, 80 + second / 60) for second in range(200)])
+    warm = [(float(second), second * 1.0) for second in range(100)]
+    growing = Series("a1", [*warm, *((second, 80 + second / 60) for second in range(100, 202))])
     assert growing.slope == pytest.approx(60)
     assert Series("a1", growing.samples[:80]).slope is None

@@ -371,6 +371,7 @@ class Store:
         """
         from boto3.exceptions import Boto3Error  # noqa: PLC0415
         from botocore import exceptions  # noqa: PLC0415
+        from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
         try:
             yield
@@ -380,6 +381,8 @@ class Store:
             raise kind(f"{self.uri(key)}: {cause}{_words(error)}") from error
         except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.ProfileNotFound) as error:
             raise Denied(f"{self.uri(key)}: {error}") from error
+        except (ResponseParserError, LookupError, TypeError, AttributeError) as error:  # how botocore meets odd XML
+            raise Unreachable(f"{self.uri(key)}: the answer is malformed, so it is not from S3") from error
         except (exceptions.BotoCoreError, Boto3Error, OSError, ValueError) as error:  # ValueError: a malformed response
             inner = error.__cause__ or error.__context__
             kind = _kind(inner) if isinstance(inner, exceptions.ClientError) else Unreachable
