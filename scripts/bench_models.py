@@ -35,7 +35,7 @@ def environment(endpoint: str, home: Path) -> dict[str, str]:
 def write_model(folder: Path, mib: int, large: int, small: int, small_bytes: int = 2000) -> None:
     """Write a version, as publishing does: `mib` in `large` files, and `small` files of `small_bytes`."""
     folder.mkdir(parents=True)
-    sizes = {f"weights-{number}.bin": mib // large * MIB for number in range(large)}
+    sizes = {f"weights-{number}.bin": mib * MIB // large for number in range(large)}
     sizes |= {f"tokenizer/{number:05}.json": small_bytes for number in range(small)}
     files = []
     for name, size in sorted(sizes.items()):
