@@ -12,6 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import bench_admission
+import bench_fetch
+import bench_files
+import bench_images
+import bench_node_cache
 import bench_plot
 import bench_preview
 import bench_report
@@ -20,11 +24,32 @@ from bench_report import Figure, groups, table
 
 Option = tuple[str, Any, str]
 ROUNDS: Final = ("--rounds", 5, "how often each side runs")
+MIB: Final = ("--mib", 2048, "the size of the model")
 SECONDS: Final = ("--seconds", 2.0, "how long each run under load takes")
 AREAS: Final[dict[str, tuple[Callable[..., Iterator[Figure]], str, tuple[Option, ...]]]] = {
     "admission": (bench_admission.measure, "/mutate by catalog, pod and strategy", (ROUNDS, SECONDS)),
     "preview": (bench_preview.measure, "previews, and /mutate beside them", (ROUNDS, SECONDS)),
     "start": (bench_start.measure, "start-up and memory of the webhook", (ROUNDS, SECONDS)),
+    "fetch": (
+        bench_fetch.measure,
+        "downloads by the init container, s5cmd, and other clients",
+        (ROUNDS, MIB, ("--files", 5000, "the number of files of the model with many small ones")),
+    ),
+    "files": (
+        bench_files.measure,
+        "the init container with very many small files",
+        (("--files", 100_000, "the number of files"),),
+    ),
+    "images": (bench_images.measure, "pushes of images to a registry", (ROUNDS, MIB)),
+    "node-cache": (
+        bench_node_cache.measure,
+        "the node cache beside the init container",
+        (
+            ("--rounds", 3, "how often each side runs"),
+            MIB,
+            ("--bandwidth", "119M", "how much S3 sends each second; 119M is 1 Gbit/s"),
+        ),
+    ),
 }
 """By subcommand: the function that measures, the help, and the options, which are the function's arguments."""
 

@@ -6,8 +6,8 @@ from typing import Final
 
 from bench_report import Figure, groups, number
 
-WIDTH: Final = 760
-_LEFT, _RIGHT, _ROW, _HEAD, _GAP = 300, 110, 22, 30, 14
+WIDTH: Final = 820
+_LEFT, _RIGHT, _ROW, _HEAD, _GAP = 350, 120, 22, 30, 14
 """Pixels: the labels' column, the values' column, a bar's row, a panel's heading, the space below a panel."""
 _STYLE: Final = """
 text { font: 13px system-ui, sans-serif; fill: #1f2328 }

@@ -65,8 +65,10 @@ def sampled(pid: int) -> Iterator[Peak]:
     peak, stopped = Peak(), threading.Event()
 
     def sample() -> None:
-        while not stopped.wait(_PAUSE):
+        is_over = False
+        while not is_over:
             peak.mib = max(peak.mib, sum(map(pss_mib, tree(pid))))
+            is_over = stopped.wait(_PAUSE)
 
     thread = threading.Thread(target=sample)
     thread.start()
