@@ -68,3 +68,10 @@ def node(request: pytest.FixtureRequest, store: Store, settings: dict[str, Any],
     publish(store, tmp_path, SMALL)
     with running_node(settings, has_disk=getattr(request, "param", False)) as node:
         yield node
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    """The key of the peers."""
+    (tmp_path / "key").write_bytes(b"k" * 32)
+    return tmp_path / "key"

@@ -23,7 +23,7 @@ class Origin:
         yield from (content[at : at + self.chunk] for at in range(0, len(content), self.chunk))
 
 
-def failing(error: Exception, *numbers: int) -> Fault:
+def failing(error: BaseException, *numbers: int) -> Fault:
     """Fail the requests with these numbers, or all."""
 
     def fault(number: int, sent: bytes) -> bytes:

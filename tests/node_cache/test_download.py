@@ -58,9 +58,16 @@ def described(files: dict[str, bytes]) -> list[ManifestFile]:
 
 
 def fetch(
-    folder: Path, files: dict[str, bytes], *origins: Origin, state: str = "", checks_hashes: bool = True
+    folder: Path,
+    files: dict[str, bytes],
+    origin: Origin,
+    peers: Origin | None = None,
+    *,
+    state: str = "",
+    checks_hashes: bool = True,
 ) -> Download:
     folder.mkdir(exist_ok=True)
+    origins = [peers, origin] if peers else [origin]
     fetched = Download(folder, described(files), origins, state=state, checks_hashes=checks_hashes)
     fetched.run()
     return fetched
@@ -223,15 +230,56 @@ def test_what_does_not_pass_is_not_tried_again(error: Exception, tmp_path: Path,
 
 @settings(deadline=None)
 @given(st.integers(0, PART), st.sampled_from([Denied("no"), Unreachable("503"), None]))
-def test_what_one_origin_has_sent_the_next_one_need_not(sent: int, error: Exception | None) -> None:
+def test_what_a_peer_has_sent_s3_need_not(sent: int, error: Exception | None) -> None:
     files = of_sizes(PART)
-    first, second = Origin(files, lambda _, content: content[:sent]), Origin(files)
+    peers, origin = Origin(files, lambda _, content: content[:sent]), Origin(files)
     if error and not sent:
-        first.fault = failing(error)
+        peers.fault = failing(error)
     with TemporaryDirectory() as folder:
-        fetch(Path(folder), files, first, second)
+        fetch(Path(folder), files, origin, peers)
         assert Folder(Path(folder) / "files").read() == files
-    assert second.asked == ([] if sent == PART else [("folder-0/0", sent, PART - 1)])
+    assert origin.asked == ([] if sent == PART else [("folder-0/0", sent, PART - 1)])
+
+
+def of_peers(files: dict[str, bytes], path: str) -> Origin:
+    """Peers that have other bytes of one file."""
+    return Origin({**files, path: bytes(len(files[path]))})
+
+
+def test_a_file_of_which_a_peer_has_sent_wrong_bytes_comes_from_s3_and_the_others_stay(tmp_path: Path) -> None:
+    files, origin = of_sizes(3 * PART, 2 * PART + 1, PART), Origin(of_sizes(3 * PART, 2 * PART + 1, PART))
+    fetched = fetch(tmp_path, files, origin, of_peers(files, "folder-1/1"), checks_hashes=False)
+    assert Folder(tmp_path / "files").read() == files
+    assert sorted(origin.asked) == [("folder-1/1", at, min(at + PART, 2 * PART + 1) - 1) for at in (0, PART, 2 * PART)]
+    assert fetched.bytes == fetched.total
+    assert fetched.checks_hashes
+
+
+def test_wrong_bytes_of_a_peer_are_found_after_a_kill(tmp_path: Path) -> None:
+    files = of_sizes(PART, PART)
+    with pytest.raises(Killed):
+        fetch(tmp_path, files, Origin(files, failing(Killed())), of_peers(files, "folder-1/1"), checks_hashes=False)
+    origin = Origin(files)
+    fetch(tmp_path, files, origin, checks_hashes=False)
+    assert Folder(tmp_path / "files").read() == files
+    assert {path for path, _, _ in origin.asked} == {"folder-1/1"}
+
+
+def test_what_came_from_peers_is_dropped_if_nothing_says_its_hashes_any_more(tmp_path: Path) -> None:
+    files = of_sizes(PART, PART)
+    fetch(tmp_path, files, Origin(files), of_peers(files, "folder-0/0"), checks_hashes=False)
+    origin, sizes = Origin(files), [ManifestFile(path, len(content), "") for path, content in files.items()]
+    Download(tmp_path, sizes, [origin], state="", checks_hashes=False).run()
+    assert Folder(tmp_path / "files").read() == files
+    assert len(origin.asked) == 2
+
+
+def test_files_that_differ_in_s3_too_are_corrupt(tmp_path: Path) -> None:
+    files = of_sizes(PART, PART)
+    origin = of_peers(files, "folder-0/0")
+    with pytest.raises(Corrupt, match=r"^folder-0/0 differs"):
+        fetch(tmp_path, files, origin, of_peers(files, "folder-0/0"))
+    assert len(origin.asked) == 1
 
 
 def test_a_download_one_of_whose_parts_fails_ends_and_continues_later(tmp_path: Path) -> None:

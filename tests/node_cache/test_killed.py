@@ -54,6 +54,7 @@ def test_a_driver_that_is_killed_at_a_point_is_followed_by_one_that_continues(
     point: str, store: Store, settings: dict[str, Any], proxy: FaultyProxy, tmp_path: Path
 ) -> None:
     publish(store, tmp_path, LARGE)
+    others = proxy.connections
     with running_node(settings, changes=Changes(PARTS, point)) as node:
         assert node.process
         with pytest.raises((StreamTerminatedError, OSError)):
@@ -63,7 +64,7 @@ def test_a_driver_that_is_killed_at_a_point_is_followed_by_one_that_continues(
             assert of_model(node.files(pod)) == LARGE
         written = written_parts(node) if point == "when a part is written" else ALL
         assert written
-        proxy.wait_until_idle()
+        proxy.wait_for_end_of_connections(others)
         proxy.requests.clear()
         node.changes = Changes(PARTS)
         node.start()

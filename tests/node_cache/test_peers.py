@@ -1,20 +1,17 @@
-"""Nodes that get versions from each other, and what a peer gives to nobody else."""
+"""Nodes that get versions from each other, and peers that are slow, busy, gone, or lie."""
 
 import itertools
-import os
 import random
+import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from socket import AF_INET, SOCK_STREAM, create_connection, socket
 from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.node_cache.conftest import publish
 from tests.node_cache.driver import Node, running_node
@@ -22,21 +19,16 @@ from tests.node_cache.test_driver import MIB, is_weights, of_model
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.polling import until
 from webhook.catalog.bucket.store import CatalogError, Store, Unreachable
-from webhook.errors import InvalidInput
-from webhook.node_cache import peer_server
-from webhook.node_cache.folder import CacheFolder, Marker
-from webhook.node_cache.peer_server import opened
-from webhook.node_cache.peer_signatures import HEADER, is_signed, read_key, sign
-from webhook.node_cache.peers import find_peers
+from webhook.node_cache import peers
+from webhook.node_cache.peers import PeersOrigin, find_peers
 from webhook.strategies.node_cache import PeerSettings
 
 KEY = b"k" * 32
 FILES = {"weights.bin": random.Random(3).randbytes(40 * MIB), "more/weights-1.bin": b"x"}  # noqa: S311
-MARKER = Marker("default", "my-model", "1.0.0", "s3://b/my-model-1.0.0", "0" * 64, 1, 1, 1.0, "sha256", "")
 
 
 def free_port() -> int:
-    with socket(AF_INET, SOCK_STREAM) as probe:
+    with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
@@ -105,6 +97,18 @@ def test_a_peer_that_has_other_bytes_is_found_out(store: Store, settings: dict[s
         assert any(line["message"] == "a peer has sent wrong bytes" for line in other.log())
 
 
+def test_a_key_that_cannot_be_read_is_no_reason_for_a_pod_to_wait(
+    store: Store, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    publish(store, tmp_path, FILES)
+    options = {"peers": {"service": "127.0.0.2", "address": "127.0.0.3", "keyFile": str(tmp_path / "missing")}}
+    with running_node({**settings, "options": {"peers": {**options["peers"], "port": free_port()}}}) as node:
+        node.mount()
+        assert of_model(node.files()) == FILES
+        (line,) = [line for line in node.log() if line["message"] == "peers are not asked"]
+        assert "missing, cannot be read: No such file" in line["problem"]
+
+
 def test_a_peer_that_went_is_no_loss(store: Store, settings: dict[str, Any], tmp_path: Path) -> None:
     publish(store, tmp_path, FILES)
     with two_nodes(settings, tmp_path) as (one, other):
@@ -113,150 +117,191 @@ def test_a_peer_that_went_is_no_loss(store: Store, settings: dict[str, Any], tmp
         assert of_model(other.files()) == FILES
 
 
-@pytest.mark.parametrize(
-    ("method", "target", "span", "age", "key"),
-    [
-        ("HEAD", "/a", "", 0, KEY),
-        ("GET", "/b", "", 0, KEY),
-        ("GET", "/a", "bytes=0-1", 0, KEY),
-        ("GET", "/a", "", 61, KEY),
-        ("GET", "/a", "", -61, KEY),
-        ("GET", "/a", "", 0, b"z" * 32),
-    ],
-)
-def test_a_signature_is_of_one_request_and_does_not_last(
-    method: str, target: str, span: str, age: float, key: bytes
-) -> None:
-    header = sign(KEY, "GET", "/a", "", 1000.0)
-    assert is_signed(KEY, header, "GET", "/a", "", 1059.0)
-    assert not is_signed(key, header, method, target, span, 1000.0 + age)
-
-
-@given(st.text())
-def test_no_other_header_is_a_signature(header: str) -> None:
-    assert not is_signed(KEY, header, "GET", "/a", "", time.time())
-
-
-def test_a_short_key_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "key").write_bytes(b"short\n")
-    for name in ("key", "missing"):
-        with pytest.raises(InvalidInput, match="the key of the peers"):
-            read_key(str(tmp_path / name))
-
-
-@pytest.fixture(scope="module")
-def cached(tmp_path_factory: pytest.TempPathFactory) -> CacheFolder:
-    """A version with one file, a link out of it, and a secret beside it."""
-    folder = CacheFolder(tmp_path_factory.mktemp("cache"))
-    files = folder.partial("a" * 40) / "files"
-    (files / "sub").mkdir()
-    (files / "sub" / "file").write_bytes(b"x")
-    (files / "link").symlink_to("/etc/passwd")
-    (files / "folder").symlink_to("/etc")
-    os.mkfifo(files / "pipe")
-    folder.finish("a" * 40, MARKER)
-    (folder.root / "secret").write_bytes(b"s")
-    return folder
-
-
-def test_a_peer_opens_the_files_of_a_version(cached: CacheFolder) -> None:
-    with opened(cached, "a" * 40, "sub/file") as file:
-        assert os.read(file, 9) == b"x"
-
-
-@pytest.mark.parametrize(
-    "path", ["link", "folder/passwd", "pipe", "sub", "../marker.json", "/etc/passwd", "sub/../../../secret", "", "a\0b"]
-)
-def test_a_peer_opens_nothing_else(cached: CacheFolder, path: str) -> None:
-    with pytest.raises(OSError, match=r".*"), opened(cached, "a" * 40, path):
-        pass
-    with pytest.raises(FileNotFoundError), opened(cached, "b" * 40, "sub/file"):
-        pass
-
-
-@given(st.text(alphabet="./ab\0é%"))
-def test_no_path_leads_out_of_a_version(cached: CacheFolder, path: str) -> None:
-    try:
-        with opened(cached, "a" * 40, path) as file:
-            assert os.path.realpath(f"/proc/self/fd/{file}").startswith(str(cached.root / "versions"))
-    except (OSError, ValueError):
-        return
+Behaviour = Callable[[socket.socket], None]
 
 
 @contextmanager
-def serving(folder: CacheFolder, address: str, key_file: Path) -> Iterator[tuple[peer_server._Server, PeerSettings]]:
-    """The server in this process, and the settings of a node that asks it."""
-    server = peer_server._Server(PeerSettings(address=address, port=free_port(), key_file=str(key_file)), folder)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        port = server.socket.getsockname()[1]
-        yield server, PeerSettings(service=address, port=port, key_file=str(key_file))
-    finally:
-        server.shutdown()
-        server.server_close()
+def peer(*behaviours: Behaviour) -> Iterator[tuple[int, list[bytes]]]:
+    """A peer that treats each connection by the next of these, and all later ones by the last. Its port, and heads."""
+    heads, left, open_ones = list[bytes](), list(behaviours), list[socket.socket]()
+
+    def serve(listening: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                open_ones.append(connection)
+                threading.Thread(target=treat, args=(connection, left.pop(0) if len(left) > 1 else left[0])).start()
+
+    def treat(connection: socket.socket, behaviour: Behaviour) -> None:
+        with connection, suppress(OSError):
+            heads.append(connection.recv(65536))
+            behaviour(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=serve, args=(listening,), daemon=True).start()
+        try:
+            yield listening.getsockname()[1], heads
+        finally:
+            for connection in (listening, *open_ones):
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
 
-@pytest.fixture
-def key_file(tmp_path: Path) -> Path:
-    (tmp_path / "key").write_bytes(KEY)
-    return tmp_path / "key"
+def sending(*parts: bytes) -> Behaviour:
+    """Answers with this, and ends the connection."""
+    return lambda connection: connection.sendall(b"".join(parts))
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-def test_peers_have_addresses_of_both_families(address: str, cached: CacheFolder, key_file: Path) -> None:
-    with serving(cached, address, key_file) as (_, options):
-        found = find_peers(options, "a" * 40)
-        assert found
-        assert b"".join(found.stream("sub/file", 0, 0)) == b"x"
-        assert find_peers(options, "b" * 40) is None
+def stalling(*parts: bytes) -> Behaviour:
+    """Answers with this, and sends nothing any more."""
+
+    def behaviour(connection: socket.socket) -> None:
+        connection.sendall(b"".join(parts))
+        connection.recv(1)
+
+    return behaviour
 
 
-def test_a_node_does_not_ask_itself(cached: CacheFolder, key_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("POD_IP", "0:0:0:0:0:0:0:1")
-    with serving(cached, "::1", key_file) as (_, options):
-        assert find_peers(options, "a" * 40) is None
+def trickling(head: bytes, each: bytes) -> Behaviour:
+    """Sends without end, a little at a time."""
+
+    def behaviour(connection: socket.socket) -> None:
+        connection.sendall(head)
+        while True:
+            connection.sendall(each)
+            time.sleep(0.01)
+
+    return behaviour
 
 
-def test_what_a_peer_sends_too_slowly_is_left_to_s3(
-    cached: CacheFolder, key_file: Path, monkeypatch: pytest.MonkeyPatch
+def head(status: str = "206 Partial Content", size: int = 4) -> bytes:
+    return f"HTTP/1.1 {status}\r\nContent-Length: {size}\r\n\r\n".encode()
+
+
+def origin_of(*ports: int, clock: Callable[[], float] = time.monotonic) -> PeersOrigin:
+    return PeersOrigin(KEY, "a" * 40, [peers._Peer("127.0.0.1", port) for port in ports], clock)
+
+
+def received(origin: PeersOrigin, size: int = 4) -> bytes:
+    return b"".join(origin.stream("weights.bin", 0, size - 1))
+
+
+def test_what_a_peer_sends_arrives_in_pieces() -> None:
+    chunked = b"HTTP/1.1 206 x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n3\r\nbcd\r\n0\r\n\r\n"
+    with peer(sending(head(), b"abcd")) as (one, heads), peer(sending(chunked)) as (other, _):
+        assert received(origin_of(one)) == b"abcd"
+        assert received(origin_of(other)) == b"abcd"
+    method, *lines = heads[0].decode().split("\r\n")
+    assert method == f"GET /{'a' * 40}/weights.bin HTTP/1.1"
+    assert "Range: bytes=0-3" in lines
+
+
+FAILURES = {
+    "it is gone": lambda connection: connection.close(),
+    "it ends amid its head": sending(head()[:20]),
+    "it ends amid its body": sending(head(), b"ab"),
+    "it has no such version": sending(head("404 Not Found", 0)),
+    "it does not know the key": sending(head("403 Forbidden", 0)),
+    "it speaks something else": sending(b"SSH-2.0-x\r\n"),
+    "it changes the protocol": sending(b"HTTP/1.1 101 x\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"),
+    "it ignores the range": sending(head("200 OK", 5), b"abcde"),
+    "it sends too much": sending(head("206 x", 5), b"abcde"),
+    "it says nothing": stalling(),
+    "it stalls amid its head": stalling(head()[:20]),
+    "it stalls amid its body": stalling(head(), b"ab"),
+    "its head has no end": trickling(b"HTTP/1.1 206 x\r\nX: ", b"x"),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_peer_that_fails_once_is_asked_for_nothing_more(
+    name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with serving(cached, "127.0.0.1", key_file) as (_, options):
-        found = find_peers(options, "a" * 40)
-        assert found
-        monkeypatch.setattr(found, "_clock", itertools.count(0, 60).__next__)
-        sent = found.stream("sub/file", 0, 0)
-        assert next(sent) == b"x"
-        with pytest.raises(Unreachable, match="too slowly"):
-            next(sent)
+    monkeypatch.setattr(peers, "_READ_SECONDS", 0.2)
+    with peer(FAILURES[name], sending(head(), b"abcd")) as (port, heads):
+        origin = origin_of(port)
+        with pytest.raises(Unreachable, match=r"^the peer 127\.0\.0\.1: ."):
+            received(origin)
+        with pytest.raises(CatalogError, match="no peer is left"):
+            received(origin)
+        assert len(heads) == 1
+    assert [record.message for record in caplog.records] == ["a peer is left out of a download"]
 
 
-def test_connections_without_a_request_do_not_keep_others_out(
-    cached: CacheFolder, key_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(peer_server, "_HEADER_SECONDS", 0.2)
-    with serving(cached, "127.0.0.1", key_file) as (_, options), ExitStack() as idle:
-        for number in range(70):
-            connection = idle.enter_context(create_connection(("127.0.0.1", options.port)))
-            connection.sendall(b"GET / HTTP/1.1\r\n" if number % 2 else b"")
-        until(lambda: find_peers(options, "a" * 40) is not None)
+def test_the_other_peers_are_asked_for_what_one_does_not_send() -> None:
+    with peer(sending()) as (bad, bad_heads), peer(sending(head(), b"abcd")) as (good, heads):
+        origin = origin_of(bad, good)
+        for _ in range(20):
+            with suppress(Unreachable):
+                received(origin)
+        assert (len(bad_heads), len(heads)) == (1, 19)
+        assert received(origin) == b"abcd"
 
 
-def test_a_peer_that_sends_enough_already_says_so(cached: CacheFolder, key_file: Path) -> None:
-    with serving(cached, "127.0.0.1", key_file) as (server, options):
-        found = find_peers(options, "a" * 40)
-        assert found
-        while server.bodies.acquire(blocking=False):
-            pass
+def test_a_peer_that_sends_enough_to_others_is_asked_again() -> None:
+    with peer(sending(head("503 Service Unavailable", 0)), sending(head(), b"abcd")) as (port, _):
+        origin = origin_of(port)
         with pytest.raises(CatalogError, match="answers 503"):
-            next(found.stream("sub/file", 0, 0))
+            received(origin)
+        assert received(origin) == b"abcd"
 
 
-def test_a_key_that_was_replaced_counts_at_once(cached: CacheFolder, key_file: Path) -> None:
-    with serving(cached, "127.0.0.1", key_file) as (_, options):
-        assert find_peers(options, "a" * 40)
-        target = f"/{'a' * 40}"
-        before = sign(KEY, "HEAD", target, "", time.time())
-        key_file.write_bytes(b"n" * 32)
-        assert find_peers(options, "a" * 40)
-        url = f"http://127.0.0.1:{options.port}{target}"
-        assert httpx.head(url, headers={HEADER: before}, trust_env=False).status_code == 403
+def test_all_parts_that_a_slow_peer_sends_end_when_one_has_found_that_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = trickling(head(size=100), b"a")
+    with peer(slow) as (port, _):
+        origin = origin_of(port)
+        first, second = (origin.stream("weights.bin", 0, 99) for _ in range(2))
+        assert (next(first), next(second)) == (b"a", b"a")
+        monkeypatch.setattr(origin, "_clock", itertools.count(0, 60).__next__)
+        with pytest.raises(Unreachable, match="too slowly"):
+            list(first)
+        monkeypatch.setattr(origin, "_clock", time.monotonic)
+        with pytest.raises(Unreachable, match="too slowly"):
+            list(second)
+
+
+def test_a_disk_that_is_slow_is_not_the_fault_of_a_peer(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(peers, "_CHUNK", len(head()) + 1)
+    with peer(sending(head(), b"abcd")) as (port, _):
+        arriving = origin_of(port, clock=lambda: now[0]).stream("weights.bin", 0, 3)
+        assert next(arriving) == b"a"
+        now[0] += 60  # in which the first byte is written
+        assert b"".join(arriving) == b"bcd"
+
+
+def settings_of(port: int, key_file: Path, service: str = "127.0.0.1") -> PeerSettings:
+    return PeerSettings(service=service, port=port, key_file=str(key_file))
+
+
+@pytest.mark.parametrize("behaviour", [stalling(), trickling(b"HTTP/1.1 200 x\r\nX: ", b"x")])
+def test_who_does_not_say_in_time_that_it_has_a_version_is_no_peer(
+    behaviour: Behaviour, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers, "_ASK_SECONDS", 0.2)
+    with peer(behaviour) as (port, heads):
+        assert find_peers(settings_of(port, key_file), "a" * 40) is None
+        assert heads
+
+
+def test_a_resolver_that_does_not_answer_is_not_waited_for(key_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+
+    def never(*_: object, **__: object) -> list[Any]:
+        answered.wait(60)
+        return []
+
+    monkeypatch.setattr(peers, "_RESOLVE_SECONDS", 0.1)
+    monkeypatch.setattr(socket, "getaddrinfo", never)
+    assert find_peers(settings_of(1, key_file), "a" * 40) is None
+    answered.set()
+
+
+def test_a_name_that_has_no_addresses_means_no_peers(key_file: Path) -> None:
+    assert find_peers(settings_of(1, key_file, "peers.invalid"), "a" * 40) is None
+
+
+def test_without_a_key_no_peer_is_asked(tmp_path: Path) -> None:
+    with peer(sending(head("200 OK", 0))) as (port, heads):
+        assert find_peers(settings_of(port, tmp_path / "missing"), "a" * 40) is None
+        assert not heads

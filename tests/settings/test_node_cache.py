@@ -24,6 +24,8 @@ def options(loaded: Load, text: str) -> NodeCacheSettings:
             (f"budget: '{value}'", "budget", f"'{value}' {NO_SIZE}")
             for value in ("", "0%", "101%", "05%", "50 %", "-1Gi", "0", "1e400", "NaN", "half")
         ),
+        ("budget: 5", "budget", "5 has no unit: write a share of the disk such as 50%, or a quantity such as 500Gi"),
+        ("budget: 0.5", "budget", "0.5 has no unit"),
         *(
             (f"{name}: '{value}'", name, f"'{value}' {NO_PATH}")
             for name in ("folder", "kubeletFolder")
@@ -40,6 +42,7 @@ def options(loaded: Load, text: str) -> NodeCacheSettings:
         ("placement: perhaps", "placement", "a valid boolean"),
         ("startupTaint: perhaps", "startupTaint", "a valid boolean"),
         ("peers: {service: 'http://peers'}", "peers.service", "should match pattern"),
+        ("peers: {service: peers.example.svc}", "peers", "service is set, and keyFile is not"),
         ("peers: {port: 0}", "peers.port", "greater than or equal to 1"),
         ("peers: {port: 65536}", "peers.port", "less than or equal to 65535"),
     ],

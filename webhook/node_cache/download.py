@@ -8,6 +8,7 @@ begins again, and so does one whose files in S3 have changed since. `state` has 
 
 import contextlib
 import hashlib
+import logging
 import os
 import re
 import threading
@@ -19,6 +20,7 @@ from typing import Final, Protocol
 
 from webhook.catalog.bucket.manifest import ManifestFile
 from webhook.catalog.bucket.store import CatalogError, Unreachable
+from webhook.http.log import FIELDS
 from webhook.node_cache.folder import FILES
 
 PART: Final = 32 << 20
@@ -29,6 +31,7 @@ _ATTEMPTS: Final = 5
 _LONGEST_PAUSE_SECONDS: Final = 15.0
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _WRITTEN: Final = re.compile(r"^([0-9]+) ([0-9]+)\.$", re.MULTILINE)
+_log = logging.getLogger(__name__)
 
 
 class Corrupt(CatalogError):
@@ -69,10 +72,10 @@ class Download:
     def __init__(
         self, folder: Path, files: Sequence[ManifestFile], origins: Sequence[Origin], *, state: str, checks_hashes: bool
     ) -> None:
-        """`origins` are asked in this order; a part whose origin fails is asked of the next one. The last one is tried
-        again after temporary errors. `state` is what S3 has: a download continues while that is the same."""
-        self._folder, self._files, self._origins = folder, files, origins
-        self._state, self._checks_hashes = state.encode(), checks_hashes
+        """The last of `origins` is S3. Those before are peers, and are asked once for each part; what came from them is
+        compared with hashes. `state` is what S3 has: a download continues while that is the same."""
+        self._folder, self._files, self._peers, self._origin = folder, files, origins[:-1], origins[-1]
+        self._state, self.checks_hashes = state.encode(), checks_hashes
         self._failed = False
         self._counting = threading.Lock()
         self.bytes = 0
@@ -85,40 +88,77 @@ class Download:
 
     def run(self) -> None:
         """Download what is missing, check all files, and write them to the disk. Raises CatalogError and OSError."""
-        done = self._continued()
+        done, has_peers = self._continued(), self._folder / "peers"
+        if self._peers:
+            has_peers.touch()
+        is_from_peers = has_peers.exists()  # also of a download that was interrupted
+        self.checks_hashes |= is_from_peers
         parts = list[tuple[int, int]]()
         for index, file in enumerate(self._files):
             was_there = self._create(file)
             missing = [part for part in range(_parts(file)) if not was_there or (index, part) not in done]
             self.bytes += file.size - sum(_length(file, part) for part in missing)
             parts += ((index, part) for part in missing)
-        journal = os.open(self._folder / "parts", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            with ThreadPoolExecutor(_THREADS, "download") as threads:
-                running = [threads.submit(self._fetch, index, part, journal) for index, part in parts]
-                try:
-                    for each in wait(running, return_when=FIRST_EXCEPTION).done:
-                        each.result()
-                except BaseException:
-                    self._failed = True
-                    threads.shutdown(cancel_futures=True)
-                    raise
-                for checked in [threads.submit(self._check, index) for index in range(len(self._files))]:
-                    checked.result()
-        finally:
-            os.close(journal)
+        with ThreadPoolExecutor(_THREADS, "download") as threads:
+            self._fetch_all(threads, parts)
+            wrong = self._differing(threads, range(len(self._files)))
+            if wrong and is_from_peers:
+                _log.warning("a peer has sent wrong bytes", extra={FIELDS: {"files": self._named(wrong)}})
+                self._peers = ()
+                self.bytes -= sum(self._files[index].size for index in wrong)
+                self._fetch_all(
+                    threads, [(index, part) for index in wrong for part in range(_parts(self._files[index]))]
+                )
+                wrong = self._differing(threads, wrong)
+        if wrong:
+            (self._folder / "parts").unlink(missing_ok=True)  # the next download begins again
+            raise Corrupt(f"{self._named(wrong)} differs from the manifest in size or sha256")
 
     def _continued(self) -> set[tuple[int, int]]:
         """The parts of the same files that an earlier process has written in this boot."""
         state, known = _BOOT.read_bytes() + self._state, self._folder / "state"
-        if not known.exists() or known.read_bytes() != state:
-            (self._folder / "parts").unlink(missing_ok=True)
+        has_hashes = all(file.sha256 for file in self._files)
+        is_usable = has_hashes or not (self._folder / "peers").exists()
+        if not is_usable or not known.exists() or known.read_bytes() != state:
+            for name in ("parts", "peers"):
+                (self._folder / name).unlink(missing_ok=True)
             known.write_bytes(state)
             return set()
         with contextlib.suppress(FileNotFoundError):
             written = _WRITTEN.findall((self._folder / "parts").read_text())
             return {(int(index), int(part)) for index, part in written}
         return set()
+
+    def _fetch_all(self, threads: ThreadPoolExecutor, parts: Sequence[tuple[int, int]]) -> None:
+        journal = os.open(self._folder / "parts", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            running = [threads.submit(self._fetch, index, part, journal) for index, part in parts]
+            try:
+                for each in wait(running, return_when=FIRST_EXCEPTION).done:
+                    each.result()
+            except BaseException:
+                self._failed = True
+                threads.shutdown(cancel_futures=True)
+                raise
+        finally:
+            os.close(journal)
+
+    def _differing(self, threads: ThreadPoolExecutor, indexes: Sequence[int]) -> list[int]:
+        """The files that differ from the manifest, by index. The others are on the disk then."""
+        checked = threads.map(lambda index: self._is_right(self._files[index]), indexes)
+        return [index for index, is_right in zip(indexes, checked, strict=True) if not is_right]
+
+    def _is_right(self, file: ManifestFile) -> bool:
+        try:
+            check(self._path(file), file, checks_hash=self.checks_hashes)
+        except Corrupt:
+            return False
+        return True
+
+    def _named(self, indexes: Sequence[int]) -> str:
+        """The first of some files, by name."""
+        more = f" and {len(indexes) - 1} more" if len(indexes) > 1 else ""
+        return f"{self._files[indexes[0]].path}{more}"
 
     def _create(self, file: ManifestFile) -> bool:
         """Create a file of the right size. False if it was not there, so that no part of it can be."""
@@ -144,12 +184,12 @@ class Download:
         opened = os.open(self._path(file), os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             target = _Target(opened, first, first + _length(file, part))
-            for origin in self._origins[:-1]:
+            for peers in self._peers:
                 with contextlib.suppress(CatalogError):
-                    self._copy(origin, file.path, target)
+                    self._copy(peers, file.path, target)
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
-                    self._copy(self._origins[-1], file.path, target)
+                    self._copy(self._origin, file.path, target)
                     break
                 except Unreachable:
                     if attempt == _ATTEMPTS:
@@ -183,15 +223,6 @@ class Download:
         ended = time.monotonic() + seconds
         while not self._failed and time.monotonic() < ended:
             time.sleep(0.1)
-
-    def _check(self, index: int) -> None:
-        """Compare a file with the manifest, and write it to the disk."""
-        file = self._files[index]
-        try:
-            check(self._path(file), file, checks_hash=self._checks_hashes)
-        except Corrupt:
-            (self._folder / "parts").unlink(missing_ok=True)  # the next download begins again
-            raise
 
 
 def check(path: Path, file: ManifestFile, *, checks_hash: bool) -> None:

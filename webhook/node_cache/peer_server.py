@@ -1,44 +1,52 @@
-"""Gives parts of the versions that the node has to other nodes, over HTTP."""
+"""Gives parts of the versions that the node has to other nodes, over HTTP.
+
+    HEAD /KEY              200 if the version is there
+    GET /KEY/PATH          a range of one of its files, which the header Range names: `bytes=0-99`
+
+Every request is signed. Its connection is closed after the answer.
+"""
 
 import asyncio
-import io
+import contextlib
 import logging
 import os
 import re
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any, Final
+from typing import Final
 from urllib.parse import unquote
 
-from webhook.errors import InjectorError
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+
+from webhook.errors import InvalidInput
 from webhook.http.log import FIELDS
 from webhook.http.serving import listen
 from webhook.node_cache.folder import CacheFolder
 from webhook.node_cache.peer_signatures import HEADER, is_signed, read_key
-from webhook.node_cache.processes import fork
+from webhook.node_cache.processes import end, fork
 from webhook.strategies.node_cache import PeerSettings
 
 _RANGE: Final = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})")
 _TARGET: Final = re.compile(r"/([0-9a-f]{40})(?:/(.+))?")
-_CONNECTIONS: Final = 64
+_CONNECTIONS: Final = 256
+"""More wait to be accepted."""
 _BODIES: Final = 16
 """How many parts are sent at once: others are asked for elsewhere."""
-_HEADER_SECONDS: Final = 2.0
-"""How long a request without its body may take to arrive, so that connections without a signature soon end."""
-_WRITE_SECONDS: Final = 10.0
+_LARGEST_HEAD: Final = 16 << 10
+_HEAD_SECONDS: Final = 2.0
+"""How long a request may take to arrive, so that connections without a signature soon end."""
+_SEND_SECONDS: Final = 60.0
 _RESTART_SECONDS: Final = 5.0
 _log = logging.getLogger(__name__)
 
 
 class PeerServer:
-    """The server's process, which has threads, and none of the driver's rights."""
+    """The server's process, which has none of the driver's rights."""
 
     def __init__(self, options: PeerSettings, folder: Path, user: int | None) -> None:
         self._options, self._folder, self._user = options, folder, user
@@ -49,139 +57,151 @@ class PeerServer:
             pid, connection = fork(self._user, self._serve)
             reader, writer = await asyncio.open_connection(sock=connection)
             try:
-                await reader.read()  # until it ends
+                await reader.read(1)  # until it ends: it has nothing to say
             finally:
                 writer.close()
-                if reader.at_eof():
-                    os.waitpid(pid, 0)
+            await end(pid)
             _log.error("the server for peers has ended", extra={FIELDS: {"pid": pid}})
             await asyncio.sleep(_RESTART_SECONDS)
 
     def _serve(self, connection: socket.socket) -> None:
         """In its process: serve until the driver ends."""
-        server = _Server(self._options, CacheFolder(self._folder))
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        connection.recv(1)
+        with listen(self._options.address, self._options.port) as listening:
+            asyncio.run(_serve(FileServer(self._options.key_file, CacheFolder(self._folder)), listening, connection))
+
+
+async def _serve(server: "FileServer", listening: socket.socket, connection: socket.socket) -> None:
+    connection.setblocking(False)
+    serving = asyncio.create_task(server.serve(listening))
+    ended = asyncio.create_task(asyncio.get_running_loop().sock_recv(connection, 1))
+    await asyncio.wait((serving, ended), return_when=asyncio.FIRST_COMPLETED)
+    if not serving.done():
         os._exit(0)
+    serving.result()
 
 
-class _Server(ThreadingHTTPServer):
-    """A server with a limited number of connections. More wait to be accepted."""
+class _Head:
+    """The head of a request, which a parser gives to it."""
 
-    daemon_threads = True
+    def __init__(self) -> None:
+        self.target, self.headers, self.is_complete = "", dict[str, str](), False
+        self.method = ""
 
-    def __init__(self, options: PeerSettings, folder: CacheFolder) -> None:
-        self.key_file, self.folder = options.key_file, folder
-        self.bodies = threading.BoundedSemaphore(_BODIES)
-        self._free = threading.BoundedSemaphore(_CONNECTIONS)
-        read_key(self.key_file)
-        listening = listen(options.address, options.port)
-        super().__init__(listening.getsockname(), _Handler, bind_and_activate=False)
-        self.socket.close()
-        self.socket = listening
+    def on_url(self, url: bytes) -> None:
+        self.target += url.decode("latin-1")
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self._free.acquire()
-        super().process_request(request, client_address)
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
+    def on_headers_complete(self) -> None:
+        self.is_complete = True
+
+
+class FileServer:
+    """Answers requests for files of complete versions. Used in one event loop."""
+
+    def __init__(self, key_file: str, folder: CacheFolder) -> None:
+        self._key_file, self._folder = key_file, folder
+        self._free = asyncio.Semaphore(_CONNECTIONS)
+        self._bodies = 0
+        """How many parts are being sent."""
+        self._problem = ""
+        """What is wrong with the key, if that was logged."""
+
+    async def serve(self, listening: socket.socket) -> None:
+        """Accept connections, until cancelled."""
+        listening.setblocking(False)
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                await self._free.acquire()
+                connection = await _accepted(listening)
+                tasks.create_task(self._connected(connection)).add_done_callback(lambda _: self._free.release())
+
+    async def _connected(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        with connection, contextlib.suppress(OSError, HttpParserError, HttpParserUpgrade):  # also TimeoutError
+            async with asyncio.timeout(_HEAD_SECONDS):
+                head = await _head_of(connection)
+            async with asyncio.timeout(_SEND_SECONDS):
+                await self._answer(connection, head)
+
+    async def _answer(self, connection: socket.socket, head: _Head) -> None:
+        header, span = head.headers.get(HEADER.lower(), ""), head.headers.get("range", "")
+        key = self._key()
+        if key is None:
+            return await _respond(connection, HTTPStatus.SERVICE_UNAVAILABLE)
+        if not is_signed(key, header, head.method, head.target, span, time.time()):
+            return await _respond(connection, HTTPStatus.FORBIDDEN)
+        target, bounds = _TARGET.fullmatch(head.target), _RANGE.fullmatch(span)
+        if target and head.method == "HEAD" and not target[2]:
+            has_version = self._folder.find(target[1]) is not None
+            return await _respond(connection, HTTPStatus.OK if has_version else HTTPStatus.NOT_FOUND)
+        if target and head.method == "GET" and target[2] and bounds:
+            return await self._send(connection, target[1], unquote(target[2]), int(bounds[1]), int(bounds[2]))
+        return await _respond(connection, HTTPStatus.BAD_REQUEST)
+
+    def _key(self) -> bytes | None:
+        """The key as it is now, because it may be replaced. None if it cannot be read."""
+        problem, key = "", None
         try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._free.release()
+            key = read_key(self._key_file)
+        except InvalidInput as error:
+            problem = str(error)
+            if problem != self._problem:
+                _log.error("peers are not served", extra={FIELDS: {"problem": problem}})
+        self._problem = problem
+        return key
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes is nothing to log."""
-
-
-class _UntilDeadline(io.RawIOBase):
-    """What a socket receives until a time."""
-
-    def __init__(self, received: socket.socket, seconds: float) -> None:
-        super().__init__()
-        self._socket, self._deadline = received, time.monotonic() + seconds
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self._socket.settimeout(max(self._deadline - time.monotonic(), 0.001))
-        return self._socket.recv_into(buffer)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    """One request: its connection is closed afterwards."""
-
-    protocol_version = "HTTP/1.1"
-    server: _Server
-
-    def setup(self) -> None:
-        super().setup()
-        self.rfile = io.BufferedReader(_UntilDeadline(self.connection, _HEADER_SECONDS))
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's signature
-        pass
-
-    def do_HEAD(self) -> None:
-        """Whether a version is there."""
-        target = self._checked()
-        if target and target[1] is None:
-            self._end(HTTPStatus.OK if self.server.folder.find(target[0]) else HTTPStatus.NOT_FOUND)
-
-    def do_GET(self) -> None:
-        """A range of a file."""
-        target = self._checked()
-        if target is None:
-            return
-        (key, path), span = target, _RANGE.fullmatch(self.headers.get("Range", ""))
-        if path is None or span is None:
-            self._end(HTTPStatus.BAD_REQUEST)
-        elif not self.server.bodies.acquire(blocking=False):
-            self._end(HTTPStatus.SERVICE_UNAVAILABLE)
-        else:
-            try:
-                self._send(key, path, int(span[1]), int(span[2]))
-            finally:
-                self.server.bodies.release()
-
-    def _send(self, key: str, path: str, first: int, last: int) -> None:
+    async def _send(self, connection: socket.socket, key: str, path: str, first: int, last: int) -> None:
+        """Send a range of a file."""
+        if self._bodies >= _BODIES:
+            return await _respond(connection, HTTPStatus.SERVICE_UNAVAILABLE)
+        self._bodies += 1
         try:
-            with opened(self.server.folder, key, path) as file:
+            with ExitStack() as stack:
+                try:
+                    file = stack.enter_context(opened(self._folder, key, path))
+                except OSError:
+                    return await _respond(connection, HTTPStatus.NOT_FOUND)
                 if first > last or last >= os.fstat(file).st_size:
-                    self._end(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
-                    return
-                self._end(HTTPStatus.PARTIAL_CONTENT, last - first + 1)
-                with os.fdopen(os.dup(file), "rb") as body:
-                    self.connection.sendfile(body, first, last - first + 1)
-        except FileNotFoundError:
-            self._end(HTTPStatus.NOT_FOUND)
-        except OSError:
-            return  # the connection is closed before the body's end
+                    return await _respond(connection, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+                size = last - first + 1
+                os.posix_fadvise(file, first, size, os.POSIX_FADV_WILLNEED)  # sendfile waits for what is not read yet
+                await _respond(connection, HTTPStatus.PARTIAL_CONTENT, size)
+                body = stack.enter_context(os.fdopen(os.dup(file), "rb"))
+                await asyncio.get_running_loop().sock_sendfile(connection, body, first, size)
+        finally:
+            self._bodies -= 1
 
-    def _checked(self) -> tuple[str, str | None] | None:
-        """The key of a version, and the path of a file. None if the request was answered with an error."""
-        self.close_connection = True
-        self.connection.settimeout(_WRITE_SECONDS)
-        header, span = self.headers.get(HEADER, ""), self.headers.get("Range", "")
+
+async def _accepted(listening: socket.socket) -> socket.socket:
+    """The next connection."""
+    while True:
         try:
-            key = read_key(self.server.key_file)  # each time, because it may be replaced
-        except InjectorError:
-            self._end(HTTPStatus.SERVICE_UNAVAILABLE)
-            return None
-        if not is_signed(key, header, self.command, self.path, span, time.time()):
-            self._end(HTTPStatus.FORBIDDEN)
-            return None
-        found = _TARGET.fullmatch(self.path)
-        if found is None:
-            self._end(HTTPStatus.BAD_REQUEST)
-            return None
-        return found[1], None if found[2] is None else unquote(found[2])
+            return (await asyncio.get_running_loop().sock_accept(listening))[0]
+        except OSError as error:  # such as a client that went, and too many open files
+            _log.warning("connection not accepted", extra={FIELDS: {"problem": str(error)}})
+            await asyncio.sleep(_HEAD_SECONDS)
 
-    def _end(self, status: HTTPStatus, size: int = 0) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(size))
-        self.send_header("Connection", "close")
-        self.end_headers()
+
+async def _head_of(connection: socket.socket) -> _Head:
+    """Raises OSError if the connection ends or the head is too large, HttpParserError and HttpParserUpgrade."""
+    head, size = _Head(), 0
+    parser = HttpRequestParser(head)
+    while not head.is_complete:
+        received = await asyncio.get_running_loop().sock_recv(connection, _LARGEST_HEAD - size)
+        if not received:
+            raise ConnectionError("no request")
+        size += len(received)
+        parser.feed_data(received)
+    head.method = parser.get_method().decode("latin-1")
+    return head
+
+
+async def _respond(connection: socket.socket, status: HTTPStatus, size: int = 0) -> None:
+    """Send the head of a response."""
+    text = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Length: {size}\r\nConnection: close\r\n\r\n"
+    await asyncio.get_running_loop().sock_sendall(connection, text.encode())
 
 
 @contextmanager

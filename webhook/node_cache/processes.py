@@ -1,12 +1,14 @@
 """Processes that the driver forks: without its rights, and without its open files."""
 
+import asyncio
 import logging
 import os
 import signal
 import socket
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Final, NoReturn
 
+_REAP_SECONDS: Final = 0.05
 _log = logging.getLogger(__name__)
 
 
@@ -21,6 +23,13 @@ def fork(user: int | None, run: Callable[[socket.socket], object]) -> tuple[int,
         _become(user, theirs, run)
     theirs.close()
     return pid, ours
+
+
+async def end(pid: int) -> None:
+    """End a process that was forked. It may have closed its socket, and go on, so it is killed."""
+    os.kill(pid, signal.SIGKILL)
+    while os.waitpid(pid, os.WNOHANG) == (0, 0):
+        await asyncio.sleep(_REAP_SECONDS)
 
 
 def _become(user: int | None, connection: socket.socket, run: Callable[[socket.socket], object]) -> NoReturn:

@@ -149,13 +149,13 @@ class Worker:
                     raise
                 self._folder.rewrite(request.key, self._marker(content, volume, entry.marker.seconds))
                 return 0
-            from_peers = self._download(request, content, checks_hashes=checks_hashes)
+            from_peers = self._download(request, content)
             self._folder.finish(request.key, self._marker(content, volume, time.monotonic() - started))
         fields = {"uri": self._artifact(volume).uri, "digest": content.digest, "bytes": content.bytes}
         _log.info("version cached", extra={FIELDS: {**fields, "seconds": round(time.monotonic() - started, 1)}})
         return from_peers
 
-    def _download(self, request: Fetch, content: Content, *, checks_hashes: bool) -> int:
+    def _download(self, request: Fetch, content: Content) -> int:
         """Download a version, from peers where they have it. Returns how many bytes came from them."""
         store, artifact = self._store(request.volume), self._artifact(request.volume)
         origin = _Origin(store, artifact, etags_of(store, artifact, content))
@@ -163,25 +163,10 @@ class Worker:
         if options.service and all(file.sha256 for file in content.files):
             peers = find_peers(options, request.key)
         origins: list[Origin] = [peers, origin] if peers else [origin]
-        folder = self._folder.partial(request.key)
-        has_peers = folder / "peers"  # also of a download that was interrupted
-        if peers:
-            has_peers.touch()
-        checks_hashes = checks_hashes or has_peers.exists()
+        folder, checks_hashes = self._folder.partial(request.key), request.volume.verify == "sha256"
         download = Download(folder, content.files, origins, state=origin.state, checks_hashes=checks_hashes)
-        try:
-            with self._reports(request.id, download):
-                download.run()
-        except Corrupt as error:
-            if not has_peers.exists():
-                raise
-            _log.warning("a peer has sent wrong bytes", extra={FIELDS: {"problem": str(error)}})
-            self._folder.drop_partial(request.key)
-            folder = self._folder.partial(request.key)
-            download = Download(folder, content.files, [origin], state=origin.state, checks_hashes=True)
-            with self._reports(request.id, download):
-                download.run()
-            return 0
+        with self._reports(request.id, download):
+            download.run()
         return peers.bytes if peers else 0
 
     def _marker(self, content: Content, volume: Volume, seconds: float) -> Marker:

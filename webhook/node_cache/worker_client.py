@@ -4,8 +4,6 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import os
-import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Final, Self, TypeAlias, TypeVar
 import msgspec
 
 from webhook.node_cache import protocol
-from webhook.node_cache.processes import fork
+from webhook.node_cache.processes import end, fork
 from webhook.node_cache.protocol import (
     Done,
     Failed,
@@ -34,7 +32,6 @@ from webhook.node_cache.refusals import REASONS, Refused
 from webhook.settings import Settings
 
 _LINGER_SECONDS: Final = 30.0
-_REAP_SECONDS: Final = 0.05
 _LONGEST_MESSAGE: Final = 2000
 _ENDED: Final = "the worker has ended: it is started again"
 _Answer: TypeAlias = Found | Done | Resolved
@@ -158,12 +155,10 @@ class _Worker:
             _log.exception("the worker sends what is no answer")
         self.is_open = False
         self._writer.close()
-        os.kill(self._pid, signal.SIGKILL)  # it may have closed its socket, and go on
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(Refused("Unreachable", _ENDED))
-        while os.waitpid(self._pid, os.WNOHANG) == (0, 0):
-            await asyncio.sleep(_REAP_SECONDS)
+        await end(self._pid)
 
     def _pass_on(self, answer: protocol.Answer) -> None:
         if isinstance(answer, Progress):

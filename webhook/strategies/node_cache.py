@@ -5,10 +5,10 @@ The driver has each version once on a node. The first pod there waits for the do
 
 import re
 from collections.abc import Collection, Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 import msgspec
-from pydantic import AfterValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from webhook.fetching.options import VERIFY
 from webhook.fields.group import Group
@@ -27,7 +27,11 @@ _FARGATE: Final = "fargate-scheduler"
 _MOST_PREFERRED: Final = 8
 
 
-def _budget(value: str) -> str:
+def _budget(value: object) -> str:
+    if not isinstance(value, str):  # such as 50, which may be meant as a share or as bytes
+        raise ValueError(  # noqa: TRY004 - pydantic reports no other
+            f"{value!r} has no unit: write a share of the disk such as 50%, or a quantity such as 500Gi"
+        )
     if not _PERCENT.fullmatch(value):
         try:
             is_positive = parse_quantity(value) > 0
@@ -61,6 +65,15 @@ class PeerSettings(Group):
     key_file: str = ""
     """The file with the key that all drivers share, of at least 32 bytes."""
 
+    @model_validator(mode="after")
+    def _has_key(self) -> Self:
+        if self.service and not self.key_file:
+            raise ValueError(
+                "service is set, and keyFile is not: nodes sign their requests to each other with that key. "
+                "With the chart, set nodeCache.peers instead"
+            )
+        return self
+
 
 class NodeCacheSettings(Group):
     """Settings of the strategy, and of the driver on each node."""
@@ -68,7 +81,7 @@ class NodeCacheSettings(Group):
     authentication_source: Literal["pod", "driver"] = "pod"
     """Whose role reads the bucket. pod: that of the pod's service account, by IRSA or EKS Pod Identity, also for a
     version that the node has already. driver: that of the driver, for every pod that the rules allow the model."""
-    budget: Annotated[str, AfterValidator(_budget)] = "50%"
+    budget: Annotated[str, BeforeValidator(_budget)] = "50%"
     """What the cache of a node may hold: a share of the disk, or a quantity such as 500Gi. The versions that were
     mounted least recently make room. 15 percent of the disk stay free in any case, so that kubelet evicts no pods."""
     folder: AbsolutePath = "/var/lib/model-injector"
