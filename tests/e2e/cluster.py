@@ -47,8 +47,8 @@ class Cluster:
 
     def dry_run(self, made: JSON) -> JSON:
         """The object that the API server would store."""
-        command = [_kubectl(), "create", "--filename=-", "--dry-run=server", "--output=json"]
-        found: JSON = json.loads(run(command, self.kubeconfig, json.dumps(made), stderr=False))
+        arguments = ("create", "--filename=-", "--dry-run=server", "--output=json")
+        found: JSON = json.loads(run([_kubectl(), *arguments], self.kubeconfig, json.dumps(made), stderr=False))
         return found
 
     def refusal(self, *objects: JSON) -> str:

@@ -53,6 +53,13 @@ def controllers(cluster: Cluster) -> None:
 
 
 @pytest.fixture(scope="session")
+def nodes(cluster: Cluster) -> None:
+    """For tests whose pods run."""
+    if not cluster.runs_pods:
+        pytest.skip("the API server of KUBEBUILDER_ASSETS has no nodes: set KUBECONFIG")
+
+
+@pytest.fixture(scope="session")
 def store_of_session(cluster: Cluster, folder: Path) -> Iterator[Store]:
     """The S3 server, with three versions of a model and an alias."""
     with store.running(cluster, folder) as running:

@@ -48,17 +48,22 @@ class Release:
         """The sum of the webhooks' metrics, by name and labels."""
         if self.processes:
             return self.processes["webhook"].metrics()
-        total: dict[str, float] = {}
-        for pod in self.cluster.objects("pods", self.namespace, "--selector=app.kubernetes.io/component=webhook"):
-            path = f"/api/v1/namespaces/{self.namespace}/pods/{pod['metadata']['name']}:8080/proxy/metrics"
-            for name, value in _SAMPLE.findall(self.cluster.kubectl("get", "--raw", path)):
-                total[name] = total.get(name, 0) + float(value)
-        return total
+        return metrics_of(self.cluster, self.namespace, "app.kubernetes.io/component=webhook")
 
     def reviews(self) -> float:
         """How many AdmissionReviews have been answered."""
         name = "model_injector_decisions_total"
         return sum(value for sample, value in self.metrics().items() if sample.startswith(name))
+
+
+def metrics_of(cluster: Cluster, namespace: str, selector: str) -> dict[str, float]:
+    """The sum of the metrics of some pods, by name and labels."""
+    total: dict[str, float] = {}
+    for pod in cluster.objects("pods", namespace, f"--selector={selector}"):
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}:8080/proxy/metrics"
+        for name, value in _SAMPLE.findall(cluster.kubectl("get", "--raw", path)):
+            total[name] = total.get(name, 0) + float(value)
+    return total
 
 
 def helm(cluster: Cluster, *arguments: str | Path, values: Mapping[str, Any] | None = None) -> str:

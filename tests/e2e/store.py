@@ -54,6 +54,11 @@ class Store:
         """Set an alias, by the command line."""
         self.command("catalog", "alias", "set", model, alias, version)
 
+    def delete(self, key: str) -> None:
+        """Delete an object below the prefix."""
+        with _client(self.url) as client:
+            client.delete_object(Bucket=self.bucket, Key=f"{self.settings['prefix']}/{key}")
+
     def command(self, *arguments: str, settings: Mapping[str, Any] | None = None) -> str:
         """Run model-injector on this machine, with further settings; gives what it prints."""
         config = self.folder / "settings.yaml"
@@ -70,14 +75,7 @@ class Store:
 def running(cluster: Cluster, folder: Path) -> Iterator[Store]:
     """An S3 server that the webhook and the cluster's pods reach, with a new bucket."""
     bucket = f"e2e-{uuid4().hex[:12]}"
-    with _server(cluster, folder) as (endpoint, url):
-        client: Any = boto3.client(
-            "s3",
-            endpoint_url=url,
-            region_name="us-east-1",
-            aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
-        )
+    with _server(cluster, folder) as (endpoint, url), _client(url) as client:
         client.create_bucket(Bucket=bucket)
         try:
             yield Store(endpoint, bucket, folder, url)
@@ -87,7 +85,21 @@ def running(cluster: Cluster, folder: Path) -> Iterator[Store]:
                     for each in page.get("Contents", ()):
                         client.delete_object(Bucket=bucket, Key=each["Key"])
                 client.delete_bucket(Bucket=bucket)
-            client.close()
+
+
+@contextmanager
+def _client(url: str) -> Iterator[Any]:
+    client: Any = boto3.client(
+        "s3",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
+    )
+    try:
+        yield client
+    finally:
+        client.close()
 
 
 @contextmanager
