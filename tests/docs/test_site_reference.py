@@ -155,7 +155,7 @@ def _words(arguments: Sequence[ast.expr]) -> Iterator[str]:
                 yield str(node.value)
 
 
-@pytest.mark.parametrize("name", ["operations", "security"])
+@pytest.mark.parametrize("name", ["operations", "security", "quick-start", "concepts"])
 def test_the_settings_and_values_that_a_page_names_exist(name: str, pages: dict[str, Page]) -> None:
     settings = {setting.path for setting in declared()}
     values = yaml.safe_load((CHART / "values.yaml").read_text())
