@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import inspect
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import yaml
 
 from reference_commands import commands
 from reference_signals import download_reasons, log_lines, metric_families, refusal_reasons, registries
-from tests.chart.conftest import CHART
+from tests.chart.conftest import CHART, render
 from tests.chart.test_monitoring import rules
 from tests.docs.site import Page, read_all
 from tests.docs.test_troubleshooting import is_in
@@ -155,7 +156,7 @@ def _words(arguments: Sequence[ast.expr]) -> Iterator[str]:
                 yield str(node.value)
 
 
-@pytest.mark.parametrize("name", ["operations", "security", "quick-start", "concepts"])
+@pytest.mark.parametrize("name", ["operations", "security", "compatibility", "quick-start", "concepts", "comparison"])
 def test_the_settings_and_values_that_a_page_names_exist(name: str, pages: dict[str, Page]) -> None:
     settings = {setting.path for setting in declared()}
     values = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -167,3 +168,16 @@ def test_the_settings_and_values_that_a_page_names_exist(name: str, pages: dict[
             assert (
                 path in settings or is_in(values, found[1]) or any(each.startswith(f"{path}.") for each in settings)
             ), text
+
+
+def test_the_page_about_compatibility_has_the_versions_that_are_tested() -> None:
+    page = (ROOT / "docs" / "compatibility.md").read_text()
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())
+    assert f"| Python | {', '.join(workflow['jobs']['test']['strategy']['matrix']['python'])} |" in page
+    oldest = yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"].removeprefix(">=").removesuffix(".0-0")
+    assert f"| the chart's objects | {oldest} and {newest_kubernetes()}, the oldest and the newest |" in page
+
+
+def newest_kubernetes() -> str:
+    """The version of Kubernetes that the chart is rendered for, where a test names none."""
+    return str(inspect.signature(render).parameters["kubernetes"].default)
