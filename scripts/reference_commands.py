@@ -1,6 +1,7 @@
 """The page about commands, from the parsers of the program."""
 
 import argparse
+import html
 import re
 from collections.abc import Iterator
 
@@ -62,7 +63,9 @@ def _value_of(action: argparse.Action) -> str:
         return ""
     name = action.metavar if isinstance(action.metavar, str) else ""
     name = name or ("|".join(map(str, action.choices)) if action.choices else action.dest.upper())
-    name = name.replace("|", "\\|")  # else it would begin the next cell of the table
+    name = (
+        f"{{{name.replace('|', ',')}}}" if "|" in name else name
+    )  # as argparse writes it; | would begin the next cell
     return {"?": f"[{name}]", "*": f"[{name} …]", "+": f"{name} …"}.get(str(action.nargs), name)
 
 
@@ -76,7 +79,7 @@ def _meaning(action: argparse.Action, parser: argparse.ArgumentParser) -> str:
 
 def _quoted(text: str) -> str:
     """Text that Markdown shows as it is."""
-    return re.sub(r"([|<>*_])", r"\\\1", text)
+    return re.sub(r"([*_])", r"\\\1", html.escape(text, quote=False).replace("|", "&#124;"))
 
 
 def _anchor(name: str) -> str:

@@ -68,6 +68,11 @@ def test_no_block_of_code_is_shown_as_text(site: Path) -> None:
     assert not [path.name for path in read_all(site) if "<p>```" in path.read_text() or "<code>```" in path.read_text()]
 
 
+def test_no_code_has_the_backslash_that_github_wants_in_a_table(site: Path) -> None:
+    """`&#124;` in <code> is a bar for both."""
+    assert not [(path.name, text) for path, page in read_all(site).items() for text in page.code if "\\|" in text]
+
+
 def test_a_link_that_leads_nowhere_would_be_found(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text('<a href="gone.html"></a><a href="#gone"></a><a href="#here" id="here"></a><img src="gone.png">')
