@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import bench_admission
+import bench_cluster
 import bench_fetch
 import bench_files
 import bench_images
@@ -30,6 +31,15 @@ AREAS: Final[dict[str, tuple[Callable[..., Iterator[Figure]], str, tuple[Option,
     "admission": (bench_admission.measure, "/mutate by catalog, pod and strategy", (ROUNDS, SECONDS)),
     "preview": (bench_preview.measure, "previews, and /mutate beside them", (ROUNDS, SECONDS)),
     "start": (bench_start.measure, "start-up and memory of the webhook", (ROUNDS, SECONDS)),
+    "cluster": (
+        bench_cluster.measure,
+        "what webhooks cost at an API server",
+        (
+            ("--rounds", 500, "creations of each kind of pod"),
+            ("--account", "default/default", "KUBECONFIG: the NAMESPACE/ACCOUNT of the pods"),
+            ("--role-account", "", "KUBECONFIG: one whose pods pod-identity-webhook changes"),
+        ),
+    ),
     "fetch": (
         bench_fetch.measure,
         "downloads by the init container, s5cmd, and other clients",
@@ -62,7 +72,8 @@ def main() -> int:
         for figure in AREAS[area][0](Path(folder), **options):
             figures.append(figure)
             print(f"{figure.group}: {figure.name}", file=sys.stderr)
-    command = " ".join(["scripts/bench", area, *(f"--{name} {value}" for name, value in options.items())])
+    words = (f"--{name.replace('_', '-')} {value}" for name, value in options.items() if value != "")
+    command = " ".join(["scripts/bench", area, *words])
     for group, members in groups(figures).items():
         print(f"\n{group}\n\n{table(members)}", end="")
     if json_file:
