@@ -89,6 +89,7 @@ async def _soak(stack: ExitStack, work: Path, seconds: float, names: Sequence[st
     requests = await asyncio.to_thread(lambda: cases(Settings.model_validate(admission)))
     settings = {**admission, "certificates": certificates(_CA_LIFETIME), "server": {"tlsPoll": 1, "drain": 3}}
     service = Service(work, api, settings, {**keys, "KUBECONFIG": str(api.kubeconfig(work / "kube"))})
+    stack.callback(service.close)
     tally = Tally()
     check_clocks(s3)
     for slot in SLOTS:
