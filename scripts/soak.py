@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from soak_disturbances import DISTURBANCES, Stage, check_clocks
 from soak_load import CLIENTS, Client, Phase, Tally
@@ -41,6 +42,8 @@ def main() -> int:
         with ExitStack() as stack:
             work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="model-injector-soak-")))
             result = asyncio.run(_soak(stack, work, options.minutes * 60, options.disturbances or list(DISTURBANCES)))
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        return 130
     except (programs.MissingProgram, RuntimeError) as error:
         print(f"scripts/soak: {error}", file=sys.stderr)
         return 2
@@ -67,6 +70,8 @@ def _options() -> argparse.Namespace:
 
 async def _soak(stack: ExitStack, work: Path, seconds: float, names: Sequence[str]) -> dict[str, Any]:
     """Run everything; returns the result."""
+    for number in (signal.SIGTERM, signal.SIGINT):  # the replicas must end too
+        asyncio.get_running_loop().add_signal_handler(number, cast("asyncio.Task[Any]", asyncio.current_task()).cancel)
     (work / "kube").mkdir()
     make_bucket(work / "s3")
     s3 = stack.enter_context(FaultyProxy(stack.enter_context(rclone.serve(work / "s3", work / "s3.log"))))
@@ -84,6 +89,7 @@ async def _soak(stack: ExitStack, work: Path, seconds: float, names: Sequence[st
     requests = await asyncio.to_thread(lambda: cases(Settings.model_validate(admission)))
     settings = {**admission, "certificates": certificates(_CA_LIFETIME), "server": {"tlsPoll": 1, "drain": 3}}
     service = Service(work, api, settings, {**keys, "KUBECONFIG": str(api.kubeconfig(work / "kube"))})
+    stack.callback(service.close)
     tally = Tally()
     check_clocks(s3)
     for slot in SLOTS:

@@ -43,6 +43,7 @@ class Service:
     """By process."""
     logs: list[Path] = field(default_factory=list)
     _stacks: dict[str, ExitStack] = field(default_factory=dict)
+    _opened: list[ExitStack] = field(default_factory=list)
 
     @property
     def now(self) -> float:
@@ -56,6 +57,7 @@ class Service:
         folder.mkdir()
         self.logs.append(folder / "log")
         stack = ExitStack()
+        self._opened.append(stack)
         env = {**self.env, **_faketime(self.clock(slot))}
         webhook = await asyncio.to_thread(stack.enter_context, running_webhook(folder, self.settings, env=env))
         self.memory[webhook.process.pid] = Series(name)
@@ -79,6 +81,11 @@ class Service:
     async def stop(self) -> None:
         """Stop all replicas, without their drain."""
         await asyncio.gather(*(_end(self.replicas[slot], stack) for slot, stack in self._stacks.items()))
+
+    def close(self) -> None:
+        """Stop also the replicas that were about to start when the soak was stopped."""
+        for stack in self._opened:
+            stack.close()
 
     async def follow(self) -> None:
         """Follow readiness and the caBundle, and measure memory, until cancelled."""

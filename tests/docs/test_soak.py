@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from soak_memory import Series, least_squares
+from tests.support.polling import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,6 +34,19 @@ def test_nothing_is_lost_while_replicas_are_killed_s3_is_gone_and_bodies_are_mal
     shown = "".join(ET.fromstring(plot.read_text()).itertext())  # noqa: S314 - our own
     assert "s3-gone" in shown
     assert "answers a second" in shown
+
+
+def test_a_soak_that_is_stopped_leaves_nothing_behind(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "soak.py"), "--minutes", "5"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        until(lambda: len(list(tmp_path.glob("*/[ab]?/log"))) == 2)  # both are starting
+        replicas = {int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()}
+        process.terminate()
+        assert process.wait(60) == 130
+    assert replicas
+    assert not [pid for pid in replicas if Path(f"/proc/{pid}").exists()]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_disturbance_is_named() -> None:
