@@ -12,16 +12,20 @@ from pathlib import Path
 from typing import Any, Final
 
 import bench_admission
+import bench_cluster
 import bench_fetch
+import bench_figures
 import bench_files
 import bench_images
 import bench_node_cache
+import bench_page
 import bench_plot
 import bench_preview
 import bench_report
 import bench_start
 from bench_report import Figure, groups, table
 
+ROOT: Final = Path(__file__).parents[1]
 Option = tuple[str, Any, str]
 ROUNDS: Final = ("--rounds", 5, "how often each side runs")
 MIB: Final = ("--mib", 2048, "the size of the model")
@@ -30,6 +34,15 @@ AREAS: Final[dict[str, tuple[Callable[..., Iterator[Figure]], str, tuple[Option,
     "admission": (bench_admission.measure, "/mutate by catalog, pod and strategy", (ROUNDS, SECONDS)),
     "preview": (bench_preview.measure, "previews, and /mutate beside them", (ROUNDS, SECONDS)),
     "start": (bench_start.measure, "start-up and memory of the webhook", (ROUNDS, SECONDS)),
+    "cluster": (
+        bench_cluster.measure,
+        "what webhooks cost at an API server",
+        (
+            ("--rounds", 500, "creations of each kind of pod"),
+            ("--account", "default/default", "KUBECONFIG: the NAMESPACE/ACCOUNT of the pods"),
+            ("--role-account", "", "KUBECONFIG: one whose pods pod-identity-webhook changes"),
+        ),
+    ),
     "fetch": (
         bench_fetch.measure,
         "downloads by the init container, s5cmd, and other clients",
@@ -40,6 +53,7 @@ AREAS: Final[dict[str, tuple[Callable[..., Iterator[Figure]], str, tuple[Option,
         "the init container with very many small files",
         (("--files", 100_000, "the number of files"),),
     ),
+    "figures": (bench_figures.measure, "every figure that has a bound", (ROUNDS, MIB)),
     "images": (bench_images.measure, "pushes of images to a registry", (ROUNDS, MIB)),
     "node-cache": (
         bench_node_cache.measure,
@@ -56,13 +70,17 @@ AREAS: Final[dict[str, tuple[Callable[..., Iterator[Figure]], str, tuple[Option,
 
 def main() -> int:
     options = vars(_parser().parse_args())
-    area, json_file, plots = options.pop("area"), options.pop("json"), options.pop("plot")
+    if options["area"] == "page":
+        bench_page.write(ROOT)
+        return 0
+    area, json_file, plots = options.pop("area"), options.pop("json"), options.pop("plot", None)
     figures = []
     with tempfile.TemporaryDirectory(prefix="model-injector-bench-") as folder:
         for figure in AREAS[area][0](Path(folder), **options):
             figures.append(figure)
             print(f"{figure.group}: {figure.name}", file=sys.stderr)
-    command = " ".join(["scripts/bench", area, *(f"--{name} {value}" for name, value in options.items())])
+    words = (f"--{name.replace('_', '-')} {value}" for name, value in options.items() if value != "")
+    command = " ".join(["scripts/bench", area, *words])
     for group, members in groups(figures).items():
         print(f"\n{group}\n\n{table(members)}", end="")
     if json_file:
@@ -81,7 +99,10 @@ def _parser() -> argparse.ArgumentParser:
         for name, default, text in options:
             command.add_argument(name, type=type(default), default=default, help=f"{text} ({default})")
         command.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
-        command.add_argument("--plot", type=Path, metavar="FOLDER", help="also write a plot to this folder")
+        if area != "figures":
+            command.add_argument("--plot", type=Path, metavar="FOLDER", help="also write a plot to this folder")
+    summary = "write the tables and plots of docs/performance.md from docs/performance/*.json"
+    areas.add_parser("page", help=summary, description=summary)
     return parser
 
 

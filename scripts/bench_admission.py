@@ -6,7 +6,7 @@ import os
 import re
 import ssl
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -48,21 +48,42 @@ class Side(NamedTuple):
 Rounds = Mapping[str, list[Figures]]
 
 
+class Servers(NamedTuple):
+    """The empty routes, and /mutate by the size of the catalog, with the same request."""
+
+    routes: Mapping[str, Side]
+    mutates: Mapping[int, Side]
+
+
 def measure(work: Path, rounds: int, seconds: float) -> Iterator[Figure]:
     """Compare the webhook with the empty routes: by the catalog's size, by the pod's, and by strategy."""
+    with _servers(work, CATALOGS) as servers:
+        yield from _by_catalog(servers, rounds, seconds)
+        route, largest = servers.routes[_FLOOR], servers.mutates[CATALOGS[-1]]
+        yield from _by_pod(route, largest, rounds, seconds)
+        yield from _by_strategy(route, largest, rounds, seconds)
+
+
+def by_catalog(work: Path, rounds: int, seconds: float) -> Iterator[Figure]:
+    """Compare the smallest and the largest catalog with the empty routes."""
+    with _servers(work, (CATALOGS[0], CATALOGS[-1])) as servers:
+        yield from _by_catalog(servers, rounds, seconds)
+
+
+@contextmanager
+def _servers(work: Path, catalogs: Sequence[int]) -> Iterator[Servers]:
     with ExitStack() as stack:
-        around = stack.enter_context(surroundings(work, CATALOGS))
+        around = stack.enter_context(surroundings(work, catalogs))
         routes = stack.enter_context(floor(work))
-        webhooks = {count: stack.enter_context(everything_on(work / str(count), around, count)) for count in CATALOGS}
-        mutates = {
-            count: Side((HOST, started.webhook.port, "/mutate"), started.trust, example_review())
-            for count, started in webhooks.items()
-        }
-        largest = mutates[CATALOGS[-1]]
-        for connections in _BOUNDS:
-            yield from _by_catalog(routes, mutates, connections, rounds, seconds)
-        yield from _by_pod(routes[_FLOOR], largest, rounds, seconds)
-        yield from _by_strategy(routes[_FLOOR], largest, rounds, seconds)
+        webhooks = {count: stack.enter_context(everything_on(work / str(count), around, count)) for count in catalogs}
+        body = example_review()
+        yield Servers(
+            routes,
+            {
+                count: Side((HOST, started.webhook.port, "/mutate"), started.trust, body)
+                for count, started in webhooks.items()
+            },
+        )
 
 
 def in_turn(sides: Mapping[str, Side], connections: int, rounds: int, seconds: float) -> Rounds:
@@ -77,22 +98,21 @@ def in_turn(sides: Mapping[str, Side], connections: int, rounds: int, seconds: f
     return {name: figures[1:] for name, figures in found.items()}
 
 
-def _by_catalog(
-    routes: Mapping[str, Side], mutates: Mapping[int, Side], connections: int, rounds: int, seconds: float
-) -> Iterator[Figure]:
-    names = {f"/mutate, {count:,} versions": side for count, side in mutates.items()}
-    found = in_turn({**routes, **names}, connections, rounds, seconds)
+def _by_catalog(servers: Servers, rounds: int, seconds: float) -> Iterator[Figure]:
+    names = {f"/mutate, {count:,} versions": side for count, side in servers.mutates.items()}
     smallest, *_, largest = names
-    for figure, unit, baseline, bound in _BOUNDS[connections]:
-        group = f"/mutate by size of the catalog, {_connections(connections)}: {figure}"
-        against = smallest if baseline == "smallest" else _FLOOR
-        values = {name: [_value(each, figure) for each in runs] for name, runs in found.items()}
-        for name, measured in values.items():
-            plain = Figure(group, name, unit, median(measured))
-            if name in routes or name == against:
-                yield plain
-            else:
-                yield compared(plain, measured, against, values[against], bound if name == largest else None)
+    for connections, wanted in _BOUNDS.items():
+        found = in_turn({**servers.routes, **names}, connections, rounds, seconds)
+        for figure, unit, baseline, bound in wanted:
+            group = f"/mutate by size of the catalog, {_connections(connections)}: {figure}"
+            against = smallest if baseline == "smallest" else _FLOOR
+            values = {name: [_value(each, figure) for each in runs] for name, runs in found.items()}
+            for name, measured in values.items():
+                plain = Figure(group, name, unit, median(measured))
+                if name in servers.routes or name == against:
+                    yield plain
+                else:
+                    yield compared(plain, measured, against, values[against], bound if name == largest else None)
 
 
 def _by_pod(route: Side, mutate: Side, rounds: int, seconds: float) -> Iterator[Figure]:

@@ -34,19 +34,20 @@ class Model(NamedTuple):
     bound: Bound | None
 
 
-def models(mib: int, files: int) -> tuple[Model, ...]:
-    """A model of few large files, with tokenizers and the like, and one of many small files."""
-    large = f"{mib:,} MiB in 4 files, and 300 of 2 kB"
-    return (
-        Model(large, mib, 300, 2000, Bound(1.1)),
-        Model(f"{files:,} files of 20 kB", 0, files, 20_000, None),
-    )
+def few_large(mib: int) -> Model:
+    """Weights, with a tokenizer and the like."""
+    return Model(f"{mib:,} MiB in 4 files, and 300 of 2 kB", mib, 300, 2000, Bound(1.1))
+
+
+def many_small(files: int) -> Model:
+    """A data set. The part of the time that is the script's own is larger."""
+    return Model(f"{files:,} files of 20 kB", 0, files, 20_000, None)
 
 
 def measure(work: Path, rounds: int, mib: int, files: int) -> Iterator[Figure]:
     """Measure all clients for both models."""
-    for number, model in enumerate(models(mib, files)):
-        yield from compare(work / str(number), rounds, model)
+    yield from compare(work / "large", rounds, few_large(mib))
+    yield from compare(work / "small", rounds, many_small(files))
 
 
 def compare(work: Path, rounds: int, model: Model, *, others: bool = True) -> Iterator[Figure]:

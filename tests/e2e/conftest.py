@@ -1,7 +1,8 @@
 """A real API server, the chart installed in it, and a namespace for each test. See docs/e2e.md."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -85,7 +86,33 @@ def models(injector: Release, store_of_session: Store) -> Store:  # noqa: ARG001
 @pytest.fixture
 def namespace(cluster: Cluster, injector: Release) -> Iterator[str]:  # noqa: ARG001 - before pods are created
     """A namespace in which Pod Security enforces the level restricted."""
-    name = f"e2e-{uuid4().hex[:8]}"
+    with _namespace(cluster, "e2e-pods") as name:
+        yield name
+
+
+@pytest.fixture
+def loading_namespace(cluster: Cluster, injector: Release) -> Iterator[str]:  # noqa: ARG001 - before pods are created
+    """Such a namespace, into which the controller loads versions."""
+    with _namespace(cluster, "e2e-loads") as name:
+        yield name
+
+
+@pytest.fixture
+def calls(cluster: Cluster, injector: Release, namespace: str) -> Callable[[], float]:
+    """Gives how often the webhook was called so far. Nothing but the test calls it meanwhile."""
+
+    def others() -> list[str]:
+        listed = cluster.kubectl("get", "namespaces", "--output=name").split()
+        return [each for each in listed if "/e2e-pods-" in each and not each.endswith(namespace)]
+
+    if cluster.has_controllers:  # those of earlier tests try to create their pods until their namespaces are gone
+        cluster.until(lambda: not others(), others)
+    return injector.reviews
+
+
+@contextmanager
+def _namespace(cluster: Cluster, prefix: str) -> Iterator[str]:
+    name = f"{prefix}-{uuid4().hex[:8]}"
     metadata = {"name": name, "labels": RESTRICTED}
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     _ensure_account(cluster, name)

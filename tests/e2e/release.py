@@ -96,7 +96,7 @@ def values_of(cluster: Cluster, store: Store) -> JSON:
             "inventory": {"enabled": True, "refreshSeconds": 2},
             "fetch": fetch,
             "server": {"drain": 1},
-            "loads": [{"models": ["loaded-*"], "strategy": "shared-volume", "namespaces": ["e2e-*"]}],
+            "loads": [{"models": ["loaded-*"], "strategy": "shared-volume", "namespaces": ["e2e-loads-*"]}],
             "controller": {"rollouts": {"enabled": True, "pause": 0}},
             "strategies": {
                 "shared-volume": {"sharing": "none", "storageClass": "e2e"},

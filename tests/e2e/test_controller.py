@@ -80,8 +80,9 @@ def test_a_workload_that_does_not_follow_stays(cluster: Cluster, namespace: str,
 
 
 def test_a_published_version_is_loaded_into_a_claim_of_the_namespace(
-    cluster: Cluster, namespace: str, models: Store
+    cluster: Cluster, loading_namespace: str, models: Store
 ) -> None:
+    namespace = loading_namespace
     model = f"loaded-{uuid4().hex[:6]}"
     models.publish(model, "1.0.0")
 

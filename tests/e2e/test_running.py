@@ -134,7 +134,10 @@ def test_a_volume_of_the_platform(cluster: Cluster, namespace: str) -> None:
     assert files_of(cluster, namespace) == WEIGHTS
 
 
-def test_the_controller_loads_a_shared_volume_and_pods_read_it(cluster: Cluster, namespace: str, models: Store) -> None:
+def test_the_controller_loads_a_shared_volume_and_pods_read_it(
+    cluster: Cluster, loading_namespace: str, models: Store
+) -> None:
+    namespace = loading_namespace
     model = f"loaded-{uuid4().hex[:6]}"
     cluster.kubectl("create", "serviceaccount", "model-loader", "--namespace", namespace)
     models.publish(model, "1.0.0")

@@ -128,6 +128,6 @@ def ready_claim(cluster: Cluster, namespace: str, injector: Release, models: Sto
         return found
 
     cluster.until(lambda: chosen() == strategy, chosen)
-    (claim,) = cluster.objects("persistentvolumeclaims", namespace)
+    (claim,) = cluster.objects("persistentvolumeclaims", namespace, "--selector=model-injector.io/model=my-model")
     name: str = claim["metadata"]["name"]
     return name

@@ -98,6 +98,19 @@ def test_a_pod_is_told_how_far_the_download_is_before_kubelet_gives_up(node: Nod
     assert {status_of(answer) for answer in answers} == {("ABORTED", "NotReady")}
 
 
+def test_a_download_that_fails_when_nobody_waits_any_more_is_no_fault_of_the_driver(
+    node: Node, proxy: FaultyProxy
+) -> None:
+    proxy.inject(Stall(), is_weights)
+    with pytest.raises(GRPCError, match="NotReady"):
+        node.mount(seconds=8)
+    proxy.heal()
+    proxy.inject(Answer(403, b"<Error><Code>AccessDenied</Code></Error>"), is_weights)
+    until(lambda: node.report().versions == ())
+    assert refusal(node) == ("PERMISSION_DENIED", "Unauthorized")
+    assert not [line for line in node.log() if line["level"] == "error"]
+
+
 def test_a_download_continues_where_the_killed_one_was(
     store: Store, node: Node, proxy: FaultyProxy, tmp_path: Path
 ) -> None:

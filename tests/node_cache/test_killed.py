@@ -117,3 +117,32 @@ def test_a_worker_that_nobody_asks_ends_and_the_next_question_starts_another(
             until(lambda: node.workers() == [])
         assert len([line for line in node.log() if line["message"] == "volume mounted"]) == 2
         assert not [line for line in node.log() if line["level"] != "info"]
+
+
+def test_a_worker_that_hangs_is_replaced(store: Store, settings: dict[str, Any], tmp_path: Path) -> None:
+    publish(store, tmp_path, SMALL)
+    with running_node(settings, changes=Changes({"worker_client._SILENT_SECONDS": 1})) as node:
+        node.mount("before")
+        (worker,) = node.workers()
+        os.kill(worker, signal.SIGSTOP)
+        with pytest.raises(GRPCError) as error:
+            node.mount("during", seconds=7)
+        assert status_of(error.value) == ("ABORTED", "NotReady")
+        node.insist("after")
+        assert worker not in node.workers()
+        assert any(line["message"] == "the worker does not answer, and is killed" for line in node.log())
+
+
+def test_a_worker_that_answers_slowly_stays(
+    store: Store, settings: dict[str, Any], proxy: FaultyProxy, tmp_path: Path
+) -> None:
+    publish(store, tmp_path, SMALL)
+    with running_node(settings, changes=Changes({"worker_client._SILENT_SECONDS": 3})) as node:
+        proxy.inject(Stall(), is_weights)
+        for _ in range(2):
+            with pytest.raises(GRPCError, match="downloading"):
+                node.mount("waiting", seconds=9)
+        (worker,) = node.workers()
+        proxy.heal()
+        node.insist("waiting")
+        assert node.workers() == [worker]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.support.moto_s3 import MotoBucket
 from webhook.catalog.bucket.store import CatalogError, Denied, NotFound, Store
 from webhook.model.artifact import Artifact
 from webhook.node_cache import versions
-from webhook.node_cache.versions import Changed, Content, Unverifiable, read_content
+from webhook.node_cache.versions import Changed, Content, Unverifiable, etags_of, read_content
 
 SHA = hashlib.sha256(b"w").hexdigest()
 FOLDER = f"{PREFIX}/my-model-1.0.0"
@@ -123,11 +124,40 @@ def test_sizes_that_no_disk_has_are_a_number_like_any_other(
     assert read_content(store, artifact, "").bytes > 10**30
 
 
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Versions of more than three files are large, and those of more than five too large."""
+    monkeypatch.setattr(versions, "_SMALL", versions._Limits(350, 3))
+    monkeypatch.setattr(versions, "_LARGE", versions._Limits(1 << 20, 5))
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("has_manifest", [False, True])
+@pytest.mark.parametrize("count", [1, 5])
+def test_a_large_version_is_read_as_a_small_one_is_and_alone(
+    count: int, has_manifest: bool, bucket: MotoBucket, store: Store, artifact: Artifact
+) -> None:
+    for number in range(count):
+        bucket.put(f"{FOLDER}/{number}", b"w")
+    if has_manifest:
+        files = [file(str(number)) for number in range(count)]
+        described(bucket, *files)
+        bucket.put(f"{FOLDER}/SHA256SUMS", "".join(f"{SHA}  {each['path']}\n" for each in files).encode())
+    with versions._large, ThreadPoolExecutor(1) as thread:
+        reading = thread.submit(read_content, store, artifact, "")
+        assert bool(wait((reading,), 0.5).done) == (count == 1)
+        versions._large.release()
+        content = reading.result()
+        versions._large.acquire()
+    assert {each.path for each in content.files} >= {str(number) for number in range(count)}
+    assert etags_of(store, artifact, content).keys() == {each.path for each in content.files}
+
+
+@pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("has_manifest", [False, True])
 def test_a_version_of_too_many_files_is_refused(
-    has_manifest: bool, bucket: MotoBucket, store: Store, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+    has_manifest: bool, bucket: MotoBucket, store: Store, artifact: Artifact
 ) -> None:
-    monkeypatch.setattr(versions, "_MOST_FILES", 5)
     for number in range(6):
         bucket.put(f"{FOLDER}/{number}", b"w")
     if has_manifest:

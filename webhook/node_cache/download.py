@@ -13,10 +13,10 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from webhook.catalog.bucket.manifest import ManifestFile
 from webhook.catalog.bucket.store import CatalogError, Unreachable
@@ -32,6 +32,7 @@ _LONGEST_PAUSE_SECONDS: Final = 15.0
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _WRITTEN: Final = re.compile(r"^([0-9]+) ([0-9]+)\.$", re.MULTILINE)
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class Corrupt(CatalogError):
@@ -99,17 +100,14 @@ class Download:
             missing = [part for part in range(_parts(file)) if not was_there or (index, part) not in done]
             self.bytes += file.size - sum(_length(file, part) for part in missing)
             parts += ((index, part) for part in missing)
-        with ThreadPoolExecutor(_THREADS, "download") as threads:
-            self._fetch_all(threads, parts)
-            wrong = self._differing(threads, range(len(self._files)))
-            if wrong and is_from_peers:
-                _log.warning("a peer has sent wrong bytes", extra={FIELDS: {"files": self._named(wrong)}})
-                self._peers = ()
-                self.bytes -= sum(self._files[index].size for index in wrong)
-                self._fetch_all(
-                    threads, [(index, part) for index in wrong for part in range(_parts(self._files[index]))]
-                )
-                wrong = self._differing(threads, wrong)
+        self._fetch_all(parts)
+        wrong = self._differing(range(len(self._files)))
+        if wrong and is_from_peers:
+            _log.warning("a peer has sent wrong bytes", extra={FIELDS: {"files": self._named(wrong)}})
+            self._peers = ()
+            self.bytes -= sum(self._files[index].size for index in wrong)
+            self._fetch_all((index, part) for index in wrong for part in range(_parts(self._files[index])))
+            wrong = self._differing(wrong)
         if wrong:
             (self._folder / "parts").unlink(missing_ok=True)  # the next download begins again
             raise Corrupt(f"{self._named(wrong)} differs from the manifest in size or sha256")
@@ -129,24 +127,45 @@ class Download:
             return {(int(index), int(part)) for index, part in written}
         return set()
 
-    def _fetch_all(self, threads: ThreadPoolExecutor, parts: Sequence[tuple[int, int]]) -> None:
+    def _fetch_all(self, parts: Iterable[tuple[int, int]]) -> None:
+        """Write parts, by the index of the file and of the part."""
         journal = os.open(self._folder / "parts", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            running = [threads.submit(self._fetch, index, part, journal) for index, part in parts]
+            self._in_threads(lambda part: self._fetch(*part, journal), parts)
+        finally:
+            os.close(journal)
+
+    def _differing(self, indexes: Iterable[int]) -> list[int]:
+        """The files that differ from the manifest, by index. The others are on the disk then."""
+        wrong = list[int]()
+
+        def look(index: int) -> None:
+            if not self._is_right(self._files[index]):
+                wrong.append(index)
+
+        self._in_threads(look, indexes)
+        return sorted(wrong)
+
+    def _in_threads(self, work: Callable[[T], None], items: Iterable[T]) -> None:
+        """Do some work for each item, until one fails."""
+        left, taking = iter(items), threading.Lock()
+
+        def run() -> None:
+            while not self._failed:
+                with taking:
+                    item = next(left, None)
+                if item is None:
+                    return
+                work(item)
+
+        with ThreadPoolExecutor(_THREADS, "download") as threads:
+            running = [threads.submit(run) for _ in range(_THREADS)]  # not one task for each: there may be many
             try:
                 for each in wait(running, return_when=FIRST_EXCEPTION).done:
                     each.result()
             except BaseException:
                 self._failed = True
-                threads.shutdown(cancel_futures=True)
                 raise
-        finally:
-            os.close(journal)
-
-    def _differing(self, threads: ThreadPoolExecutor, indexes: Sequence[int]) -> list[int]:
-        """The files that differ from the manifest, by index. The others are on the disk then."""
-        checked = threads.map(lambda index: self._is_right(self._files[index]), indexes)
-        return [index for index, is_right in zip(indexes, checked, strict=True) if not is_right]
 
     def _is_right(self, file: ManifestFile) -> bool:
         try:

@@ -44,7 +44,7 @@ class _Fetch:
         self.task: asyncio.Task[None] | None = None
 
     def progress(self, done: int, total: int) -> None:
-        self.bytes, self.total = done, total
+        self.bytes, self.total = done, total or self.total  # 0 before it begins
 
     def __str__(self) -> str:
         speed = self.bytes / max(monotonic() - self.started, 0.001)
@@ -197,6 +197,7 @@ class Publisher:
         if fetch is None:
             fetch = self._fetches[found.key] = _Fetch(volume, found.bytes)
             fetch.task = asyncio.create_task(self._fetch(found, volume, fetch))
+            fetch.task.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody may wait any more
         assert fetch.task  # noqa: S101 - set where it is created
         async with _until(deadline, lambda: f"downloading: {fetch}"):
             try:

@@ -4,19 +4,34 @@ import hashlib
 import re
 from collections.abc import Mapping
 from itertools import islice, pairwise
-from typing import Final
+from threading import Lock
+from typing import Final, NamedTuple
 
 import msgspec
 
 from webhook.catalog.bucket.manifest import LARGEST, MANIFEST, SUMS, Manifest, ManifestFile, digest, sums
 from webhook.catalog.bucket.status import read_manifest
-from webhook.catalog.bucket.store import CatalogError, NotFound, Store, StoredObject
+from webhook.catalog.bucket.store import CatalogError, NotFound, Store, StoredObject, TooLarge
 from webhook.catalog.publishing.local import check_name
 from webhook.errors import InvalidInput, shown
 from webhook.model.artifact import Artifact
 from webhook.node_cache.folder import key_of
 
-_MOST_FILES: Final = 100_000
+
+class _Limits(NamedTuple):
+    """How much is read of a version before it is known what it is."""
+
+    manifest: int
+    """In bytes."""
+    files: int
+
+
+_SMALL: Final = _Limits(1 << 20, 10_000)
+_LARGE: Final = _Limits(LARGEST, 100_000)
+_large: Final = Lock()
+"""Held while a version beyond `_SMALL` is read, because that takes several times the size of its manifest in memory."""
+_MOST_OTHERS: Final = 10_000
+"""Objects in the folder that the manifest does not list."""
 _LONGEST_NAME: Final = 255
 """Bytes of a name in a folder, in all usual file systems."""
 _SUM: Final = re.compile(rb"(\\?)([0-9A-Fa-f]{64})  ?\*?(?:\./)?([^\r\n]+)\r?")
@@ -55,10 +70,21 @@ def read_content(store: Store, artifact: Artifact, expected: str, *, needs_hashe
     With `needs_hashes`, the hashes of a version without a manifest come from its SHA256SUMS. Raises
     CatalogError: Denied also if the manifest may be read, and the files may not.
     """
+    try:
+        content = _content(store, artifact, expected, _SMALL)
+    except TooLarge:
+        with _large:
+            content = _content(store, artifact, expected, _LARGE)
+    if content.listing and needs_hashes:
+        return msgspec.structs.replace(content, files=_with_hashes(store, artifact, content.files))
+    return content
+
+
+def _content(store: Store, artifact: Artifact, expected: str, limits: _Limits) -> Content:
     folder = artifact.folder
-    manifest, raw = read_manifest(store, folder)
+    manifest, raw = read_manifest(store, folder, limits.manifest)
     if manifest is None or raw is None:
-        listing = _listed(store, folder)
+        listing = _listed(store, folder, limits.files)
         files = tuple(ManifestFile(each.key, each.size, "") for each in listing)
         found = digest(msgspec.json.encode(listing))
     else:
@@ -70,14 +96,14 @@ def read_content(store: Store, artifact: Artifact, expected: str, *, needs_hashe
         raise Changed(f"{artifact.uri} was published again with other files since the pod was created: create it again")
     _check_paths(artifact, files)
     _read_one_byte(store, folder, files)
-    if manifest is None and needs_hashes:
-        files = _with_hashes(store, artifact, files)
     return Content(key_of(artifact.uri, artifact.source.endpoint_url, found), found, files, listing)
 
 
 def etags_of(store: Store, artifact: Artifact, content: Content) -> Mapping[str, str]:
     """The ETags that the files have now, by path. Raises CatalogError: Changed if a file has another size."""
-    objects = {each.key: each for each in content.listing or _listed(store, artifact.folder)}
+    objects = {
+        each.key: each for each in content.listing or _listed(store, artifact.folder, len(content.files) + _MOST_OTHERS)
+    }
     for file in content.files:
         found = objects.get(file.path)
         if found is None:
@@ -97,8 +123,8 @@ def _read_one_byte(store: Store, folder: str, files: tuple[ManifestFile, ...]) -
 def _described(artifact: Artifact, manifest: Manifest, raw: bytes) -> tuple[ManifestFile, ...]:
     if (manifest.model, manifest.version) != (artifact.model, artifact.version):
         raise CatalogError(f"{artifact.uri}/{MANIFEST} describes {manifest.model} {manifest.version}")
-    if len(manifest.files) > _MOST_FILES:
-        raise CatalogError(f"{artifact.uri}/{MANIFEST} has more than {_MOST_FILES} files")
+    if len(manifest.files) > _LARGE.files:
+        raise CatalogError(f"{artifact.uri}/{MANIFEST} has more than {_LARGE.files} files")
     listed = sums(manifest.files)
     return (
         *manifest.files,
@@ -107,10 +133,11 @@ def _described(artifact: Artifact, manifest: Manifest, raw: bytes) -> tuple[Mani
     )
 
 
-def _listed(store: Store, folder: str) -> tuple[StoredObject, ...]:
-    listed = tuple(islice(store.objects(f"{folder}/"), _MOST_FILES + 1))
-    if len(listed) > _MOST_FILES:
-        raise CatalogError(f"{store.uri(folder)}/ has more than {_MOST_FILES} objects")
+def _listed(store: Store, folder: str, most: int) -> tuple[StoredObject, ...]:
+    """The objects of a folder. Raises CatalogError: TooLarge if there are more."""
+    listed = tuple(islice(store.objects(f"{folder}/"), most + 1))
+    if len(listed) > most:
+        raise TooLarge(f"{store.uri(folder)}/ has more than {most} objects")
     return listed
 
 
@@ -135,12 +162,11 @@ def _check_paths(artifact: Artifact, files: tuple[ManifestFile, ...]) -> None:
             check_name(file.path)
         except InvalidInput as error:
             raise CatalogError(f"{artifact.uri}: {error}") from error
-        parts = file.path.split("/")
-        if "" in parts or any(len(part.encode()) > _LONGEST_NAME for part in parts):
+        if any(not part or len(part.encode()) > _LONGEST_NAME for part in file.path.split("/")):
             raise CatalogError(f"{artifact.uri}: {shown(file.path)} cannot be the path of a file in a folder")
         if file.size < 0:
             raise CatalogError(f"{artifact.uri}: the size of {shown(file.path)} is negative")
-    ordered = sorted((file.path for file in files), key=lambda path: path.split("/"))
+    ordered = sorted((file.path for file in files), key=lambda path: path.replace("/", "\0"))  # a folder's are together
     for path, following in pairwise(ordered):
         if path == following:
             raise CatalogError(f"{artifact.uri}: two files have the path {shown(path)}")

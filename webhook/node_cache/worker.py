@@ -132,7 +132,7 @@ class Worker:
         """Have a version in the cache. Returns how many bytes came from peers."""
         volume = request.volume
         checks_hashes = volume.verify == "sha256"
-        with self._folder.lock(request.key, is_shared=False, waits=True):
+        with self._reports(request.id) as downloads, self._folder.lock(request.key, is_shared=False, waits=True):
             entry = self._folder.find(request.key)
             if entry and (entry.marker.verify == "sha256" or not checks_hashes):
                 return 0
@@ -149,13 +149,13 @@ class Worker:
                     raise
                 self._folder.rewrite(request.key, self._marker(content, volume, entry.marker.seconds))
                 return 0
-            from_peers = self._download(request, content)
+            from_peers = self._download(request, content, downloads)
             self._folder.finish(request.key, self._marker(content, volume, time.monotonic() - started))
         fields = {"uri": self._artifact(volume).uri, "digest": content.digest, "bytes": content.bytes}
         _log.info("version cached", extra={FIELDS: {**fields, "seconds": round(time.monotonic() - started, 1)}})
         return from_peers
 
-    def _download(self, request: Fetch, content: Content) -> int:
+    def _download(self, request: Fetch, content: Content, downloads: list[Download]) -> int:
         """Download a version, from peers where they have it. Returns how many bytes came from them."""
         store, artifact = self._store(request.volume), self._artifact(request.volume)
         origin = _Origin(store, artifact, etags_of(store, artifact, content))
@@ -165,8 +165,8 @@ class Worker:
         origins: list[Origin] = [peers, origin] if peers else [origin]
         folder, checks_hashes = self._folder.partial(request.key), request.volume.verify == "sha256"
         download = Download(folder, content.files, origins, state=origin.state, checks_hashes=checks_hashes)
-        with self._reports(request.id, download):
-            download.run()
+        downloads.append(download)
+        download.run()
         return peers.bytes if peers else 0
 
     def _marker(self, content: Content, volume: Volume, seconds: float) -> Marker:
@@ -185,18 +185,19 @@ class Worker:
         )
 
     @contextmanager
-    def _reports(self, number: int, download: Download) -> Iterator[None]:
-        """Send the progress of a download meanwhile."""
-        ended = threading.Event()
+    def _reports(self, number: int) -> Iterator[list[Download]]:
+        """Send the progress of the download that is put into the list, and meanwhile that there is none yet."""
+        ended, downloads = threading.Event(), list[Download]()
 
         def report() -> None:
             while not ended.wait(_PROGRESS_SECONDS):
-                self._send(Progress(number, download.bytes, download.total))
+                done, total = (downloads[0].bytes, downloads[0].total) if downloads else (0, 0)
+                self._send(Progress(number, done, total))
 
         thread = threading.Thread(target=report, daemon=True)
         thread.start()
         try:
-            yield
+            yield downloads
         finally:
             ended.set()
             thread.join()

@@ -4,13 +4,17 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import os
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from typing import Final, Self, TypeAlias, TypeVar
 
 import msgspec
 
+from webhook.http.log import FIELDS
 from webhook.node_cache import protocol
 from webhook.node_cache.processes import end, fork
 from webhook.node_cache.protocol import (
@@ -32,6 +36,8 @@ from webhook.node_cache.refusals import REASONS, Refused
 from webhook.settings import Settings
 
 _LINGER_SECONDS: Final = 30.0
+_SILENT_SECONDS: Final = 600.0
+"""After how long without any answer the worker hangs. Downloads answer every second, and the rest takes less."""
 _LONGEST_MESSAGE: Final = 2000
 _ENDED: Final = "the worker has ended: it is started again"
 _Answer: TypeAlias = Found | Done | Resolved
@@ -84,6 +90,8 @@ class WorkerClient:
     async def _running(self) -> "_Worker":
         """The worker, started if there is none. Callers that are cancelled leave a start to the others."""
         started = self._worker
+        if started and started.done() and not started.exception():
+            started.result().end_if_silent()
         if started is None or (started.done() and (started.exception() or not started.result().is_open)):
             started = self._worker = asyncio.create_task(_Worker.start(self._user, self._work))
         return await asyncio.shield(started)
@@ -121,6 +129,8 @@ class _Worker:
         self._progress: dict[int, Callable[[int, int], None]] = {}
         self.is_open = True
         """Whether it takes requests."""
+        self._silent_since: float | None = None
+        """Since when it owes an answer, and has given none. On the monotonic clock."""
         self._reading = asyncio.create_task(self._read(reader))
 
     @classmethod
@@ -135,6 +145,8 @@ class _Worker:
             raise Refused("Unreachable", _ENDED)
         answer: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
         self._waiting[request.id] = answer
+        if self._silent_since is None:
+            self._silent_since = monotonic()
         if progress:
             self._progress[request.id] = progress
         try:
@@ -170,6 +182,15 @@ class _Worker:
                 waiting.set_exception(Refused(reason, answer.message[:_LONGEST_MESSAGE]))
             else:
                 waiting.set_result(answer)
+        is_owed = any(not each.done() for each in self._waiting.values())
+        self._silent_since = monotonic() if is_owed else None
+
+    def end_if_silent(self) -> None:
+        """Kill the process if it hangs. Whoever waits is told to ask again."""
+        if self.is_open and self._silent_since is not None and monotonic() - self._silent_since > _SILENT_SECONDS:
+            _log.error("the worker does not answer, and is killed", extra={FIELDS: {"pid": self._pid}})
+            self.is_open = False
+            os.kill(self._pid, signal.SIGKILL)
 
     def close_if_idle(self) -> None:
         """End the process if it has answered all."""

@@ -69,10 +69,13 @@ def inspect(store: Store, folder: str, tag: str, known: VersionStatus | None = N
     return VersionStatus("unmanaged", len(objects), size, None, size, archived=_archived(objects), is_tagged=not tag)
 
 
-def read_manifest(store: Store, folder: str) -> tuple[Manifest, bytes] | tuple[None, None]:
-    """The manifest of a folder, parsed and as bytes. (None, None) without a manifest. Raises CatalogError."""
+def read_manifest(store: Store, folder: str, largest: int = LARGEST) -> tuple[Manifest, bytes] | tuple[None, None]:
+    """The manifest of a folder, parsed and as bytes. (None, None) without a manifest. Raises CatalogError.
+
+    TooLarge if it has more than `largest` bytes, of which none is read then.
+    """
     try:
-        content = store.read(f"{folder}/{MANIFEST}", LARGEST).body
+        content = store.read(f"{folder}/{MANIFEST}", largest).body
     except NotFound:
         return None, None
     return decode(content), content

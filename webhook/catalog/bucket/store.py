@@ -46,6 +46,10 @@ class Unsupported(CatalogError):
     """The store does not implement a part of S3."""
 
 
+class TooLarge(CatalogError):
+    """An object, or a listing, is larger than the caller can take."""
+
+
 _CONNECTIONS: Final = 16
 """The size of the connection pool: the number of threads with which publishing uploads."""
 _CHUNK: Final = 1 << 20
@@ -173,12 +177,12 @@ class Store:
         return next(keys, None) == f"{self._root}{key}"  # the shortest key with this prefix is listed first
 
     def read(self, key: str, largest: int) -> ObjectContent:
-        """Read an object of at most `largest` bytes. Raises NotFound."""
+        """Read an object of at most `largest` bytes. Raises NotFound and TooLarge."""
         with self._errors(key):
             response = self._client.get_object(**self._at(key), **self._payer)
             with contextlib.closing(response["Body"]) as body:
                 if response["ContentLength"] > largest:
-                    raise CatalogError(f"{self.uri(key)} is larger than {largest} bytes")
+                    raise TooLarge(f"{self.uri(key)} is larger than {largest} bytes")
                 return ObjectContent(body.read(), _etag(response))
 
     def stream(self, key: str, first: int, last: int, etag: str = "") -> Iterator[bytes]:
