@@ -108,7 +108,7 @@ def _by_catalog(servers: Servers, rounds: int, seconds: float) -> Iterator[Figur
             against = smallest if baseline == "smallest" else _FLOOR
             values = {name: [_value(each, figure) for each in runs] for name, runs in found.items()}
             for name, measured in values.items():
-                plain = Figure(group, name, unit, median(measured))
+                plain = Figure(group, name, unit, median(measured), is_other=name in servers.routes)
                 if name in servers.routes or name == against:
                     yield plain
                 else:
@@ -129,7 +129,7 @@ def _by_strategy(route: Side, mutate: Side, rounds: int, seconds: float) -> Iter
     sides = {name: mutate._replace(body=body) for name, body in bodies.items()}
     found = in_turn({_FLOOR: route._replace(body=bodies["s3-init"]), **sides}, 1, rounds, seconds)
     group, floor_p50 = f"/mutate by strategy, {_connections(1)}", [each.p50_ms for each in found[_FLOOR]]
-    yield Figure(group, f"{_FLOOR}, p50", "ms", median(floor_p50))
+    yield Figure(group, f"{_FLOOR}, p50", "ms", median(floor_p50), is_other=True)
     for name in STRATEGIES:
         values = [each.p50_ms for each in found[name]]
         yield compared(Figure(group, f"{name}, p50", "ms"), values, f"{_FLOOR}, p50", floor_p50)
@@ -138,7 +138,7 @@ def _by_strategy(route: Side, mutate: Side, rounds: int, seconds: float) -> Iter
 def _pair(group: str, what: str, found: Rounds) -> Iterator[Figure]:
     floor_p50 = [each.p50_ms for each in found[_FLOOR]]
     name = f"{what}: {_FLOOR}, p50"
-    yield Figure(group, name, "ms", median(floor_p50))
+    yield Figure(group, name, "ms", median(floor_p50), is_other=True)
     values = [each.p50_ms for each in found["/mutate"]]
     yield compared(Figure(group, f"{what}: /mutate, p50", "ms"), values, name, floor_p50)
 

@@ -81,9 +81,9 @@ def _costs(api: KubernetesClient, rounds: int, account: str, role_account: str) 
     took = _in_turn(api, pods, rounds)
     bare = took.pop("none")
     above = {name: median(a - b for a, b in zip(taken, bare, strict=True)) for name, taken in took.items()}
-    yield Figure(COST, "the pod alone takes", "ms", median(bare))
+    yield Figure(COST, "the pod alone takes", "ms", median(bare), is_other=True)
     for name, cost in above.items():
-        figure = Figure(COST, name, "ms", cost)
+        figure = Figure(COST, name, "ms", cost, is_other=name == _THEIRS)
         if name == _OURS and role_account:
             figure = replace(figure, against=_THEIRS, ratio=cost / above[_THEIRS], bound=_AT_MOST)
         yield figure

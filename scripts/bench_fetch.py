@@ -72,19 +72,18 @@ def _figures(model: Model, found: Mapping[str, list[Run]], reasons: Mapping[str,
     """The first round warms up, and is not among them."""
     seconds = {name: [each.seconds for each in runs] for name, runs in found.items()}
     group = f"Seconds to download {model.name}"
+    yield Figure(group, S5CMD, "s", median(seconds.pop(S5CMD)), is_other=True)
     for name, taken in seconds.items():
-        if name == SCRIPT:
-            yield compared(Figure(group, name, "s"), taken, S5CMD, seconds[S5CMD], model.bound)
-        elif name == S5CMD:
-            yield Figure(group, name, "s", median(taken))
-        else:
-            yield compared(Figure(group, name, "s"), taken, S5CMD, seconds[S5CMD])
+        bound = model.bound if name == SCRIPT else None
+        figure = Figure(group, name, "s", is_other=name != SCRIPT)
+        yield compared(figure, taken, S5CMD, [each.seconds for each in found[S5CMD]], bound)
     for name, reason in reasons.items():
         yield missing(group, name, f"not installed: {reason}")
+    processor, memory = f"Processor seconds for {model.name}", f"Memory for {model.name}, largest PSS"
     for name, runs in found.items():
-        yield Figure(f"Processor seconds for {model.name}", name, "s", median(each.processor for each in runs))
+        yield Figure(processor, name, "s", median(each.processor for each in runs), is_other=name != SCRIPT)
     for name, runs in found.items():
-        yield Figure(f"Memory for {model.name}, largest PSS", name, "MiB", max(each.memory for each in runs))
+        yield Figure(memory, name, "MiB", max(each.memory for each in runs), is_other=name != SCRIPT)
 
 
 def _sides(work: Path, endpoint: str) -> Iterator[tuple[str, Callable[[], Run]]]:

@@ -6,8 +6,8 @@ from typing import Final
 
 from bench_report import Figure, groups, number
 
-WIDTH: Final = 820
-_LEFT, _RIGHT, _ROW, _HEAD, _GAP = 350, 120, 22, 30, 14
+WIDTH: Final = 840
+_LEFT, _RIGHT, _ROW, _HEAD, _GAP = 350, 140, 22, 30, 14
 """Pixels: the labels' column, the values' column, a bar's row, a panel's heading, the space below a panel."""
 _STYLE: Final = """
 text { font: 13px system-ui, sans-serif; fill: #1f2328 }
@@ -26,12 +26,11 @@ text { font: 13px system-ui, sans-serif; fill: #1f2328 }
 def svg(figures: Sequence[Figure]) -> str:
     """A panel of bars for each group and unit that has two figures or more. Bars of one panel have one scale.
 
-    The bars of what others provide are grey: those of figures that another figure is compared with.
+    Bars of what the project is compared with are grey.
     """
     panels, top = [], 0
     for heading, panel in _panels(figures):
-        baselines = {figure.against for figure in figures if figure.group == panel[0].group}
-        panels.append(_panel(heading, panel, baselines, top))
+        panels.append(_panel(heading, panel, top))
         top += _HEAD + _ROW * len(panel) + _GAP
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top}" width="{WIDTH}" height="{top}">'
     return "\n".join([head, f"<style>{_STYLE}</style>", *panels, "</svg>"]) + "\n"
@@ -46,13 +45,13 @@ def _panels(figures: Sequence[Figure]) -> Iterator[tuple[str, list[Figure]]]:
                 yield f"{group}, {unit}", panel
 
 
-def _panel(heading: str, figures: Sequence[Figure], baselines: set[str], top: int) -> str:
+def _panel(heading: str, figures: Sequence[Figure], top: int) -> str:
     largest = max(figure.value or 0 for figure in figures) or 1
     lines = [f'<text class="head" x="0" y="{top + 18}">{escape(heading)}</text>']
     for index, figure in enumerate(figures):
         value = figure.value or 0
         y, width = top + _HEAD + _ROW * index, round((WIDTH - _LEFT - _RIGHT) * value / largest, 1)
-        kind = "bar" if figure.name in baselines else "bar ours"
+        kind = "bar" if figure.is_other else "bar ours"
         lines += [
             f'<text class="label" x="{_LEFT - 8}" y="{y + 13}">{escape(figure.name)}</text>',
             f'<rect class="{kind}" x="{_LEFT}" y="{y + 1}" width="{width}" height="15" rx="2"/>',

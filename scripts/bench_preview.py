@@ -74,7 +74,7 @@ def _beside(started: Started, side: Side, manifest: bytes, rounds: int, seconds:
     for name, unit in (("p50_ms", "ms"), ("p99_ms", "ms"), ("requests_per_second", "requests/s")):
         label = name.partition("_ms")[0].replace("requests_per_second", "throughput")
         ones, others = _values(beside, name), _values(alone, name)
-        yield Figure(_BESIDE, f"alone, {label}", unit, median(others))
+        yield Figure(_BESIDE, f"alone, {label}", unit, median(others), is_other=True)
         yield compared(Figure(_BESIDE, f"beside previews, {label}", unit), ones, f"alone, {label}", others)
 
 

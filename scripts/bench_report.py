@@ -35,7 +35,8 @@ class Figure:
     """A measured value.
 
     `group` is the heading of its table. `ratio` is that to the figure named `against`, and a bound is one of the ratio
-    if there is one. A figure that could not be measured has no value, and `note` says what it needs.
+    if there is one. A figure that could not be measured has no value, and `note` says what it needs. `is_other`: it is
+    a figure of what the project is compared with.
     """
 
     group: str
@@ -46,6 +47,7 @@ class Figure:
     ratio: float | None = None
     bound: Bound | None = None
     note: str = ""
+    is_other: bool = False
 
     @property
     def is_met(self) -> bool | None:
@@ -116,7 +118,8 @@ def number(value: float) -> str:
 
 def encode(command: str, figures: Sequence[Figure]) -> str:
     """A report as JSON: the command, the machine, and each figure."""
-    found = [{name: value for name, value in asdict(figure).items() if value not in (None, "")} for figure in figures]
+    defaults = asdict(Figure("", "", ""))
+    found = [{name: value for name, value in asdict(figure).items() if value != defaults[name]} for figure in figures]
     return json.dumps({"command": command, "machine": machine(), "figures": found}, indent=2) + "\n"
 
 

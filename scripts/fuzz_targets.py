@@ -189,12 +189,12 @@ def _settings(body: bytes) -> None:
 
 
 def _hides_its_secret(body: bytes) -> bool:
-    """Whether the secret is where secrets are, and not in a setting whose value messages quote."""
+    """Whether the secret is where secrets are, and not in a setting or a name that messages quote."""
     try:
         document = yaml.safe_load(body)
-        groups = document.get("config", document)
-        groups.get("fetch", {}).pop("env", None)
-    except AttributeError:
+        for entry in document.get("config", document).get("fetch", {}).get("env", ()):
+            entry.pop("value", None)
+    except (AttributeError, TypeError):
         return False
     except (yaml.YAMLError, ValueError, RecursionError):
         return True

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_PSS = re.compile(rb"^Pss:\s+(\d+) kB", re.M)
+_RSS = re.compile(rb"^Rss:\s+(\d+) kB", re.M)
 _LEAST_SECONDS = 60
 """The least time over which a slope is told: below it, single allocations outweigh any leak."""
 
 
 @dataclass
 class Series:
-    """The memory of one process: seconds since the start of the soak, and MiB of proportional set size (PSS)."""
+    """The memory of one process: seconds since the start of the soak, and MiB of resident memory."""
 
     name: str
     samples: list[tuple[float, float]] = field(default_factory=list)
@@ -30,10 +30,10 @@ class Series:
         return least_squares(steady) * 3600 if steady[-1][0] - steady[0][0] >= _LEAST_SECONDS else None
 
 
-def pss(pid: int) -> float | None:
-    """The proportional set size of a process in MiB. None if it has ended."""
+def resident(pid: int) -> float | None:
+    """The resident memory of a process in MiB. None if it has ended."""
     try:
-        found = _PSS.search(Path(f"/proc/{pid}/smaps_rollup").read_bytes())
+        found = _RSS.search(Path(f"/proc/{pid}/smaps_rollup").read_bytes())
     except OSError:
         return None
     return int(found[1]) / 1024 if found else None

@@ -61,7 +61,7 @@ def plot(result: Mapping[str, Any]) -> str:
         *_rotations(result["authorities"], upper, lower),
         *upper.axes("answers a second"),
         upper.line(rate, _COLOURS[0]),
-        *lower.axes("memory of each process (PSS), MiB"),
+        *lower.axes("resident memory of each process, MiB"),
         *(lower.line(points, _COLOURS[index % len(_COLOURS)]) for index, (_, points) in enumerate(memory)),
         *_legend(memory, lower),
         "</svg>",

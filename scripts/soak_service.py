@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from soak_memory import Series, pss
+from soak_memory import Series, resident
 from tests.server.auto.cluster import CONFIGURATION, HOST, bundles
 from tests.support.api_server import ApiServer
 from tests.support.programs import MissingProgram
@@ -93,7 +93,7 @@ class Service:
             ready = [each for each in list(self.replicas.values()) if await asyncio.to_thread(_is_ready, each)]
             bundle = bundles(self.api)[0]
             for pid, series in self.memory.items():
-                if (mib := pss(pid)) is not None:
+                if (mib := resident(pid)) is not None:
                     series.samples.append((self.now, mib))
             await asyncio.sleep(_LAG)
             self.endpoints = ready

@@ -35,6 +35,8 @@
     │   ├── PreconditionFailed     409 or 412: the object changed since it was read
     │   ├── Unreachable            no answer, or a temporary one: 5xx, throttled
     │   ├── Unsupported            the store does not implement a part of S3
+    │   ├── TooLarge               an object, or a listing, is larger than the caller can take
+    │   ├── _Busy                  node_cache.peers: a peer sends as much as it may to others
     │   ├── Corrupt                node_cache.download: a file differs from the manifest
     │   ├── Abandoned              node_cache.download: another part of the download has failed
     │   ├── Changed                node_cache.versions: the version was published again with other files

@@ -29,7 +29,8 @@ def test_applying_a_manifest_again_changes_nothing(cluster: Cluster, namespace: 
 
 @pytest.mark.parametrize("options", [(), (SERVER_SIDE,)], ids=["client side", "server side"])
 def test_a_diff_with_what_was_applied_is_empty(cluster: Cluster, namespace: str, options: tuple[str, ...]) -> None:
-    manifest = workloads.deployment(namespace, template(asking(version="@champion")))
+    # Not of a Deployment, whose status changes meanwhile.
+    manifest = workloads.cron_job(namespace, template(asking(version="@champion")))
     cluster.apply(manifest, options=options)
 
     assert cluster.kubectl("diff", "--filename=-", *options, content=json.dumps(manifest)) == ""

@@ -38,6 +38,7 @@ def test_it_touches_its_own_file_and_the_list_and_the_rest_is_printed(checkout: 
         "charts/model-injector/files/strategies.json",
         "charts/model-injector/values.schema.json",
         "docs/annotations.md",
+        "docs/reference/commands.md",
         "docs/settings.md",
     }
     assert touched(checkout) == {*own, "webhook/strategies/__init__.py", *printed}

@@ -80,7 +80,8 @@ def _listing(draw: st.DrawFn) -> bytes:
         size = draw(st.one_of(st.integers(-1, 10**12), st.sampled_from(["", "big", "1e3"])))
         members = [_element("Key", _text(key)), _element("Size", _text(size)), _element("ETag", '"e"')]
         parts.append(_element("Contents", *draw(st.permutations(members))[: draw(st.integers(1, 3))]))
-    folders = draw(st.lists(st.sampled_from(["model-artifacts/my-model-1.2.3/", "model-artifacts/a/", "x"])))
+    names = st.sampled_from(["model-artifacts/my-model-1.2.3/", "model-artifacts/a/", "x"])
+    folders = draw(st.lists(names, unique=True))
     parts += [_element("CommonPrefixes", _element("Prefix", folder)) for folder in folders]
     if not draw(st.integers(0, 5)):
         parts.append(_element("EncodingType", draw(st.sampled_from(["url", "x"]))))
