@@ -86,5 +86,6 @@ ARG REVISION=unknown
 LABEL org.opencontainers.image.title="model-injector" \
       org.opencontainers.image.description="A Kubernetes admission webhook that puts model files into annotated pods" \
       org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="https://github.com/OWNER/model-injector" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"

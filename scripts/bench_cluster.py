@@ -1,103 +1,100 @@
-"""Measures what webhooks add to the creation of a pod in a cluster, through the kubeconfig. Creates nothing: dry runs.
+"""What webhooks add to the creation of a pod at a real API server, and for how long a lost Secret fails creations.
 
-Each round creates, in turn and on one connection, a pod without annotations and one that asks for a model, for each
-service account. If a webhook looks at the pods of one of these accounts only, its rows show what that webhook takes.
-The requests to webhooks are counted in the API server's metrics, so nobody else should create pods meanwhile.
+KUBEBUILDER_ASSETS names a folder with kube-apiserver: it runs on loopback, with the chart installed, and with the
+webhook as a process of this machine. POD_IDENTITY_WEBHOOK names the program of AWS's pod-identity-webhook, which then
+runs beside it. KUBECONFIG names a cluster instead, in which the webhooks run already. Creations are dry runs, in turn
+on one connection. They are counted in the API server's metrics, so nobody else should create pods meanwhile.
 """
 
-import argparse
-import json
-import re
-import statistics
-import sys
-import time
-from collections import Counter
-from http import HTTPStatus
-from typing import Final, NamedTuple
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
 
-from webhook.kubernetes.client import ClusterError, KubernetesClient, RequestBody
+from bench_creations import Pod, create, pod_to_create, requests_for_one
+from bench_lost_secret import lose_secret
+from bench_pod_identity import pod_identity
+from bench_report import Bound, Figure, median, missing
+from tests.e2e import control_plane, release, store
+from tests.e2e.cluster import Cluster
+from webhook.kubernetes.client import KubernetesClient
 
-_COUNTED: Final = 10
-"""Creations of each kind by which the requests to webhooks are counted."""
-_REQUESTS: Final = re.compile(
-    r'^apiserver_admission_webhook_request_total\{.*?\bname="([^"]*)".*\} (\S+)$', re.MULTILINE
-)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--context", help="the context of the kubeconfig (its current one)")
-    parser.add_argument(
-        "accounts",
-        nargs="*",
-        default=["default/default"],
-        metavar="NAMESPACE/ACCOUNT",
-        help="the service accounts of the pods (default/default)",
-    )
-    parser.add_argument("--prefix", default="model-injector.io", help="the prefix of annotations (model-injector.io)")
-    parser.add_argument("--rounds", type=int, default=500, help="creations of each kind of pod (500)")
-    options = parser.parse_args()
-    asking = {f"{options.prefix}/model": "my-model", f"{options.prefix}/version": "1.2.3"}
-    pods: dict[tuple[str, str], _Pod] = {}
-    for account in options.accounts:
-        pods[account, "bare"] = _pod(account, {})
-        pods[account, "annotated"] = _pod(account, asking)
-    try:
-        api = KubernetesClient(options.context)
-        counts = {kind: _requests(api, pod) for kind, pod in pods.items()}
-        milliseconds: dict[tuple[str, str], list[float]] = {kind: [] for kind in pods}
-        for _ in range(options.rounds):
-            for kind, pod in pods.items():
-                milliseconds[kind].append(_create(api, pod))
-    except ClusterError as error:
-        sys.exit(f"bench_cluster: {error}")
-    base = milliseconds[options.accounts[0], "bare"]
-    for (account, annotated), taken in milliseconds.items():
-        above = statistics.median(one - other for one, other in zip(taken, base, strict=True))
-        print(
-            f"{account:20} {annotated:10} p50 {statistics.median(taken):.2f} ms, above the first {above:.2f} ms; "
-            f"requests to webhooks: {counts[account, annotated] or 'none'}"
-        )
-    return 0
+COST: Final = "At an API server: milliseconds that webhooks add to the creation of a pod, p50"
+CALLS: Final = "At an API server: requests to webhooks for one pod"
+LOST: Final = "At an API server: seconds for which creations of annotated pods fail"
+_OURS, _THEIRS, _BOTH = "model-injector", "pod-identity-webhook", "both"
+_AT_MOST: Final = Bound(1.2)
+_NEEDS: Final = "needs KUBEBUILDER_ASSETS, a folder with kube-apiserver and etcd"
+_NEEDS_ROLE: Final = "needs POD_IDENTITY_WEBHOOK, the program of that project; in a cluster, --role-account"
+_ACCOUNT, _ROLE_ACCOUNT = "apps/app", "roles/app"
 
 
-class _Pod(NamedTuple):
-    path: str
-    body: RequestBody
+def measure(work: Path, rounds: int, account: str, role_account: str) -> Iterator[Figure]:
+    """Measure in the cluster of KUBECONFIG, else at an API server from KUBEBUILDER_ASSETS.
+
+    `role_account` is a service account of the cluster whose pods pod-identity-webhook changes.
+    """
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    if "KUBECONFIG" in os.environ:
+        yield from _costs(KubernetesClient(), rounds, account, role_account)
+    elif assets:
+        yield from _with_api_server(Path(assets), work, rounds)
+        return
+    else:
+        yield missing(CALLS, _OURS, _NEEDS, Bound(1))
+        yield missing(COST, f"{_OURS}, to {_THEIRS}", _NEEDS, _AT_MOST)
+    yield missing(LOST, "the Secret of the CA is deleted, and the webhook is killed and started", _NEEDS, Bound(10))
 
 
-def _pod(account: str, annotations: dict[str, str]) -> _Pod:
-    namespace, _, name = account.partition("/")
-    spec = {"serviceAccountName": name, "containers": [{"name": "app", "image": "never-pulled"}]}
-    metadata = {"generateName": "bench-", "annotations": annotations}
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-    return _Pod(f"/api/v1/namespaces/{namespace}/pods", RequestBody("application/json", pod))
+def _with_api_server(assets: Path, work: Path, rounds: int) -> Iterator[Figure]:
+    program = os.environ.get("POD_IDENTITY_WEBHOOK")
+    with ExitStack() as stack:
+        kubeconfig = stack.enter_context(control_plane.running(assets, work))
+        os.environ["KUBECONFIG"] = str(kubeconfig)  # for the client of this process
+        stack.callback(os.environ.pop, "KUBECONFIG")
+        cluster = Cluster(kubeconfig, runs_pods=False)
+        for account in (_ACCOUNT, _ROLE_ACCOUNT):
+            namespace, _, name = account.partition("/")
+            cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+            metadata = {"name": name, "namespace": namespace}
+            cluster.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+        bucket = stack.enter_context(store.running(cluster, work))
+        bucket.publish("my-model", "1.2.3")
+        running = stack.enter_context(release.installed(cluster, bucket, work))
+        if program:
+            stack.enter_context(pod_identity(cluster, Path(program), _ROLE_ACCOUNT, work))
+        api = KubernetesClient()
+        yield from _costs(api, rounds, _ACCOUNT, _ROLE_ACCOUNT if program else "")
+        yield from lose_secret(LOST, running, api, pod_to_create(_ACCOUNT, annotated=True))
 
 
-def _create(api: KubernetesClient, pod: _Pod) -> float:
-    """The milliseconds that one creation takes."""
-    started = time.perf_counter()
-    reply = api.request("POST", pod.path, pod.body, query=[("dryRun", "All")])
-    taken = (time.perf_counter() - started) * 1000
-    if reply.status != HTTPStatus.CREATED:
-        raise ClusterError(f"a pod is not created: {json.loads(reply.content).get('message')}")
-    return taken
+def _costs(api: KubernetesClient, rounds: int, account: str, role_account: str) -> Iterator[Figure]:
+    pods = {"none": pod_to_create(account, annotated=False), _OURS: pod_to_create(account, annotated=True)}
+    if role_account:
+        pods |= {_THEIRS: pod_to_create(role_account, annotated=False)}
+        pods |= {_BOTH: pod_to_create(role_account, annotated=True)}
+    for name, pod in pods.items():
+        for webhook, count in requests_for_one(api, pod).items():
+            yield Figure(CALLS, f"{name}: {webhook}", "", count, bound=Bound(1) if name == _OURS else None)
+    took = _in_turn(api, pods, rounds)
+    bare = took.pop("none")
+    above = {name: median(a - b for a, b in zip(taken, bare, strict=True)) for name, taken in took.items()}
+    yield Figure(COST, "the pod alone takes", "ms", median(bare), is_other=True)
+    for name, cost in above.items():
+        figure = Figure(COST, name, "ms", cost, is_other=name == _THEIRS)
+        if name == _OURS and role_account:
+            figure = replace(figure, against=_THEIRS, ratio=cost / above[_THEIRS], bound=_AT_MOST)
+        yield figure
+    if not role_account:
+        yield missing(COST, f"{_OURS}, to {_THEIRS}", _NEEDS_ROLE, _AT_MOST)
 
 
-def _requests(api: KubernetesClient, pod: _Pod) -> dict[str, float]:
-    """The requests to webhooks for one creation, by the webhook's name."""
-    before = _total(api)
-    for _ in range(_COUNTED):
-        _create(api, pod)
-    return {name: count / _COUNTED for name, count in (_total(api) - before).items()}
-
-
-def _total(api: KubernetesClient) -> Counter[str]:
-    total = Counter[str]()
-    for name, count in _REQUESTS.findall(api.request("GET", "/metrics").content.decode()):
-        total[name] += int(float(count))
-    return total
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _in_turn(api: KubernetesClient, pods: Mapping[str, Pod], rounds: int) -> dict[str, list[float]]:
+    """The milliseconds of creations."""
+    took: dict[str, list[float]] = {name: [] for name in pods}
+    for _ in range(rounds):
+        for name, pod in pods.items():
+            took[name].append(create(api, pod))
+    return took

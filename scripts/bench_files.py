@@ -1,16 +1,12 @@
-"""Measures the init container with a model of many small files: seconds and memory of each case. Prints JSON.
+"""The init container with a model of very many small files: seconds and memory of the first download and of restarts.
 
 S3 is a server in memory, so that the figures are those of the init container and of s5cmd.
 """
 
-import argparse
 import asyncio
 import hashlib
-import json
 import multiprocessing
-import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,75 +14,61 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from bench_models import FLAGS, PARTS, environment
+from bench_processes import MIB, sampled
+from bench_report import Figure
 from tests.support import programs
 from tests.support.container import InitContainer
 
 PREFIX: Final = "model-artifacts/my-model-1.2.3/"
 PAGE: Final = 1000
 SIZE: Final = 100
+_LIMIT_SECONDS: Final = 3600
 _ENTRY: Final = (
     "<Contents><Key>{key}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>&quot;0&quot;</ETag>"
     "<Size>{size}</Size><StorageClass>STANDARD</StorageClass></Contents>"
 )
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--files", type=int, default=100_000, help="how many files the model has (100000)")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="model-injector-bench-") as folder, _serving(options.files) as url:
-        print(json.dumps(_measure(Path(folder), url, options.files), indent=2))
-    return 0
+def measure(work: Path, files: int) -> Iterator[Figure]:
+    """Download once, and restart in each way."""
+    with _serving(files) as url:
+        runs = _runs(work, url, files)
+    groups = ("Seconds", "Memory of the processes, largest PSS", "Memory of files in /dev/shm, largest")
+    for number, (group, unit) in enumerate(zip(groups, ("s", "MiB", "MiB"), strict=True)):
+        for name, run in runs.items():
+            yield Figure(f"{group}, {files:,} files of {SIZE} bytes", name, unit, run[number])
 
 
-def _measure(work: Path, url: str, files: int) -> dict[str, Any]:
+def _runs(work: Path, url: str, files: int) -> dict[str, tuple[float, float, float]]:
     (work / "logs").mkdir()
-    env = {
-        "S3_ENDPOINT_URL": url,
-        "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "any",
-        "AWS_SECRET_ACCESS_KEY": "any",
-        "HOME": str(work),
-    }
     model = work / "volume" / "my-model-1.2.3"
     model.parent.mkdir()
-    image = programs.install_image(work / "image")
+    env, image = environment(url, work), programs.install_image(work / "image")
     container = InitContainer(f"s3://my-ml-bucket/{PREFIX}*", model, image, env, work / "logs")
-    result = {"first, by size": _run(container)}
-    result["restart, size and number unknown"] = _run(container)
+    runs = {"first download, verify: size": _run(container)}
+    runs["restart: all files are there, S3 is listed"] = _run(container)
     known = f"{files + 1},{sum(file.stat().st_size for file in model.rglob('*') if file.is_file())}"
-    result["restart, size and number known"] = _run(container, known)
-    result["restart, by sha256"] = _run(container, known, "sha256")
+    runs["restart: all files are there, number and size known"] = _run(container, known)
+    runs["restart with verify: sha256"] = _run(container, known, "sha256")
     shutil.rmtree(model / "part-007")
-    result["restart, 1 % is missing"] = _run(container, known)
-    return result
+    runs["restart: 1 % of the files is missing"] = _run(container, known)
+    return runs
 
 
-def _run(container: InitContainer, known: str = "-", verify: Any = "size") -> dict[str, float]:
-    """Seconds, and the most MiB of memory that all processes together and the files in /dev/shm took."""
-    before = _shared()
-    run = container.start(known=known, verify=verify, limit=3600, flags=("--numworkers", "32"), parts=16)
-    processes = shared = 0
-    while run.process.poll() is None:
-        processes = max(processes, sum(_resident(run.process.pid)))
-        shared = max(shared, _shared() - before)
-        time.sleep(0.05)
+def _run(container: InitContainer, known: str = "-", verify: Any = "size") -> tuple[float, float, float]:
+    """Seconds, and the most MiB of all processes together and of the files in /dev/shm."""
+    before, shared, started = _shared(), 0, time.perf_counter()
+    run = container.start(known=known, verify=verify, limit=_LIMIT_SECONDS, flags=FLAGS, parts=PARTS)
+    with sampled(run.process.pid) as peak:
+        while run.process.poll() is None:
+            shared = max(shared, _shared() - before)
+            time.sleep(0.02)
+        seconds = time.perf_counter() - started
     outcome = run.wait()
     if outcome.reason != "Complete":
-        raise SystemExit(outcome.log)
-    mib = 1024 * 1024
-    return {
-        "seconds": round(outcome.seconds, 1),
-        "processes MiB": round(processes / mib),
-        "shm MiB": round(shared / mib),
-    }
-
-
-def _resident(group: int) -> Iterator[int]:
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError, IndexError):
-            if int((process / "stat").read_text().rpartition(")")[2].split()[2]) == group:
-                yield int((process / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        raise RuntimeError(outcome.log)
+    return seconds, peak.mib, shared / MIB
 
 
 def _shared() -> int:
@@ -143,7 +125,3 @@ async def _serve(files: int, ready: Any) -> None:
 
 def _content(name: str) -> bytes:
     return name.encode().ljust(SIZE, b".")
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -8,6 +8,8 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from chart_schema import values_schema
+from reference_commands import commands_page
+from reference_signals import logs_page, metrics_page, reasons_page
 from webhook.annotations.contract import ANNOTATIONS
 from webhook.settings import Load, Rule
 from webhook.settings.controller import MaintenanceWindow
@@ -165,6 +167,10 @@ def pages(checkout: Path) -> dict[str, str]:
         .replace("{rules}", _group(Rule))
         .replace("{loads}", _group(Load))
         .replace("{windows}", _group(MaintenanceWindow)),
+        "docs/reference/commands.md": commands_page(),
+        "docs/reference/metrics.md": metrics_page(),
+        "docs/reference/reasons.md": reasons_page(),
+        "docs/reference/logs.md": logs_page(checkout),
         SCHEMA: values_schema((checkout / SCHEMA).read_text()),
         "charts/model-injector/files/strategies.json": _for_guard(),
     }
@@ -206,4 +212,5 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 if __name__ == "__main__":
     root = Path(sys.argv[1])
     for name, content in pages(root).items():
+        (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text(content)

@@ -39,3 +39,10 @@ def defined() -> Iterator[tuple[str, str, str]]:
 
 def test_the_tree_is_what_the_code_defines() -> None:
     assert sorted(drawn()) == sorted(defined())
+
+
+def test_a_message_is_one_line_of_limited_length_whatever_it_quotes() -> None:
+    assert str(errors.InvalidInput("two\nlines \x1b[31m")) == "two?lines ?[31m"
+    longest = str(errors.InvalidInput("x" * 5000))
+    assert len(longest) == 2048
+    assert longest.endswith("x…")

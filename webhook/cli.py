@@ -50,22 +50,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     """Run the command and return its exit status. Raises OutputFailed, also for buffered output."""
     try:
-        options = _parser().parse_args(arguments)  # may print --help, and exit
+        options = parser().parse_args(arguments)  # may print --help, and exit
         status: int | None = options.run(options)
     finally:
         flush()
     return status or 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
     is_plugin = Path(sys.argv[0]).name.startswith("kubectl-")
-    parser = argparse.ArgumentParser(
+    program = argparse.ArgumentParser(
         prog="kubectl model-injector" if is_plugin else "model-injector",
         description="Puts model files into annotated pods.",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    program.add_argument("--version", action="version", version=__version__)
+    commands = program.add_subparsers(required=True, metavar="COMMAND")
     for command in (
         serve,
         preview,
@@ -84,4 +85,4 @@ def _parser() -> argparse.ArgumentParser:
         certs,
     ):
         command.add(commands)
-    return parser
+    return program

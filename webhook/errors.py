@@ -59,6 +59,7 @@ import re
 from typing import Final
 
 _SHOWN: Final = 120
+_LONGEST: Final = 2048
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -73,7 +74,14 @@ def one_line(text: str) -> str:
 
 
 class InjectorError(Exception):
-    """The root: every error below it is expected, and its text may be shown to a user."""
+    """The root: every error below it is expected, and its text may be shown to a user.
+
+    The text is one line of at most 2048 characters, whatever it quotes from a file, a server or a user.
+    """
+
+    def __str__(self) -> str:
+        text = one_line(super().__str__())
+        return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 class InvalidInput(InjectorError):

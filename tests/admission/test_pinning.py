@@ -224,7 +224,11 @@ def test_what_s3_did_not_say_is_not_pinned() -> None:
     cluster.catalog.back_off("default")
     injection = cluster.decide(workload(model="new", version="latest"))
     assert injection.operations == ()
-    assert any("cannot be pinned while S3" in warning for warning in injection.warnings)
+    assert injection.warnings == (
+        "new latest is not pinned: S3 does not answer; each of its pods resolves it",
+        "new 1.0.0 is not checked: S3 did not answer",
+    )
+    assert injection.foretold == ()  # its pods are admitted
 
 
 def test_who_may_not_use_a_model_does_not_hear_of_it_at_apply() -> None:

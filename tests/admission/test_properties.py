@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.admission.conftest import JSON, PREFIX, Injector, asking
-from tests.admission.pods import pods
+from tests.support.generators.pods import pods
 from tests.support.reviews import apply
 from webhook.admission.result import AdmissionResult
 from webhook.fetching.script import SCRIPT

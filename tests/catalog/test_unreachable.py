@@ -6,14 +6,36 @@ from pathlib import Path
 import pytest
 
 from tests.catalog.conftest import Read, Reader, aliased, published, source
-from tests.support.faults import ACCESS_DENIED, SLOW_DOWN, Answer, Cut, Drop, Fault, Stall
+from tests.support.faults import ACCESS_DENIED, SLOW_DOWN, Answer, Cut, Drop, Fault, Request, Stall, s3_error
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
 from webhook.catalog.bucket.store import CatalogError, Store, Unreachable
 from webhook.catalog.resolution import UnknownModel, UnknownVersion, VersionKey
 from webhook.model.source import Source
 
-UNREACHABLE: list[Fault] = [Drop(), SLOW_DOWN, Answer(500, b""), Answer(200, b"<not xml"), Stall(), Cut(10)]
+PAGE = Answer(200, b"<html><body><h1>Sign in</h1></body></html>", (("Content-Type", "text/html"),))
+ODD_OBJECT = Answer(200, b"<ListBucketResult><Name>b</Name><Contents><Key>x</Key></Contents></ListBucketResult>")
+NO_KEY = Answer(
+    200,
+    b"<ListBucketResult><EncodingType>url</EncodingType><Contents><Size>1</Size></Contents></ListBucketResult>",
+)
+NO_ERROR = Answer(
+    400,
+    b"<ListBucketResult><EncodingType>url</EncodingType><CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes>"
+    b"</ListBucketResult>",
+)
+WRONG_CLOCK = s3_error(403, "RequestTimeTooSkewed", "The difference between the times is too large.")
+UNREACHABLE: list[Fault] = [
+    *(Drop(), SLOW_DOWN, Answer(500, b""), Answer(200, b"<not xml"), Stall(), Cut(10)),
+    *(
+        PAGE,
+        Answer(200, b""),
+        Answer(206, b"<not xml"),
+        ODD_OBJECT,
+        WRONG_CLOCK,
+        s3_error(400, "RequestTimeout", "too slow"),
+    ),
+]
 
 
 @pytest.mark.parametrize("fault", UNREACHABLE)
@@ -88,6 +110,34 @@ def test_a_store_that_does_not_answer_is_unreachable(bucket: MotoBucket, proxy: 
     proxy.inject(fault, lambda _: True)
     with closing(Store(source(bucket, proxy), seconds=1, attempts=1)) as store, pytest.raises(Unreachable):
         list(store.objects(""))
+
+
+def test_a_page_instead_of_a_listing_leaves_the_catalog_as_it_is(
+    store: Store, proxy: FaultyProxy, read: Read, tmp_path: Path
+) -> None:
+    published(store, tmp_path / "m", "1.2.3")
+    reader = read(preflight="enforce")
+    proxy.inject(PAGE, Request.is_listing)
+    with pytest.raises(Unreachable, match="the answer is not a listing"):
+        reader.refresh()
+    assert reader.version("latest") == "1.2.3"
+
+
+def test_a_page_instead_of_tags_is_no_missing_tag(store: Store, proxy: FaultyProxy, tmp_path: Path) -> None:
+    published(store, tmp_path / "m", "1.2.3")
+    proxy.inject(PAGE, lambda request: "tagging" in request.query or "tagging" in request.target)
+    with pytest.raises(Unreachable, match="the answer has no tags"):
+        store.tags("my-model-1.2.3/manifest.json")
+
+
+def test_a_replica_whose_clock_is_wrong_refuses_no_pod(
+    store: Store, proxy: FaultyProxy, read: Read, tmp_path: Path
+) -> None:
+    published(store, tmp_path / "m", "1.2.3")
+    reader = read(preflight="enforce")
+    proxy.inject(WRONG_CLOCK, lambda _: True)
+    resolved = reader.resolve("1.2.3")
+    assert any("not checked" in warning for warning in resolved.warnings)
 
 
 def test_a_server_that_refuses_connections_is_unreachable(bucket: MotoBucket) -> None:

@@ -1,10 +1,8 @@
 """Alerts and dashboard: they ask for what is there."""
 
-import gc
 import json
 import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 from typing import get_args
 
 import promql_parser
@@ -15,9 +13,7 @@ from webhook.admission.result import Decision
 from webhook.catalog.lookup.index import SourceStatus
 from webhook.controller.rollouts import VERDICTS
 from webhook.http.metrics import Metrics
-from webhook.node_cache.metrics import CacheMetrics
-from webhook.node_cache.run import run
-from webhook.settings import Settings
+from webhook.node_cache.metrics import GAUGES, CacheMetrics
 
 OF_THE_API_SERVER = {
     "apiserver_admission_webhook_fail_open_count": {"name", "type"},
@@ -104,26 +100,12 @@ def shown(metrics: Metrics | CacheMetrics) -> dict[str, set[str]]:
     return found
 
 
-class Started(Exception):
-    """The driver has declared its metrics."""
-
-
 @pytest.fixture
-def of_the_node_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, set[str]]]:
-    """What the /metrics of the driver shows: its counters, and the gauges that the process adds when it starts."""
-    metrics, watch = CacheMetrics(), CacheMetrics.watch
-
-    def started(_: CacheMetrics, gauges: Mapping[str, object]) -> None:
-        watch(metrics, {name: ("", lambda: 0) for name in gauges})
-        raise Started
-
-    monkeypatch.setattr(CacheMetrics, "watch", started)
-    options = {"folder": str(tmp_path / "cache"), "kubeletFolder": str(tmp_path / "kubelet")}
-    settings = {"bucket": "my-ml-bucket", "server": {"opsPort": 0}, "strategies": {"node-cache": options}}
-    with pytest.raises(Started):
-        run(Settings.model_validate(settings), "node", None)
-    yield {name: labels for name, labels in shown(metrics).items() if name.startswith(NODE_CACHE)}
-    gc.unfreeze()
+def of_the_node_cache() -> dict[str, set[str]]:
+    """What the /metrics of the driver shows."""
+    metrics = CacheMetrics()
+    metrics.watch(dict.fromkeys(GAUGES, float))
+    return {name: labels for name, labels in shown(metrics).items() if name.startswith(NODE_CACHE)}
 
 
 def test_every_query_asks_for_series_and_labels_that_exist(of_the_node_cache: dict[str, set[str]]) -> None:

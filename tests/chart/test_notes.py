@@ -62,7 +62,7 @@ def test_the_notes_say_how_to_try_it_and_warn_of_nothing_by_default() -> None:
 
 
 def documented() -> list[str]:
-    pages = ((CHART.parents[1] / "docs" / name).read_text() for name in ("install.md", "catalog.md"))
+    pages = ((CHART.parents[1] / "docs" / name).read_text() for name in ("install.md", "controller.md", "catalog.md"))
     return [each for page in pages for each in re.findall(r"```yaml\n# values\.yaml\n(.*?)```", page, re.DOTALL)]
 
 
@@ -73,8 +73,9 @@ def test_the_values_in_the_pages_are_valid(number: int) -> None:
     assert rendered.settings["bucket"] == values["config"]["bucket"]
 
 
-def test_the_values_that_the_install_page_names_exist() -> None:
-    page = (CHART.parents[1] / "docs" / "install.md").read_text()
+@pytest.mark.parametrize("name", ["install.md", "controller.md"])
+def test_the_values_that_a_page_names_exist(name: str) -> None:
+    page = (CHART.parents[1] / "docs" / name).read_text()
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     of_settings = {f"config.{setting.path}" for setting in declared()}
     groups = "|".join(name for name, value in values.items() if isinstance(value, dict))
@@ -86,8 +87,9 @@ def test_the_values_that_the_install_page_names_exist() -> None:
             found = found[key]
 
 
-def test_the_install_page_names_settings_by_their_place_in_the_values() -> None:
-    page = (CHART.parents[1] / "docs" / "install.md").read_text()
+@pytest.mark.parametrize("name", ["install.md", "controller.md"])
+def test_a_page_names_settings_by_their_place_in_the_values(name: str) -> None:
+    page = (CHART.parents[1] / "docs" / name).read_text()
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     for setting in declared():
         group, _, name = setting.path.partition(".")

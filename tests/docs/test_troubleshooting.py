@@ -119,10 +119,10 @@ def test_the_settings_and_values_on_the_page_exist() -> None:
     names = {each[1] for each in found if each}
     assert len(names) > 20
     for name in names:
-        assert name.removeprefix("config.") in settings or _is_in(values, name), name
+        assert name.removeprefix("config.") in settings or is_in(values, name), name
 
 
-def _is_in(values: object, name: str) -> bool:
+def is_in(values: object, name: str) -> bool:
     for key in name.split("."):
         if not isinstance(values, dict) or key not in values:
             return False

@@ -59,6 +59,7 @@ def test_its_labels_are_what_the_project_says_of_itself() -> None:
         "title": PROJECT["name"],
         "description": PROJECT["description"],
         "licenses": PROJECT["license"],
+        "source": PROJECT["urls"]["Source"],
         "version": "${VERSION}",
         "revision": "${REVISION}",
     }

@@ -6,8 +6,8 @@ import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from tests.admission.pods import pods
 from tests.preview.previews import previewed
+from tests.support.generators.pods import pods
 from webhook.preview import SERVED, manifests, read
 
 ASKED = {"model-injector.io/model": "my-model", "model-injector.io/version": "1.2.3"}

@@ -40,6 +40,13 @@ def of_deployment(spec: Any) -> JSON:
     return review({"metadata": {}, "spec": spec}, kind=kind, operation="UPDATE", oldObject=old)
 
 
+def test_an_answer_about_a_long_invalid_value_is_short(client: httpx.Client) -> None:
+    answer = post(client, changed(kind="K" * 10_000))
+    assert answer.status_code == 400
+    assert "Invalid enum value 'KKK" in answer.json()["error"]
+    assert len(answer.json()["error"]) < 400
+
+
 @pytest.mark.parametrize(
     "body",
     [

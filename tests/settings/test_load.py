@@ -181,7 +181,9 @@ def test_what_kubernetes_puts_into_the_environment_for_a_service_of_our_name_is_
         ("{bucket: abc, annotationPrefix: a..b}", "setting annotationPrefix"),
         ("{bucket: abc, fetch: {image: ':::'}}", "setting fetch.image"),
         ("- bucket", "settings have to be a mapping"),
-        ("{bucket: [}", "settings.yaml: "),
+        ("{bucket: [}", "settings.yaml is not YAML: line 1, column 11: "),
+        ("bucket: abc\nprefix: a: b", "line 2, column 10: mapping values are not allowed here"),
+        ("bucket: 2026-99-99", "settings.yaml is not YAML"),
         ("{bucket: abc, 3: 4}", "unknown setting 3"),
     ],
 )
@@ -207,6 +209,20 @@ def test_a_secret_in_the_settings_shows_in_no_message(loaded: Load) -> None:
     with pytest.raises(InvalidSettings) as caught:
         loaded("{bucket: abc, fetch: {env: [{name: AWS_SECRET_ACCESS_KEY, value: hush, more: 1}], numWorkers: x}}")
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["password: hush: x", "*hush", "!hush x", "&hush a\n&hush b", "{hush: [}", "- hush\nb: c", "a: 'hush"]
+)
+def test_a_file_that_is_not_yaml_is_not_quoted(loaded: Load, text: str) -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        loaded(text)
+    assert "hush" not in str(caught.value)
+
+
+def test_a_control_character_in_a_setting_is_no_second_line(loaded: Load) -> None:
+    with pytest.raises(InvalidSettings, match=r"^unknown setting buc\?ket; did you mean bucket\?$"):
+        loaded('"buc\\nket": abc')
 
 
 def test_every_setting_has_its_reason() -> None:

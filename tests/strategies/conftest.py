@@ -89,7 +89,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
         shutil.copy(Path(__file__).with_name(f"{stub}.py"), root / "webhook" / "strategies")
     registry = root / "webhook" / "strategies" / "__init__.py"
     text, changed = re.subn(
-        r"(_MODULES: Final = \([^)]*?),?\)", rf"\1, {', '.join(map(repr, STUBS))})", registry.read_text()
+        r"(_MODULES: Final = \([^)]*)\)", rf"\1{', '.join(map(repr, STUBS))})", registry.read_text()
     )
     assert changed == 1
     registry.write_text(text)

@@ -50,7 +50,7 @@ def rclone() -> Path:
 
 def helms() -> dict[str, Path]:
     """The oldest Helm that the chart supports, and the newest: scripts/setup unpacks them beside the environment."""
-    found = sorted((Path(sys.prefix) / "helm").glob("*/helm"))
+    found = sorted((Path(sys.prefix) / "files").glob("*/helm"))
     if len(found) != 2:
         raise MissingProgram("helm is missing: run scripts/setup")
     return dict(zip(("oldest", "newest"), found, strict=True))

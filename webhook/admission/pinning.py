@@ -19,7 +19,7 @@ from webhook.annotations.contract import FOLLOW
 from webhook.annotations.injected import InjectedModel
 from webhook.annotations.parsing import is_asking, is_following, parse
 from webhook.annotations.pinned import PINNED, Pin, Pins, Reference, reference_of
-from webhook.catalog.resolution import Catalog, UnknownModel
+from webhook.catalog.resolution import Catalog
 from webhook.inventory.inventory import Inventory
 from webhook.kubernetes.patch import Operation, add, escape
 from webhook.kubernetes.pod import Pod
@@ -122,7 +122,7 @@ def _advice(change: WorkloadChange, warnings: tuple[str, ...], message: str) -> 
 def _wanted(
     change: WorkloadChange, request: PodRequest, settings: Settings, catalog: Catalog, held: Mapping[Reference, str]
 ) -> tuple[Pins, list[str]]:
-    """The pins that the template should have, and warnings about those that could not be renewed.
+    """The pins that the template should have, and warnings about those that could not be made or renewed.
 
     A pin is kept until its reference changes or the template is restarted. Pins of the old template are used too,
     because `kubectl replace` drops the annotation. Raises UnknownModel.
@@ -138,27 +138,29 @@ def _wanted(
         if pin is None and change.may_change_template:
             last = current.pin_of(model) or former.pin_of(model)
             try:
-                pin = Pin.of(model, held.get(reference_of(model)) or _resolved_version(model, catalog))
+                version = held.get(reference_of(model)) or _resolved_version(model, catalog)
             except Refusal as refusal:
                 if last is None:
                     raise
-                pin = last
-                warnings.append(f"{model.model} stays pinned to {last.version}: {refusal}")
+                version, problem = None, str(refusal)
+            else:
+                problem = "" if version else "S3 does not answer"
+            pin = Pin.of(model, version) if version else last
+            if problem:
+                place = f"stays pinned to {last.version}" if last else f"{model.version} is not pinned"
+                advice = "" if last else "; each of its pods resolves it"
+                warnings.append(f"{model.model} {place}: {problem}{advice}")
         if pin is not None:
             kept.append(pin)
     return Pins(tuple(kept), pinned.restarted_at(annotations)), warnings
 
 
-def _resolved_version(model: ModelRequest, catalog: Catalog) -> str:
-    """The version that a reference resolves to now. Raises UnknownModel, also if S3 did not confirm the version."""
+def _resolved_version(model: ModelRequest, catalog: Catalog) -> str | None:
+    """The version that a reference resolves to now. None if S3 did not confirm it. Raises UnknownModel."""
     if not pinned.is_floating(model):
         return model.version
     resolved = catalog.resolve(msgspec.structs.replace(model, pinned_version=None))
-    if not resolved.is_checked:
-        raise UnknownModel(
-            f"{model.model} {model.version} cannot be pinned while S3 does not answer; its pods resolve it"
-        )
-    return resolved.artifact.version
+    return resolved.artifact.version if resolved.is_checked else None
 
 
 def _with_strategies(wanted: Pins, request: PodRequest, models: Sequence[InjectedModel]) -> Pins:

@@ -14,6 +14,7 @@ import msgspec
 
 from webhook.annotations import injected
 from webhook.annotations.contract import INJECTED
+from webhook.controller.events import EventReason
 from webhook.controller.observed import ContainerStatus, Pod, Terminated
 from webhook.controller.steps import PODS, Emit, ObjectRef
 from webhook.errors import one_line
@@ -223,7 +224,7 @@ def _event(download: Download, known: Known) -> Emit:
     return Emit(download.pod, kind, reason, one_line(f"{download.what}: {text}"), name, known.since, known.count)
 
 
-def _described(download: Download, progress: Progress | None) -> tuple[Literal["Normal", "Warning"], str, str]:
+def _described(download: Download, progress: Progress | None) -> tuple[Literal["Normal", "Warning"], EventReason, str]:
     """The type, the reason and the text of an event."""
     end = download.end
     if not end:

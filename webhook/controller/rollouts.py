@@ -23,6 +23,7 @@ import msgspec
 
 from webhook.annotations import pinned
 from webhook.annotations.pinned import PINNED
+from webhook.controller.events import EventReason
 from webhook.controller.followers import (
     FOLLOWED,
     ROLLOUT,
@@ -232,5 +233,5 @@ def _blocked(workload: Workload, reason: str, settings: Settings, now: datetime)
     )
 
 
-def _event(workload: Workload, kind: Literal["Normal", "Warning"], reason: str, message: str) -> Emit:
+def _event(workload: Workload, kind: Literal["Normal", "Warning"], reason: EventReason, message: str) -> Emit:
     return Emit(ref_of(workload.resource, workload), kind, reason, message)

@@ -13,6 +13,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from webhook.controller.events import EventReason
 from webhook.controller.observed import Claim
 from webhook.controller.published import Published
 from webhook.controller.steps import CLAIMS, Emit, Label, Step, ref_of
@@ -22,6 +23,14 @@ from webhook.settings import Settings
 
 LOADING, FAILED, OUTDATED = "loading", "failed", "outdated"
 UNPUBLISHED, WITHDRAWN, EXPIRED = "unpublished", "withdrawn", "expired"
+_EVENTS: Final[Mapping[str, EventReason]] = {
+    FAILED: "Failed",
+    OUTDATED: "Outdated",
+    UNPUBLISHED: "Unpublished",
+    WITHDRAWN: "Withdrawn",
+    EXPIRED: "Expired",
+}
+"""The event of a claim that gets a state."""
 DIGEST: Final = "digest"
 """The annotation with the sha256 of the manifest: on a claim, of what its volume has; on a Job, of what it loads."""
 LOADS: Final = "loads"
@@ -56,7 +65,7 @@ def with_state(
         return [label, Emit(label.of, "Normal", "Ready", "the version is published again")]
     if state == LOADING:
         return [label]
-    return [label, Emit(label.of, "Normal" if state == EXPIRED else "Warning", state.capitalize(), reason)]
+    return [label, Emit(label.of, "Normal" if state == EXPIRED else "Warning", _EVENTS[state], reason)]
 
 
 def labelled(claim: Claim, state: str, reason: str, prefix: str, annotations: Mapping[str, str] = _NONE) -> Label:

@@ -5,6 +5,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from webhook.controller.events import EventReason
 from webhook.controller.observed import Observed
 from webhook.kubernetes.patch import JSON
 
@@ -114,8 +115,7 @@ class Emit(msgspec.Struct, frozen=True):
 
     of: ObjectRef
     type: Literal["Normal", "Warning"]
-    reason: str
-    """In CamelCase, such as RolledOut."""
+    reason: EventReason
     message: str
     name: str = ""
     """The name of the event, for one that is written again with another message. Empty: a new event."""

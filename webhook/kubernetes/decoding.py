@@ -1,11 +1,12 @@
 """Decoding JSON into typed objects."""
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from webhook.errors import InjectorError
 
+_LONGEST: Final = 300
 T = TypeVar("T")
 
 
@@ -18,4 +19,5 @@ def decoded(decoder: msgspec.json.Decoder[T], raw: bytes | msgspec.Raw, kind: st
     try:
         return decoder.decode(raw)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-        raise InvalidObject(f"not {kind}: {error}") from error
+        text = str(error)  # may quote a value of the document
+        raise InvalidObject(f"not {kind}: {text if len(text) <= _LONGEST else f'{text[: _LONGEST - 1]}…'}") from error

@@ -6,6 +6,14 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
 
 _PREFIX: Final = "model_injector_node_cache"
+GAUGES: Final[Mapping[str, str]] = {
+    "used_bytes": "What the cache holds.",
+    "budget_bytes": "What the cache may hold.",
+    "free_bytes": "What it may add to the disk.",
+    "versions": "Versions in the cache.",
+    "mounted_versions": "Versions that pods mount.",
+}
+"""The help texts of the gauges."""
 
 
 class CacheMetrics:
@@ -31,10 +39,10 @@ class CacheMetrics:
         self.hits.inc()
         self.seconds_saved.inc(seconds)
 
-    def watch(self, gauges: Mapping[str, tuple[str, Callable[[], float]]]) -> None:
-        """Export gauges: by name, the help text, and a function that is called at each scrape."""
-        for name, (text, value) in gauges.items():
-            Gauge(f"{_PREFIX}_{name}", text, registry=self._registry).set_function(value)
+    def watch(self, gauges: Mapping[str, Callable[[], float]]) -> None:
+        """Export GAUGES: by name, a function that is called at each scrape."""
+        for name, text in GAUGES.items():
+            Gauge(f"{_PREFIX}_{name}", text, registry=self._registry).set_function(gauges[name])
 
     def render(self) -> bytes:
         """The body of /metrics."""

@@ -7,6 +7,17 @@ from grpclib.const import Status
 
 from webhook.errors import InjectorError
 
+MEANINGS: Final[Mapping[str, str]] = {
+    "NotReady": "The download goes on, or the cache is about to be ready. kubelet asks again.",
+    "NotFound": "S3 has no such bucket or version.",
+    "Unauthorized": "There are no credentials, or S3 or a rule of the settings denies them the version.",
+    "OutOfSpace": "The version does not fit: what the cache may hold is mounted, or the disk of the node is full.",
+    "Corrupt": "A file differs from the version's digests, or was overwritten during the download.",
+    "Incomplete": "S3 has something else than the catalog says, or the version has no manifest.",
+    "Unreachable": "S3, the worker or the folder of the cache does not answer.",
+    "InvalidArgument": "The volume of the pod has an attribute that is missing or invalid.",
+}
+"""What each reason means."""
 REASONS: Final[Mapping[str, Status]] = {
     "NotReady": Status.ABORTED,
     "NotFound": Status.NOT_FOUND,

@@ -57,11 +57,11 @@ async def _run(settings: Settings, folder: CacheFolder, name: str, user: int | N
     publisher = Publisher(folder, worker, settings, metrics)
     metrics.watch(
         {
-            "used_bytes": ("What the cache holds.", lambda: sum(e.marker.bytes for e in folder.entries().values())),
-            "budget_bytes": ("What the cache may hold.", lambda: space_of(folder.root, options.budget).budget),
-            "free_bytes": ("What it may add to the disk.", lambda: space_of(folder.root, options.budget).free),
-            "versions": ("Versions in the cache.", lambda: len(folder.entries())),
-            "mounted_versions": ("Versions that pods mount.", lambda: len(publisher.mounted())),
+            "used_bytes": lambda: sum(e.marker.bytes for e in folder.entries().values()),
+            "budget_bytes": lambda: space_of(folder.root, options.budget).budget,
+            "free_bytes": lambda: space_of(folder.root, options.budget).free,
+            "versions": lambda: len(folder.entries()),
+            "mounted_versions": lambda: len(publisher.mounted()),
         }
     )
     loop = asyncio.get_running_loop()

@@ -13,6 +13,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
+from yaml.parser import ParserError
+from yaml.scanner import ScannerError
 
 from webhook.errors import InjectorError
 from webhook.settings import ENVIRONMENT_PREFIX, ServerSettings, Settings
@@ -85,11 +87,24 @@ def _check_environment() -> None:
 def _read(file: Path) -> dict[str, Any]:
     try:
         document = yaml.safe_load(file.read_text())
-    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
-        raise InvalidSettings(f"{file}: {' '.join(str(error).split())}") from error
+    except OSError as error:
+        raise InvalidSettings(f"{file}: {error.strerror}") from error
+    except (ValueError, OverflowError, RecursionError, yaml.YAMLError) as error:
+        raise InvalidSettings(f"{file} is not YAML{_place(error)}") from None  # the error quotes the file's lines
     if not isinstance(document, dict | None):
         raise InvalidSettings(f"{file}: settings have to be a mapping, such as `bucket: my-ml-bucket`")
     return document or {}
+
+
+def _place(error: Exception) -> str:
+    """Where the YAML is invalid, and why. Quotes at most one character of the file, which may contain secrets."""
+    if isinstance(error, UnicodeDecodeError):
+        return f": byte {error.start} is not UTF-8"
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return ""
+    is_constant = isinstance(error, ScannerError | ParserError)  # others quote names of anchors and tags
+    place = f": line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}"
+    return f"{place}: {error.problem}" if is_constant else place
 
 
 def _settings_in(document: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,15 @@ from webhook.strategies.strategy import Strategy
 
 __all__ = ["ANNOTATIONS", "STRATEGIES", "parse_strategies"]
 
-_MODULES: Final = ("s3_init", "s3_mount", "shared_volume", "node_image", "oci_image", "volume", "node_cache")
+_MODULES: Final = (
+    "s3_init",
+    "s3_mount",
+    "shared_volume",
+    "node_image",
+    "oci_image",
+    "volume",
+    "node_cache",
+)
 
 
 def _load(module: str) -> Strategy:

@@ -176,7 +176,7 @@ def test_different_events_have_different_names(api: ApiServer, actor: Actor) -> 
 def test_an_event_with_a_name_is_written_again(api: ApiServer, actor: Actor) -> None:
     of = ObjectRef(CLAIMS, "team-a", "c", "u", "7")
     for message in ("half", "done"):
-        assert actor.take(Emit(of, "Normal", "Loading", message, name="c.progress")) == "ok"
+        assert actor.take(Emit(of, "Normal", "Downloading", message, name="c.progress")) == "ok"
     assert api.objects["/api/v1/namespaces/team-a/events/c.progress"]["message"] == "done"
 
 

@@ -156,7 +156,7 @@ def _by_model(
         model, suffix, _ = listed.key.rpartition(".json")
         if not suffix:
             continue
-        if model in known and known[model].etag == listed.etag:
+        if listed.etag and model in known and known[model].etag == listed.etag:
             yield model, known[model]
             continue
         key = f"{folder}/{listed.key}"

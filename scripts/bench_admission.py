@@ -1,0 +1,215 @@
+"""The latency and throughput of /mutate, beside empty routes on the same uvicorn over TLS with keep-alive."""
+
+import copy
+import json
+import os
+import re
+import ssl
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import httpx
+import uvloop
+import yaml
+
+from bench_report import Bound, Figure, compared, median
+from bench_surroundings import NAMESPACE, VERSION, everything_on, surroundings
+from load import Figures, load
+from tests.support import programs
+from tests.support.certificates import throwaway_certificate
+from tests.support.reviews import pod_of, review
+from tests.support.webhook import HOST
+from webhook.strategies import STRATEGIES
+
+ROOT: Final = Path(__file__).parents[1]
+CATALOGS: Final = (10, 100, 1_000, 10_000)
+CONTAINERS: Final = (2, 10, 50)
+POD_BYTES: Final = 5000
+"""The size of the review of the example's pod, with variables that fill it up."""
+_FLOOR: Final = "empty FastAPI route"
+_BOUNDS: Final = {
+    1: (("p50", "ms", "floor", Bound(1.5)), ("p99", "ms", "smallest", Bound(1.2))),
+    16: (("throughput", "requests/s", "floor", Bound(0.5, is_least=True)),),
+}
+"""By number of connections: figures, their units, what /mutate is compared with, and bounds for the largest catalog."""
+
+
+class Side(NamedTuple):
+    """The request of one side: host, port and path, the trust in its certificate, and the body."""
+
+    url: tuple[str, int, str]
+    trust: ssl.SSLContext
+    body: bytes
+
+
+Rounds = Mapping[str, list[Figures]]
+
+
+class Servers(NamedTuple):
+    """The empty routes, and /mutate by the size of the catalog, with the same request."""
+
+    routes: Mapping[str, Side]
+    mutates: Mapping[int, Side]
+
+
+def measure(work: Path, rounds: int, seconds: float) -> Iterator[Figure]:
+    """Compare the webhook with the empty routes: by the catalog's size, by the pod's, and by strategy."""
+    with _servers(work, CATALOGS) as servers:
+        yield from _by_catalog(servers, rounds, seconds)
+        route, largest = servers.routes[_FLOOR], servers.mutates[CATALOGS[-1]]
+        yield from _by_pod(route, largest, rounds, seconds)
+        yield from _by_strategy(route, largest, rounds, seconds)
+
+
+def by_catalog(work: Path, rounds: int, seconds: float) -> Iterator[Figure]:
+    """Compare the smallest and the largest catalog with the empty routes."""
+    with _servers(work, (CATALOGS[0], CATALOGS[-1])) as servers:
+        yield from _by_catalog(servers, rounds, seconds)
+
+
+@contextmanager
+def _servers(work: Path, catalogs: Sequence[int]) -> Iterator[Servers]:
+    with ExitStack() as stack:
+        around = stack.enter_context(surroundings(work, catalogs))
+        routes = stack.enter_context(floor(work))
+        webhooks = {count: stack.enter_context(everything_on(work / str(count), around, count)) for count in catalogs}
+        body = example_review()
+        yield Servers(
+            routes,
+            {
+                count: Side((HOST, started.webhook.port, "/mutate"), started.trust, body)
+                for count, started in webhooks.items()
+            },
+        )
+
+
+def in_turn(sides: Mapping[str, Side], connections: int, rounds: int, seconds: float) -> Rounds:
+    """Measure the sides in turn. An additional first round warms up; its figures are dropped."""
+    for side in sides.values():
+        if side.url[2] == "/mutate":
+            _check(side)
+    found: dict[str, list[Figures]] = {name: [] for name in sides}
+    for _ in range(rounds + 1):
+        for name, (url, trust, body) in sides.items():
+            found[name].append(uvloop.run(load(url, trust, body, connections, seconds)))
+    return {name: figures[1:] for name, figures in found.items()}
+
+
+def _by_catalog(servers: Servers, rounds: int, seconds: float) -> Iterator[Figure]:
+    names = {f"/mutate, {count:,} versions": side for count, side in servers.mutates.items()}
+    smallest, *_, largest = names
+    for connections, wanted in _BOUNDS.items():
+        found = in_turn({**servers.routes, **names}, connections, rounds, seconds)
+        for figure, unit, baseline, bound in wanted:
+            group = f"/mutate by size of the catalog, {_connections(connections)}: {figure}"
+            against = smallest if baseline == "smallest" else _FLOOR
+            values = {name: [_value(each, figure) for each in runs] for name, runs in found.items()}
+            for name, measured in values.items():
+                plain = Figure(group, name, unit, median(measured), is_other=name in servers.routes)
+                if name in servers.routes or name == against:
+                    yield plain
+                else:
+                    yield compared(plain, measured, against, values[against], bound if name == largest else None)
+
+
+def _by_pod(route: Side, mutate: Side, rounds: int, seconds: float) -> Iterator[Figure]:
+    """Each pod is also sent to the empty route, because a larger body costs both."""
+    for count in CONTAINERS:
+        body = review_of(containers=count)
+        sides = {_FLOOR: route._replace(body=body), "/mutate": mutate._replace(body=body)}
+        found = in_turn(sides, 1, rounds, seconds)
+        yield from _pair(f"/mutate by size of the pod, {_connections(1)}", f"{count} containers", found)
+
+
+def _by_strategy(route: Side, mutate: Side, rounds: int, seconds: float) -> Iterator[Figure]:
+    bodies = {name: review_of(strategy=name) for name in STRATEGIES}
+    sides = {name: mutate._replace(body=body) for name, body in bodies.items()}
+    found = in_turn({_FLOOR: route._replace(body=bodies["s3-init"]), **sides}, 1, rounds, seconds)
+    group, floor_p50 = f"/mutate by strategy, {_connections(1)}", [each.p50_ms for each in found[_FLOOR]]
+    yield Figure(group, f"{_FLOOR}, p50", "ms", median(floor_p50), is_other=True)
+    for name in STRATEGIES:
+        values = [each.p50_ms for each in found[name]]
+        yield compared(Figure(group, f"{name}, p50", "ms"), values, f"{_FLOOR}, p50", floor_p50)
+
+
+def _pair(group: str, what: str, found: Rounds) -> Iterator[Figure]:
+    floor_p50 = [each.p50_ms for each in found[_FLOOR]]
+    name = f"{what}: {_FLOOR}, p50"
+    yield Figure(group, name, "ms", median(floor_p50), is_other=True)
+    values = [each.p50_ms for each in found["/mutate"]]
+    yield compared(Figure(group, f"{what}: /mutate, p50", "ms"), values, name, floor_p50)
+
+
+def _value(figures: Figures, name: str) -> float:
+    return {"p50": figures.p50_ms, "p99": figures.p99_ms, "throughput": figures.requests_per_second}[name]
+
+
+def _connections(count: int) -> str:
+    return "1 connection" if count == 1 else f"{count} connections"
+
+
+@contextmanager
+def floor(work: Path) -> Iterator[dict[str, Side]]:
+    """Run the empty routes. Yields a side for each."""
+    certificate = throwaway_certificate(work, HOST)
+    trust = ssl.create_default_context(cadata=certificate.authority)
+    command = (sys.executable, ROOT / "scripts" / "floor.py", certificate.certificate, certificate.key)
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with programs.running_server(command, ready=re.compile(r"port (\d+)"), log=work / "floor.log", env=env) as port:
+        yield {
+            name: Side((HOST, int(port), path), trust, example_review())
+            for name, path in (("empty ASGI application", "/bare"), (_FLOOR, "/empty"))
+        }
+
+
+def example_review() -> bytes:
+    """The AdmissionReview of the example's pod, which asks for a range, with variables up to POD_BYTES, as JSON."""
+    return _review(_pod("^1.0"))
+
+
+def review_of(containers: int = 1, strategy: str = "s3-init") -> bytes:
+    """The AdmissionReview of a pod with that many containers like the example's, for an exact version."""
+    pod = _pod(VERSION)
+    pod["metadata"]["annotations"]["model-injector.io/strategy"] = strategy
+    (app,) = pod["spec"]["containers"]
+    pod["spec"]["containers"] = [{**copy.deepcopy(app), "name": f"app-{number}"} for number in range(containers)]
+    return _review(pod, fill=False)
+
+
+def _pod(version: str) -> dict[str, Any]:
+    """The example's pod, with the defaults that an API server sets."""
+    pod = pod_of(yaml.safe_load((ROOT / "examples" / "deployment.yaml").read_text()))
+    pod["metadata"]["annotations"]["model-injector.io/version"] = version
+    token = {
+        "name": "kube-api-access-x7k2p",
+        "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount",
+        "readOnly": True,
+    }
+    sources = [{"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}}]
+    pod["spec"] |= {
+        "serviceAccountName": "default",
+        "serviceAccount": "default",
+        "volumes": [{"name": token["name"], "projected": {"defaultMode": 420, "sources": sources}}],
+    }
+    pod["spec"]["containers"][0] |= {"env": [], "volumeMounts": [token], "imagePullPolicy": "IfNotPresent"}
+    return pod
+
+
+def _review(pod: dict[str, Any], *, fill: bool = True) -> bytes:
+    body, env = json.dumps(review(pod, NAMESPACE)), pod["spec"]["containers"][0]["env"]
+    while fill and len(body) < POD_BYTES:
+        env.append({"name": f"SETTING_{len(env)}", "value": "a value that some application needs"})
+        body = json.dumps(review(pod, NAMESPACE))
+    return body.encode()
+
+
+def _check(side: Side) -> None:
+    """Raise RuntimeError unless the webhook allows the pod and changes it, so that no refusal is measured."""
+    host, port, path = side.url
+    with httpx.Client(verify=side.trust, trust_env=False) as client:
+        answer = client.post(f"https://{host}:{port}{path}", content=side.body).json()["response"]
+    if not answer["allowed"] or "patch" not in answer:
+        raise RuntimeError(f"the pod is not changed: {answer}")

@@ -1,0 +1,61 @@
+"""Creations of pods at an API server, as dry runs, and the requests to webhooks that they cause."""
+
+import re
+import time
+from collections import Counter
+from http import HTTPStatus
+from typing import Final, NamedTuple
+
+from webhook.kubernetes.client import ClusterError, KubernetesClient, RequestBody
+
+_COUNTED: Final = 10
+"""Creations of each kind by which the requests to webhooks are counted."""
+_REQUESTS: Final = re.compile(
+    r'^apiserver_admission_webhook_request_total\{.*?\bname="([^"]*)".*\} (\S+)$', re.MULTILINE
+)
+
+
+class Pod(NamedTuple):
+    """A pod that is created."""
+
+    path: str
+    body: RequestBody
+
+
+def pod_to_create(account: str, *, annotated: bool) -> Pod:
+    """A pod of NAMESPACE/ACCOUNT, which asks for a model if it is annotated."""
+    namespace, _, name = account.partition("/")
+    asking = {"model-injector.io/model": "my-model", "model-injector.io/version": "1.2.3"} if annotated else {}
+    spec = {"serviceAccountName": name, "containers": [{"name": "app", "image": "never-pulled"}]}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": "bench-", "annotations": asking},
+        "spec": spec,
+    }
+    return Pod(f"/api/v1/namespaces/{namespace}/pods", RequestBody("application/json", pod))
+
+
+def create(api: KubernetesClient, pod: Pod) -> float:
+    """The milliseconds of a creation, which is a dry run. Raises ClusterError if the pod is not created."""
+    started = time.perf_counter()
+    reply = api.request("POST", pod.path, pod.body, query=[("dryRun", "All")])
+    taken = (time.perf_counter() - started) * 1000
+    if reply.status != HTTPStatus.CREATED:
+        raise ClusterError(f"a pod is not created: {reply.content.decode()[:300]}")
+    return taken
+
+
+def requests_for_one(api: KubernetesClient, pod: Pod) -> dict[str, float]:
+    """The requests to webhooks for one creation, by the webhook's name."""
+    before = _total(api)
+    for _ in range(_COUNTED):
+        create(api, pod)
+    return {name: count / _COUNTED for name, count in (_total(api) - before).items()}
+
+
+def _total(api: KubernetesClient) -> Counter[str]:
+    total = Counter[str]()
+    for name, count in _REQUESTS.findall(api.request("GET", "/metrics").content.decode()):
+        total[name] += int(float(count))
+    return total

@@ -1,0 +1,40 @@
+"""Every figure of the webhook that has a bound, from the shortest runs that show it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import bench_admission
+import bench_cluster
+import bench_fetch
+import bench_node_cache
+import bench_soak
+import bench_start
+from bench_report import Bound, Figure, missing
+
+_GROUP: Final = "Figures with a bound"
+_SECONDS: Final = 2
+_CREATIONS: Final = 300
+_SOAK_MINUTES: Final = 2
+
+
+def measure(work: Path, rounds: int, mib: int) -> Iterator[Figure]:
+    """Measure area by area. What other commands measure is named with its command."""
+    for figure in _all(work, rounds, mib):
+        if figure.bound:
+            yield replace(figure, group=_GROUP, name=f"{figure.group}: {figure.name}")
+    yield missing(_GROUP, "All tests on 2 processors, minutes", "scripts/test", Bound(6))
+
+
+def _all(work: Path, rounds: int, mib: int) -> Iterator[Figure]:
+    def folder(name: str) -> Path:
+        (work / name).mkdir()
+        return work / name
+
+    yield from bench_admission.by_catalog(folder("admission"), rounds, _SECONDS)
+    yield from bench_start.measure(folder("start"), rounds, _SECONDS)
+    yield from bench_fetch.compare(folder("fetch"), rounds, bench_fetch.few_large(mib), others=False)
+    yield from bench_node_cache.measure(folder("node-cache"), 1, mib, "119M")
+    yield from bench_soak.measure(folder("soak"), _SOAK_MINUTES)
+    yield from bench_cluster.measure(folder("cluster"), _CREATIONS, "default/default", "")

@@ -1,0 +1,105 @@
+"""Commands that are run to their end, and the memory of processes, by /proc.
+
+PSS counts a page that several processes share as a part of each, so that it can be added up for a tree of processes.
+"""
+
+import os
+import re
+import resource
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+MIB: Final = 1 << 20
+_PAUSE: Final = 0.05
+"""Seconds between two samples of a tree's memory."""
+
+
+class Run(NamedTuple):
+    """A command that has ended: seconds, seconds of all processors, and the largest sampled PSS of its tree in MiB."""
+
+    seconds: float
+    processor: float
+    memory: float
+
+
+@dataclass
+class Peak:
+    """The largest sample until now, in MiB."""
+
+    mib: float = 0
+
+
+def run(command: Sequence[str | Path], env: Mapping[str, str], folder: Path | None = None) -> Run:
+    """Run a command in a folder. Raises RuntimeError with what it printed if it fails."""
+    os.sync()  # what the run before has written is not written during this one
+    with tempfile.TemporaryFile() as output:
+        before, started = processor_seconds(), time.perf_counter()
+        with (
+            subprocess.Popen(command, env=env, cwd=folder, stdout=output, stderr=output) as process,
+            sampled(process.pid) as peak,
+        ):
+            process.wait()
+            seconds = time.perf_counter() - started
+        if process.returncode:
+            output.seek(0)
+            raise RuntimeError(f"{command[0]} failed: {output.read().decode(errors='replace')[-2000:]}")
+    return Run(seconds, processor_seconds() - before, peak.mib)
+
+
+def processor_seconds() -> float:
+    """What all children that have ended took, in user and in system mode."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+@contextmanager
+def sampled(pid: int) -> Iterator[Peak]:
+    """Sample the PSS of a process and its descendants while the context lasts."""
+    peak, stopped = Peak(), threading.Event()
+
+    def sample() -> None:
+        is_over = False
+        while not is_over:
+            peak.mib = max(peak.mib, sum(map(pss_mib, tree(pid))))
+            is_over = stopped.wait(_PAUSE)
+
+    thread = threading.Thread(target=sample)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def tree(pid: int) -> list[int]:
+    """A process and its descendants that are alive."""
+    found = [pid]
+    for parent in found:  # which grows meanwhile
+        with suppress(OSError):
+            found += map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())
+    return found
+
+
+def pss_mib(pid: int) -> float:
+    """The proportional set size, 0 for a process that has ended."""
+    return _kib(pid, "smaps_rollup", "Pss") / 1024
+
+
+def resident_mib(pid: int) -> float:
+    """The resident set size, 0 for a process that has ended."""
+    return _kib(pid, "status", "VmRSS") / 1024
+
+
+def _kib(pid: int, file: str, name: str) -> int:
+    with suppress(OSError):
+        if found := re.search(rf"^{name}:\s+(\d+) kB", Path(f"/proc/{pid}/{file}").read_text(), re.MULTILINE):
+            return int(found[1])
+    return 0

@@ -1,0 +1,26 @@
+"""The requests that a short run of scripts/soak loses, as a figure."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from bench_report import Bound, Figure
+
+_SOAK: Final = Path(__file__).with_name("soak.py")
+
+
+def measure(work: Path, minutes: float) -> Iterator[Figure]:
+    """Run it. Raises RuntimeError with what it printed if it gives no result."""
+    result = work / "soak.json"
+    command: list[str | Path] = [sys.executable, _SOAK, "--minutes", str(minutes), "--json", result]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if not result.exists():
+        raise RuntimeError((done.stdout + done.stderr)[-2000:])
+    found = json.loads(result.read_text())
+    group = f"Under load, scripts/soak --minutes {minutes:g}"
+    for name in ("lost", "wrong"):
+        figure = Figure(group, f"{name} answers of {found['requests']:,}", "", len(found[name]), bound=Bound(0))
+        yield figure

@@ -1,0 +1,77 @@
+"""What must hold for every input of scripts/fuzz."""
+
+import time
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+LONGEST_SECONDS = 0.1
+LONGEST_MESSAGE = 2100
+_REPEATS = 3
+_REPLACED = ("serviceAccountName", "serviceAccount")
+"""Fields of a pod's spec whose value `default` a patch replaces."""
+
+
+class Violation(AssertionError):
+    """An input makes the program do what it must not do."""
+
+
+def message(text: str, secret: str = "") -> None:
+    """A message is one line of limited length, and has no secret in it."""
+    if any(unicodedata.category(each) == "Cc" for each in text):
+        raise Violation(f"a message with a control character: {text[:500]!r}")
+    if len(text) > LONGEST_MESSAGE:
+        raise Violation(f"a message of {len(text)} characters: {text[:500]!r}…")
+    if secret and secret in text:
+        raise Violation(f"a message with a secret: {text[:500]!r}")
+
+
+def in_time(check: Callable[[Any], None], value: Any) -> None:
+    """Run a check within 0.1 s of this process's processor time. One that takes longer is repeated first."""
+    seconds = _seconds(check, value)
+    if seconds > LONGEST_SECONDS:
+        seconds = min(_seconds(check, value) for _ in range(_REPEATS))
+    if seconds > LONGEST_SECONDS:
+        raise Violation(f"it takes {seconds:.3f} s of processor time")
+
+
+def _seconds(check: Callable[[Any], None], value: Any) -> float:
+    begun = time.process_time()
+    check(value)
+    return time.process_time() - begun
+
+
+def only_adds(operations: Sequence[Mapping[str, Any]], before: Any, after: Any) -> None:
+    """A patch has only operations `add`, and everything that was in the object is in it still."""
+    if others := {operation["op"] for operation in operations} - {"add"}:
+        raise Violation(f"operations {others}")
+    _kept(before, after, "")
+
+
+def _kept(before: Any, after: Any, path: str) -> None:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key, value in before.items():
+            if key in _REPLACED or path.endswith("/annotations"):
+                _check(key in after, f"{path}/{key} is gone")
+            else:
+                _check(key in after, f"{path}/{key} is gone")
+                _kept(value, after[key], f"{path}/{key}")
+    elif isinstance(before, list) and isinstance(after, list):
+        remaining = iter(after)
+        for index, value in enumerate(before):
+            _check(any(_is_kept(value, each) for each in remaining), f"{path}/{index} is gone")
+    elif not (before is None and isinstance(after, list | dict)):
+        _check(before == after, f"{path} was {before!r} and is {after!r}"[:500])
+
+
+def _is_kept(before: Any, after: Any) -> bool:
+    try:
+        _kept(before, after, "")
+    except Violation:
+        return False
+    return True
+
+
+def _check(holds: bool, problem: str) -> None:
+    if not holds:
+        raise Violation(problem)

@@ -1,0 +1,63 @@
+"""The soak, for some seconds."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from soak_memory import Series, least_squares
+from tests.support.polling import until
+
+ROOT = Path(__file__).parents[2]
+
+
+def soak(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "scripts" / "soak.py"), *arguments]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=env, check=False)
+
+
+def test_nothing_is_lost_while_replicas_are_killed_s3_is_gone_and_bodies_are_malformed(tmp_path: Path) -> None:
+    result, plot = tmp_path / "result.json", tmp_path / "plot.svg"
+    done = soak("kill", "s3-gone", "malformed", "--minutes", "0.05", "--json", str(result), "--plot", str(plot))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "lost 0, wrong 0, internal errors 0" in done.stdout
+    found = json.loads(result.read_text())
+    assert [each["name"] for each in found["disturbances"]] == ["kill", "s3-gone", "malformed"]
+    assert all(each["requests"] > 10 for each in found["disturbances"])
+    assert found["malformed"] > 10
+    assert len(found["memory"]) == 4  # two replicas, both killed
+    shown = "".join(ET.fromstring(plot.read_text()).itertext())  # noqa: S314 - our own
+    assert "s3-gone" in shown
+    assert "answers a second" in shown
+
+
+def test_a_soak_that_is_stopped_leaves_nothing_behind(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "soak.py"), "--minutes", "5"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        until(lambda: len(list(tmp_path.glob("*/[ab]?/log"))) == 2)  # both are starting
+        replicas = {int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()}
+        process.terminate()
+        assert process.wait(60) == 130
+    assert replicas
+    assert not [pid for pid in replicas if Path(f"/proc/{pid}").exists()]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_disturbance_is_named() -> None:
+    done = soak("earthquake")
+    assert done.returncode == 2
+    assert "unknown disturbance earthquake" in done.stderr
+
+
+def test_the_slope_of_memory_is_that_of_the_line_that_fits_best() -> None:
+    assert least_squares([(0, 1), (1, 3), (2, 5)]) == pytest.approx(2)
+    warm = [(float(second), second * 1.0) for second in range(100)]
+    growing = Series("a1", [*warm, *((second, 80 + second / 60) for second in range(100, 202))])
+    assert growing.slope == pytest.approx(60)
+    assert Series("a1", growing.samples[:80]).slope is None
