@@ -35,7 +35,7 @@ class Block:
     @property
     def file(self) -> str | None:
         """The file that the words tell to write."""
-        found = re.search(r"(?:^|\. )Write\s`([^`]+)`:$", self.before)
+        found = re.search(r"(?:^|\.\s)Write\s`([^`]+)`:$", self.before)
         return found[1] if found else None
 
 

@@ -95,6 +95,11 @@ def test_a_command_is_on_the_site(command: str, pages: dict[str, Page]) -> None:
     assert command.replace(" ", "-") in pages["reference/commands.html"].anchors
 
 
+def test_every_argument_of_a_command_has_a_meaning() -> None:
+    page = (ROOT / "docs" / "reference" / "commands.md").read_text()
+    assert not re.findall(r"^\| (.*) \|  \|$", page, re.MULTILINE)
+
+
 @pytest.mark.parametrize("program", [*registries()])
 def test_a_metric_is_on_the_site(program: str, code: set[str]) -> None:
     names = {name for name, _, _, _ in metric_families(registries()[program])}

@@ -38,14 +38,14 @@ def add(commands: Commands) -> None:
         "advise",
         help="recommend a way to deliver a model",
         description="Recommend a way to deliver a model, with reasons, estimates, trade-offs and the next commands. On "
-        "a terminal, it asks what no flag tells. The exit status is 1 if no way is possible.",
+        "a terminal, it asks what the flags leave open. The exit status is 1 if no way is possible.",
         allow_abbrev=False,
     )
     add_config(parser)
     add_source(parser)
     add_output(parser)
     parser.add_argument(
-        "model", nargs="?", metavar="MODEL[@VERSION]", help="a model of the catalog, which tells its size"
+        "model", nargs="?", metavar="MODEL[@VERSION]", help="a model of the catalog, whose size is used"
     )
     parser.add_argument("-y", "--yes", action="store_true", help="ask nothing: use the defaults")
     parser.add_argument(

@@ -29,10 +29,10 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "cleanup",
         help="remove claims and Jobs of versions that nothing uses",
-        description="Remove the claims, Jobs and volumes of versions that no pod runs, no workload is pinned to, also "
-        "in its rollback history, that have no alias, are older than the retention, and are not among the newest of "
-        "their model. It is done in two steps: the first run gives the claims the state `expired`, so that no new pod "
-        "gets them, and one that follows five minutes later or more removes them if nothing uses them yet.",
+        description="Remove the claims, Jobs and volumes of a version if no pod runs it, no workload is pinned to it "
+        "or can be rolled back to it, it has no alias, it is older than the retention, and it is not among the newest "
+        "of its model. There are two steps. The first run gives the claims the state `expired`, so that no new pod "
+        "gets them. A run at least five minutes later removes them if nothing uses them.",
         allow_abbrev=False,
     )
     add_config(parser)

@@ -1,4 +1,4 @@
-"""`model-injector iam-policy`: print the least IAM policies, and associate a role with a service account."""
+"""`model-injector iam-policy`: print minimal IAM policies, and associate a role with a service account."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -23,11 +23,11 @@ def add(commands: Commands) -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "iam-policy",
-        help="print the least IAM policies; associate a role with a service account",
-        description="Print the least IAM policy for pods that download models. Without VERSION, it covers all versions "
-        "of the model that begin with a digit, or with v and a digit. With the layout {model}-{version}, that includes "
-        "models whose names continue the same way: my-model also covers my-model-3d. An exact version covers only "
-        "itself.",
+        help="print minimal IAM policies; associate a role with a service account",
+        description="Print the minimal IAM policy for pods that download models. Without VERSION, it covers all "
+        "versions of the model that begin with a digit, or with v and a digit. With the layout {model}-{version}, "
+        "that includes models whose names continue the same way: my-model also covers my-model-3d. An exact version "
+        "covers only itself.",
         allow_abbrev=False,
     )
     add_config(parser)
@@ -51,21 +51,31 @@ def _add_session(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "sessions", "Restrict a policy by the session tags of EKS Pod Identity. IRSA does not set such tags."
     )
-    group.add_argument("--cluster", type=_typed(_cluster, "the name of an EKS cluster"), metavar="NAME")
+    group.add_argument(
+        "--cluster",
+        type=_typed(_cluster, "the name of an EKS cluster"),
+        metavar="NAME",
+        help="the EKS cluster of the pods",
+    )
     group.add_argument(
         "--namespace",
         "--namespaces",
         type=_typed(labels, "comma-separated namespaces"),
         default=(),
         metavar="NAMES",
-        help="such as apps,ml; one for --associate",
+        help="the namespaces of the pods, such as apps,ml; one for --associate",
     )
-    group.add_argument("--service-account", type=_typed(subdomain, "the name of a service account"), metavar="NAME")
+    group.add_argument(
+        "--service-account",
+        type=_typed(subdomain, "the name of a service account"),
+        metavar="NAME",
+        help="the service account of the pods",
+    )
     group.add_argument(
         "--role-arn",
         type=_typed(_role, "a role's ARN, such as arn:aws:iam::111122223333:role/models"),
         metavar="ARN",
-        help="for --associate",
+        help="the role, for --associate",
     )
 
 

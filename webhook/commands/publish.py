@@ -30,9 +30,9 @@ def add(commands: Commands) -> None:
     )
     add_config(parser)
     add_source(parser)
-    parser.add_argument("folder", type=Path, metavar="DIR")
-    parser.add_argument("model", metavar="MODEL")
-    parser.add_argument("version", metavar="VERSION")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the folder with the model's files")
+    parser.add_argument("model", metavar="MODEL", help="the name of the model, such as my-model")
+    parser.add_argument("version", metavar="VERSION", help="the exact version, such as 1.2.3")
     parser.add_argument(
         "--tag", action="append", type=_pair, default=[], metavar="KEY=VALUE", help="an object tag of the manifest"
     )

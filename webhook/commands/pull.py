@@ -25,7 +25,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "reference", metavar="MODEL@VERSION", help="such as my-model@1.2.3, my-model@champion, my-model"
     )
-    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the folder in which the version's folder is created")
     parser.set_defaults(run=_run)
 
 

@@ -52,7 +52,7 @@ def add(actions: Commands) -> None:
         metavar="TEXT",
         help=f"for the authors of pods; one line of at most {LONGEST_REASON} characters",
     )
-    what.add_argument("--undo", action="store_true", help="take the withdrawal back")
+    what.add_argument("--undo", action="store_true", help="undo the withdrawal")
     parser.set_defaults(run=_run)
 
 
