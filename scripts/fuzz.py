@@ -2,7 +2,7 @@
 
 Each target gets an equal part of the time. An input must not crash the program, give a status 5xx, a patch that does
 not apply or that changes what was there, a message of several lines, of unlimited length or with a secret, or take more
-than 0.1 s of processor time. An input that does is reduced to a small one, and printed.
+than 0.1 s of processor time (1 s for a settings file). An input that does is reduced to a small one, and printed.
 """
 
 import argparse
@@ -76,7 +76,7 @@ def run(target: Target, seconds: float, first_seed: int = 0, batch: int = _BATCH
         nonlocal examples
         examples += 1
         last[:] = [value]
-        in_time(target.check, value)
+        in_time(target.check, value, target.longest)
 
     configured = settings(
         max_examples=batch,

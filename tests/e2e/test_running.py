@@ -1,5 +1,6 @@
 """Pods really run, and their containers read the model's files: each strategy that the cluster can have."""
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -72,8 +73,13 @@ def test_an_oci_image(cluster: Cluster, namespace: str, models: Store) -> None:
     model = f"imaged-{uuid4().hex[:6]}"
     models.publish(model, "1.0.0")
     models.command("image", "push", f"{model}@1.0.0", f"{registry}/{model}", "--plain-http")
+    wanted = workloads.pod(namespace, annotations=asking(model, "1.0.0", strategy="oci-image"))
+    cluster.until(
+        lambda: f"{registry}/{model}" in json.dumps(cluster.dry_run(wanted)["spec"]["volumes"]),
+        lambda: "the webhook does not know the image",
+    )
 
-    cluster.create(workloads.pod(namespace, annotations=asking(model, "1.0.0", strategy="oci-image")))
+    cluster.create(wanted)
 
     assert files_of(cluster, namespace)["weights.bin"] == f"{model} 1.0.0"
 

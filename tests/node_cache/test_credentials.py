@@ -250,7 +250,12 @@ class _Unreadable(PodIdentityAgent):
 
 @pytest.mark.parametrize(
     "content",
-    [None, [], "x", {}, {"AccessKeyId": "a", "SecretAccessKey": "b", "Token": "c", "Expiration": "soon"}],
+    [
+        *(None, [], "x", {}, {"AccessKeyId": "a", "SecretAccessKey": "b", "Token": "c", "Expiration": "soon"}),
+        {"AccessKeyId": "a", "SecretAccessKey": "b", "Token": "c\nd", "Expiration": "2100-01-01T00:00:00Z"},
+        {"AccessKeyId": "", "SecretAccessKey": "b", "Token": "c", "Expiration": "2100-01-01T00:00:00Z"},
+        {"AccessKeyId": "a", "SecretAccessKey": 1, "Token": "c", "Expiration": "2100-01-01T00:00:00Z"},
+    ],
 )
 def test_an_agent_whose_answer_cannot_be_read_may_recover(
     content: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -223,6 +223,8 @@ def test_the_least_recently_mounted_version_makes_room_and_what_is_mounted_stays
         node.unmount("one")
         node.mount("two", version="2.0.0")
         assert (node.metrics()["evictions_total"], node.metrics()["versions"]) == (1, 2)
+        kept = [{path.name for path in (node.cache / folder).iterdir()} for folder in ("versions", "locks")]
+        assert kept[0] == kept[1]
         assert refusal(node, version="3.0.0") == ("RESOURCE_EXHAUSTED", "OutOfSpace")
         assert refusal(node, version="20.0.0") == ("RESOURCE_EXHAUSTED", "OutOfSpace")
         assert set(node.mounted()) == {"zero", "two"}

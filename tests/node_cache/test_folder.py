@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.folder import Folder
+from tests.support.polling import until
 from webhook.node_cache import folder as module
 from webhook.node_cache.folder import CacheFolder, FolderLost, Marker, MountedVolume, key_of
 
@@ -244,3 +246,31 @@ def test_folders_that_somebody_deleted_come_back_and_the_root_does_not(cache: Ca
     CacheFolder(cache.root)
     with pytest.raises(FolderLost):
         cache.check()  # this process has the deleted one open
+
+
+def locks(cache: CacheFolder) -> list[str]:
+    return [path.name for path in (cache.root / "locks").iterdir()]
+
+
+def test_a_lock_that_was_deleted_while_another_waited_for_it_counts_for_nobody(cache: CacheFolder) -> None:
+    def wait() -> bool:
+        with cache.lock(KEY, is_shared=False, waits=True):
+            return locks(cache) == [KEY]
+
+    with ThreadPoolExecutor(1) as thread:
+        with cache.lock(KEY, is_shared=False, waits=True):
+            waiting = thread.submit(wait)
+            until(lambda: f"-> FLOCK  ADVISORY  WRITE {os.getpid()} " in Path("/proc/locks").read_text())
+            cache.delete_lock(KEY)
+        assert waiting.result(60)
+
+
+def test_locks_of_versions_that_are_gone_are_deleted_and_others_stay(cache: CacheFolder) -> None:
+    cached(cache)
+    downloaded(cache, "d0")
+    for key in (KEY, "d0", "a0", "b0"):
+        with cache.lock(key, is_shared=False, waits=False):
+            pass
+    with cache.lock("b0", is_shared=True, waits=False):
+        CacheFolder(cache.root).sweep()
+    assert sorted(locks(cache)) == sorted([KEY, "d0", "b0"])

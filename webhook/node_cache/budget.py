@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +10,7 @@ import msgspec
 
 from webhook.errors import InjectorError
 from webhook.kubernetes.quantities import parse_quantity
+from webhook.node_cache.folder import Entry
 
 _PERCENT: Final = re.compile(r"([0-9]{1,2}|100)%")
 _KEPT_PERCENT: Final = 15
@@ -29,6 +30,13 @@ class Held(msgspec.Struct, frozen=True):
     bytes: int
     used_at: float
     """When it was mounted last, in seconds since the epoch."""
+
+
+def held_by(entries: Mapping[str, Entry], partial: Mapping[str, int]) -> list[Held]:
+    """What is on the disk: complete versions, and downloads, of which those that were interrupted go first."""
+    held = [Held(each.key, each.marker.bytes, each.used_at) for each in entries.values()]
+    held += (Held(key, size, 0) for key, size in partial.items())
+    return held
 
 
 class Space(msgspec.Struct, frozen=True):

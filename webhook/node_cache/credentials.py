@@ -30,6 +30,7 @@ _SECONDS: Final = 5.0
 _EARLY_SECONDS: Final = 300.0
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")
 """The characters of a bearer token."""
+_KEY: Final = re.compile(r"[!-~]+")
 _MOST: Final = 1024
 """How many service accounts' keys are kept."""
 
@@ -62,6 +63,13 @@ class _Role(msgspec.Struct, frozen=True):
     token: str
     expires: float
     """In seconds since the epoch."""
+
+
+def _role(access_key: str, secret_key: str, token: str, expires: float) -> _Role:
+    """Raises ValueError and TypeError for what cannot be in a header: an error of the client would show it."""
+    if not all(_KEY.fullmatch(each) for each in (access_key, secret_key, token)):
+        raise ValueError("a key has a character that no key has")
+    return _Role(access_key, secret_key, token, expires)
 
 
 class PodCredentials:
@@ -121,7 +129,7 @@ class PodCredentials:
                     RoleArn=role, RoleSessionName=f"model-injector-{pod.namespace}"[:64], WebIdentityToken=token
                 )["Credentials"]
             expires = answer["Expiration"].timestamp()
-            return _Role(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"], expires)
+            return _role(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"], expires)
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "unknown")
             if _is_temporary(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)):
@@ -158,7 +166,7 @@ class PodCredentials:
         try:
             content = json.loads(answer.data)
             expires = datetime.fromisoformat(content["Expiration"]).timestamp()
-            return _Role(content["AccessKeyId"], content["SecretAccessKey"], content["Token"], expires)
+            return _role(content["AccessKeyId"], content["SecretAccessKey"], content["Token"], expires)
         except (ValueError, KeyError, TypeError, OverflowError):
             raise Unreachable("the answer of the EKS Pod Identity agent cannot be read") from None
 

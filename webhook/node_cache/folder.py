@@ -5,7 +5,7 @@
     volumes/NAME              what a pod asked for whose volume is mounted
     partial/KEY/              a download under way: files/, and what it needs to continue
     removed/NAME/             what is being deleted
-    locks/KEY                 locked while the version is downloaded, mounted or removed
+    locks/KEY                 locked while the version is downloaded, mounted or removed; goes with it
 
 A version is written below `partial`, its files first and the marker last, flushed to the disk, and then moved to
 `versions` by one rename. So a version that has a marker is complete, whenever the process or the node stopped.
@@ -18,11 +18,13 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Final
 
 import msgspec
 
 from webhook.errors import InjectorError
+from webhook.node_cache.disk import flush, size_of, write
 from webhook.node_cache.mounts import mounted_versions
 
 _MARKER: Final = "marker.json"
@@ -67,6 +69,9 @@ class Entry(msgspec.Struct, frozen=True):
     files: Path
     used_at: float
     """When it was mounted last, in seconds since the epoch."""
+
+
+_markers: Final = msgspec.json.Decoder(Marker)
 
 
 def key_of(uri: str, endpoint_url: str, digest: str) -> str:
@@ -129,21 +134,27 @@ class CacheFolder:
 
     def entries(self) -> dict[str, Entry]:
         """The complete versions, by key."""
-        found = (self.find(path.name) for path in (self.root / "versions").iterdir())
-        return {entry.key: entry for entry in found if entry}
+        with self._as_owner():
+            found = map(self._entry, os.listdir(self.root / "versions"))  # noqa: PTH208 - fast
+            return {entry.key: entry for entry in found if entry}
 
     def find(self, key: str) -> Entry | None:
         """A version, if it is complete."""
-        folder = self.root / "versions" / key
+        with self._as_owner():
+            return self._entry(key)
+
+    def _entry(self, key: str) -> Entry | None:
+        folder = f"{self.root}/versions/{key}"  # no Path: there may be thousands of versions
         try:
-            with self._as_owner():
-                opened = os.open(folder / _MARKER, _READ)
-            with os.fdopen(opened, "rb") as file:
-                marker = msgspec.json.decode(file.read(_LARGEST), type=Marker)
-                used_at = os.fstat(file.fileno()).st_mtime
+            opened = os.open(f"{folder}/{_MARKER}", _READ)
+            try:
+                marker, used_at = _markers.decode(os.read(opened, _LARGEST)), os.fstat(opened).st_mtime
+            finally:
+                os.close(opened)
+            is_complete = S_ISDIR(os.lstat(f"{folder}/{FILES}").st_mode)
         except (OSError, msgspec.MsgspecError, ValueError):
             return None
-        return Entry(key, marker, folder / FILES, used_at) if (folder / FILES).is_dir() else None
+        return Entry(key, marker, Path(folder, FILES), used_at) if is_complete else None
 
     @contextmanager
     def opened(self, key: str) -> Iterator[int]:
@@ -200,18 +211,26 @@ class CacheFolder:
 
         Yields False if another process has it and this one does not wait.
         """
-        with self._as_owner():
-            opened = os.open(self.root / "locks" / key, _READ | os.O_CREAT, 0o644)
-        try:
-            kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
+        while True:
+            with self._as_owner():
+                opened = os.open(self.root / "locks" / key, _READ | os.O_CREAT, 0o644)
             try:
-                fcntl.flock(opened, kind if waits else kind | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            yield True
-        finally:
-            os.close(opened)
+                kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
+                try:
+                    fcntl.flock(opened, kind if waits else kind | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    yield False
+                    return
+                if os.fstat(opened).st_nlink:  # otherwise who had it has deleted it, and the next one has another
+                    yield True
+                    return
+            finally:
+                os.close(opened)
+
+    def delete_lock(self, key: str) -> None:
+        """Delete the lock of a version that is gone, as the last thing that is done under the exclusive lock."""
+        with self._as_owner():
+            (self.root / "locks" / key).unlink(missing_ok=True)
 
     def partial(self, key: str) -> Path:
         """The folder of a download, which needs the exclusive lock. It has what an earlier one has left."""
@@ -223,16 +242,16 @@ class CacheFolder:
         """A download is complete. Its files must be on the disk, and it needs the exclusive lock."""
         folder, target = self.root / "partial" / key, self.root / "versions" / key
         for path, _, _ in os.walk(folder / FILES, topdown=False):
-            _flush(Path(path))
-        _write(folder / _MARKER, marker)
-        _flush(folder)
+            flush(Path(path))
+        write(folder / _MARKER, msgspec.json.encode(marker))
+        flush(folder)
         if target.exists():  # without a valid marker
             if mounted_versions(self.root)[key]:
                 raise FileExistsError(f"{target} has no valid marker, and pods mount it: delete them")
             self._discard(target)
         folder.rename(target)
         for parent in (target.parent, folder.parent):
-            _flush(parent)
+            flush(parent)
         for each in target.iterdir():
             if each.name not in (_MARKER, FILES):  # what a download needed to continue, until here
                 each.unlink()
@@ -240,9 +259,9 @@ class CacheFolder:
     def rewrite(self, key: str, marker: Marker) -> None:
         """Replace the marker of a complete version, which needs the exclusive lock."""
         folder = self.root / "versions" / key
-        _write(folder / f"{_MARKER}{_NEW}", marker)
+        write(folder / f"{_MARKER}{_NEW}", msgspec.json.encode(marker))
         (folder / f"{_MARKER}{_NEW}").replace(folder / _MARKER)
-        _flush(folder)
+        flush(folder)
 
     def remove(self, key: str) -> None:
         """Remove a version, which needs the exclusive lock."""
@@ -268,38 +287,20 @@ class CacheFolder:
             for waste in (self.root / "removed").iterdir():
                 shutil.rmtree(waste, ignore_errors=True)
             for folder in (self.root / "versions").iterdir():
-                with self.lock(folder.name, is_shared=False, waits=False) as is_mine:
-                    if is_mine and self.find(folder.name) is None and not mounted[folder.name]:
-                        self._discard(folder)
+                if self.find(folder.name) is None and not mounted[folder.name]:
+                    with self.lock(folder.name, is_shared=False, waits=False) as is_mine:
+                        if is_mine and self.find(folder.name) is None:
+                            self._discard(folder)
+            for name in os.listdir(self.root / "locks"):  # noqa: PTH208 - fast
+                if not self._is_known(name):
+                    with self.lock(name, is_shared=False, waits=False) as is_mine:
+                        if is_mine and not self._is_known(name):
+                            self.delete_lock(name)
+
+    def _is_known(self, key: str) -> bool:
+        return any((self.root / parent / key).exists() for parent in ("versions", "partial"))
 
     def partial_bytes(self) -> dict[str, int]:
         """What downloads have on the disk, by key."""
-        with self._as_owner():
-            folders = [each for each in os.scandir(self.root / "partial") if each.is_dir(follow_symlinks=False)]
-            return {folder.name: _size(Path(folder.path)) for folder in folders}
-
-
-def _write(path: Path, marker: Marker) -> None:
-    with path.open("wb") as opened:
-        opened.write(msgspec.json.encode(marker))
-        opened.flush()
-        os.fsync(opened.fileno())
-
-
-def _flush(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
-
-
-def _size(folder: Path) -> int:
-    total = 0
-    for path, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(path, name)).st_blocks * 512  # noqa: PTH118 - fast
-            except FileNotFoundError:
-                continue
-    return total
+        with self._as_owner(), os.scandir(self.root / "partial") as entries:
+            return {each.name: size_of(each.path) for each in entries if each.is_dir(follow_symlinks=False)}

@@ -16,7 +16,7 @@ from webhook.http.log import FIELDS
 from webhook.model.refusals import Refusal
 from webhook.model.request import ModelRequest
 from webhook.node_cache import mounts
-from webhook.node_cache.budget import Held, NoRoom, Space, evictions, excess, space_of
+from webhook.node_cache.budget import NoRoom, Space, evictions, excess, held_by, space_of
 from webhook.node_cache.folder import CacheFolder, Entry, MountedVolume
 from webhook.node_cache.metrics import CacheMetrics
 from webhook.node_cache.protocol import Found, Volume
@@ -225,23 +225,18 @@ class Publisher:
             others = self._fetches.items() - {(found.key, self._fetches[found.key])}
             reserved = sum(max(each.total - partial.get(key, 0), 0) for key, each in others)
             needed = 0 if found.key in entries else max(found.bytes - partial.get(found.key, 0), 0)
-            await self._remove(evictions(needed, reserved, self._held(), self.in_use(), self._space()))
+            await self._remove(evictions(needed, reserved, held_by(entries, partial), self.in_use(), self._space()))
 
     async def give_back(self) -> None:
         """Remove versions, every minute until cancelled, while others fill the disk."""
         while True:
             try:
                 async with self._removing:
-                    await self._remove(excess(self._held(), self.in_use(), self._space()))
+                    held = held_by(self._folder.entries(), self._folder.partial_bytes())
+                    await self._remove(excess(held, self.in_use(), self._space()))
             except (Refused, OSError) as error:
                 _log.warning("versions not evicted", extra={FIELDS: {"problem": str(error)}})
             await asyncio.sleep(_GIVE_BACK_SECONDS)
-
-    def _held(self) -> list[Held]:
-        """What is on the disk. Downloads that were interrupted go first."""
-        held = [Held(each.key, each.marker.bytes, each.used_at) for each in self._folder.entries().values()]
-        held += (Held(key, size, 0) for key, size in self._folder.partial_bytes().items())
-        return held
 
     def _space(self) -> Space:
         return space_of(self._folder.root, self._options.budget)

@@ -209,6 +209,7 @@ class Worker:
                 if is_mine and not mounted_versions(self._folder.root)[key]:  # another driver may have mounted it
                     self._folder.remove(key)
                     self._folder.drop_partial(key)
+                    self._folder.delete_lock(key)
 
 
 class _Origin:
