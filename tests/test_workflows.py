@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.chart.conftest import NEWEST_KUBERNETES
+
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".github" / "workflows"
 WORKFLOWS = {file.stem: yaml.safe_load(file.read_text()) for file in sorted(FOLDER.glob("*.yml"))}
@@ -73,10 +75,11 @@ def test_the_tests_run_on_every_python_that_the_package_names() -> None:
     assert project["requires-python"] == f">={named[0]}"
 
 
-def test_clusters_start_with_the_oldest_kubernetes_that_the_chart_takes() -> None:
+def test_clusters_have_the_oldest_and_the_newest_kubernetes_that_the_chart_is_tested_for() -> None:
     chart = yaml.safe_load((ROOT / "charts" / "model-injector" / "Chart.yaml").read_text())
     clusters = matrix("e2e")["include"]
     assert chart["kubeVersion"] == f">={clusters[0]['kubernetes']}.0-0"
+    assert clusters[-1]["kubernetes"] == NEWEST_KUBERNETES
     assert all(f":v{each['kubernetes']}." in each["node"] for each in clusters)
 
 

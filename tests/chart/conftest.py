@@ -19,6 +19,8 @@ CHART = ROOT / "charts" / "model-injector"
 NAMESPACE = "model-injector"
 JSON = dict[str, Any]
 BUCKET = "my-ml-bucket"
+NEWEST_KUBERNETES = "1.37"
+"""The version that the chart is rendered for, where a test names none."""
 
 
 class RenderError(Exception):
@@ -135,7 +137,7 @@ def render(
     which: str = "newest",
     release: str = "model-injector",
     namespace: str = NAMESPACE,
-    kubernetes: str = "1.37",
+    kubernetes: str = NEWEST_KUBERNETES,
     chart: Path = CHART,
     anew: bool = False,
 ) -> Rendered:

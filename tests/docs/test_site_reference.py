@@ -2,7 +2,6 @@
 
 import ast
 import importlib
-import inspect
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import yaml
 
 from reference_commands import commands
 from reference_signals import download_reasons, log_lines, metric_families, refusal_reasons, registries
-from tests.chart.conftest import CHART, render
+from tests.chart.conftest import CHART, NEWEST_KUBERNETES
 from tests.chart.test_monitoring import rules
 from tests.docs.site import Page, read_all
 from tests.docs.test_troubleshooting import is_in
@@ -180,9 +179,4 @@ def test_the_page_about_compatibility_has_the_versions_that_are_tested() -> None
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())
     assert f"| Python | {', '.join(workflow['jobs']['test']['strategy']['matrix']['python'])} |" in page
     oldest = yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"].removeprefix(">=").removesuffix(".0-0")
-    assert f"| the chart's objects | {oldest} and {newest_kubernetes()}, the oldest and the newest |" in page
-
-
-def newest_kubernetes() -> str:
-    """The version of Kubernetes that the chart is rendered for, where a test names none."""
-    return str(inspect.signature(render).parameters["kubernetes"].default)
+    assert f"| the chart's objects | {oldest} and {NEWEST_KUBERNETES}, the oldest and the newest |" in page
