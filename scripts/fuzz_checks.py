@@ -5,10 +5,18 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from webhook.annotations.contract import WRITTEN
+
 LONGEST_MESSAGE = 2100
 _REPEATS = 3
-_REPLACED = ("serviceAccountName", "serviceAccount")
-"""Fields of a pod's spec whose value `default` a patch replaces."""
+_ACCOUNT = ("serviceAccountName", "serviceAccount")
+"""Fields of a pod's spec that a patch may set where they name no account."""
+_NO_ACCOUNT = (None, "", "default")
+_WRITTEN = (
+    *(f"model-injector.io/{name}" for name in WRITTEN),
+    "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes",
+)
+"""Annotations whose value a patch may replace."""
 
 
 class Violation(AssertionError):
@@ -50,10 +58,9 @@ def only_adds(operations: Sequence[Mapping[str, Any]], before: Any, after: Any) 
 def _kept(before: Any, after: Any, path: str) -> None:
     if isinstance(before, dict) and isinstance(after, dict):
         for key, value in before.items():
-            if key in _REPLACED or path.endswith("/annotations"):
-                _check(key in after, f"{path}/{key} is gone")
-            else:
-                _check(key in after, f"{path}/{key} is gone")
+            _check(key in after, f"{path}/{key} is gone")
+            sets_account = key in _ACCOUNT and value in _NO_ACCOUNT
+            if not (sets_account or (key in _WRITTEN and path.endswith("/annotations"))):
                 _kept(value, after[key], f"{path}/{key}")
     elif isinstance(before, list) and isinstance(after, list):
         remaining = iter(after)

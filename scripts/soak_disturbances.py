@@ -111,7 +111,10 @@ async def _clock_steps(stage: Stage, seconds: float) -> None:
 
 
 async def _malformed(stage: Stage, seconds: float) -> None:
-    """Send bodies that are damaged, one after the other, besides the requests. Each must get a status 4xx."""
+    """Send bodies that are damaged, one after the other, besides the requests.
+
+    Each must get a status below 500, or an AdmissionReview where the damage has left one.
+    """
     until = time.monotonic() + seconds
     chance = random.Random(stage.tally.malformed)  # noqa: S311 - for the same bodies in each run
     while time.monotonic() < until:

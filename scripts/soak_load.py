@@ -1,7 +1,8 @@
 """Clients that do what an API server does: requests on kept TLS connections, each to a replica that is ready.
 
-A connection that is refused or ends before the first byte of an answer makes a client ask the other replica, as a
-Service's endpoints would. Every other failure counts as a lost request.
+A connection that is refused or ends before the first byte of an answer makes a client ask the other replica. API
+servers do not always do that, so the request counts as lost, unless replicas are being killed. Every other failure
+counts as lost, too.
 """
 
 import asyncio
@@ -27,6 +28,8 @@ _TIMEOUT = 10
 """Seconds after which an API server gives up, by the chart's timeoutSeconds."""
 _KEPT = 200
 """Requests of a connection, after which a client opens another one: to have handshakes throughout."""
+KILLING = frozenset({"kill"})
+"""The disturbances that end replicas while they have requests. No webhook can answer these requests."""
 _UNCONFIRMED = re.compile(rb"S3 (did|does) not answer")
 """The warning in an answer for a version that S3 did not confirm in time."""
 
@@ -132,18 +135,21 @@ class Client:
         phase, begun, body = self._tally.phases[-1], time.monotonic(), b""
         try:
             async with asyncio.timeout(_TIMEOUT):
-                status, body = await self._ask(case.body, phase)
+                status, body = await self._ask(case, phase)
             problem = "" if status == 200 else f"status {status}: {body[:200]!r}"
         except (TimeoutError, OSError, asyncio.IncompleteReadError, ValueError) as error:
             self._end()
             problem = repr(error)
         if problem:
-            self._tally.lost.append(f"{self._service.now:.1f} s, {phase.name}, {case.name}: {problem}")
+            self._lose(case, phase, problem)
             return
         phase.requests += 1
         phase.seconds.append(time.monotonic() - begun)
         self._tally.per_second[int(self._service.now)] += 1
         self._compare(case, body, phase)
+
+    def _lose(self, case: Case, phase: Phase, problem: str) -> None:
+        self._tally.lost.append(f"{self._service.now:.1f} s, {phase.name}, {case.name}: {problem}")
 
     def _compare(self, case: Case, body: bytes, phase: Phase) -> None:
         try:
@@ -157,7 +163,7 @@ class Client:
             return
         self._tally.wrong.append(f"{self._service.now:.1f} s, {phase.name}, {case.name}: {body[:1000]!r}")
 
-    async def _ask(self, body: bytes, phase: Phase) -> tuple[int, bytes]:
+    async def _ask(self, case: Case, phase: Phase) -> tuple[int, bytes]:
         avoided: Webhook | None = None
         while True:
             replica = self._connection.replica if self._connection else await self._choose(avoided)
@@ -165,9 +171,11 @@ class Client:
                 connection = self._connection or await Connection.open(replica, self._service.trust)
                 self._tally.connections += self._connection is None
                 self._connection = connection
-                answer = await connection.post(body)
-            except Unanswered:
+                answer = await connection.post(case.body)
+            except Unanswered as error:
                 phase.retried += 1
+                if phase.name not in KILLING:
+                    self._lose(case, phase, f"sent again: {error}")
                 self._end()
                 avoided = replica
                 await asyncio.sleep(0.01)

@@ -62,6 +62,8 @@ def test_a_message_that_must_not_be_is_found(text: str) -> None:
         ({"a": 1}, {"a": 2}),
         ({"a": [{"name": "x"}, {"name": "y"}]}, {"a": [{"name": "y"}, {"name": "x"}]}),
         ({"a": [1]}, {"a": []}),
+        ({"spec": {"serviceAccountName": "mine"}}, {"spec": {"serviceAccountName": "other"}}),
+        ({"metadata": {"annotations": {"mine": "x"}}}, {"metadata": {"annotations": {"mine": "y"}}}),
     ],
 )
 def test_a_patch_that_does_more_than_add_is_found(before: object, after: object) -> None:

@@ -1,15 +1,23 @@
 """The soak, for some seconds."""
 
+import asyncio
 import json
 import os
+import ssl
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from soak_load import Client, Tally
 from soak_memory import Series, least_squares
+from soak_requests import Answer, Case
+from tests.server.auto.cluster import HOST
+from tests.support.certificates import throwaway_certificate
 from tests.support.polling import until
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +42,39 @@ def test_nothing_is_lost_while_replicas_are_killed_s3_is_gone_and_bodies_are_mal
     shown = "".join(ET.fromstring(plot.read_text()).itertext())  # noqa: S314 - our own
     assert "s3-gone" in shown
     assert "answers a second" in shown
+
+
+@pytest.mark.parametrize(("disturbance", "lost"), [("restart", 1), ("kill", 0)])
+def test_a_request_that_a_replica_drops_is_lost_unless_replicas_are_killed(
+    disturbance: str, lost: int, tmp_path: Path
+) -> None:
+    tally = asyncio.run(asked_of_a_server_that_drops_the_first_request(disturbance, tmp_path))
+    assert (tally.phases[0].requests, tally.phases[0].retried, len(tally.lost)) == (1, 1, lost)
+    assert not tally.wrong
+
+
+async def asked_of_a_server_that_drops_the_first_request(disturbance: str, folder: Path) -> Tally:
+    body = b'{"response": {"allowed": true}}'
+    seen, over, tally = list[bytes](), asyncio.Event(), Tally()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.readuntil(b"\r\n\r\n"))
+        if len(seen) > 1:
+            over.set()
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        writer.close()
+
+    certificate = throwaway_certificate(folder, HOST)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.certificate, certificate.key)
+    trust = ssl.create_default_context(cadata=certificate.authority)
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as server:
+        replica: Any = SimpleNamespace(port=server.sockets[0].getsockname()[1])
+        service: Any = SimpleNamespace(endpoints=[replica], trust=trust, now=0.0)
+        tally.begin(disturbance, 0)
+        answer = Answer(allowed=True, patch=None)
+        await Client(service, tally).run([Case("a pod", b"{}", answer, answer)], over)
+    return tally
 
 
 def test_a_soak_that_is_stopped_leaves_nothing_behind(tmp_path: Path) -> None:
