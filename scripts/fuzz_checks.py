@@ -33,6 +33,12 @@ def message(text: str, secret: str = "") -> None:
         raise Violation(f"a message with a secret: {text[:500]!r}")
 
 
+def in_folder(path: str) -> None:
+    """A relative path stays below the folder that it begins in."""
+    if "\0" in path or any(part in ("", ".", "..") for part in path.split("/")):
+        raise Violation(f"the path {path!r} leads elsewhere")
+
+
 def in_time(check: Callable[[Any], None], value: Any, longest: float) -> None:
     """Run a check within so many seconds of this process's processor time. One that takes longer is repeated first."""
     seconds = _seconds(check, value)

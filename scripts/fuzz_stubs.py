@@ -19,6 +19,8 @@ from webhook.images import registry
 from webhook.images.image import Blob, image
 from webhook.images.records import LayerRecord
 from webhook.images.reference import ImageName
+from webhook.model.artifact import Artifact
+from webhook.node_cache.versions import Content, read_content
 from webhook.settings import Settings
 
 _SETTINGS = Settings(
@@ -35,8 +37,9 @@ class _S3:
         self.answers: Iterator[S3Answer] = iter(())
         self.catalog = S3Catalog(_SETTINGS, seconds=1, attempts=1)
         (index,) = self.catalog._indexes.values()
-        index.store = Store(index.source, attempts=1, credentials=Credentials("key", "a-secret", ""))
-        index.store._client.meta.events.register("before-send.s3", self._answer)
+        self.store = Store(index.source, attempts=1, credentials=Credentials("key", "a-secret", ""))
+        index.store = self.store
+        self.store._client.meta.events.register("before-send.s3", self._answer)
 
     def _answer(self, request: Any, **_: Any) -> AWSResponse:
         answer = next(self.answers)
@@ -55,10 +58,7 @@ _S3_STUB: list[_S3] = []
 
 def listed(answers: Sequence[S3Answer]) -> Iterator[str]:
     """List a source and look up a version with these answers. Yields the messages of errors."""
-    if not _S3_STUB:
-        _S3_STUB.append(_S3())  # once: creating a client takes half a second
-    s3 = _S3_STUB[0]
-    s3.answers = chain(answers, repeat(answers[-1], _REPEATED))
+    s3 = _s3_with(answers)
     try:
         found = s3.catalog.list_source("default")
         yield from found.problems
@@ -68,6 +68,19 @@ def listed(answers: Sequence[S3Answer]) -> Iterator[str]:
         looked_up = s3.catalog.look_up(VersionKey("default", "my-model", version))
         if isinstance(looked_up, VersionStatus):
             yield from (looked_up.error, looked_up.archived, looked_up.mismatch)
+
+
+def version(answers: Sequence[S3Answer]) -> Content:
+    """Read a version with these answers, as the node cache does. Raises CatalogError."""
+    store = _s3_with(answers).store
+    return read_content(store, Artifact("my-model", "1.2.3", store.source), "")
+
+
+def _s3_with(answers: Sequence[S3Answer]) -> _S3:
+    if not _S3_STUB:
+        _S3_STUB.append(_S3())  # once: creating a client takes half a second
+    _S3_STUB[0].answers = chain(answers, repeat(answers[-1], _REPEATED))
+    return _S3_STUB[0]
 
 
 class _Reply:

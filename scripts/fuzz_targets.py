@@ -13,12 +13,12 @@ import msgspec
 import yaml
 from hypothesis import strategies as st
 
-from fuzz_checks import Violation, message, only_adds
-from fuzz_stubs import listed, pushed
+from fuzz_checks import Violation, in_folder, message, only_adds
+from fuzz_stubs import listed, pushed, version
 from tests.support.generators import settings as generated_settings
 from tests.support.generators import volumes as generated_volumes
 from tests.support.generators.annotations import annotated_pods
-from tests.support.generators.bucket import S3Answer, catalog_files, s3_answers
+from tests.support.generators.bucket import S3Answer, catalog_files, s3_answers, version_answers
 from tests.support.generators.manifests import manifests
 from tests.support.generators.registry import RegistryAnswer, registry_answers
 from tests.support.generators.reviews import review_bodies
@@ -37,7 +37,10 @@ from webhook.http.metrics import Metrics
 from webhook.images.connection import RegistryError
 from webhook.images.stream import Stopped
 from webhook.kubernetes.pod import decode
+from webhook.model.artifact import Artifact
 from webhook.model.request import ModelRequest
+from webhook.node_cache.metrics import CacheMetrics
+from webhook.node_cache.publisher import Publisher
 from webhook.node_cache.refusals import Refused
 from webhook.node_cache.service import volume_of
 from webhook.preview import FORMATS, SERVED, check_models, content, preview, read
@@ -77,6 +80,9 @@ _CATALOG = _Catalog(
     _SETTINGS, {"my-model": ("1.2.3", "1.2.4", "2.0.0"), "encoder": ("1.2.3",)}, {"my-model": {"champion": "1.2.3"}}
 )
 _ENDPOINT = MutateEndpoint(_SETTINGS, StaticCatalog(_CATALOG), Metrics())
+_NOTHING: Any = None
+_PUBLISHER = Publisher(_NOTHING, _NOTHING, _SETTINGS, CacheMetrics())
+"""Without a folder and a worker, for what it checks before it uses them."""
 _LOOP = asyncio.new_event_loop()
 
 
@@ -166,9 +172,22 @@ def _listings(answers: list[S3Answer]) -> None:
 
 def _volumes(pair: tuple[dict[str, str], dict[str, str]]) -> None:
     try:
-        volume_of(*pair)
+        volume = volume_of(*pair)
+        _PUBLISHER._check_rules(volume)
     except Refused as error:
         message(str(error), generated_volumes.SECRET)
+        return
+    in_folder(Artifact(volume.model, volume.version, _SETTINGS.all_sources[volume.source]).folder)
+
+
+def _versions(answers: list[S3Answer]) -> None:
+    try:
+        content = version(answers)
+    except CatalogError as error:
+        message(str(error))
+        return
+    for file in content.files:
+        in_folder(file.path)
 
 
 def _registry(answers: list[RegistryAnswer]) -> None:
@@ -209,6 +228,7 @@ TARGETS: Mapping[str, Target] = {
     "manifests": Target(manifests, _manifests),
     "catalog-files": Target(catalog_files, _catalog_files),
     "listings": Target(st.lists(s3_answers, min_size=1, max_size=8), _listings),
+    "versions": Target(version_answers(), _versions),
     "volumes": Target(generated_volumes.volumes(), _volumes),
     "registry": Target(st.lists(registry_answers, min_size=1, max_size=10), _registry),
     # The operator's own file, read once at the start by the YAML parser that is written in Python.

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import strategies as st
 
 from fuzz import run
-from fuzz_checks import Violation, message, only_adds
+from fuzz_checks import Violation, in_folder, message, only_adds
 from fuzz_targets import Target
 
 ROOT = Path(__file__).parents[2]
 TARGETS = (
     *("annotations", "reviews", "manifests", "catalog-files"),
-    *("listings", "volumes", "registry", "settings"),
+    *("listings", "versions", "volumes", "registry", "settings"),
 )
 
 
@@ -72,3 +72,10 @@ def test_a_patch_that_does_more_than_add_is_found(before: object, after: object)
     with pytest.raises(Violation):
         only_adds([{"op": "remove"}], before, before)
     only_adds([{"op": "add"}], before, before)
+
+
+@pytest.mark.parametrize("path", ["../x", "a/../../x", "/etc/passwd", "a//x", ".", "", "a\0b"])
+def test_a_path_that_leads_out_of_its_folder_is_found(path: str) -> None:
+    with pytest.raises(Violation):
+        in_folder(path)
+    in_folder("tokenizer/..vocab.txt")

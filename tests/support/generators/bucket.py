@@ -73,6 +73,7 @@ def _listing(draw: st.DrawFn) -> bytes:
                 ),
             ]
         ),
+        HOSTILE.map(lambda name: f"model-artifacts/my-model-1.2.3/{name}"),
         HOSTILE,
     )
     parts = [_element("Name", "my-ml-bucket")]
@@ -112,3 +113,19 @@ s3_answers = st.builds(
     ),
 )
 """Answers to any request; none of a kind that is asked again after a pause."""
+
+
+@st.composite
+def version_answers(draw: st.DrawFn) -> list[S3Answer]:
+    """Answers to the node cache, which reads a version: its manifest, or in its place a listing; a part of a file."""
+    part = S3Answer(206, {"Content-Length": "1"}, b"x")
+    if draw(st.booleans()):
+        right = _manifest.map(lambda manifest: {**manifest, "model": "my-model", "version": "1.2.3"})
+        body = draw(json_bytes(draw(st.sampled_from([right, _manifest]))))
+        return [S3Answer(200, {"Content-Length": str(len(body))}, body), part]
+    missing = _element("Error", _element("Code", "NoSuchKey"), _element("Message", "x")).encode()
+    return [
+        S3Answer(404, {}, missing),
+        S3Answer(200, {}, draw(_listing())),
+        draw(st.sampled_from([part, draw(s3_answers)])),
+    ]
