@@ -15,6 +15,7 @@ import httpx
 import uvloop
 import yaml
 
+from bench_processes import in_own_session
 from bench_report import Bound, Figure, compared, median
 from bench_surroundings import NAMESPACE, VERSION, everything_on, surroundings
 from load import Figures, load
@@ -156,7 +157,8 @@ def floor(work: Path) -> Iterator[dict[str, Side]]:
     """Run the empty routes. Yields a side for each."""
     certificate = throwaway_certificate(work, HOST)
     trust = ssl.create_default_context(cadata=certificate.authority)
-    command = (sys.executable, ROOT / "scripts" / "floor.py", certificate.certificate, certificate.key)
+    program = (sys.executable, ROOT / "scripts" / "floor.py", certificate.certificate, certificate.key)
+    command = in_own_session(program)
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     with programs.running_server(command, ready=re.compile(r"port (\d+)"), log=work / "floor.log", env=env) as port:
         yield {

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from bench_processes import in_own_session
 from tests.e2e.cluster import Cluster
 from tests.support.certificates import throwaway_certificate
 from tests.support.programs import running_server
@@ -26,14 +27,16 @@ def pod_identity(cluster: Cluster, program: Path, account: str, work: Path) -> I
     cluster.kubectl("annotate", "serviceaccount", name, f"eks.amazonaws.com/role-arn={_ROLE}", *where)
     certificate = throwaway_certificate(work, "localhost")
     port, metrics = _free_port(), _free_port()
-    command = (
-        program,
-        "--in-cluster=false",
-        f"--kubeconfig={cluster.kubeconfig}",
-        f"--port={port}",
-        f"--metrics-port={metrics}",
-        f"--tls-cert={certificate.certificate}",
-        f"--tls-key={certificate.key}",
+    command = in_own_session(
+        (
+            program,
+            "--in-cluster=false",
+            f"--kubeconfig={cluster.kubeconfig}",
+            f"--port={port}",
+            f"--metrics-port={metrics}",
+            f"--tls-cert={certificate.certificate}",
+            f"--tls-key={certificate.key}",
+        )
     )
     log = work / "pod-identity-webhook.log"
     with running_server(command, ready=_LISTENING, log=log, env=os.environ):

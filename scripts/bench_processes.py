@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from tests.support.programs import on_path
+
 MIB: Final = 1 << 20
 _PAUSE: Final = 0.05
 """Seconds between two samples of a tree's memory."""
@@ -36,13 +38,24 @@ class Peak:
     mib: float = 0
 
 
-def run(command: Sequence[str | Path], env: Mapping[str, str], folder: Path | None = None) -> Run:
-    """Run a command in a folder. Raises RuntimeError with what it printed if it fails."""
+def in_own_session(command: Sequence[str | Path]) -> tuple[str | Path, ...]:
+    """The command line that runs it in a session of its own.
+
+    Linux shares processor time between sessions (sched_autogroup). All sides of a comparison have one, so that none
+    shares its part with the load generator.
+    """
+    return (on_path("setsid", "util-linux"), *command)
+
+
+def run(command: Sequence[str | Path], env: Mapping[str, str]) -> Run:
+    """Run a command in a session of its own. Raises RuntimeError with what it printed if it fails."""
     os.sync()  # what the run before has written is not written during this one
     with tempfile.TemporaryFile() as output:
         before, started = processor_seconds(), time.perf_counter()
         with (
-            subprocess.Popen(command, env=env, cwd=folder, stdout=output, stderr=output) as process,
+            subprocess.Popen(
+                command, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            ) as process,
             sampled(process.pid) as peak,
         ):
             process.wait()

@@ -8,20 +8,24 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
 from tests.chart.conftest import CHART, helm
 from tests.support import moto_s3
+from tests.support.programs import running_server
 
 PAGE = (Path(__file__).parents[2] / "docs" / "quick-start.md").read_text()
 STEPS = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    with moto_s3.serve() as url:
-        moto_s3.make_bucket(url, "my-ml-bucket")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An S3 server with the bucket of the page. A process of its own, as other tests have a bucket of this name too."""
+    command, log = (sys.executable, "-m", "moto.server", "--port", "0"), tmp_path_factory.mktemp("moto") / "log"
+    with running_server(command, ready=re.compile(r"Running on (http://\S+)"), log=log, env=dict(os.environ)) as url:
+        httpx.put(f"{url}/my-ml-bucket", trust_env=False).raise_for_status()
         yield url
 
 

@@ -67,7 +67,8 @@ class _Role(msgspec.Struct, frozen=True):
 
 def _role(access_key: str, secret_key: str, token: str, expires: float) -> _Role:
     """Raises ValueError and TypeError for what cannot be in a header: an error of the client would show it."""
-    if not all(_KEY.fullmatch(each) for each in (access_key, secret_key, token)):
+    given = (access_key, secret_key, token) if token else (access_key, secret_key)
+    if not all(_KEY.fullmatch(each) for each in given):
         raise ValueError("a key has a character that no key has")
     return _Role(access_key, secret_key, token, expires)
 
