@@ -127,7 +127,8 @@ def _control(settings: Settings, metrics: ControllerMetrics, stopped: Event) -> 
     """Wait until elected, then control. Returns the exit status."""
     api, options = _CountingClient(metrics), settings.controller
     identity = os.environ.get("HOSTNAME") or socket.gethostname()
-    election = Election(api, options.namespace, options.lease, f"{identity}-{os.getpid()}", stopped)
+    holder = f"{identity}-{os.getpid()}"
+    election = Election(api, options.namespace, options.lease, holder, stopped, owner=_pod())
     _log.info("waiting for election", extra={FIELDS: {"version": __version__}})
     if not election.wait():
         return 0
@@ -145,6 +146,12 @@ def _control(settings: Settings, metrics: ControllerMetrics, stopped: Event) -> 
     election.release()
     _log.info("stopped")
     return 0
+
+
+def _pod() -> dict[str, str] | None:
+    """The ownerReference of the pod that this process runs in, by the variables that the chart sets."""
+    name, uid = os.environ.get("POD_NAME"), os.environ.get("POD_UID")
+    return {"apiVersion": "v1", "kind": "Pod", "name": name, "uid": uid} if name and uid else None
 
 
 class Controller:

@@ -25,7 +25,8 @@ class Replica:
         self.election = self._election(self.stopped)
 
     def _election(self, stopped: Event) -> Election:
-        return Election(self._client, "model-injector", "controller", self._name, stopped, self.clock)
+        owner = {"apiVersion": "v1", "kind": "Pod", "name": self._name, "uid": f"uid-of-{self._name}"}
+        return Election(self._client, "model-injector", "controller", self._name, stopped, self.clock, owner)
 
     def is_elected(self, seconds: float = 0) -> bool:
         """Whether it is elected at once, after that time on its clock."""
@@ -49,6 +50,18 @@ def replicas(client: KubernetesClient) -> tuple[Replica, Replica]:
 def spec(api: ApiServer) -> dict[str, Any]:
     found: dict[str, Any] = api.objects[PATH]["spec"]
     return found
+
+
+def test_the_lease_belongs_to_the_pod_of_the_replica_that_leads(
+    api: ApiServer, replicas: tuple[Replica, Replica]
+) -> None:
+    first, second = replicas
+    assert first.is_elected()
+    assert [owner["uid"] for owner in api.objects[PATH]["metadata"]["ownerReferences"]] == ["uid-of-a"]
+
+    first.election.release()
+    assert second.is_elected(1)
+    assert [owner["uid"] for owner in api.objects[PATH]["metadata"]["ownerReferences"]] == ["uid-of-b"]
 
 
 def test_the_first_replica_creates_the_lease(api: ApiServer, replicas: tuple[Replica, Replica]) -> None:

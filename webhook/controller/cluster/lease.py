@@ -6,7 +6,7 @@ duration, by its own clock, so the clocks of nodes need not agree.
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -31,7 +31,11 @@ class LeaseLost(Exception):
 
 
 class Election:
-    """The election of one of the replicas. `clock` is monotonic, in seconds."""
+    """The election of one of the replicas. `clock` is monotonic, in seconds.
+
+    `owner` is the ownerReference of this replica's pod. Kubernetes deletes the Lease with the pod that held it last, so
+    uninstalling leaves none. None outside of a pod: the Lease stays.
+    """
 
     def __init__(  # noqa: PLR0913, PLR0917 - where the Lease is, who asks, and a clock for tests
         self,
@@ -41,8 +45,10 @@ class Election:
         identity: str,
         stopped: Event,
         clock: Callable[[], float] = monotonic,
+        owner: Mapping[str, str] | None = None,
     ) -> None:
         self._api, self._identity, self._stopped, self._clock = api, identity, stopped, clock
+        self._owner = owner
         self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._path, self._name = f"{self._collection}/{name}", name
         self._holder: str | None = None
@@ -103,6 +109,8 @@ class Election:
         spec = dict(lease.get("spec") or {})
         if is_new:
             spec |= {"acquireTime": now, "leaseTransitions": (spec.get("leaseTransitions") or 0) + 1}
+            owners = [self._owner] if self._owner else []
+            lease = {**lease, "metadata": {**lease["metadata"], "ownerReferences": owners}}
         spec |= {"holderIdentity": self._identity, "leaseDurationSeconds": _DURATION_SECONDS, "renewTime": now}
         body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", **lease, "spec": spec}
         response = self._api.request(method, path, RequestBody(_JSON, body))
