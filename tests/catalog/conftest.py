@@ -55,9 +55,6 @@ def proxy(s3: str) -> Iterator[FaultyProxy]:
         yield proxy
 
 
-StoreOf = Callable[..., Store]
-
-
 @pytest.fixture
 def store(bucket: MotoBucket, proxy: FaultyProxy) -> Iterator[Store]:
     """The bucket through the proxy, with little patience."""

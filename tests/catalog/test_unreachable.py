@@ -27,14 +27,8 @@ NO_ERROR = Answer(
 WRONG_CLOCK = s3_error(403, "RequestTimeTooSkewed", "The difference between the times is too large.")
 UNREACHABLE: list[Fault] = [
     *(Drop(), SLOW_DOWN, Answer(500, b""), Answer(200, b"<not xml"), Stall(), Cut(10)),
-    *(
-        PAGE,
-        Answer(200, b""),
-        Answer(206, b"<not xml"),
-        ODD_OBJECT,
-        WRONG_CLOCK,
-        s3_error(400, "RequestTimeout", "too slow"),
-    ),
+    *(PAGE, Answer(200, b""), Answer(206, b"<not xml"), ODD_OBJECT, NO_KEY, NO_ERROR, WRONG_CLOCK),
+    s3_error(400, "RequestTimeout", "too slow"),
 ]
 
 

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-_UPLOAD = "/v2/{name}/blobs/uploads/{number}"
-
 
 class ResumingRegistry(ThreadingHTTPServer):
     """Blobs and manifests by their digests."""
