@@ -1,7 +1,11 @@
 """Stores other than AWS: what they refuse is not sent, or is named. The answers are those of the named stores."""
 
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +13,7 @@ from tests.catalog.conftest import Read, aliased, published
 from tests.support.faults import ACCESS_DENIED, Answer, Ignore, Request, s3_error
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
-from webhook.catalog.bucket.store import Store, Unsupported
+from webhook.catalog.bucket.store import Store, Unsupported, session
 
 NOT_IMPLEMENTED = s3_error(501, "NotImplemented", "A header you provided implies functionality that is not implemented")
 """Of S3 before 2024, and Alibaba's OSS."""
@@ -91,3 +95,21 @@ def test_a_store_without_object_tags_says_so(store: Store, proxy: FaultyProxy, t
     proxy.inject(r2("x-amz-tagging"), when=has("x-amz-tagging"))
     with pytest.raises(Unsupported, match=r"may lack object tags: NotImplemented: .*x-amz-tagging"):
         published(store, tmp_path / "m", "1.2.3", tags={"published": "true"})
+
+
+def test_threads_that_ask_at_once_share_one_client(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    others, created = threading.Barrier(8, timeout=30), list[object]()
+
+    def slow_session() -> Any:
+        created.append(None)
+        time.sleep(0.05)  # while the others come
+        return session()
+
+    def ask(_: int) -> bool:
+        others.wait()
+        return store.exists("nothing")
+
+    monkeypatch.setattr("webhook.catalog.bucket.store.session", slow_session)
+    with ThreadPoolExecutor(8) as threads:
+        assert not any(threads.map(ask, range(8)))
+    assert len(created) == 1

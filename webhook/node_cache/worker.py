@@ -121,9 +121,10 @@ class Worker:
         keys = None
         if volume.pod and options.authentication_source == "pod" and not source.anonymous:
             keys = self._credentials.of(volume.pod, source.region)
+        place = (volume.source, keys)
         with self._lock:
-            store = self._stores.setdefault((volume.source, keys), Store(source, seconds=10, credentials=keys))
-            self._stores.move_to_end((volume.source, keys))
+            store = self._stores[place] = self._stores.get(place) or Store(source, seconds=10, credentials=keys)
+            self._stores.move_to_end(place)
             while len(self._stores) > _STORES:
                 self._stores.popitem(last=False)
         return store

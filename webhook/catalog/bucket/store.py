@@ -6,6 +6,7 @@ All calls block. A Store is thread-safe, as botocore's clients are.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -52,7 +53,9 @@ class TooLarge(CatalogError):
 
 _CONNECTIONS: Final = 16
 """The size of the connection pool: the number of threads with which publishing uploads."""
-_CHUNK: Final = 1 << 20
+_CHUNK: Final = 256 << 10
+_creating: Final = threading.Lock()
+"""Held to create a client: threads that do that at once would each read the descriptions of all services."""
 _ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _PROBE: Final = f"{UNFINISHED}/.conditions"
 _NO_ETAG: Final = '"00000000000000000000000000000000"'
@@ -337,35 +340,39 @@ class Store:
     def _client(self) -> Any:
         """boto3's client, created on first use because that takes half a second."""
         if self._s3 is None:
-            from botocore import UNSIGNED  # noqa: PLC0415
-            from botocore.config import Config  # noqa: PLC0415
-
-            config = Config(
-                connect_timeout=self._seconds,
-                read_timeout=self._seconds,
-                retries={"total_max_attempts": self._attempts, "mode": "standard"},
-                max_pool_connections=_CONNECTIONS,
-                user_agent_appid="model-injector",
-                **({"signature_version": UNSIGNED} if self.source.anonymous else {}),
-                # Other S3-compatible stores often do not support the checksums that boto3 adds by default.
-                **(
-                    {"request_checksum_calculation": "when_required", "response_checksum_validation": "when_required"}
-                    if self.source.endpoint_url
-                    else {}
-                ),
-            )
-            key = self._credentials or Credentials("", "", "")
-            with self._errors(""):
-                self._s3 = session().client(
-                    "s3",
-                    region_name=self.source.region or None,
-                    endpoint_url=self.source.endpoint_url or None,
-                    aws_access_key_id=key.access_key or None,
-                    aws_secret_access_key=key.secret_key or None,
-                    aws_session_token=key.token or None,
-                    config=config,
-                )
+            with _creating:
+                self._s3 = self._s3 or self._created()
         return self._s3
+
+    def _created(self) -> Any:
+        from botocore import UNSIGNED  # noqa: PLC0415
+        from botocore.config import Config  # noqa: PLC0415
+
+        config = Config(
+            connect_timeout=self._seconds,
+            read_timeout=self._seconds,
+            retries={"total_max_attempts": self._attempts, "mode": "standard"},
+            max_pool_connections=_CONNECTIONS,
+            user_agent_appid="model-injector",
+            **({"signature_version": UNSIGNED} if self.source.anonymous else {}),
+            # Other S3-compatible stores often do not support the checksums that boto3 adds by default.
+            **(
+                {"request_checksum_calculation": "when_required", "response_checksum_validation": "when_required"}
+                if self.source.endpoint_url
+                else {}
+            ),
+        )
+        key = self._credentials or Credentials("", "", "")
+        with self._errors(""):
+            return session().client(
+                "s3",
+                region_name=self.source.region or None,
+                endpoint_url=self.source.endpoint_url or None,
+                aws_access_key_id=key.access_key or None,
+                aws_secret_access_key=key.secret_key or None,
+                aws_session_token=key.token or None,
+                config=config,
+            )
 
     @contextlib.contextmanager
     def _errors(self, key: str, lacks: str = "") -> Iterator[None]:
