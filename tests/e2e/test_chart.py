@@ -116,8 +116,8 @@ def test_a_release_of_the_same_name_of_webhook_is_refused(cluster: Cluster) -> N
 
 
 def last_tag() -> str:
-    """The last release of the repository. Empty if there is none."""
-    command = ("git", "-C", ROOT, "describe", "--tags", "--abbrev=0", "--match=v*")
+    """The release before this commit. Empty if there is none."""
+    command = ("git", "-C", ROOT, "describe", "--tags", "--abbrev=0", "--match=v*", "HEAD^")
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 

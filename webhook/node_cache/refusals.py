@@ -12,8 +12,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "NotFound": "S3 has no such bucket or version.",
     "Unauthorized": "There are no credentials, or S3 or a rule of the settings denies them the version.",
     "OutOfSpace": "The version does not fit: what the cache may hold is mounted, or the disk of the node is full.",
-    "Corrupt": "A file differs from the version's digests, or was overwritten during the download.",
-    "Incomplete": "S3 has something else than the catalog says, or the version has no manifest.",
+    "Corrupt": "Files differ from the manifest, were overwritten, or have no hash although `verify: sha256` needs one.",
+    "Incomplete": "The version has something that cannot be downloaded: an invalid path, or too many files.",
     "Unreachable": "S3, the worker or the folder of the cache does not answer.",
     "InvalidArgument": "The volume of the pod has an attribute that is missing or invalid.",
 }
