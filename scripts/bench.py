@@ -46,7 +46,7 @@ AREAS: Final[dict[str, tuple[Callable[..., Iterator[Figure]], str, tuple[Option,
     "fetch": (
         bench_fetch.measure,
         "downloads by the init container, s5cmd, and other clients",
-        (ROUNDS, MIB, ("--files", 5000, "the number of files of the model with many small ones")),
+        (ROUNDS, MIB, ("--files", 2000, "the number of files of the model with many small ones")),
     ),
     "files": (
         bench_files.measure,

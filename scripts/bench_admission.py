@@ -15,7 +15,7 @@ import httpx
 import uvloop
 import yaml
 
-from bench_processes import in_own_session
+from bench_processes import apart, in_own_session
 from bench_report import Bound, Figure, compared, median
 from bench_surroundings import NAMESPACE, VERSION, everything_on, surroundings
 from load import Figures, load
@@ -75,8 +75,11 @@ def by_catalog(work: Path, rounds: int, seconds: float) -> Iterator[Figure]:
 def _servers(work: Path, catalogs: Sequence[int]) -> Iterator[Servers]:
     with ExitStack() as stack:
         around = stack.enter_context(surroundings(work, catalogs))
-        routes = stack.enter_context(floor(work))
-        webhooks = {count: stack.enter_context(everything_on(work / str(count), around, count)) for count in catalogs}
+        other = stack.enter_context(apart())
+        routes = stack.enter_context(floor(work, other))
+        webhooks = {
+            count: stack.enter_context(everything_on(work / str(count), around, count, other)) for count in catalogs
+        }
         body = example_review()
         yield Servers(
             routes,
@@ -153,12 +156,12 @@ def _connections(count: int) -> str:
 
 
 @contextmanager
-def floor(work: Path) -> Iterator[dict[str, Side]]:
-    """Run the empty routes. Yields a side for each."""
+def floor(work: Path, wrapper: Sequence[str]) -> Iterator[dict[str, Side]]:
+    """Run the empty routes, by the command `wrapper`. Yields a side for each."""
     certificate = throwaway_certificate(work, HOST)
     trust = ssl.create_default_context(cadata=certificate.authority)
-    program = (sys.executable, ROOT / "scripts" / "floor.py", certificate.certificate, certificate.key)
-    command = in_own_session(program)
+    files = (ROOT / "scripts" / "floor.py", certificate.certificate, certificate.key)
+    command = in_own_session(*wrapper, sys.executable, *files)
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     with programs.running_server(command, ready=re.compile(r"port (\d+)"), log=work / "floor.log", env=env) as port:
         yield {

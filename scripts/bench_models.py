@@ -36,7 +36,7 @@ def write_model(folder: Path, mib: int, large: int, small: int, small_bytes: int
     """Write a version, as publishing does: `mib` in `large` files, and `small` files of `small_bytes`."""
     folder.mkdir(parents=True)
     sizes = {f"weights-{number}.bin": mib * MIB // large for number in range(large)}
-    sizes |= {f"tokenizer/{number:05}.json": small_bytes for number in range(small)}
+    sizes |= {f"part-{number // 100:03}/{number:05}.json": small_bytes for number in range(small)}
     files = []
     for name, size in sorted(sizes.items()):
         found = hashlib.sha256()

@@ -28,15 +28,13 @@ def pod_identity(cluster: Cluster, program: Path, account: str, work: Path) -> I
     certificate = throwaway_certificate(work, "localhost")
     port, metrics = _free_port(), _free_port()
     command = in_own_session(
-        (
-            program,
-            "--in-cluster=false",
-            f"--kubeconfig={cluster.kubeconfig}",
-            f"--port={port}",
-            f"--metrics-port={metrics}",
-            f"--tls-cert={certificate.certificate}",
-            f"--tls-key={certificate.key}",
-        )
+        program,
+        "--in-cluster=false",
+        f"--kubeconfig={cluster.kubeconfig}",
+        f"--port={port}",
+        f"--metrics-port={metrics}",
+        f"--tls-cert={certificate.certificate}",
+        f"--tls-key={certificate.key}",
     )
     log = work / "pod-identity-webhook.log"
     with running_server(command, ready=_LISTENING, log=log, env=os.environ):

@@ -38,13 +38,31 @@ class Peak:
     mib: float = 0
 
 
-def in_own_session(command: Sequence[str | Path]) -> tuple[str | Path, ...]:
+def in_own_session(*command: str | Path) -> tuple[str | Path, ...]:
     """The command line that runs it in a session of its own.
 
     Linux shares processor time between sessions (sched_autogroup). All sides of a comparison have one, so that none
     shares its part with the load generator.
     """
     return (on_path("setsid", "util-linux"), *command)
+
+
+@contextmanager
+def apart() -> Iterator[tuple[str, ...]]:
+    """Keep this process to one processor. Yields the command that keeps servers to another; none if there is one only.
+
+    Without it, the kernel has both sides of one connection on one processor now, and on two then, which changes a time
+    by a third.
+    """
+    allowed = sorted(os.sched_getaffinity(0))
+    if len(allowed) == 1:
+        yield ()
+        return
+    os.sched_setaffinity(0, allowed[:1])
+    try:
+        yield (str(on_path("taskset", "util-linux")), "--cpu-list", str(allowed[1]))
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def run(command: Sequence[str | Path], env: Mapping[str, str]) -> Run:

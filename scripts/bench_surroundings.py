@@ -109,8 +109,8 @@ def _claim(name: str) -> dict[str, Any]:
 
 
 @contextmanager
-def everything_on(folder: Path, around: Surroundings, versions: int) -> Iterator[Started]:
-    """Run a webhook with all features on, and the bucket with that many versions."""
+def everything_on(folder: Path, around: Surroundings, versions: int, wrapper: Sequence[str] = ()) -> Iterator[Started]:
+    """Run a webhook with all features on, by the command `wrapper`, and the bucket with that many versions."""
     folder.mkdir()
     settings = {
         "bucket": around.buckets[versions],
@@ -135,7 +135,7 @@ def everything_on(folder: Path, around: Surroundings, versions: int) -> Iterator
     }
     env = {**moto_s3.CREDENTIALS, "KUBECONFIG": str(around.kubeconfig)}
     started = time.perf_counter()
-    with running_webhook(folder, settings, env=env) as webhook:
+    with running_webhook(folder, settings, env=env, wrapper=wrapper) as webhook:
         while (answer := webhook.ops("/readyz")).status_code != 200:
             if time.perf_counter() > started + _READY_SECONDS:
                 raise RuntimeError(f"the webhook is not ready: {answer.text}")
