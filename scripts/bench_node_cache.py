@@ -83,8 +83,9 @@ def _figures(found: Measured) -> Iterator[Figure]:
     together = Figure(_TIME, f"node-cache: {TOGETHER} pods at once, the last", "s")
     yield compared(together, found.together, first, found.first)
     yield Figure(_BYTES, f"for {TOGETHER} pods at once", "MiB", median(found.sent))
-    yield Figure(_MEMORY, f"largest, while {TOGETHER} pods wait for a download", "MiB", max(found.peak))
-    yield Figure(_MEMORY, "idle, when the worker has ended", "MiB", median(found.idle))
+    waiting = f"largest, while {TOGETHER} pods wait for a download"
+    yield Figure(_MEMORY, waiting, "MiB", max(found.peak), bound=Bound(128))
+    yield Figure(_MEMORY, "idle, when the worker has ended", "MiB", median(found.idle), bound=Bound(64))
 
 
 @contextmanager
