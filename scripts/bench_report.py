@@ -103,7 +103,7 @@ def _row(figure: Figure) -> tuple[str, ...]:
     return (
         figure.name,
         figure.note if figure.value is None else f"{number(figure.value)} {figure.unit}".rstrip(),
-        "" if figure.ratio is None else f"{figure.ratio:.2f}",
+        "" if figure.ratio is None else f"{figure.ratio:.2f}" if figure.ratio >= 0.1 else number(figure.ratio),
         figure.against,
         str(figure.bound or ""),
         verdict,
