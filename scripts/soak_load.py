@@ -174,7 +174,7 @@ class Client:
                 answer = await connection.post(case.body)
             except Unanswered as error:
                 phase.retried += 1
-                if phase.name not in KILLING:
+                if KILLING.isdisjoint((phase.name, self._tally.phases[-1].name)):  # when it began, and now
                     self._lose(case, phase, f"sent again: {error}")
                 self._end()
                 avoided = replica
