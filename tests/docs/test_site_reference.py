@@ -146,6 +146,11 @@ def test_a_reason_is_on_the_site(reason: str, pages: dict[str, Page]) -> None:
     assert reason in pages["reference/reasons.html"].code
 
 
+@pytest.mark.parametrize("reason", sorted(MEANINGS))
+def test_a_reason_of_the_node_cache_is_on_the_page_of_the_strategy_with_what_to_do(reason: str) -> None:
+    assert f"| `{reason}` | " in (ROOT / "docs" / "strategies" / "node-cache.md").read_text()
+
+
 @pytest.mark.parametrize("reason", get_args(EventReason))
 def test_an_event_is_on_the_site(reason: str, pages: dict[str, Page]) -> None:
     assert reason in pages["reference/reasons.html"].code
