@@ -1,6 +1,7 @@
 """The documentation as a site: complete, with links that lead somewhere, and readable in a browser."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -63,6 +64,18 @@ def test_every_page_of_the_documentation_is_in_the_site(site: Path) -> None:
 
 def test_a_link_leads_to_a_file_and_to_an_anchor_that_exist(site: Path) -> None:
     assert not broken(site, read_all(site))
+
+
+@pytest.mark.parametrize("folder", ["README.md", "charts", "examples", "webhook"])
+def test_a_page_or_a_heading_that_is_named_outside_of_the_site_exists(folder: str, site: Path) -> None:
+    files = [path for path in (ROOT / folder, *(ROOT / folder).rglob("*")) if path.is_file()]
+    found = set[tuple[str, str]]()
+    for path in files:
+        if path.suffix in {".md", ".py", ".sh", ".toml", ".tpl", ".txt", ".yaml"}:
+            found |= set(re.findall(r"(?<![\w/.-])docs/([a-z/0-9-]+)\.md(?:#([\w-]+))?", path.read_text()))
+    assert found
+    for page, anchor in found:
+        assert anchor in {"", *read(site / f"{page}.html").anchors}, f"docs/{page}.md#{anchor}"
 
 
 def test_no_block_of_code_is_shown_as_text(site: Path) -> None:
