@@ -2,18 +2,14 @@
 
 import json
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-
-from pydantic import BaseModel
 
 from chart_schema import values_schema
 from reference_commands import commands_page
+from reference_settings import settings_page
 from reference_signals import logs_page, metrics_page, reasons_page
+from reference_table import table
 from webhook.annotations.contract import ANNOTATIONS
-from webhook.settings import Load, Rule
-from webhook.settings.controller import MaintenanceWindow
-from webhook.settings.loading import declared
 from webhook.strategies import STRATEGIES
 
 SCHEMA = "charts/model-injector/values.schema.json"
@@ -94,43 +90,6 @@ asked, version, strategy, uri, files, bytes, digest), and `pinned` on a workload
 references resolve to ([the catalog](catalog.md)).
 """
 
-SETTINGS_PAGE = """# Settings
-
-Settings are read from a YAML file (`--config FILE`) and from environment variables, which take precedence. A list or a
-mapping in an environment variable is JSON. With an unknown setting or an invalid value, the program exits with one line
-that names it.
-
-In the chart's values, the settings are under the key `config`. `--config` also takes such a values file.
-
-```yaml
-bucket: my-ml-bucket
-prefix: model-artifacts
-region: eu-west-1
-fetch:
-  timeout: 1h
-```
-
-{table}
-
-Each of `sources` has the settings `bucket` to `requesterPays` above. A duration is a number of seconds, or text such
-as `30m`, `1h30m` or `1d`.
-
-Each of `rules` has the settings below. Names are globs: `*` matches any characters, slashes included, `?` matches one
-character, and `[abc]` one of these. The first rule that matches a pod and a model decides. If no rule matches, the
-model is allowed.
-
-{rules}
-
-Each of `loads` has the settings below. Names are globs, as in `rules`. The first entry of a strategy that matches a
-version decides about it.
-
-{loads}
-
-Each of `controller.rollouts.maintenance` has the settings below.
-
-{windows}
-"""
-
 
 def pages(checkout: Path) -> dict[str, str]:
     """The content of each generated file by path. The hand-written part of the schema is read from the checkout."""
@@ -146,27 +105,13 @@ def pages(checkout: Path) -> dict[str, str]:
         )
         for strategy in STRATEGIES.values()
     ]
-    settings = [
-        (
-            f"`{setting.path}`",
-            f"`{setting.variable}`",
-            _default(setting.default),
-            " ".join((setting.field.description or "").split()),
-        )
-        for setting in declared()
-    ]
     return {
         "docs/annotations.md": ANNOTATIONS_PAGE.replace(
-            "{table}", _table(("name", "meaning", "value", "default"), annotations)
+            "{table}", table(("name", "meaning", "value", "default"), annotations)
         ).replace(
-            "{strategies}", _table(("strategy", "how the model gets into the pod", "its own annotations"), strategies)
+            "{strategies}", table(("strategy", "how the model gets into the pod", "its own annotations"), strategies)
         ),
-        "docs/settings.md": SETTINGS_PAGE.replace(
-            "{table}", _table(("setting", "environment", "default", "reason"), settings)
-        )
-        .replace("{rules}", _group(Rule))
-        .replace("{loads}", _group(Load))
-        .replace("{windows}", _group(MaintenanceWindow)),
+        "docs/settings.md": settings_page(),
         "docs/reference/commands.md": commands_page(),
         "docs/reference/metrics.md": metrics_page(),
         "docs/reference/reasons.md": reasons_page(),
@@ -180,33 +125,6 @@ def _for_guard() -> str:
     """The volume types that prove a delivery for each strategy, as JSON. The chart's guard reads them."""
     volume_types = {name: {"volumeTypes": strategy.volume_types} for name, strategy in STRATEGIES.items()}
     return json.dumps(volume_types, indent=2) + "\n"
-
-
-def _default(value: object) -> str:
-    shown = str(value).lower() if isinstance(value, bool) else value
-    if isinstance(value, tuple) and all(isinstance(item, str) for item in value):
-        shown = ", ".join(value)
-    elif isinstance(value, tuple | dict):
-        shown = json.dumps(value, default=lambda group: group.model_dump(by_alias=True, exclude_unset=True))
-    return f"`{shown}`" if value not in (None, "", (), {}) else ""
-
-
-def _group(group: type[BaseModel]) -> str:
-    """A table of the settings of a group that a list has many of."""
-    rows = [
-        (
-            f"`{field.alias}`",
-            "required" if field.is_required() else _default(field.default),
-            " ".join((field.description or "").split()),
-        )
-        for field in group.model_fields.values()
-    ]
-    return _table(("setting", "default", "reason"), rows)
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [head, ("---",) * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
 import webhook
+from reference_table import table
 from webhook.admission.result import REASONS
 from webhook.controller.events import DESCRIBED
 from webhook.controller.metrics import ControllerMetrics
@@ -175,11 +176,11 @@ def reasons_page() -> str:
     cached = [(f"`{name}`", f"`{STATUSES[name].name}`", meaning) for name, meaning in MEANINGS.items()]
     downloads = f"The last line of an init container is JSON with a `reason`: {_listed(download_reasons())}."
     return (
-        REASONS_PAGE.replace("{refusals}", _table(("reason", "meaning"), refused))
-        .replace("{decisions}", _table(("reason", "decision", "meaning"), decided))
+        REASONS_PAGE.replace("{refusals}", table(("reason", "meaning"), refused))
+        .replace("{decisions}", table(("reason", "decision", "meaning"), decided))
         .replace("{downloads}", textwrap.fill(downloads, 120))
-        .replace("{node_cache}", _table(("reason", "status of gRPC", "meaning"), cached))
-        .replace("{events}", _table(("reason", "of a", "type", "meaning"), events))
+        .replace("{node_cache}", table(("reason", "status of gRPC", "meaning"), cached))
+        .replace("{events}", table(("reason", "of a", "type", "meaning"), events))
     )
 
 
@@ -189,7 +190,7 @@ def logs_page(checkout: Path) -> str:
         (f"`{message}`", ", ".join(sorted(levels)), ", ".join(sorted(writers)))
         for message, (levels, writers) in sorted(log_lines(checkout).items())
     ]
-    return LOGS_PAGE.replace("{lines}", _table(("message", "level", "written by"), rows))
+    return LOGS_PAGE.replace("{lines}", table(("message", "level", "written by"), rows))
 
 
 def download_reasons() -> list[str]:
@@ -222,13 +223,8 @@ def _classes(parent: type[Refusal]) -> Iterator[type[Refusal]]:
 
 def _metrics_of(registry: CollectorRegistry) -> str:
     rows = [(f"`{name}`", kind, _listed(labels), text) for name, kind, labels, text in metric_families(registry)]
-    return _table(("metric", "type", "labels", "meaning"), rows)
+    return table(("metric", "type", "labels", "meaning"), rows)
 
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    lines = [head, ("---",) * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

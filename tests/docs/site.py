@@ -52,7 +52,7 @@ def read_all(site: Path) -> dict[Path, Page]:
 
 
 def broken(site: Path, pages: dict[Path, Page]) -> list[str]:
-    """The links within the site that lead nowhere."""
+    """The links within the site that lead nowhere, or to a folder, which only a server can answer."""
     found = []
     for path, page in pages.items():
         for link in page.links:
@@ -60,7 +60,6 @@ def broken(site: Path, pages: dict[Path, Page]) -> list[str]:
             if parts.scheme or parts.netloc:
                 continue
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-            target = target / "index.html" if target.is_dir() else target
             lacks_anchor = parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].anchors
             if not target.is_file() or lacks_anchor:
                 found.append(f"{path.relative_to(site)}: {link}")

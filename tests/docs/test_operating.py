@@ -1,4 +1,4 @@
-"""What `cleanup` prints on the page about operating models, with the settings of that page."""
+"""What `cleanup` prints on the page about the life cycle of a model, with the settings of that page."""
 
 import hashlib
 import re

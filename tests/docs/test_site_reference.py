@@ -9,6 +9,7 @@ from typing import get_args
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from reference_commands import commands
 from reference_signals import download_reasons, log_lines, metric_families, refusal_reasons, registries
@@ -22,6 +23,7 @@ from webhook.annotations.contract import ANNOTATIONS, WRITTEN
 from webhook.controller.events import DESCRIBED, EventReason
 from webhook.node_cache.refusals import MEANINGS
 from webhook.node_cache.refusals import REASONS as STATUSES
+from webhook.settings import Settings
 from webhook.settings.loading import declared
 from webhook.strategies import STRATEGIES
 
@@ -84,6 +86,26 @@ def test_a_setting_is_on_the_site(path: str, variable: str, code: set[str]) -> N
     assert {path, variable} <= code
 
 
+def keys(group: type[BaseModel]) -> Iterator[str]:
+    """The keys of a group's mapping, and of the mappings in it, in lists of it, and so on."""
+    for field in group.model_fields.values():
+        yield str(field.alias)
+        found = [field.annotation]
+        for annotation in found:
+            found += get_args(annotation)
+            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+                yield from keys(annotation)
+
+
+@pytest.mark.parametrize("key", sorted({*keys(Settings)}))
+def test_a_key_of_the_settings_is_on_their_page(key: str, pages: dict[str, Page]) -> None:
+    assert any(key in text.split(".") for text in pages["settings.html"].code)
+
+
+def test_keys_of_mappings_in_lists_are_found() -> None:
+    assert {"strategyRules", "timeZone", "serviceAccounts", "claimName"} <= {*keys(Settings)}
+
+
 @pytest.mark.parametrize("strategy", [*STRATEGIES])
 def test_a_strategy_has_a_page(strategy: str, pages: dict[str, Page]) -> None:
     assert f"strategies/{strategy}.html" in pages
@@ -106,9 +128,27 @@ def test_a_metric_is_on_the_site(program: str, code: set[str]) -> None:
     assert names <= code
 
 
+def test_the_help_of_every_metric_in_the_code_is_on_the_page_about_metrics() -> None:
+    """So a metric that is created elsewhere than the page's generator looks is found too."""
+    page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
+    creating = [path for path in (ROOT / "webhook").rglob("*.py") if "CollectorRegistry" in path.read_text()]
+    assert len(creating) == len(registries())
+    for path in creating:
+        nodes = [*ast.walk(ast.parse(path.read_text()))]
+        docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        for node in nodes:
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+                assert not node.value.endswith(".") or f"| {node.value} |" in page
+
+
 @pytest.mark.parametrize("reason", sorted({*refusal_reasons(), *DECIDED_REASONS, *download_reasons(), *MEANINGS}))
 def test_a_reason_is_on_the_site(reason: str, pages: dict[str, Page]) -> None:
     assert reason in pages["reference/reasons.html"].code
+
+
+@pytest.mark.parametrize("reason", sorted(MEANINGS))
+def test_a_reason_of_the_node_cache_is_on_the_page_of_the_strategy_with_what_to_do(reason: str) -> None:
+    assert f"| `{reason}` | " in (ROOT / "docs" / "strategies" / "node-cache.md").read_text()
 
 
 @pytest.mark.parametrize("reason", get_args(EventReason))
