@@ -4,7 +4,6 @@ import re
 from datetime import date
 from pathlib import Path
 
-import pytest
 import yaml
 from packaging.version import Version
 
@@ -13,7 +12,7 @@ from webhook import __version__
 ROOT = Path(__file__).parents[2]
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
 RELEASES = re.findall(r"^## \[(\d.*)\] - (.*)$", CHANGELOG, re.MULTILINE)
-VERSION = r"\d+\.\d+\.\d+"
+NAMED = re.compile(r"(?:VERSION=|model-injector:|refs/tags/v)(\d+\.\d+\.\d+)")
 
 
 def test_the_chart_has_this_version_and_installs_this_version() -> None:
@@ -46,9 +45,8 @@ def test_each_heading_of_the_changelog_links_to_its_changes() -> None:
     }
 
 
-@pytest.mark.parametrize("page", ["Dockerfile", "docs/install.md"])
-def test_a_command_that_builds_the_image_names_this_version(page: str) -> None:
-    text = (ROOT / page).read_text()
-    named = re.findall(rf"VERSION=({VERSION})|model-injector:({VERSION})", text)
-    assert named
-    assert {argument or tag for argument, tag in named} == {__version__}
+def test_commands_that_build_verify_or_run_the_image_name_this_version() -> None:
+    pages = [ROOT / "Dockerfile", *ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+    named = {str(page.relative_to(ROOT)): set(NAMED.findall(page.read_text())) for page in pages}
+    assert {page for page, versions in named.items() if versions} >= {"Dockerfile", "docs/install.md"}
+    assert {page: versions for page, versions in named.items() if versions - {__version__}} == {}
