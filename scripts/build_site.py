@@ -16,6 +16,15 @@ ROOT_PAGES = {"CHANGELOG.md": "changes.md", "CONTRIBUTING.md": "contributing.md"
 """The pages outside of docs/, and their names in the site."""
 FILES = "files"
 """The folder of the site for files of the repository that pages link to."""
+VALUES_PAGE = """# Values of the chart
+
+The chart's `values.yaml`, whose comments explain every value. The keys of `config` are the webhook's
+[settings](../settings.md).
+
+```yaml
+{values}```
+"""
+"""A page, so that the search finds every value."""
 _LINK = re.compile(r"(\]\()(?!\w+:|#)([^)#\s]+)")
 
 
@@ -60,6 +69,9 @@ def copy_pages(checkout: Path, target: Path) -> None:
             return link[1] + _relative(place, name)
 
         page.write_text(_LINK.sub(led, source.read_text()))
+    values = checkout / "charts" / "model-injector" / "values.yaml"
+    if values.exists():
+        (target / "reference" / "values.md").write_text(VALUES_PAGE.format(values=values.read_text()))
 
 
 def navigation_problem(folder: Path) -> str:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from tests.chart.cases import CASES
-from tests.chart.conftest import CHART, JSON, helm, render, with_bucket
+from tests.chart.conftest import CHART, JSON, helm, with_bucket
 from webhook.settings.loading import declared
 
 
@@ -59,18 +59,6 @@ def test_the_notes_say_how_to_try_it_and_warn_of_nothing_by_default() -> None:
     assert "The catalog reads" not in text
     assert "privileged" not in text
     assert "The node cache reads" not in notes(CASES["a node cache"])
-
-
-def documented() -> list[str]:
-    pages = ((CHART.parents[1] / "docs" / name).read_text() for name in ("install.md", "controller.md", "catalog.md"))
-    return [each for page in pages for each in re.findall(r"```yaml\n# values\.yaml\n(.*?)```", page, re.DOTALL)]
-
-
-@pytest.mark.parametrize("number", range(len(documented())))
-def test_the_values_in_the_pages_are_valid(number: int) -> None:
-    values = yaml.safe_load(documented()[number])
-    rendered = render(values)
-    assert rendered.settings["bucket"] == values["config"]["bucket"]
 
 
 @pytest.mark.parametrize("name", ["install.md", "controller.md"])
