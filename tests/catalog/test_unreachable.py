@@ -1,5 +1,6 @@
 """S3 that does not answer."""
 
+import traceback
 from contextlib import closing
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from tests.catalog.conftest import Read, Reader, aliased, published, source
 from tests.support.faults import ACCESS_DENIED, SLOW_DOWN, Answer, Cut, Drop, Fault, Request, Stall, s3_error
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
-from webhook.catalog.bucket.store import CatalogError, Store, Unreachable
+from webhook.catalog.bucket.store import CatalogError, Denied, Store, Unreachable
 from webhook.catalog.resolution import UnknownModel, UnknownVersion, VersionKey
 from webhook.model.source import Source
 
@@ -138,3 +139,14 @@ def test_a_server_that_refuses_connections_is_unreachable(bucket: MotoBucket) ->
     refusing = Source(bucket=bucket.name, endpoint_url="http://127.0.0.1:9", region="us-east-1")
     with closing(Store(refusing, seconds=1, attempts=1)) as store, pytest.raises(Unreachable):
         list(store.objects(""))
+
+
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"])
+def test_a_key_that_ends_in_a_line_break_is_named_and_not_shown(
+    bucket: MotoBucket, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "S3CRET\n")
+    with closing(Store(source(bucket, proxy), seconds=1, attempts=1)) as store, pytest.raises(Denied) as error:
+        list(store.objects(""))
+    assert "a line break at its end" in str(error.value)
+    assert "S3CRET" not in "".join(traceback.format_exception(error.value))

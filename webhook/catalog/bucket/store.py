@@ -59,6 +59,7 @@ _creating: Final = threading.Lock()
 _ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _PROBE: Final = f"{UNFINISHED}/.conditions"
 _NO_ETAG: Final = '"00000000000000000000000000000000"'
+_BAD_HEADER: Final = "a key or token of AWS has a character that no header can have, such as a line break at its end"
 _NO_CONDITIONS: Final = "the store lacks conditional writes, without which concurrent changes would be lost"
 _CODES: Final[Mapping[str, type[CatalogError]]] = {
     "ExpiredToken": Denied,
@@ -395,6 +396,8 @@ class Store:
         except (ResponseParserError, LookupError, TypeError, AttributeError) as error:  # how botocore meets odd XML
             raise Unreachable(f"{self.uri(key)}: the answer is malformed, so it is not from S3") from error
         except (exceptions.BotoCoreError, Boto3Error, OSError, ValueError) as error:  # ValueError: a malformed response
+            if isinstance(error, exceptions.HTTPClientError) and type(error.kwargs.get("error")) is ValueError:
+                raise Denied(f"{self.uri(key)}: {_BAD_HEADER}") from None  # the text quotes the header
             inner = error.__cause__ or error.__context__
             kind = _kind(inner) if isinstance(inner, exceptions.ClientError) else Unreachable
             raise kind(f"{self.uri(key)}: {error}") from error
