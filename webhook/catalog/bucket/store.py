@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
 
+from webhook.catalog.bucket.client import create_client
 from webhook.catalog.bucket.folders import UNFINISHED
 from webhook.errors import InjectorError
 from webhook.model.source import Source
@@ -54,8 +54,6 @@ class TooLarge(CatalogError):
 _CONNECTIONS: Final = 16
 """The size of the connection pool: the number of threads with which publishing uploads."""
 _CHUNK: Final = 256 << 10
-_creating: Final = threading.Lock()
-"""Held to create a client: threads that do that at once would each read the descriptions of all services."""
 _ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _PROBE: Final = f"{UNFINISHED}/.conditions"
 _NO_ETAG: Final = '"00000000000000000000000000000000"'
@@ -88,23 +86,6 @@ class Credentials(NamedTuple):
     access_key: str
     secret_key: str
     token: str
-
-
-def session() -> Any:
-    """A new session of boto3. All share the descriptions of the services, which take 12 MiB and 0.1 s to load."""
-    import boto3  # noqa: PLC0415
-    import botocore.session  # noqa: PLC0415
-
-    core = botocore.session.get_session()
-    core.register_component("data_loader", _descriptions())
-    return boto3.session.Session(botocore_session=core)
-
-
-@cache
-def _descriptions() -> Any:
-    import botocore.loaders  # noqa: PLC0415
-
-    return botocore.loaders.create_loader()
 
 
 class StoredObject(msgspec.Struct, frozen=True, gc=False):
@@ -140,6 +121,7 @@ class Store:
         self._root = f"{source.prefix}/" if source.prefix else ""
         self._payer = {"RequestPayer": "requester"} if source.requester_pays else {}
         self._s3: Any = None
+        self._creating = threading.Lock()
         self._has_conditions = False
 
     def folders(self, parent: str = "") -> Iterator[str]:
@@ -341,7 +323,7 @@ class Store:
     def _client(self) -> Any:
         """boto3's client, created on first use because that takes half a second."""
         if self._s3 is None:
-            with _creating:
+            with self._creating:
                 self._s3 = self._s3 or self._created()
         return self._s3
 
@@ -365,7 +347,7 @@ class Store:
         )
         key = self._credentials or Credentials("", "", "")
         with self._errors(""):
-            return session().client(
+            return create_client(
                 "s3",
                 region_name=self.source.region or None,
                 endpoint_url=self.source.endpoint_url or None,
