@@ -16,6 +16,13 @@ from webhook.model.source import Source
 
 PAGE = Answer(200, b"<html><body><h1>Sign in</h1></body></html>", (("Content-Type", "text/html"),))
 ODD_OBJECT = Answer(200, b"<ListBucketResult><Name>b</Name><Contents><Key>x</Key></Contents></ListBucketResult>")
+ODD_SIZES = [
+    Answer(
+        200,
+        b"<ListBucketResult><Name>b</Name><Contents><Key>x</Key><Size>%d</Size></Contents></ListBucketResult>" % size,
+    )
+    for size in (-1, 10**400)
+]
 NO_KEY = Answer(
     200,
     b"<ListBucketResult><EncodingType>url</EncodingType><Contents><Size>1</Size></Contents></ListBucketResult>",
@@ -28,7 +35,8 @@ NO_ERROR = Answer(
 WRONG_CLOCK = s3_error(403, "RequestTimeTooSkewed", "The difference between the times is too large.")
 UNREACHABLE: list[Fault] = [
     *(Drop(), SLOW_DOWN, Answer(500, b""), Answer(200, b"<not xml"), Stall(), Cut(10)),
-    *(PAGE, Answer(200, b""), Answer(206, b"<not xml"), ODD_OBJECT, NO_KEY, NO_ERROR, WRONG_CLOCK),
+    *(PAGE, Answer(200, b""), Answer(206, b"<not xml"), ODD_OBJECT, *ODD_SIZES, NO_KEY, NO_ERROR),
+    WRONG_CLOCK,
     s3_error(400, "RequestTimeout", "too slow"),
 ]
 

@@ -51,6 +51,8 @@ class TooLarge(CatalogError):
     """An object, or a listing, is larger than the caller can take."""
 
 
+LARGEST_OBJECT: Final = 1 << 50
+"""In bytes: more than any store takes, and little enough for every computation with the sizes of a version."""
 _CONNECTIONS: Final = 16
 """The size of the connection pool: the number of threads with which publishing uploads."""
 _CHUNK: Final = 256 << 10
@@ -391,7 +393,9 @@ def _check_page(page: Mapping[str, Any]) -> None:
     botocore takes any XML for an empty listing, also the page of a proxy or a gateway: all versions would be gone.
     """
     is_listing = "Name" in page or "IsTruncated" in page
-    has_objects = all("Key" in listed and "Size" in listed for listed in page.get("Contents", ()))
+    has_objects = all(
+        "Key" in listed and 0 <= listed.get("Size", -1) <= LARGEST_OBJECT for listed in page.get("Contents", ())
+    )
     if not is_listing or not has_objects or not all("Prefix" in prefix for prefix in page.get("CommonPrefixes", ())):
         raise ValueError("the answer is not a listing, so it is not from S3")
 
