@@ -278,9 +278,10 @@ class Publisher:
 
     def _mount(self, key: str, target: Path) -> None:
         with self._folder.lock(key, is_shared=True, waits=False) as is_mine:
-            entry = self._folder.find(key) if is_mine else None
-            if entry is None:
-                raise Refused("Unreachable", "the version was removed from the cache just now: it is fetched again")
+            if not is_mine:
+                raise Refused("NotReady", "the version is being checked or removed")
+            if self._folder.find(key) is None:
+                raise Refused("NotReady", "the version was removed from the cache just now: it is fetched again")
             target.mkdir(mode=0o750, exist_ok=True)  # not its parents: they are gone if the pod is
             with self._folder.opened(key) as files:
                 mounts.bind(files, target)
