@@ -194,6 +194,15 @@ def test_a_version_without_its_files_or_its_marker_is_not_there(cache: CacheFold
     assert cache.find("unknown") is None
 
 
+@pytest.mark.parametrize("name", [b"\xff", b"lost+found"])
+def test_a_folder_that_no_version_has_is_none_and_cannot_be_evicted(cache: CacheFolder, name: bytes) -> None:
+    cached(cache)
+    shutil.copytree(cache.root / "versions" / KEY, cache.root / "versions" / os.fsdecode(name))
+    downloaded(cache, os.fsdecode(name))
+    assert cache.entries().keys() == {KEY}
+    assert cache.partial_bytes() == {}
+
+
 def test_sweeping_leaves_versions_downloads_and_what_another_process_has(cache: CacheFolder) -> None:
     cached(cache)
     for name in ("removed/waste/files/0", "partial/other/files/0", "versions/torn/0", "versions/locked/0"):

@@ -14,6 +14,7 @@ A version is written below `partial`, its files first and the marker last, flush
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -33,6 +34,7 @@ _NEW: Final = ".new"
 """The suffix of what is being written, in the folder of what it replaces."""
 _FOLDERS: Final = ("versions", "volumes", "partial", "removed", "locks")
 _KEY_LENGTH: Final = 40
+_KEY: Final = re.compile(r"[0-9a-f]+")
 _LARGEST: Final = 64 * 1024
 """Bytes of a marker, and of a record."""
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -81,6 +83,11 @@ def key_of(uri: str, endpoint_url: str, digest: str) -> str:
     """
     text = "\n".join((endpoint_url, uri, digest))
     return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
+
+
+def is_key(name: str) -> bool:
+    """Whether a name can be that of a version's folder."""
+    return bool(_KEY.fullmatch(name))
 
 
 class MountedVolume(msgspec.Struct, frozen=True):
@@ -135,7 +142,7 @@ class CacheFolder:
     def entries(self) -> dict[str, Entry]:
         """The complete versions, by key."""
         with self._as_owner():
-            found = map(self._entry, os.listdir(self.root / "versions"))  # noqa: PTH208 - fast
+            found = map(self._entry, filter(is_key, os.listdir(self.root / "versions")))  # noqa: PTH208 - fast
             return {entry.key: entry for entry in found if entry}
 
     def find(self, key: str) -> Entry | None:
@@ -303,4 +310,5 @@ class CacheFolder:
     def partial_bytes(self) -> dict[str, int]:
         """What downloads have on the disk, by key."""
         with self._as_owner(), os.scandir(self.root / "partial") as entries:
-            return {each.name: size_of(each.path) for each in entries if each.is_dir(follow_symlinks=False)}
+            folders = (each for each in entries if is_key(each.name) and each.is_dir(follow_symlinks=False))
+            return {each.name: size_of(each.path) for each in folders}
