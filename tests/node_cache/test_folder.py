@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from tests.support.folder import Folder
 from tests.support.polling import until
 from webhook.node_cache import folder as module
-from webhook.node_cache.folder import CacheFolder, FolderLost, Marker, MountedVolume, key_of
+from webhook.node_cache.entry import Marker, MountedVolume, key_of
+from webhook.node_cache.folder import CacheFolder, FolderLost
 
 KEY = "0badc0de"
 MARKER = Marker("default", "my-model", "1.0.0", "s3://b/my-model-1.0.0", "d" * 64, 2, 3, 1.5, "size", "2026-01-01")

@@ -17,7 +17,8 @@ from webhook.model.refusals import Refusal
 from webhook.model.request import ModelRequest
 from webhook.node_cache import mounts
 from webhook.node_cache.budget import NoRoom, Space, evictions, excess, held_by, space_of
-from webhook.node_cache.folder import CacheFolder, Entry, MountedVolume, is_key
+from webhook.node_cache.entry import Entry, MountedVolume, is_key
+from webhook.node_cache.folder import CacheFolder
 from webhook.node_cache.metrics import CacheMetrics
 from webhook.node_cache.protocol import Found, Volume
 from webhook.node_cache.refusals import Refused

@@ -15,7 +15,7 @@ from webhook.catalog.bucket.store import CatalogError, NotFound, Store, StoredOb
 from webhook.catalog.publishing.local import check_name
 from webhook.errors import InvalidInput, shown
 from webhook.model.artifact import Artifact
-from webhook.node_cache.folder import key_of
+from webhook.node_cache.entry import key_of
 
 
 class _Limits(NamedTuple):
