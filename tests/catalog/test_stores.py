@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.session import get_session
 
 from tests.catalog.conftest import Read, aliased, published
 from tests.support.faults import ACCESS_DENIED, Answer, Ignore, Request, s3_error
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
-from webhook.catalog.bucket.store import Store, Unsupported, session
+from webhook.catalog.bucket.client import create_client
+from webhook.catalog.bucket.store import Store, Unsupported
 
 NOT_IMPLEMENTED = s3_error(501, "NotImplemented", "A header you provided implies functionality that is not implemented")
 """Of S3 before 2024, and Alibaba's OSS."""
@@ -100,16 +102,32 @@ def test_a_store_without_object_tags_says_so(store: Store, proxy: FaultyProxy, t
 def test_threads_that_ask_at_once_share_one_client(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     others, created = threading.Barrier(8, timeout=30), list[object]()
 
-    def slow_session() -> Any:
+    def slow(*arguments: Any, **options: Any) -> Any:
         created.append(None)
         time.sleep(0.05)  # while the others come
-        return session()
+        return create_client(*arguments, **options)
 
     def ask(_: int) -> bool:
         others.wait()
         return store.exists("nothing")
 
-    monkeypatch.setattr("webhook.catalog.bucket.store.session", slow_session)
+    monkeypatch.setattr("webhook.catalog.bucket.store.create_client", slow)
     with ThreadPoolExecutor(8) as threads:
         assert not any(threads.map(ask, range(8)))
     assert len(created) == 1
+
+
+def test_clients_of_several_services_are_created_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    one_at_a_time = threading.Lock()
+
+    def slow() -> Any:
+        assert one_at_a_time.acquire(blocking=False)
+        time.sleep(0.05)
+        one_at_a_time.release()
+        return get_session()
+
+    monkeypatch.setattr("botocore.session.get_session", slow)
+    with ThreadPoolExecutor(4) as threads:
+        clients = list(threads.map(lambda name: create_client(name, region_name="us-east-1"), ("s3", "sts") * 2))
+    for client in clients:
+        client.close()

@@ -1,5 +1,6 @@
 """S3 that does not answer."""
 
+import traceback
 from contextlib import closing
 from pathlib import Path
 
@@ -9,12 +10,19 @@ from tests.catalog.conftest import Read, Reader, aliased, published, source
 from tests.support.faults import ACCESS_DENIED, SLOW_DOWN, Answer, Cut, Drop, Fault, Request, Stall, s3_error
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
-from webhook.catalog.bucket.store import CatalogError, Store, Unreachable
+from webhook.catalog.bucket.store import CatalogError, Denied, Store, Unreachable
 from webhook.catalog.resolution import UnknownModel, UnknownVersion, VersionKey
 from webhook.model.source import Source
 
 PAGE = Answer(200, b"<html><body><h1>Sign in</h1></body></html>", (("Content-Type", "text/html"),))
 ODD_OBJECT = Answer(200, b"<ListBucketResult><Name>b</Name><Contents><Key>x</Key></Contents></ListBucketResult>")
+ODD_SIZES = [
+    Answer(
+        200,
+        b"<ListBucketResult><Name>b</Name><Contents><Key>x</Key><Size>%d</Size></Contents></ListBucketResult>" % size,
+    )
+    for size in (-1, 10**400)
+]
 NO_KEY = Answer(
     200,
     b"<ListBucketResult><EncodingType>url</EncodingType><Contents><Size>1</Size></Contents></ListBucketResult>",
@@ -27,7 +35,8 @@ NO_ERROR = Answer(
 WRONG_CLOCK = s3_error(403, "RequestTimeTooSkewed", "The difference between the times is too large.")
 UNREACHABLE: list[Fault] = [
     *(Drop(), SLOW_DOWN, Answer(500, b""), Answer(200, b"<not xml"), Stall(), Cut(10)),
-    *(PAGE, Answer(200, b""), Answer(206, b"<not xml"), ODD_OBJECT, NO_KEY, NO_ERROR, WRONG_CLOCK),
+    *(PAGE, Answer(200, b""), Answer(206, b"<not xml"), ODD_OBJECT, *ODD_SIZES, NO_KEY, NO_ERROR),
+    WRONG_CLOCK,
     s3_error(400, "RequestTimeout", "too slow"),
 ]
 
@@ -138,3 +147,14 @@ def test_a_server_that_refuses_connections_is_unreachable(bucket: MotoBucket) ->
     refusing = Source(bucket=bucket.name, endpoint_url="http://127.0.0.1:9", region="us-east-1")
     with closing(Store(refusing, seconds=1, attempts=1)) as store, pytest.raises(Unreachable):
         list(store.objects(""))
+
+
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"])
+def test_a_key_that_ends_in_a_line_break_is_named_and_not_shown(
+    bucket: MotoBucket, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "S3CRET\n")
+    with closing(Store(source(bucket, proxy), seconds=1, attempts=1)) as store, pytest.raises(Denied) as error:
+        list(store.objects(""))
+    assert "a line break at its end" in str(error.value)
+    assert "S3CRET" not in "".join(traceback.format_exception(error.value))

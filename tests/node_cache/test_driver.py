@@ -1,6 +1,7 @@
 """The driver as kubelet sees it: a real process, real mounts, and S3 over HTTP."""
 
 import asyncio
+import fcntl
 import random
 import shutil
 from collections.abc import Callable
@@ -324,6 +325,17 @@ def test_who_waits_for_a_download_that_checks_less_gets_a_check_of_its_own(node:
 
 
 @on_both_disks
+def test_a_pod_waits_while_the_version_that_it_mounts_is_checked_or_removed(node: Node) -> None:
+    node.mount("first")
+    (lock,) = (node.cache / "locks").iterdir()
+    with lock.open() as opened_lock:
+        fcntl.flock(opened_lock, fcntl.LOCK_EX)  # as the worker does while it hashes the files
+        with pytest.raises(GRPCError) as error:
+            node.mount("second")
+    assert status_of(error.value) == ("ABORTED", "NotReady")
+    node.mount("second")
+
+
 def test_a_restart_leaves_what_pods_mount_although_its_marker_is_damaged(node: Node) -> None:
     node.mount()
     (marker,) = (node.cache / "versions").glob("*/marker.json")

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from tests.support.folder import Folder
 from tests.support.polling import until
 from webhook.node_cache import folder as module
-from webhook.node_cache.folder import CacheFolder, FolderLost, Marker, MountedVolume, key_of
+from webhook.node_cache.entry import Marker, MountedVolume, key_of
+from webhook.node_cache.folder import CacheFolder, FolderLost
 
 KEY = "0badc0de"
 MARKER = Marker("default", "my-model", "1.0.0", "s3://b/my-model-1.0.0", "d" * 64, 2, 3, 1.5, "size", "2026-01-01")
@@ -192,6 +193,15 @@ def test_a_version_without_its_files_or_its_marker_is_not_there(cache: CacheFold
     (cache.root / "versions" / KEY / "marker.json").unlink()
     assert cache.find(KEY) is None
     assert cache.find("unknown") is None
+
+
+@pytest.mark.parametrize("name", [b"\xff", b"lost+found"])
+def test_a_folder_that_no_version_has_is_none_and_cannot_be_evicted(cache: CacheFolder, name: bytes) -> None:
+    cached(cache)
+    shutil.copytree(cache.root / "versions" / KEY, cache.root / "versions" / os.fsdecode(name))
+    downloaded(cache, os.fsdecode(name))
+    assert cache.entries().keys() == {KEY}
+    assert cache.partial_bytes() == {}
 
 
 def test_sweeping_leaves_versions_downloads_and_what_another_process_has(cache: CacheFolder) -> None:

@@ -15,6 +15,7 @@ from tests.node_cache.changed import POINTS, Changes
 from tests.node_cache.conftest import SMALL, publish
 from tests.node_cache.driver import Node, running_node, status_of
 from tests.node_cache.test_driver import is_weights, of_model
+from tests.node_cache.test_peers import free_port
 from tests.support.faults import Stall, download_of
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.polling import until
@@ -146,3 +147,15 @@ def test_a_worker_that_answers_slowly_stays(
         proxy.heal()
         node.insist("waiting")
         assert node.workers() == [worker]
+
+
+def test_a_job_that_fails_stops_the_driver_which_kubelet_starts_again(settings: dict[str, Any], key_file: Path) -> None:
+    peers = {"service": "127.0.0.1", "port": free_port(), "address": "127.0.0.1", "keyFile": str(key_file)}
+    no_float = Changes({"peer_server._RESTART_SECONDS": 10**400})
+    with running_node({**settings, "options": {"peers": peers}}, changes=no_float) as node:
+        assert node.process
+        until(lambda: len(node.workers()) == 1)
+        (server,) = node.workers()
+        os.kill(server, signal.SIGKILL)
+        assert node.process.wait(30) == 1
+        assert any(line["message"] == "stopping, because a job has failed" for line in node.log())

@@ -15,7 +15,8 @@ from tests.support.polling import until
 from webhook.catalog.bucket.store import Store
 from webhook.kubernetes.client import ApiResponse, ClusterError, KubernetesClient, RequestBody
 from webhook.model.objects import cached_label
-from webhook.node_cache.folder import CacheFolder, Marker, key_of
+from webhook.node_cache.entry import Marker, key_of
+from webhook.node_cache.folder import CacheFolder
 from webhook.node_cache.marking import Marking, cached_labels
 from webhook.node_cache.metrics import CacheMetrics
 from webhook.node_cache.node_object import mark

@@ -19,7 +19,8 @@ from webhook.catalog.bucket.store import CatalogError
 from webhook.errors import InvalidInput
 from webhook.http.serving import listen
 from webhook.node_cache import peer_server
-from webhook.node_cache.folder import CacheFolder, Marker
+from webhook.node_cache.entry import Marker
+from webhook.node_cache.folder import CacheFolder
 from webhook.node_cache.peer_server import FileServer, opened
 from webhook.node_cache.peer_signatures import HEADER, is_signed, read_key, sign
 from webhook.node_cache.peers import find_peers

@@ -284,6 +284,14 @@ def test_who_does_not_say_in_time_that_it_has_a_version_is_no_peer(
         assert heads
 
 
+def test_time_runs_out_also_while_a_peer_always_sends_more() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"HTTP/1.1 200 x\r\nX: x")
+        with pytest.raises(TimeoutError):
+            peers._Response(ours).read(0)
+
+
 def test_a_resolver_that_does_not_answer_is_not_waited_for(key_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answered = threading.Event()
 

@@ -29,7 +29,7 @@ def with_catalog(settings: dict[str, Any]) -> dict[str, Any]:
 def test_a_node_has_what_the_settings_name_before_a_pod_asks(
     store: Store, with_catalog: dict[str, Any], tmp_path: Path
 ) -> None:
-    for version in ("1.0.0", "1.1.0", "2.0.0"):
+    for version in ("1.0.0", "1.0.1", "1.1.0", "2.0.0"):
         publish(store, tmp_path, {**FILES, "version": version.encode()}, version)
     aliased(store, "my-model", champion="1.0.0")
     prefetch = [

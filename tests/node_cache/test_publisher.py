@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from webhook.node_cache.credentials import PodIdentity
-from webhook.node_cache.folder import CacheFolder, Marker
+from webhook.node_cache.entry import Marker
+from webhook.node_cache.folder import CacheFolder
 from webhook.node_cache.metrics import CacheMetrics
 from webhook.node_cache.protocol import Found, Volume
 from webhook.node_cache.publisher import Publisher

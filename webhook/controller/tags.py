@@ -37,7 +37,7 @@ class Changes(NamedTuple):
 def removable(reviews: Iterable[Review], usage: Usage) -> frozenset[str]:
     """The versions, by their URIs, that may get the tag. None while uses may be missing: pods that download a version
     have nothing else in the cluster."""
-    return frozenset() if usage.problems else frozenset(map(_uri, filter(_is_gone, reviews)))
+    return frozenset() if usage.problems else frozenset(each.uri for each in reviews if _is_gone(each))
 
 
 def kept(reviews: Iterable[Review]) -> frozenset[str]:
@@ -47,10 +47,6 @@ def kept(reviews: Iterable[Review]) -> frozenset[str]:
 
 def _is_gone(review: Review) -> bool:
     return review.is_removed and not review.is_in_cluster
-
-
-def _uri(review: Review) -> str:
-    return review.uri
 
 
 def changes(tagged: Collection[str], untagged: Collection[str], published: Published, settings: Settings) -> Changes:

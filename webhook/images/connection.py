@@ -101,6 +101,8 @@ class Connection:
             ) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise RegistryUnreachable(f"{shown} does not answer: {_in_words(error)}") from error
+        except ValueError:  # of http.client, whose text quotes the header
+            raise RegistryError(f"{shown}: the login has a character that no header can have") from None
         if reply.status in _TEMPORARY:
             raise RegistryUnreachable(f"{shown} answers {reply.status}", _retry_after(reply.headers))
         return Response(reply.status, reply.headers, content)

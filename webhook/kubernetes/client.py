@@ -179,6 +179,8 @@ def _errors(what: str) -> Iterator[None]:
         raise ClusterError(f"{what}: {error.reason}") from None
     except (HTTPError, OSError) as error:
         raise ClusterError(f"{what}: {type(error).__name__}") from error
+    except ValueError:  # of http.client, whose text quotes the header
+        raise ClusterError(f"{what}: the token has a character that no header can have, such as a line break") from None
 
 
 def _lines(response: "HTTPResponse", what: str) -> Iterator[bytes]:

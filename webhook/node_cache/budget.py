@@ -10,7 +10,7 @@ import msgspec
 
 from webhook.errors import InjectorError
 from webhook.kubernetes.quantities import parse_quantity
-from webhook.node_cache.folder import Entry
+from webhook.node_cache.entry import Entry
 
 _PERCENT: Final = re.compile(r"([0-9]{1,2}|100)%")
 _KEPT_PERCENT: Final = 15

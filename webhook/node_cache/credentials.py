@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
+from webhook.catalog.bucket.client import create_client
 from webhook.catalog.bucket.store import Credentials, Denied, Unreachable
 from webhook.kubernetes.client import ClusterError, KubernetesClient
 
@@ -118,14 +119,12 @@ class PodCredentials:
         from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError  # noqa: PLC0415
         from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
-        from webhook.catalog.bucket.store import session  # noqa: PLC0415
-
         token = pod.tokens.get(STS_AUDIENCE)
         if not token:
             raise Denied(f"kubelet gave no token for {STS_AUDIENCE}: the CSIDriver object has to ask for it")
         config = Config(signature_version=UNSIGNED, connect_timeout=_SECONDS, read_timeout=_SECONDS)
         try:
-            with contextlib.closing(session().client("sts", region_name=region or None, config=config)) as sts:
+            with contextlib.closing(create_client("sts", region_name=region or None, config=config)) as sts:
                 answer: dict[str, Any] = sts.assume_role_with_web_identity(
                     RoleArn=role, RoleSessionName=f"model-injector-{pod.namespace}"[:64], WebIdentityToken=token
                 )["Credentials"]

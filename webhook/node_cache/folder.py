@@ -25,6 +25,7 @@ import msgspec
 
 from webhook.errors import InjectorError
 from webhook.node_cache.disk import flush, size_of, write
+from webhook.node_cache.entry import KEY_LENGTH, Entry, Marker, MountedVolume, is_key
 from webhook.node_cache.mounts import mounted_versions
 
 _MARKER: Final = "marker.json"
@@ -32,64 +33,15 @@ FILES: Final = "files"
 _NEW: Final = ".new"
 """The suffix of what is being written, in the folder of what it replaces."""
 _FOLDERS: Final = ("versions", "volumes", "partial", "removed", "locks")
-_KEY_LENGTH: Final = 40
 _LARGEST: Final = 64 * 1024
 """Bytes of a marker, and of a record."""
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """How a file of the owner is opened: it may be anything, and must neither lead elsewhere nor block."""
+_markers: Final = msgspec.json.Decoder(Marker)
 
 
 class FolderLost(InjectorError):
     """The folder was deleted while the process had it open. A new process can create it again."""
-
-
-class Marker(msgspec.Struct, frozen=True, rename="camel"):
-    """What a version in the cache is. `verify` is how its files were checked."""
-
-    source: str
-    model: str
-    version: str
-    uri: str
-    digest: str
-    """The sha256 of its manifest, in hex. Of a version without one: that of its listing."""
-    files: int
-    bytes: int
-    seconds: float
-    """How long the download took."""
-    verify: str
-    at: str
-    """When it was complete, in RFC 3339."""
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """A complete version."""
-
-    key: str
-    marker: Marker
-    files: Path
-    used_at: float
-    """When it was mounted last, in seconds since the epoch."""
-
-
-_markers: Final = msgspec.json.Decoder(Marker)
-
-
-def key_of(uri: str, endpoint_url: str, digest: str) -> str:
-    """The name of a version's folder in the cache: in hex, so that it is a name in one folder whatever it is made of.
-
-    Different content has a different key, and so have buckets of the same name in two stores.
-    """
-    text = "\n".join((endpoint_url, uri, digest))
-    return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
-
-
-class MountedVolume(msgspec.Struct, frozen=True):
-    """What a pod asked for, whose volume is mounted at `target`."""
-
-    target: str
-    source: str
-    model: str
-    asked: str
 
 
 class CacheFolder:
@@ -135,7 +87,7 @@ class CacheFolder:
     def entries(self) -> dict[str, Entry]:
         """The complete versions, by key."""
         with self._as_owner():
-            found = map(self._entry, os.listdir(self.root / "versions"))  # noqa: PTH208 - fast
+            found = map(self._entry, filter(is_key, os.listdir(self.root / "versions")))  # noqa: PTH208 - fast
             return {entry.key: entry for entry in found if entry}
 
     def find(self, key: str) -> Entry | None:
@@ -203,7 +155,7 @@ class CacheFolder:
         return found
 
     def _record_of(self, target: str) -> Path:
-        return self.root / "volumes" / hashlib.sha256(target.encode()).hexdigest()[:_KEY_LENGTH]
+        return self.root / "volumes" / hashlib.sha256(target.encode()).hexdigest()[:KEY_LENGTH]
 
     @contextmanager
     def lock(self, key: str, *, is_shared: bool, waits: bool) -> Iterator[bool]:
@@ -303,4 +255,5 @@ class CacheFolder:
     def partial_bytes(self) -> dict[str, int]:
         """What downloads have on the disk, by key."""
         with self._as_owner(), os.scandir(self.root / "partial") as entries:
-            return {each.name: size_of(each.path) for each in entries if each.is_dir(follow_symlinks=False)}
+            folders = (each for each in entries if is_key(each.name) and each.is_dir(follow_symlinks=False))
+            return {each.name: size_of(each.path) for each in folders}

@@ -13,7 +13,8 @@ from typing import Final, NamedTuple, Protocol
 
 from webhook.http.log import FIELDS
 from webhook.model.objects import CACHED, cached_label
-from webhook.node_cache.folder import CacheFolder, Entry, key_of
+from webhook.node_cache.entry import Entry, key_of
+from webhook.node_cache.folder import CacheFolder
 from webhook.node_cache.metrics import CacheMetrics
 from webhook.node_cache.refusals import Refused
 from webhook.settings import Settings

@@ -172,7 +172,9 @@ class _Response:
 
     def read(self, seconds: float) -> bytes:
         """What arrives next of the body, within a time. Raises OSError, HttpParserError and HttpParserUpgrade."""
-        self._connection.settimeout(max(seconds, 0.001))
+        if seconds <= 0:  # also if there is always something to read
+            raise TimeoutError
+        self._connection.settimeout(seconds)
         received = self._connection.recv(_CHUNK)
         if not received:
             raise ConnectionError("it ended the connection")

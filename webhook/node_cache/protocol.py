@@ -156,7 +156,10 @@ def _exactly(connection: socket.socket, size: int) -> bytes | None:
 
 
 async def answer_from(reader: asyncio.StreamReader) -> Answer:
-    """The next answer. Raises IncompleteReadError if the worker has ended, and MsgspecError if it has lost its way."""
+    """The next answer. Raises IncompleteReadError if the worker has ended.
+
+    Raises MsgspecError, RecursionError and ValueError for what is no answer.
+    """
     (size,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
     if size > _LONGEST:
         raise msgspec.DecodeError(f"an answer of {size} bytes")

@@ -17,7 +17,8 @@ from webhook.model.refusals import Refusal
 from webhook.model.request import ModelRequest
 from webhook.node_cache import mounts
 from webhook.node_cache.budget import NoRoom, Space, evictions, excess, held_by, space_of
-from webhook.node_cache.folder import CacheFolder, Entry, MountedVolume
+from webhook.node_cache.entry import Entry, MountedVolume, is_key
+from webhook.node_cache.folder import CacheFolder
 from webhook.node_cache.metrics import CacheMetrics
 from webhook.node_cache.protocol import Found, Volume
 from webhook.node_cache.refusals import Refused
@@ -26,7 +27,6 @@ from webhook.settings import Settings
 from webhook.strategies.node_cache import NAME
 
 _TARGET: Final = re.compile(r"/pods/[A-Za-z0-9-]+/volumes/kubernetes\.io~csi/[a-z0-9][a-z0-9.-]*/mount")
-_KEY: Final = re.compile(r"[0-9a-f]+")
 _MARGIN_SECONDS: Final = 5.0
 """How long before its deadline kubelet is told that the download goes on."""
 _MOST_FETCHES: Final = 3
@@ -126,7 +126,7 @@ class Publisher:
         """
         async with _until(deadline, lambda: "S3 has not answered yet"):
             found = await self._worker.look(volume)
-        if not _KEY.fullmatch(found.key):
+        if not is_key(found.key):
             raise Refused("Unreachable", "the answer of the worker cannot be used")
         with self._keeping(found.key):
             if found.key in self._leaving:
@@ -278,9 +278,10 @@ class Publisher:
 
     def _mount(self, key: str, target: Path) -> None:
         with self._folder.lock(key, is_shared=True, waits=False) as is_mine:
-            entry = self._folder.find(key) if is_mine else None
-            if entry is None:
-                raise Refused("Unreachable", "the version was removed from the cache just now: it is fetched again")
+            if not is_mine:
+                raise Refused("NotReady", "the version is being checked or removed")
+            if self._folder.find(key) is None:
+                raise Refused("NotReady", "the version was removed from the cache just now: it is fetched again")
             target.mkdir(mode=0o750, exist_ok=True)  # not its parents: they are gone if the pod is
             with self._folder.opened(key) as files:
                 mounts.bind(files, target)

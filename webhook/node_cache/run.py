@@ -5,7 +5,7 @@ import gc
 import logging
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -84,7 +84,7 @@ async def _run(settings: Settings, folder: CacheFolder, name: str, user: int | N
     jobs = [prefetcher.run(), marks.run(), publisher.give_back()]
     if options.peers.service:
         jobs.append(PeerServer(options.peers, folder.root, user).run())
-    tasks = [asyncio.create_task(job) for job in jobs]
+    tasks = [asyncio.create_task(_guarded(job, stopped)) for job in jobs]
     fields = {"version": __version__, "node": name, "opsPort": ops.getsockname()[1]}
     _log.info("driver started", extra={FIELDS: fields})
     status = 0
@@ -95,11 +95,23 @@ async def _run(settings: Settings, folder: CacheFolder, name: str, user: int | N
         status = 1
     for task in tasks:
         task.cancel()
+    if any(isinstance(each, Exception) for each in await asyncio.gather(*tasks, return_exceptions=True)):
+        status = 1
     await worker.close()
     http.should_exit = True
     await serving
     _log.info("stopped")
     return status
+
+
+async def _guarded(job: Coroutine[None, None, None], stopped: asyncio.Event) -> None:
+    """Run a job. If it fails, stop the driver, which kubelet starts again: nobody would notice that the job is gone."""
+    try:
+        await job
+    except Exception:
+        _log.exception("stopping, because a job has failed")
+        stopped.set()
+        raise
 
 
 def _operations(folder: CacheFolder, metrics: CacheMetrics, reported: Callable[[], NodeReport]) -> Starlette:

@@ -15,7 +15,7 @@ from webhook.catalog.bucket.store import CatalogError, NotFound, Store, StoredOb
 from webhook.catalog.publishing.local import check_name
 from webhook.errors import InvalidInput, shown
 from webhook.model.artifact import Artifact
-from webhook.node_cache.folder import key_of
+from webhook.node_cache.entry import key_of
 
 
 class _Limits(NamedTuple):
@@ -164,8 +164,6 @@ def _check_paths(artifact: Artifact, files: tuple[ManifestFile, ...]) -> None:
             raise CatalogError(f"{artifact.uri}: {error}") from error
         if any(not part or len(part.encode()) > _LONGEST_NAME for part in file.path.split("/")):
             raise CatalogError(f"{artifact.uri}: {shown(file.path)} cannot be the path of a file in a folder")
-        if file.size < 0:
-            raise CatalogError(f"{artifact.uri}: the size of {shown(file.path)} is negative")
     ordered = sorted((file.path for file in files), key=lambda path: path.replace("/", "\0"))  # a folder's are together
     for path, following in pairwise(ordered):
         if path == following:

@@ -28,7 +28,8 @@ from webhook.kubernetes.client import KubernetesClient
 from webhook.model.artifact import Artifact
 from webhook.node_cache.credentials import PodCredentials
 from webhook.node_cache.download import Corrupt, Download, Origin, check
-from webhook.node_cache.folder import CacheFolder, FolderLost, Marker
+from webhook.node_cache.entry import Marker
+from webhook.node_cache.folder import CacheFolder, FolderLost
 from webhook.node_cache.mounts import mounted_versions
 from webhook.node_cache.node_object import mark
 from webhook.node_cache.peers import find_peers

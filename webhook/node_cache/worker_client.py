@@ -163,7 +163,7 @@ class _Worker:
                 self._pass_on(await protocol.answer_from(reader))
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError, ValueError):
             _log.exception("the worker sends what is no answer")
         self.is_open = False
         self._writer.close()

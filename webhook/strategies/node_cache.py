@@ -50,7 +50,7 @@ class Prefetch(Group):
     models: Globs = ("*",)
     """Names of the models, as globs."""
     versions: str = Field(default="latest", pattern=f"^{REFERENCE}$")
-    """Which versions: an alias such as `@champion`, `latest` for the newest, a range for all in it, or an exact one."""
+    """Which versions: an alias such as `@champion`, `latest`, a range for the newest version in it, or an exact one."""
 
 
 class PeerSettings(Group):

@@ -5,11 +5,11 @@ The manifest is written last and never changes: a version with a manifest is com
 
 import hashlib
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
-from webhook.catalog.bucket.store import CatalogError
+from webhook.catalog.bucket.store import LARGEST_OBJECT, CatalogError
 
 MANIFEST: Final = "manifest.json"
 SUMS: Final = "SHA256SUMS"
@@ -21,7 +21,7 @@ class ManifestFile(msgspec.Struct, frozen=True, gc=False):
     """One file of a version. `path` is relative to the version's folder; `size` is in bytes."""
 
     path: str
-    size: int
+    size: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_OBJECT)]
     sha256: str
 
 

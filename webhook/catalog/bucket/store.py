@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
 
+from webhook.catalog.bucket.client import create_client
 from webhook.catalog.bucket.folders import UNFINISHED
 from webhook.errors import InjectorError
 from webhook.model.source import Source
@@ -51,14 +51,15 @@ class TooLarge(CatalogError):
     """An object, or a listing, is larger than the caller can take."""
 
 
+LARGEST_OBJECT: Final = 1 << 50
+"""In bytes: more than any store takes, and little enough for every computation with the sizes of a version."""
 _CONNECTIONS: Final = 16
 """The size of the connection pool: the number of threads with which publishing uploads."""
 _CHUNK: Final = 256 << 10
-_creating: Final = threading.Lock()
-"""Held to create a client: threads that do that at once would each read the descriptions of all services."""
 _ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _PROBE: Final = f"{UNFINISHED}/.conditions"
 _NO_ETAG: Final = '"00000000000000000000000000000000"'
+_BAD_HEADER: Final = "a key or token of AWS has a character that no header can have, such as a line break at its end"
 _NO_CONDITIONS: Final = "the store lacks conditional writes, without which concurrent changes would be lost"
 _CODES: Final[Mapping[str, type[CatalogError]]] = {
     "ExpiredToken": Denied,
@@ -87,23 +88,6 @@ class Credentials(NamedTuple):
     access_key: str
     secret_key: str
     token: str
-
-
-def session() -> Any:
-    """A new session of boto3. All share the descriptions of the services, which take 12 MiB and 0.1 s to load."""
-    import boto3  # noqa: PLC0415
-    import botocore.session  # noqa: PLC0415
-
-    core = botocore.session.get_session()
-    core.register_component("data_loader", _descriptions())
-    return boto3.session.Session(botocore_session=core)
-
-
-@cache
-def _descriptions() -> Any:
-    import botocore.loaders  # noqa: PLC0415
-
-    return botocore.loaders.create_loader()
 
 
 class StoredObject(msgspec.Struct, frozen=True, gc=False):
@@ -139,6 +123,7 @@ class Store:
         self._root = f"{source.prefix}/" if source.prefix else ""
         self._payer = {"RequestPayer": "requester"} if source.requester_pays else {}
         self._s3: Any = None
+        self._creating = threading.Lock()
         self._has_conditions = False
 
     def folders(self, parent: str = "") -> Iterator[str]:
@@ -340,7 +325,7 @@ class Store:
     def _client(self) -> Any:
         """boto3's client, created on first use because that takes half a second."""
         if self._s3 is None:
-            with _creating:
+            with self._creating:
                 self._s3 = self._s3 or self._created()
         return self._s3
 
@@ -364,7 +349,7 @@ class Store:
         )
         key = self._credentials or Credentials("", "", "")
         with self._errors(""):
-            return session().client(
+            return create_client(
                 "s3",
                 region_name=self.source.region or None,
                 endpoint_url=self.source.endpoint_url or None,
@@ -395,6 +380,8 @@ class Store:
         except (ResponseParserError, LookupError, TypeError, AttributeError) as error:  # how botocore meets odd XML
             raise Unreachable(f"{self.uri(key)}: the answer is malformed, so it is not from S3") from error
         except (exceptions.BotoCoreError, Boto3Error, OSError, ValueError) as error:  # ValueError: a malformed response
+            if isinstance(error, exceptions.HTTPClientError) and type(error.kwargs.get("error")) is ValueError:
+                raise Denied(f"{self.uri(key)}: {_BAD_HEADER}") from None  # the text quotes the header
             inner = error.__cause__ or error.__context__
             kind = _kind(inner) if isinstance(inner, exceptions.ClientError) else Unreachable
             raise kind(f"{self.uri(key)}: {error}") from error
@@ -406,7 +393,9 @@ def _check_page(page: Mapping[str, Any]) -> None:
     botocore takes any XML for an empty listing, also the page of a proxy or a gateway: all versions would be gone.
     """
     is_listing = "Name" in page or "IsTruncated" in page
-    has_objects = all("Key" in listed and "Size" in listed for listed in page.get("Contents", ()))
+    has_objects = all(
+        "Key" in listed and 0 <= listed.get("Size", -1) <= LARGEST_OBJECT for listed in page.get("Contents", ())
+    )
     if not is_listing or not has_objects or not all("Prefix" in prefix for prefix in page.get("CommonPrefixes", ())):
         raise ValueError("the answer is not a listing, so it is not from S3")
 
