@@ -1,10 +1,12 @@
 """Measures the figures of docs/performance.md: each subcommand one area, and `figures` all figures that have a bound.
 
 Both sides of a comparison run in turn. Values are medians of the rounds, and a ratio is the median of the ratios of the
-rounds. The exit status is 1 if a figure misses its bound, or one that has a bound could not be measured.
+rounds. The exit status is 1 if a figure misses its bound, or one that has a bound could not be measured; and 2 if the
+measurement failed.
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,6 +26,8 @@ import bench_preview
 import bench_report
 import bench_start
 from bench_report import Figure, groups, table
+from output_file import writable
+from tests.support.programs import MissingProgram
 
 ROOT: Final = Path(__file__).parents[1]
 Option = tuple[str, Any, str]
@@ -69,7 +73,22 @@ AREAS: Final[dict[str, tuple[Callable[..., Iterator[Figure]], str, tuple[Option,
 
 
 def main() -> int:
-    options = vars(_parser().parse_args())
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # raises, so that servers are stopped, too
+    try:
+        return _main()
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except (MissingProgram, RuntimeError) as error:
+        print(f"scripts/bench: {error}", file=sys.stderr)
+        return 2
+
+
+def _main() -> int:
+    parser = _parser()
+    options = vars(parser.parse_args())
+    for name, value in options.items():
+        if isinstance(value, int | float) and not value > 0:
+            parser.error(f"--{name.replace('_', '-')} has to be more than 0")
     if options["area"] == "page":
         bench_page.write(ROOT)
         return 0
@@ -98,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
         command = areas.add_parser(area, help=summary, description=summary)
         for name, default, text in options:
             command.add_argument(name, type=type(default), default=default, help=f"{text} ({default})")
-        command.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
+        command.add_argument("--json", type=writable, metavar="FILE", help="also write the figures to this file")
         if area != "figures":
             command.add_argument("--plot", type=Path, metavar="FOLDER", help="also write a plot to this folder")
     summary = "write the tables and plots of docs/performance.md from docs/performance/*.json"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from bench_models import BUCKET, FLAGS, FOLDER, PARTS, URI, environment, write_model
-from bench_processes import Run, processor_seconds, run, sampled
+from bench_processes import Run, processor_seconds, run, sampled, wait
 from bench_report import Bound, Figure, compared, median, missing
 from bench_tools import NotInstalled, installed
 from tests.support import programs, rclone
@@ -100,7 +100,7 @@ def _script(container: InitContainer) -> Run:
     before, started = processor_seconds(), time.perf_counter()
     running = container.start(limit=_LIMIT_SECONDS, parts=PARTS, flags=FLAGS)
     with sampled(running.process.pid) as peak:
-        running.process.wait()
+        wait(running.process)
         seconds = time.perf_counter() - started
     outcome = running.wait()
     if outcome.reason != "Complete":

@@ -61,9 +61,13 @@ def _run(container: InitContainer, known: str = "-", verify: Any = "size") -> tu
     before, shared, started = _shared(), 0, time.perf_counter()
     run = container.start(known=known, verify=verify, limit=_LIMIT_SECONDS, flags=FLAGS, parts=PARTS)
     with sampled(run.process.pid) as peak:
-        while run.process.poll() is None:
-            shared = max(shared, _shared() - before)
-            time.sleep(0.02)
+        try:
+            while run.process.poll() is None:
+                shared = max(shared, _shared() - before)
+                time.sleep(0.02)
+        except BaseException:  # such as Ctrl-C
+            run.kill()
+            raise
         seconds = time.perf_counter() - started
     outcome = run.wait()
     if outcome.reason != "Complete":

@@ -6,6 +6,7 @@ PSS counts a page that several processes share as a part of each, so that it can
 import os
 import re
 import resource
+import signal
 import subprocess
 import tempfile
 import threading
@@ -76,12 +77,22 @@ def run(command: Sequence[str | Path], env: Mapping[str, str]) -> Run:
             ) as process,
             sampled(process.pid) as peak,
         ):
-            process.wait()
+            wait(process)
             seconds = time.perf_counter() - started
         if process.returncode:
             output.seek(0)
             raise RuntimeError(f"{command[0]} failed: {output.read().decode(errors='replace')[-2000:]}")
     return Run(seconds, processor_seconds() - before, peak.mib)
+
+
+def wait(process: subprocess.Popen[bytes]) -> None:
+    """Wait for the first process of a session. If that is interrupted, the session ends at once."""
+    try:
+        process.wait()
+    except BaseException:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        raise
 
 
 def processor_seconds() -> float:

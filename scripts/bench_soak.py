@@ -16,9 +16,14 @@ def measure(work: Path, minutes: float) -> Iterator[Figure]:
     """Run it. Raises RuntimeError with what it printed if it gives no result."""
     result = work / "soak.json"
     command: list[str | Path] = [sys.executable, _SOAK, "--minutes", str(minutes), "--json", result]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            printed, _ = process.communicate()
+        except BaseException:
+            process.terminate()  # it stops the replicas; killing it would leave them behind
+            raise
     if not result.exists():
-        raise RuntimeError((done.stdout + done.stderr)[-2000:])
+        raise RuntimeError(printed[-2000:])
     found = json.loads(result.read_text())
     group = f"Under load, scripts/soak --minutes {minutes:g}"
     for name in ("lost", "wrong"):

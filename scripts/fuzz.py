@@ -8,6 +8,8 @@ than 0.1 s of processor time (1 s for a settings file). An input that does is re
 import argparse
 import logging
 import os
+import signal
+import sys
 import time
 import traceback
 import warnings
@@ -63,6 +65,8 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=time.time_ns() // 10**9, help="for the same inputs again")
     options = parser.parse_args()
+    if not options.minutes >= 0:
+        parser.error("--minutes has to be 0 or more")
     if unknown := [name for name in options.targets if name not in TARGETS]:
         parser.error(f"unknown target {unknown[0]}; there are {names}")
     return options
@@ -108,4 +112,5 @@ def _described(error: Exception, value: Any, number: int) -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # raises, so that no file is left behind
     raise SystemExit(main())

@@ -1,5 +1,6 @@
 """What must hold for every input of scripts/fuzz."""
 
+import signal
 import time
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +10,8 @@ from webhook.annotations.contract import WRITTEN
 
 LONGEST_MESSAGE = 2100
 _REPEATS = 3
+_HANGS_SECONDS = 10.0
+"""Processor seconds after which a check is interrupted, because it might never end."""
 _ACCOUNT = ("serviceAccountName", "serviceAccount")
 """Fields of a pod's spec that a patch may set where they name no account."""
 _NO_ACCOUNT = (None, "", "default")
@@ -49,9 +52,18 @@ def in_time(check: Callable[[Any], None], value: Any, longest: float) -> None:
 
 
 def _seconds(check: Callable[[Any], None], value: Any) -> float:
+    def interrupt(*_: object) -> None:
+        raise Violation(f"it takes more than {_HANGS_SECONDS} s of processor time")
+
+    before = signal.signal(signal.SIGPROF, interrupt)
+    signal.setitimer(signal.ITIMER_PROF, _HANGS_SECONDS)
     begun = time.process_time()
-    check(value)
-    return time.process_time() - begun
+    try:
+        check(value)
+        return time.process_time() - begun
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def only_adds(operations: Sequence[Mapping[str, Any]], before: Any, after: Any) -> None:

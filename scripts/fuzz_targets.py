@@ -3,7 +3,7 @@
 import asyncio
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ import jsonpatch
 import msgspec
 import yaml
 from hypothesis import strategies as st
+from jsonpatch import JsonPatchException
+from jsonpointer import JsonPointerException
 
 from fuzz_checks import Violation, in_folder, message, only_adds
 from fuzz_stubs import listed, pushed, version
@@ -25,7 +27,6 @@ from tests.support.generators.reviews import review_bodies
 from tests.support.known import Known, known_settings
 from tests.support.reviews import operations
 from webhook.admission.decide import inject
-from webhook.admission.result import AdmissionResult
 from webhook.admission.review import respond
 from webhook.catalog.bucket import images, listing, manifest, withdrawals
 from webhook.catalog.bucket.status import VersionStatus
@@ -36,6 +37,7 @@ from webhook.errors import InjectorError
 from webhook.http.metrics import Metrics
 from webhook.images.connection import RegistryError
 from webhook.images.stream import Stopped
+from webhook.kubernetes.patch import Operation
 from webhook.kubernetes.pod import decode
 from webhook.model.artifact import Artifact
 from webhook.model.request import ModelRequest
@@ -93,15 +95,15 @@ def _annotations(pod: JSON) -> None:
     answer = json.loads(respond("uid", result))["response"]
     for warning in (*answer.get("warnings", ()), answer.get("status", {}).get("message", "")):
         message(warning)
-    after = _applied(pod, result)
+    after = _applied(pod, result.operations)
     if result.decision == "injected":
         again = inject(decode(msgspec.json.encode(after)), "apps", _SETTINGS, _CATALOG)
         if again.operations or again.decision != "unchanged":
             raise Violation(f"a second pass is {again.decision}: {again.message} {again.operations}"[:1000])
 
 
-def _applied(before: Any, result: AdmissionResult) -> Any:
-    patch = json.loads(msgspec.json.encode(result.operations))
+def _applied(before: Any, operations: Sequence[Operation]) -> Any:
+    patch = json.loads(msgspec.json.encode(operations))
     after = jsonpatch.apply_patch(before, patch)
     only_adds(patch, before, after)
     return after
@@ -119,8 +121,7 @@ def _reviews(body: bytes) -> None:
         message(warning)
     message(decoded["response"].get("status", {}).get("message", ""))
     if patch := operations(decoded):
-        before = json.loads(body)["request"]["object"]
-        only_adds(patch, before, jsonpatch.apply_patch(before, patch))
+        _applied(json.loads(body)["request"]["object"], patch)
 
 
 async def _posted(body: bytes) -> tuple[int, bytes]:
@@ -142,13 +143,22 @@ def _manifests(body: bytes) -> None:
         for document in read(body, SERVED):
             outcomes.append(preview(document, document.namespace("apps"), _SETTINGS, _CATALOG, SERVED))
             check_models(outcomes, SERVED)
+            _applied(document.value, outcomes[-1].patch)
         rendered = {media: content(media, body, outcomes, SERVED) for media in FORMATS}
     except InjectorError as error:
+        if any(isinstance(each, JsonPatchException | JsonPointerException) for each in _chain(error)):
+            raise Violation(f"a patch does not apply: {error}") from error
         message(str(error))
         return
     for document in json.loads(rendered["application/json"])["documents"]:
         for text in (document["message"], document["reason"], *document["warnings"]):
             message(text)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _catalog_files(pair: tuple[str, bytes]) -> None:

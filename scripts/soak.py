@@ -21,6 +21,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any, cast
 
+from output_file import writable
 from soak_disturbances import DISTURBANCES, Stage, check_clocks
 from soak_load import CLIENTS, Client, Phase, Tally
 from soak_plot import plot
@@ -60,9 +61,11 @@ def _options() -> argparse.Namespace:
     names = ", ".join(DISTURBANCES)
     parser.add_argument("disturbances", nargs="*", metavar="DISTURBANCE", help=f"{names}; default: all of them")
     parser.add_argument("--minutes", type=float, default=5, help="how long the disturbances take together (5)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="write a plot there, as SVG")
+    parser.add_argument("--json", type=writable, metavar="FILE", help="write all figures there")
+    parser.add_argument("--plot", type=writable, metavar="FILE", help="write a plot there, as SVG")
     options = parser.parse_args()
+    if not options.minutes > 0:
+        parser.error("--minutes has to be more than 0")
     if unknown := [name for name in options.disturbances if name not in DISTURBANCES]:
         parser.error(f"unknown disturbance {unknown[0]}; there are {names}")
     return options
@@ -101,6 +104,8 @@ async def _soak(stack: ExitStack, work: Path, seconds: float, names: Sequence[st
     finally:
         following.cancel()
         await service.stop()
+    if service.now > 2 * _CA_LIFETIME and not service.bundles[1:]:
+        tally.wrong.append("the replicas have not replaced their CA")
     return _result(service, tally)
 
 

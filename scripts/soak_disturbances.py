@@ -19,7 +19,7 @@ _SKEW_SECONDS = 900
 """By how much a request's signature may be older or newer than S3's clock."""
 _CLOCK_STEP = 3600
 _NOTICED_SECONDS = 10
-"""When a replica has surely listed the bucket by its new clock."""
+"""When a replica has surely listed the bucket again, by its new clock."""
 _XML = (("Content-Type", "application/xml"),)
 _SKEWED = Answer(
     403,
@@ -81,8 +81,11 @@ def _s3(fault: Fault) -> Disturbance:
     """Answer every request to S3 with this fault."""
 
     async def disturb(stage: Stage, seconds: float) -> None:
+        before = len(stage.s3.requests)
         stage.s3.inject(fault, lambda _: True)
         await asyncio.sleep(seconds)
+        if seconds > _NOTICED_SECONDS and len(stage.s3.requests) == before:
+            stage.tally.wrong.append("S3 got no request while it was disturbed")
         stage.s3.heal()
         check_clocks(stage.s3)
 

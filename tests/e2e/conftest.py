@@ -1,6 +1,7 @@
 """A real API server, the chart installed in it, and a namespace for each test. See docs/e2e.md."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +11,17 @@ import pytest
 
 from tests.e2e import control_plane, release, store
 from tests.e2e.cluster import Cluster
-from tests.e2e.release import Release
+from tests.e2e.release import Calls, Release
 from tests.e2e.store import Store
 from tests.e2e.workloads import RESTRICTED
 
 _HERE = Path(__file__).parent
+
+
+def pytest_configure() -> None:
+    """End on SIGTERM as on Ctrl-C: fixtures stop the servers, and remove what they have created in the cluster."""
+    if "E2E" in os.environ:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -98,7 +105,7 @@ def loading_namespace(cluster: Cluster, injector: Release) -> Iterator[str]:  # 
 
 
 @pytest.fixture
-def calls(cluster: Cluster, injector: Release, namespace: str) -> Callable[[], float]:
+def calls(cluster: Cluster, injector: Release, namespace: str) -> Callable[[], Calls]:
     """Gives how often the webhook was called so far. Nothing but the test calls it meanwhile."""
 
     def others() -> list[str]:
@@ -107,7 +114,7 @@ def calls(cluster: Cluster, injector: Release, namespace: str) -> Callable[[], f
 
     if cluster.has_controllers:  # those of earlier tests try to create their pods until their namespaces are gone
         cluster.until(lambda: not others(), others)
-    return injector.reviews
+    return injector.calls
 
 
 @contextmanager

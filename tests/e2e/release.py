@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -26,6 +26,18 @@ from tests.support.webhook import Webhook, running_webhook
 CHART = Path(__file__).parents[2] / "charts" / "model-injector"
 _IS_WAITING = re.compile(r'"message":"(waiting for election)"')
 _SAMPLE = re.compile(r"^(\w+(?:\{.*\})?) (\S+)$", re.MULTILINE)
+_ANSWERED = tuple(f"model_injector_{name}_total" for name in ("decisions", "bad_requests", "errors"))
+_INJECTED = re.compile(r'model_injector_decisions_total\{.*decision="injected"')
+
+
+class Calls(NamedTuple):
+    """How many requests the webhook has answered, whatever the answer was, and how many of them with a model.
+
+    It counts after it has answered. So a test waits until its last pod, which gets a model, is counted.
+    """
+
+    answered: float
+    injected: float
 
 
 @dataclass(frozen=True)
@@ -50,10 +62,11 @@ class Release:
             return self.processes["webhook"].metrics()
         return metrics_of(self.cluster, self.namespace, "app.kubernetes.io/component=webhook")
 
-    def reviews(self) -> float:
-        """How many AdmissionReviews have been answered."""
-        name = "model_injector_decisions_total"
-        return sum(value for sample, value in self.metrics().items() if sample.startswith(name))
+    def calls(self) -> Calls:
+        """How often the webhook was called so far."""
+        values = self.metrics().items()
+        answered = sum(value for sample, value in values if sample.startswith(_ANSWERED))
+        return Calls(answered, sum(value for sample, value in values if _INJECTED.match(sample)))
 
 
 def metrics_of(cluster: Cluster, namespace: str, selector: str) -> dict[str, float]:

@@ -145,7 +145,9 @@ def _in_cluster(cluster: Cluster, folder: Path) -> Iterator[str]:
             "spec": {"selector": labels, "ports": [{"port": _PORT}]},
         },
     )
-    cluster.kubectl("rollout", "status", "deployment/s3", "--namespace", NAMESPACE, "--timeout=240s")
-    with cluster.forwarding("service/s3", _PORT, NAMESPACE, folder / "forward.log") as port:
-        yield f"http://127.0.0.1:{port}"
-    cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+    try:
+        cluster.kubectl("rollout", "status", "deployment/s3", "--namespace", NAMESPACE, "--timeout=240s")
+        with cluster.forwarding("service/s3", _PORT, NAMESPACE, folder / "forward.log") as port:
+            yield f"http://127.0.0.1:{port}"
+    finally:
+        cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")

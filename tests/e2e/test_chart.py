@@ -83,6 +83,7 @@ def test_a_release_is_installed_and_uninstalled_with_nothing_left(cluster: Clust
 
 @pytest.mark.usefixtures("controllers", "empty")
 def test_a_release_is_upgraded_from_the_one_before_and_rolled_back(cluster: Cluster, previous: Path) -> None:
+    before = objects(cluster)
     helm(cluster, "install", NAME, previous, *WHERE, *WAIT, values=VALUES)
     old = specs(cluster)
 
@@ -92,6 +93,9 @@ def test_a_release_is_upgraded_from_the_one_before_and_rolled_back(cluster: Clus
     helm(cluster, "rollback", NAME, "1", *WHERE, *WAIT)
     assert status(cluster) == (3, "deployed")
     assert specs(cluster) == old
+
+    helm(cluster, "uninstall", NAME, *WHERE, *WAIT)
+    cluster.until(lambda: objects(cluster) <= before, lambda: objects(cluster) - before)
 
 
 @pytest.mark.usefixtures("controllers", "empty")

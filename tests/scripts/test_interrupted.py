@@ -1,0 +1,66 @@
+"""Commands that take minutes: what they refuse at once, and what is left when they are interrupted."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import strategies as st
+
+import bench_processes
+import fuzz_checks
+from fuzz import run
+from fuzz_targets import Target
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+def ended(*arguments: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONPATH": os.fspath(SCRIPTS.parent)}
+    command = [sys.executable, os.fspath(SCRIPTS / arguments[0]), *arguments[1:]]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=env, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("bench.py", "start", "--rounds", "0"), "--rounds has to be more than 0"),
+        (("bench.py", "start", "--json", "/nowhere/figures.json"), "/nowhere/figures.json cannot be written"),
+        (("soak.py", "--minutes", "nan"), "--minutes has to be more than 0"),
+        (("soak.py", "--plot", "/"), "/ cannot be written"),
+        (("fuzz.py", "--minutes", "-1"), "--minutes has to be 0 or more"),
+    ],
+)
+def test_arguments_that_cannot_be_are_refused_before_minutes_pass(arguments: tuple[str, ...], message: str) -> None:
+    done = ended(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_a_command_that_is_measured_ends_with_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True) as process:
+
+        def interrupted(*_: object) -> None:
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(process, "wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            bench_processes.wait(process)
+        assert process.wait(10) == -signal.SIGKILL
+
+
+def test_an_input_that_takes_for_ever_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fuzz_checks, "_HANGS_SECONDS", 0.3)
+
+    def check(_: int) -> None:
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            pass
+
+    result = run(Target(st.just(1), check), 0, batch=1)
+    assert "input: 1\n" in result.failure
+    assert result.failure.endswith("Violation: it takes more than 0.3 s of processor time")
