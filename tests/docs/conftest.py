@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from build_site import build
+from documentation.site import build
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,11 +7,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-import bench
-import bench_page
-from bench_plot import svg
-from bench_processes import pss_mib, resident_mib, run, tree
-from bench_report import Bound, Figure, compared, decode, encode, missing, table
+from benchmarks import __main__ as bench
+from benchmarks import page
+from benchmarks.plot import svg
+from benchmarks.processes import pss_mib, resident_mib, run, tree
+from benchmarks.report import Bound, Figure, compared, decode, encode, missing, table
 
 FIGURES = [
     Figure("Downloads", "s5cmd", "s", 2.0, is_other=True),
@@ -97,31 +97,31 @@ def test_the_exit_status_says_whether_a_bound_is_missed(
 
 @pytest.mark.parametrize("area", [*bench.AREAS, "page"])
 def test_every_subcommand_stands_on_the_page_of_its_figures(area: str) -> None:
-    assert f"`scripts/bench {area}" in (bench.ROOT / bench_page.PAGE).read_text()
+    assert f"`scripts/bench {area}" in (bench.ROOT / page.PAGE).read_text()
 
 
 @pytest.mark.parametrize("area", bench.AREAS)
 def test_the_page_has_a_place_for_the_tables_of_every_subcommand(area: str) -> None:
-    assert f"<!-- scripts/bench {area} -->\n" in (bench.ROOT / bench_page.PAGE).read_text()
+    assert f"<!-- scripts/bench {area} -->\n" in (bench.ROOT / page.PAGE).read_text()
 
 
 def test_the_tables_and_plots_are_those_of_the_reports() -> None:
-    for name, content in bench_page.files(bench.ROOT).items():
+    for name, content in page.files(bench.ROOT).items():
         assert (bench.ROOT / name).read_text() == content, "run scripts/bench page"
 
 
 def test_the_page_gets_the_figures_the_command_and_the_machine_of_a_report(tmp_path: Path) -> None:
-    (tmp_path / bench_page.REPORTS).mkdir(parents=True)
-    page = tmp_path / bench_page.PAGE
-    page.write_text("# Performance\n\n<!-- scripts/bench fetch -->\nold\n<!-- end -->\n\nThe end.\n")
-    (tmp_path / bench_page.REPORTS / "fetch.json").write_text(encode("scripts/bench fetch --rounds 5", FIGURES))
-    bench_page.write(tmp_path)
-    text = page.read_text()
+    (tmp_path / page.REPORTS).mkdir(parents=True)
+    written = tmp_path / page.PAGE
+    written.write_text("# Performance\n\n<!-- scripts/bench fetch -->\nold\n<!-- end -->\n\nThe end.\n")
+    (tmp_path / page.REPORTS / "fetch.json").write_text(encode("scripts/bench fetch --rounds 5", FIGURES))
+    page.write(tmp_path)
+    text = written.read_text()
     assert text.startswith(
         "# Performance\n\n<!-- scripts/bench fetch -->\n\nMeasured with `scripts/bench fetch --rounds 5`"
     )
     assert "![Bars of the figures below](performance/fetch.svg)\n\n**Downloads**\n\n|" in text
     assert text.endswith("|\n\n<!-- end -->\n\nThe end.\n")
     assert (tmp_path / "docs/performance/fetch.svg").read_text() == svg(FIGURES)
-    bench_page.write(tmp_path)
-    assert page.read_text() == text
+    page.write(tmp_path)
+    assert written.read_text() == text

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from build_site import copy_pages, navigation_problem
+from documentation.site import copy_pages, navigation_problem
 from tests.strategies.conftest import ROOT
 
 PAGE = (ROOT / "CONTRIBUTING.md").read_text()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reference import pages
+from documentation.__main__ import pages
 from webhook.fetching.script import SCRIPT
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +53,9 @@ def test_every_endpoint_stands_in_the_readme(path: str) -> None:
     assert path in (ROOT / "README.md").read_text()
 
 
-@pytest.mark.parametrize("script", sorted(path.name for path in (ROOT / "scripts").iterdir() if not path.suffix))
+@pytest.mark.parametrize(
+    "script", sorted(path.name for path in (ROOT / "scripts").iterdir() if path.is_file() and not path.suffix)
+)
 def test_every_script_says_what_it_does_and_stands_in_the_readme(script: str) -> None:
     if script.startswith(("_", ".")):
         return

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import strategies as st
 
-from fuzz import run
-from fuzz_checks import Violation, in_folder, message, only_adds
-from fuzz_targets import Target
+from fuzzing.__main__ import run
+from fuzzing.checks import Violation, in_folder, message, only_adds
+from fuzzing.targets import Target
 
 ROOT = Path(__file__).parents[2]
 TARGETS = (
@@ -20,8 +20,8 @@ TARGETS = (
 
 
 def fuzz(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "scripts" / "fuzz.py"), *arguments]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "fuzzing", *arguments]
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'scripts'}"}
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=env, check=False)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from build_site import build, copy_pages, navigation_problem
+from documentation.site import build, copy_pages, navigation_problem
 from tests.docs.site import broken, read, read_all
 from tests.web.page.browsing import launch
 

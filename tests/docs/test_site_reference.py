@@ -11,8 +11,8 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from reference_commands import commands
-from reference_signals import download_reasons, log_lines, metric_families, refusal_reasons, registries
+from documentation.commands import commands
+from documentation.signals import download_reasons, log_lines, metric_families, refusal_reasons, registries
 from tests.chart.conftest import CHART, NEWEST_KUBERNETES
 from tests.chart.test_monitoring import rules
 from tests.docs.site import Page, read_all

@@ -13,9 +13,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from soak_load import Client, Tally
-from soak_memory import Series, least_squares
-from soak_requests import Answer, Case
+from soak_testing.load import Client, Tally
+from soak_testing.memory import Series, least_squares
+from soak_testing.requests import Answer, Case
 from tests.server.auto.cluster import HOST
 from tests.support.certificates import throwaway_certificate
 from tests.support.polling import until
@@ -24,8 +24,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def soak(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "scripts" / "soak.py"), *arguments]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "soak_testing", *arguments]
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'scripts'}"}
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=env, check=False)
 
 
@@ -78,8 +78,8 @@ async def asked_of_a_server_that_drops_the_first_request(disturbance: str, folde
 
 
 def test_a_soak_that_is_stopped_leaves_nothing_behind(tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "scripts" / "soak.py"), "--minutes", "5"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "soak_testing", "--minutes", "5"]
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'scripts'}", "TMPDIR": str(tmp_path)}
     with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         until(lambda: len(list(tmp_path.glob("*/[ab]?/log"))) == 2)  # both are starting
         replicas = {int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()}

@@ -10,28 +10,28 @@ from pathlib import Path
 import pytest
 from hypothesis import strategies as st
 
-import bench_processes
-import fuzz_checks
-from fuzz import run
-from fuzz_targets import Target
+from benchmarks import processes
+from fuzzing import checks
+from fuzzing.__main__ import run
+from fuzzing.targets import Target
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+ROOT = Path(__file__).parents[2]
 
 
 def ended(*arguments: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "PYTHONPATH": os.fspath(SCRIPTS.parent)}
-    command = [sys.executable, os.fspath(SCRIPTS / arguments[0]), *arguments[1:]]
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'scripts'}"}
+    command = [sys.executable, "-m", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env=env, check=False)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("bench.py", "start", "--rounds", "0"), "--rounds has to be more than 0"),
-        (("bench.py", "start", "--json", "/nowhere/figures.json"), "/nowhere/figures.json cannot be written"),
-        (("soak.py", "--minutes", "nan"), "--minutes has to be more than 0"),
-        (("soak.py", "--plot", "/"), "/ cannot be written"),
-        (("fuzz.py", "--minutes", "-1"), "--minutes has to be 0 or more"),
+        (("benchmarks", "start", "--rounds", "0"), "--rounds has to be more than 0"),
+        (("benchmarks", "start", "--json", "/nowhere/figures.json"), "/nowhere/figures.json cannot be written"),
+        (("soak_testing", "--minutes", "nan"), "--minutes has to be more than 0"),
+        (("soak_testing", "--plot", "/"), "/ cannot be written"),
+        (("fuzzing", "--minutes", "-1"), "--minutes has to be 0 or more"),
     ],
 )
 def test_arguments_that_cannot_be_are_refused_before_minutes_pass(arguments: tuple[str, ...], message: str) -> None:
@@ -49,12 +49,12 @@ def test_a_command_that_is_measured_ends_with_the_measurement(monkeypatch: pytes
 
         monkeypatch.setattr(process, "wait", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            bench_processes.wait(process)
+            processes.wait(process)
         assert process.wait(10) == -signal.SIGKILL
 
 
 def test_an_input_that_takes_for_ever_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fuzz_checks, "_HANGS_SECONDS", 0.3)
+    monkeypatch.setattr(checks, "_HANGS_SECONDS", 0.3)
 
     def check(_: int) -> None:
         until = time.monotonic() + 60

@@ -95,6 +95,6 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     registry.write_text(text)
     with ExitStack() as stack:
         copy = Checkout(root, stack)
-        printed = copy.run(sys.executable, "scripts/reference.py", root)
+        printed = copy.run(sys.executable, "-m", "documentation", root)
         assert printed.returncode == 0, printed.stderr
         yield copy

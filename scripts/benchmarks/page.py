@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from bench_plot import svg
-from bench_report import decode, groups, table
+from benchmarks.plot import svg
+from benchmarks.report import decode, groups, table
 
 PAGE: Final = Path("docs/performance.md")
 REPORTS: Final = Path("docs/performance")

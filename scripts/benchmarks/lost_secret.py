@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from bench_creations import Pod, create
-from bench_report import Bound, Figure
+from benchmarks.creations import Pod, create
+from benchmarks.report import Bound, Figure
 from tests.e2e.release import Release
 from tests.e2e.store import KEYS
 from webhook.kubernetes.client import ClusterError, KubernetesClient

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bench_models import BUCKET, FLAGS, FOLDER, PARTS, URI, environment, write_model
-from bench_processes import Run, processor_seconds, run, sampled, wait
-from bench_report import Bound, Figure, compared, median, missing
-from bench_tools import NotInstalled, installed
+from benchmarks.models import BUCKET, FLAGS, FOLDER, PARTS, URI, environment, write_model
+from benchmarks.processes import Run, processor_seconds, run, sampled, wait
+from benchmarks.report import Bound, Figure, compared, median, missing
+from benchmarks.tools import NotInstalled, installed
 from tests.support import programs, rclone
 from tests.support.container import InitContainer
 

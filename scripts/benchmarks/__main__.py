@@ -13,33 +13,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import bench_admission
-import bench_cluster
-import bench_fetch
-import bench_figures
-import bench_files
-import bench_images
-import bench_node_cache
-import bench_page
-import bench_plot
-import bench_preview
-import bench_report
-import bench_start
-from bench_report import Figure, groups, table
+from benchmarks import admission, cluster, fetch, figures, files, images, node_cache, page, plot, preview, report, start
+from benchmarks.report import Figure, groups, table
 from output_file import writable
 from tests.support.programs import MissingProgram
 
-ROOT: Final = Path(__file__).parents[1]
+ROOT: Final = Path(__file__).parents[2]
 Option = tuple[str, Any, str]
 ROUNDS: Final = ("--rounds", 5, "how often each side runs")
 MIB: Final = ("--mib", 2048, "the size of the model")
 SECONDS: Final = ("--seconds", 2.0, "how long each run under load takes")
 AREAS: Final[dict[str, tuple[Callable[..., Iterator[Figure]], str, tuple[Option, ...]]]] = {
-    "admission": (bench_admission.measure, "/mutate by catalog, pod and strategy", (ROUNDS, SECONDS)),
-    "preview": (bench_preview.measure, "previews, and /mutate beside them", (ROUNDS, SECONDS)),
-    "start": (bench_start.measure, "start-up and memory of the webhook", (ROUNDS, SECONDS)),
+    "admission": (admission.measure, "/mutate by catalog, pod and strategy", (ROUNDS, SECONDS)),
+    "preview": (preview.measure, "previews, and /mutate beside them", (ROUNDS, SECONDS)),
+    "start": (start.measure, "start-up and memory of the webhook", (ROUNDS, SECONDS)),
     "cluster": (
-        bench_cluster.measure,
+        cluster.measure,
         "what webhooks cost at an API server",
         (
             ("--rounds", 500, "creations of each kind of pod"),
@@ -48,19 +37,19 @@ AREAS: Final[dict[str, tuple[Callable[..., Iterator[Figure]], str, tuple[Option,
         ),
     ),
     "fetch": (
-        bench_fetch.measure,
+        fetch.measure,
         "downloads by the init container, s5cmd, and other clients",
         (ROUNDS, MIB, ("--files", 2000, "the number of files of the model with many small ones")),
     ),
     "files": (
-        bench_files.measure,
+        files.measure,
         "the init container with very many small files",
         (("--files", 100_000, "the number of files"),),
     ),
-    "figures": (bench_figures.measure, "every figure that has a bound", (ROUNDS, MIB)),
-    "images": (bench_images.measure, "pushes of images to a registry", (ROUNDS, MIB)),
+    "figures": (figures.measure, "every figure that has a bound", (ROUNDS, MIB)),
+    "images": (images.measure, "pushes of images to a registry", (ROUNDS, MIB)),
     "node-cache": (
-        bench_node_cache.measure,
+        node_cache.measure,
         "the node cache beside the init container",
         (
             ("--rounds", 3, "how often each side runs"),
@@ -90,24 +79,24 @@ def _main() -> int:
         if isinstance(value, int | float) and not value > 0:
             parser.error(f"--{name.replace('_', '-')} has to be more than 0")
     if options["area"] == "page":
-        bench_page.write(ROOT)
+        page.write(ROOT)
         return 0
     area, json_file, plots = options.pop("area"), options.pop("json"), options.pop("plot", None)
-    figures = []
+    measured = []
     with tempfile.TemporaryDirectory(prefix="model-injector-bench-") as folder:
         for figure in AREAS[area][0](Path(folder), **options):
-            figures.append(figure)
+            measured.append(figure)
             print(f"{figure.group}: {figure.name}", file=sys.stderr)
     words = (f"--{name.replace('_', '-')} {value}" for name, value in options.items() if value != "")
     command = " ".join(["scripts/bench", area, *words])
-    for group, members in groups(figures).items():
+    for group, members in groups(measured).items():
         print(f"\n{group}\n\n{table(members)}", end="")
     if json_file:
-        json_file.write_text(bench_report.encode(command, figures))
+        json_file.write_text(report.encode(command, measured))
     if plots:
         plots.mkdir(parents=True, exist_ok=True)
-        (plots / f"{area}.svg").write_text(bench_plot.svg(figures))
-    return 0 if all(figure.is_met for figure in figures if figure.bound) else 1
+        (plots / f"{area}.svg").write_text(plot.svg(measured))
+    return 0 if all(figure.is_met for figure in measured if figure.bound) else 1
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 
-from fuzz_checks import in_time
-from fuzz_targets import TARGETS, Target
+from fuzzing.checks import in_time
+from fuzzing.targets import TARGETS, Target
 
 _BATCH, _FEW = 100, 20
 """Examples between two looks at the clock; and all examples of a target with `--minutes 0`."""

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from jsonpatch import JsonPatchException
 from jsonpointer import JsonPointerException
 
-from fuzz_checks import Violation, in_folder, message, only_adds
-from fuzz_stubs import listed, pushed, version
+from fuzzing.checks import Violation, in_folder, message, only_adds
+from fuzzing.stubs import listed, pushed, version
 from tests.support.generators import settings as generated_settings
 from tests.support.generators import volumes as generated_volumes
 from tests.support.generators.annotations import annotated_pods

@@ -6,12 +6,12 @@ from typing import Final
 
 import uvloop
 
-from bench_admission import CATALOGS, example_review
-from bench_preview import large_manifest, preview
-from bench_processes import pss_mib, resident_mib, tree
-from bench_report import Bound, Figure, median
-from bench_surroundings import everything_on, surroundings
-from load import load
+from benchmarks.admission import CATALOGS, example_review
+from benchmarks.load_generator import load
+from benchmarks.preview import large_manifest, preview
+from benchmarks.processes import pss_mib, resident_mib, tree
+from benchmarks.report import Bound, Figure, median
+from benchmarks.surroundings import everything_on, surroundings
 from tests.support.webhook import HOST
 
 _START: Final = "Start, everything on, 10,000 versions"

@@ -7,15 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-import bench_admission
-import bench_cluster
-import bench_fetch
-import bench_node_cache
-import bench_soak
-import bench_start
-from bench_report import Bound, Figure
+from benchmarks import admission, cluster, fetch, node_cache, soak, start
+from benchmarks.report import Bound, Figure
 
-ROOT: Final = Path(__file__).parents[1]
+ROOT: Final = Path(__file__).parents[2]
 _GROUP: Final = "Figures with a bound"
 _SECONDS: Final = 2
 _CREATIONS: Final = 300
@@ -42,9 +37,9 @@ def _all(work: Path, rounds: int, mib: int) -> Iterator[Figure]:
         (work / name).mkdir()
         return work / name
 
-    yield from bench_admission.by_catalog(folder("admission"), rounds, _SECONDS)
-    yield from bench_start.measure(folder("start"), rounds, _SECONDS)
-    yield from bench_fetch.compare(folder("fetch"), rounds, bench_fetch.few_large(mib), others=False)
-    yield from bench_node_cache.measure(folder("node-cache"), 1, mib, "119M")
-    yield from bench_soak.measure(folder("soak"), _SOAK_MINUTES)
-    yield from bench_cluster.measure(folder("cluster"), _CREATIONS, "default/default", "")
+    yield from admission.by_catalog(folder("admission"), rounds, _SECONDS)
+    yield from start.measure(folder("start"), rounds, _SECONDS)
+    yield from fetch.compare(folder("fetch"), rounds, fetch.few_large(mib), others=False)
+    yield from node_cache.measure(folder("node-cache"), 1, mib, "119M")
+    yield from soak.measure(folder("soak"), _SOAK_MINUTES)
+    yield from cluster.measure(folder("cluster"), _CREATIONS, "default/default", "")

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
 import webhook
-from reference_table import table
+from documentation.table import table
 from webhook.admission.result import REASONS
 from webhook.controller.events import DESCRIBED
 from webhook.controller.metrics import ControllerMetrics

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from bench_models import FLAGS, PARTS, environment
-from bench_processes import MIB, sampled
-from bench_report import Figure
+from benchmarks.models import FLAGS, PARTS, environment
+from benchmarks.processes import MIB, sampled
+from benchmarks.report import Figure
 from tests.support import programs
 from tests.support.container import InitContainer
 

@@ -7,7 +7,7 @@ from typing import get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from reference_table import table
+from documentation.table import table
 from webhook.settings import ENVIRONMENT_PREFIX, Settings
 
 SETTINGS_PAGE = """# Settings

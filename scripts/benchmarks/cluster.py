@@ -15,10 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from bench_creations import Pod, create, pod_to_create, requests_for_one
-from bench_lost_secret import lose_secret
-from bench_pod_identity import pod_identity
-from bench_report import Bound, Figure, median, missing
+from benchmarks.creations import Pod, create, pod_to_create, requests_for_one
+from benchmarks.lost_secret import lose_secret
+from benchmarks.pod_identity import pod_identity
+from benchmarks.report import Bound, Figure, median, missing
 from tests.e2e import control_plane, release, store
 from tests.e2e.cluster import Cluster
 from webhook.kubernetes.client import KubernetesClient

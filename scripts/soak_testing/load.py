@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Self
 
-from soak_requests import Answer, Case, answer_of
-from soak_service import Service
+from soak_testing.requests import Answer, Case, answer_of
+from soak_testing.service import Service
 from tests.server.auto.cluster import HOST
 from tests.support.webhook import Webhook
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from soak_memory import Series, resident
+from soak_testing.memory import Series, resident
 from tests.server.auto.cluster import CONFIGURATION, HOST, bundles
 from tests.support.api_server import ApiServer
 from tests.support.programs import MissingProgram

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from bench_processes import in_own_session
+from benchmarks.processes import in_own_session
 from tests.e2e.cluster import Cluster
 from tests.support.certificates import throwaway_certificate
 from tests.support.programs import running_server

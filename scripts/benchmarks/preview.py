@@ -11,11 +11,11 @@ import httpx
 import uvloop
 import yaml
 
-from bench_admission import CATALOGS, ROOT, Side, example_review
-from bench_processes import pss_mib, tree
-from bench_report import Figure, compared, median
-from bench_surroundings import NAMESPACE, TOKEN, Started, everything_on, surroundings
-from load import Figures, load
+from benchmarks.admission import CATALOGS, ROOT, Side, example_review
+from benchmarks.load_generator import Figures, load
+from benchmarks.processes import pss_mib, tree
+from benchmarks.report import Figure, compared, median
+from benchmarks.surroundings import NAMESPACE, TOKEN, Started, everything_on, surroundings
 from tests.support.webhook import HOST
 from webhook.preview import SERVED
 

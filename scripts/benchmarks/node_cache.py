@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bench_models import BUCKET, FLAGS, FOLDER, MIB, PARTS, URI, environment, write_model
-from bench_processes import pss_mib, sampled, tree
-from bench_report import Bound, Figure, compared, median
+from benchmarks.models import BUCKET, FLAGS, FOLDER, MIB, PARTS, URI, environment, write_model
+from benchmarks.processes import pss_mib, sampled, tree
+from benchmarks.report import Bound, Figure, compared, median
 from tests.node_cache.driver import Node, running_node
 from tests.support import programs, rclone
 from tests.support.container import InitContainer

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from output_file import writable
-from soak_disturbances import DISTURBANCES, Stage, check_clocks
-from soak_load import CLIENTS, Client, Phase, Tally
-from soak_plot import plot
-from soak_requests import BUCKET, PREFIX, cases, make_bucket
-from soak_service import SLOTS, Service, certificates, register
+from soak_testing.disturbances import DISTURBANCES, Stage, check_clocks
+from soak_testing.load import CLIENTS, Client, Phase, Tally
+from soak_testing.plot import plot
+from soak_testing.requests import BUCKET, PREFIX, cases, make_bucket
+from soak_testing.service import SLOTS, Service, certificates, register
 from tests.support import programs, rclone
 from tests.support.api_server import running_api_server
 from tests.support.faulty_proxy import FaultyProxy

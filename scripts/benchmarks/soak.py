@@ -5,17 +5,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
-from bench_report import Bound, Figure
-
-_SOAK: Final = Path(__file__).with_name("soak.py")
+from benchmarks.report import Bound, Figure
 
 
 def measure(work: Path, minutes: float) -> Iterator[Figure]:
     """Run it. Raises RuntimeError with what it printed if it gives no result."""
     result = work / "soak.json"
-    command: list[str | Path] = [sys.executable, _SOAK, "--minutes", str(minutes), "--json", result]
+    command: list[str | Path] = [sys.executable, "-m", "soak_testing", "--minutes", str(minutes), "--json", result]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
             printed, _ = process.communicate()

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Final
 
-from bench_report import Figure, groups, number
+from benchmarks.report import Figure, groups, number
 
 WIDTH: Final = 840
 _LEFT, _RIGHT, _ROW, _HEAD, _GAP = 350, 140, 22, 30, 14

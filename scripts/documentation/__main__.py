@@ -1,14 +1,14 @@
-"""Generates documentation and chart files from declarations in the code. Usage: reference.py CHECKOUT"""
+"""Generates documentation and chart files from declarations in the code. Usage: python -m documentation CHECKOUT"""
 
 import json
 import sys
 from pathlib import Path
 
-from chart_schema import values_schema
-from reference_commands import commands_page
-from reference_settings import settings_page
-from reference_signals import logs_page, metrics_page, reasons_page
-from reference_table import table
+from documentation.chart_schema import values_schema
+from documentation.commands import commands_page
+from documentation.settings import settings_page
+from documentation.signals import logs_page, metrics_page, reasons_page
+from documentation.table import table
 from webhook.annotations.contract import ANNOTATIONS
 from webhook.strategies import STRATEGIES
 

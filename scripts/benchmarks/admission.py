@@ -15,17 +15,17 @@ import httpx
 import uvloop
 import yaml
 
-from bench_processes import apart, in_own_session
-from bench_report import Bound, Figure, compared, median
-from bench_surroundings import NAMESPACE, VERSION, everything_on, surroundings
-from load import Figures, load
+from benchmarks.load_generator import Figures, load
+from benchmarks.processes import apart, in_own_session
+from benchmarks.report import Bound, Figure, compared, median
+from benchmarks.surroundings import NAMESPACE, VERSION, everything_on, surroundings
 from tests.support import programs
 from tests.support.certificates import throwaway_certificate
 from tests.support.reviews import pod_of, review
 from tests.support.webhook import HOST
 from webhook.strategies import STRATEGIES
 
-ROOT: Final = Path(__file__).parents[1]
+ROOT: Final = Path(__file__).parents[2]
 CATALOGS: Final = (10, 100, 1_000, 10_000)
 CONTAINERS: Final = (2, 10, 50)
 POD_BYTES: Final = 5000
@@ -160,7 +160,7 @@ def floor(work: Path, wrapper: Sequence[str]) -> Iterator[dict[str, Side]]:
     """Run the empty routes, by the command `wrapper`. Yields a side for each."""
     certificate = throwaway_certificate(work, HOST)
     trust = ssl.create_default_context(cadata=certificate.authority)
-    files = (ROOT / "scripts" / "floor.py", certificate.certificate, certificate.key)
+    files = (Path(__file__).with_name("floor.py"), certificate.certificate, certificate.key)
     command = in_own_session(*wrapper, sys.executable, *files)
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     with programs.running_server(command, ready=re.compile(r"port (\d+)"), log=work / "floor.log", env=env) as port:

@@ -1,4 +1,4 @@
-"""Builds the documentation as a site. Usage: build_site.py CHECKOUT FOLDER
+"""Builds the documentation as a site. Usage: python -m documentation.site CHECKOUT FOLDER
 
 FOLDER gets the pages in `pages`, and the site in `site`. A broken link, a missing anchor, or a page that the navigation
 lacks ends the build.

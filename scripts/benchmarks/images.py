@@ -14,9 +14,9 @@ from typing import Final
 
 import yaml
 
-from bench_models import BUCKET, FOLDER, environment, write_model
-from bench_processes import Run, run
-from bench_report import Bound, Figure, compared, median
+from benchmarks.models import BUCKET, FOLDER, environment, write_model
+from benchmarks.processes import Run, run
+from benchmarks.report import Bound, Figure, compared, median
 from tests.support import programs, rclone, registry
 
 OURS, SKOPEO = "image push", "skopeo copy"

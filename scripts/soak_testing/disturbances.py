@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from soak_load import Connection, Tally, Unanswered
-from soak_requests import Case
-from soak_service import SLOTS, Service
+from soak_testing.load import Connection, Tally, Unanswered
+from soak_testing.requests import Case
+from soak_testing.service import SLOTS, Service
 from tests.support.faults import Answer, Drop, Edit, Fault, Request
 from tests.support.faulty_proxy import FaultyProxy
 

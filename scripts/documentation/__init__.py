@@ -1,0 +1,1 @@
+"""What scripts/docs generates from the code, and the site that scripts/site builds."""

@@ -1,0 +1,1 @@
+"""The soak: what scripts/soak runs."""
