@@ -74,13 +74,19 @@ def _options() -> argparse.Namespace:
 
 def run(target: Target, seconds: float, first_seed: int = 0, batch: int = _BATCH) -> Result:
     """Try inputs for so many seconds, and at least one batch of them."""
-    examples, last = 0, list[Any]()
+    examples, last, has_failed = 0, list[Any](), False
 
     def check(value: Any) -> None:
-        nonlocal examples
+        nonlocal examples, has_failed
         examples += 1
         last[:] = [value]
-        in_time(target.check, value, target.longest)
+        try:
+            in_time(target.check, value, target.longest)
+        except Exception:
+            if not has_failed:
+                print("an input fails; a smaller one is sought, for minutes if each is slow", file=sys.stderr)
+            has_failed = True
+            raise
 
     configured = settings(
         max_examples=batch,

@@ -117,11 +117,14 @@ def _reviews(body: bytes) -> None:
     if status == 400:
         message(decoded["error"])
         return
+    request = json.loads(body)["request"]
+    if decoded["response"]["uid"] != request["uid"]:
+        raise Violation(f"the answer's uid is {decoded['response']['uid']!r}")
     for warning in decoded["response"].get("warnings", ()):
         message(warning)
     message(decoded["response"].get("status", {}).get("message", ""))
     if patch := operations(decoded):
-        _applied(json.loads(body)["request"]["object"], patch)
+        _applied(request["object"], patch)
 
 
 async def _posted(body: bytes) -> tuple[int, bytes]:

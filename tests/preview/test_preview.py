@@ -336,3 +336,21 @@ def test_rules_come_before_anything_that_the_catalog_knows() -> None:
     assert there.reason == missing.reason == "Forbidden"
     assert there.message == missing.message
     assert there.models == missing.models == ()
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_block_scalar_at_the_end_of_the_file_can_be_replaced(end: str) -> None:
+    containers = "spec: {containers: [{name: app, image: app:1}]}\nmetadata:\n  annotations:\n"
+    asked = "    model-injector.io/model: my-model\n    model-injector.io/version: 1.2.3\n"
+    text = f"apiVersion: v1\nkind: Pod\n{containers}{asked}    model-injector.io/injected: |-\n      []{end}"
+    found = only(text)
+    assert found.allowed
+    assert "my-model" in found.manifest["metadata"]["annotations"]["model-injector.io/injected"]
+    assert "+    model-injector.io/injected:" in found.diff
+
+
+def test_a_warning_is_one_line_whatever_it_quotes() -> None:
+    text = POD.format(version="1.2.3").replace("kind: Pod", r'kind: "\u001f"').replace("v1", "example.com/v1")
+    (warning,) = only(text).warnings
+    assert "?" in warning
+    assert "\x1f" not in warning

@@ -44,7 +44,7 @@ class _Document:
     """The lines of a document, and the YAML node of each mapping and list that `build` has made."""
 
     def __init__(self, text: str, root: yaml.Node) -> None:
-        self._lines = text.splitlines()
+        self._lines = [*text.splitlines(), ""]
         self._nodes = dict[int, yaml.Node]()
         self._values = dict[int, JSON]()
         """The value of each mapping and list that `build` has made, by the id of its node."""

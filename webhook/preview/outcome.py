@@ -15,6 +15,7 @@ from webhook.annotations.injected import InjectedModel
 from webhook.annotations.parsing import parse
 from webhook.annotations.pinned import is_floating
 from webhook.catalog.resolution import Catalog
+from webhook.errors import one_line
 from webhook.inventory.inventory import Inventory
 from webhook.kubernetes import workload
 from webhook.kubernetes.decoding import InvalidObject
@@ -63,7 +64,8 @@ class Outcome(msgspec.Struct, frozen=True):
         """All warnings without duplicates."""
         foretold = self.stored.foretold if self.message else ()  # `message` has the refusals themselves
         stored = (warning for warning in self.stored.warnings if warning not in foretold)
-        return _distinct(chain(stored, self.misplaced, *(outcome.injection.warnings for outcome in self.pods)))
+        given = chain(stored, self.misplaced, *(outcome.injection.warnings for outcome in self.pods))
+        return _distinct(map(one_line, given))
 
     @property
     def models(self) -> tuple[InjectedModel, ...]:

@@ -32,6 +32,22 @@ _VALUES: dict[str, list[str]] = {
     "injected": ["[]", '[{"model":"my-model","version":"1.2.3"}]', '[{"model":1}]', "{}"],
     "pinned": ["{}", '{"models":[{"model":"my-model","version":"1.2.3"}]}', "[]"],
 }
+_VALID: dict[str, list[str]] = {
+    "strategy": ["s3-init", "s3-init,node-cache", "node-cache,s3-init"],
+    "mount-path": ["/models", "/a/b/c"],
+    "model-path": ["/model", "/b/my-model"],
+    "medium": ["disk", "memory"],
+    "size-limit": ["1Gi", "1e9"],
+    "timeout": ["30m", "1h30m"],
+    "verify": ["size", "sha256", "none"],
+    "follow": ["true", "false"],
+    "read-only": ["true", "false"],
+    "service-account": ["my-app"],
+    "pinned": ["{}", '{"models":[{"model":"my-model","version":"1.2.3"}]}'],
+}
+"""Values that are valid together, in most pods."""
+_MODELS = {"my-model": ["1.2.3", "2.0.0", "@champion", "^1.2", "~1.2", ">=1.2,<2", "latest"], "encoder": ["^1"]}
+"""The models of the fuzzed catalog, and references to versions that they have."""
 _NAMES = sorted({annotation.name for annotation in ANNOTATIONS} | set(_VALUES) | {"models", "modle", "", "x" * 300})
 _any_value = st.one_of(*(st.sampled_from(values) for values in _VALUES.values()))
 _version = st.sampled_from(_VALUES["version"])
@@ -57,8 +73,19 @@ def _entries(draw: st.DrawFn) -> str:
 
 
 @st.composite
+def _valid(draw: st.DrawFn) -> dict[str, str]:
+    """Annotations that most pods get a model by, so that patches are generated."""
+    model = draw(st.sampled_from(sorted(_MODELS)))
+    names = draw(st.lists(st.sampled_from(sorted(_VALID)), max_size=3, unique=True))
+    version = draw(st.sampled_from(_MODELS[model]))
+    return {"model": model, "version": version, **{name: draw(st.sampled_from(_VALID[name])) for name in names}}
+
+
+@st.composite
 def annotations(draw: st.DrawFn) -> dict[str, str]:
-    """Annotations with the prefix; most ask for a model."""
+    """Annotations with the prefix; most ask for a model, and half of them for one that there is."""
+    if draw(st.booleans()):
+        return {f"{PREFIX}/{name}": value for name, value in draw(_valid()).items()}
     named = {"model": draw(_value("model")), "version": draw(_value("version"))} if draw(st.integers(0, 5)) else {}
     for name in draw(st.lists(st.sampled_from(_NAMES), max_size=5, unique=True)):
         named[name] = draw(_value(name))

@@ -24,6 +24,8 @@ HOSTILE = st.one_of(
                 "${X}",
                 "x" * 5000,
             ),
+            # A pattern that tries all ways to split the repeated part takes for ever to find the last character.
+            *(f"{part * 40}\0" for part in ("a", "1", "a-", "/a", "1.", "a,", "a ")),
             *("1e999999", "9" * 400, "[" * 200, "{" * 200, "&a [*a]", "!!python/name:os.system", "%", "@", "---"),
         ]
     ),
