@@ -6,6 +6,7 @@ FROM ${BASE} AS build
 # The hash seed makes the bytecode reproducible.
 ENV DEBIAN_FRONTEND=noninteractive PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0
 RUN apt-get update \
+ && apt-get upgrade --yes \
  && apt-get install --yes --no-install-recommends binutils ca-certificates python3-venv \
  && python3 -m venv /build \
  && python3 -m venv --without-pip /opt/model-injector

@@ -1,6 +1,7 @@
 """A real webhook for any test: its own process, TLS, loopback."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache, partial
@@ -10,10 +11,14 @@ from typing import Any
 import httpx
 import pytest
 from botocore.loaders import JSONFileLoader, Loader
+from hypothesis import settings
 from kubernetes_validate import utils
 
 from certs import Authority
 from tests.support.webhook import SETTINGS, Webhook, running_webhook
+
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -30,6 +35,12 @@ def environment() -> Iterator[None]:
         for name in [name for name in os.environ if name.startswith("PYTHON")]:
             monkeypatch.delenv(name)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupts() -> None:
+    """Programs that tests start can be interrupted, also where a shell has started the tests in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

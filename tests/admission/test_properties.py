@@ -73,7 +73,7 @@ def mark_variables(pod: JSON) -> JSON:
     return found
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(pods(), st.sampled_from([OLDEST, NEWEST, None, None]))
 def test_what_holds_for_every_pod(injected: Injector, pod: JSON, kubernetes: str | None) -> None:
     """Each property of each pod: to generate one takes longer than all of them."""
@@ -139,7 +139,7 @@ HOSTILE = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.sampled_from(
         ["model", "version", "mount-path", "model-path", "containers", "volume", "service-account", "models"]

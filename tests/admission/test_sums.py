@@ -97,7 +97,7 @@ RESOURCES: list[Mapping[str, Any]] = [
 ]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(pods(), LIMIT_RANGES, st.sampled_from(RESOURCES))
 def test_what_holds_for_the_resources_of_every_pod(
     configured: Callable[..., Injector], pod: JSON, limit_range: Mapping[str, str], fetch: Mapping[str, Any]

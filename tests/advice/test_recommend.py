@@ -221,7 +221,7 @@ SITUATION = st.builds(
 MEETS = ("never", "warm", "always")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SITUATION, st.integers(1, 1 << 50))
 def test_a_larger_model_makes_no_figure_smaller(small: Situation, more: int) -> None:
     before = by_name(small)
@@ -232,7 +232,7 @@ def test_a_larger_model_makes_no_figure_smaller(small: Situation, more: int) -> 
         assert (way.cost or 0) >= (before[name].cost or 0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SITUATION, st.integers(1, 7 * 24 * 3600))
 def test_a_lower_target_meets_no_more(found: Situation, target: int) -> None:
     lower, higher = sorted((target, found.target_seconds))
@@ -241,7 +241,7 @@ def test_a_lower_target_meets_no_more(found: Situation, target: int) -> None:
         assert MEETS.index(way.meets_target) <= MEETS.index(before[name].meets_target)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SITUATION)
 def test_every_way_has_one_place_that_follows_from_the_criteria(found: Situation) -> None:
     ways = recommend(found, Names()).ways

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.controller.catalogs import FIRST, catalog, loading, version
@@ -142,7 +142,6 @@ def test_a_version_that_is_used_again_becomes_ready_again() -> None:
     assert states == {"ready"}
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_nothing_is_deleted_that_is_used_or_mounted(data: st.DataObject) -> None:
     options = cleaning(shared_volume={"sharing": data.draw(st.sampled_from(["trident", "none"]))})

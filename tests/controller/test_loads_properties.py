@@ -239,7 +239,7 @@ def failed(job: JSON) -> bool:
 
 @pytest.mark.parametrize("of", [SHARED, ALONE], ids=["shared", "alone"])
 @given(seed=st.integers(0, 2**32 - 1), events=st.integers(10, 80))
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 def test_nothing_unverified_is_ready_and_all_ends_well(of: Settings, seed: int, events: int) -> None:
     Simulation(of, Random(seed)).run(events)  # noqa: S311 - reproducible
 
@@ -265,7 +265,7 @@ def state_of(cluster: MemoryCluster) -> dict[Name, Any]:
 
 
 @given(data=st.data(), names=st.lists(st.sampled_from(("1.0.0", "2.0.0", "3.0.0")), unique=True, min_size=1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_end_does_not_depend_on_order_or_interruptions(data: st.DataObject, names: list[str]) -> None:
     versions = [version(SHARED, name) for name in names]
     undisturbed, cluster = begun(*TEAMS), begun()
@@ -298,7 +298,7 @@ def test_the_end_does_not_depend_on_order_or_interruptions(data: st.DataObject, 
 
 
 @given(data=st.data(), limit=st.integers(10, 60), is_shared=st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_creations_never_exceed_the_capacity(data: st.DataObject, limit: int, is_shared: bool) -> None:
     load = {"strategy": "shared-volume", "capacity": f"{limit}Gi"}
     sharing = {"sharing": "trident" if is_shared else "none"}

@@ -140,7 +140,7 @@ class World:
         return follower is not None and follower.is_counted
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(events, st.integers(1, 2))
 def test_limits_hold_undone_is_undone_once_and_it_comes_to_rest(happening: list[tuple[Any, ...]], most: int) -> None:
     world = World(most)
@@ -154,7 +154,7 @@ def test_limits_hold_undone_is_undone_once_and_it_comes_to_rest(happening: list[
     assert outcome.next_seconds is None or outcome.next_seconds >= 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(events, st.integers(1, 2))
 def test_what_nobody_disturbs_gets_there(happening: list[tuple[Any, ...]], most: int) -> None:
     """Afterwards all pods are healthy and nobody interferes: a new version reaches all."""

@@ -156,11 +156,14 @@ def test_a_push_that_is_ended_continues_with_what_is_missing(
         "--config",
         str(world.folder / "settings.yaml"),
     )
-    process = subprocess.Popen(command, env={**os.environ, **world.env}, stderr=subprocess.DEVNULL)
-    until(lambda: sum("/.layers/" in key for key in world.bucket.objects()) == 3)
-    process.send_signal(ending)
-    s3_proxy.closing.set()  # ends the download, for which the program waits before it ends
-    assert process.wait(60) == (-ending if ending == signal.SIGKILL else 128 + signal.SIGINT)
+    with subprocess.Popen(command, env={**os.environ, **world.env}, stderr=subprocess.DEVNULL) as process:
+        try:
+            until(lambda: sum("/.layers/" in key for key in world.bucket.objects()) == 3)
+            process.send_signal(ending)
+            s3_proxy.closing.set()  # ends the download, for which the program waits before it ends
+            assert process.wait(60) == (-ending if ending == signal.SIGKILL else 128 + signal.SIGINT)
+        finally:
+            process.kill()
     s3_proxy.heal()  # only now: before, the download could be complete before the program notices the signal
     done = world.run("image push", "my-model@1.2.3", repository, "-o", "json")
     assert done.returncode == 0, done.stderr

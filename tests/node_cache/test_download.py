@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.node_cache.origin import Origin, failing
@@ -88,7 +88,6 @@ def once_each(files: dict[str, bytes]) -> list[tuple[str, int, int]]:
     ]
 
 
-@settings(deadline=None)
 @given(SIZES, CHUNKS)
 def test_every_part_is_asked_for_once(sizes: list[int], chunk: int) -> None:
     files = of_sizes(*sizes)
@@ -101,7 +100,6 @@ def test_every_part_is_asked_for_once(sizes: list[int], chunk: int) -> None:
     assert fetched.bytes == fetched.total == sum(sizes)
 
 
-@settings(deadline=None)
 @given(SIZES, st.lists(st.tuples(st.integers(1, 15), st.integers(0, 9), st.booleans()), max_size=3))
 def test_a_download_continues_wherever_it_was_ended(sizes: list[int], ends: list[tuple[int, int, bool]]) -> None:
     files = of_sizes(*sizes)
@@ -228,7 +226,6 @@ def test_what_does_not_pass_is_not_tried_again(error: Exception, tmp_path: Path,
     assert (len(origin.asked), pauses) == (1, [])
 
 
-@settings(deadline=None)
 @given(st.integers(0, PART), st.sampled_from([Denied("no"), Unreachable("503"), None]))
 def test_what_a_peer_has_sent_s3_need_not(sent: int, error: Exception | None) -> None:
     files = of_sizes(PART)

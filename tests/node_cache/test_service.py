@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from webhook.fields.parsers import EXACT_VERSION
@@ -128,7 +128,6 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_no_target_leads_out_of_the_pods_folders(data: st.DataObject, publisher: Publisher) -> None:
     start, end = (data.draw(st.integers(0, len(TARGET))) for _ in range(2))

@@ -228,7 +228,7 @@ pods = st.lists(
 )
 
 
-@examples(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(listed=pods, page=st.integers(1, 4))
 def test_mounted_has_the_claims_of_every_pod_that_has_not_finished_and_no_others(
     api: ApiServer, client: KubernetesClient, settings: Settings, listed: list[JSON], page: int

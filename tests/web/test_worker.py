@@ -75,7 +75,7 @@ def test_a_process_that_dies_at_work_or_at_rest_is_replaced(how: signal.Signals)
 def test_it_gives_way_to_others_and_ends_when_nothing_comes() -> None:
     async def steps(worker: Worker) -> None:
         process = await worker.run(os.getpid)
-        assert await worker.run(os.nice, 0) == os.nice(0) + 10
+        assert await worker.run(os.nice, 0) == min(19, os.nice(0) + 10)
         assert await worker.run(signal.alarm, 0) == 0, "at work it has no end"
         assert await worker.run(os.getpid) == process
         await worker.run(let_it_end_soon)
