@@ -140,7 +140,7 @@ def installed(cluster: Cluster, store: Store, folder: Path) -> Iterator[Release]
         helm(cluster, *install, *wait, values=values_of(cluster, store))
         if not cluster.runs_pods:
             stack.enter_context(_processes(release, folder))
-        cluster.until(lambda: _answers(cluster), lambda: "the webhook does not answer")
+        cluster.until(lambda: answers(cluster), lambda: "the webhook does not answer")
         yield release
 
 
@@ -197,9 +197,9 @@ def _folder(parent: Path, name: str) -> Path:
     return parent / name
 
 
-def _answers(cluster: Cluster) -> bool:
-    """Whether the webhook decides about an annotated pod, which is not stored."""
-    metadata = {"name": "probe", "annotations": {"model-injector.io/model": "../"}}
+def answers(cluster: Cluster, prefix: str = "model-injector.io") -> bool:
+    """Whether the webhook for annotations with this prefix decides about a pod, which is not stored."""
+    metadata = {"name": "probe", "annotations": {f"{prefix}/model": "../"}}
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
