@@ -118,3 +118,12 @@ def clock_ahead(seconds: int) -> Edit:
         return replace(answer, body=body, headers=headers)
 
     return Edit(change)
+
+
+def _without_etags(answer: Answer) -> Answer:
+    body = re.sub(rb"<ETag>.*?</ETag>", b"<ETag></ETag>", answer.body)
+    return replace(answer, body=body, headers=tuple(each for each in answer.headers if each[0] != "ETag"))
+
+
+NO_ETAGS = Edit(_without_etags)
+"""A store that has none, in listings and in answers."""
