@@ -78,6 +78,13 @@ class Stall:
 
 
 @dataclass(frozen=True)
+class Trickle:
+    """The server's own answer, byte by byte, with so many seconds after each."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Drop:
     """The connection is closed without an answer."""
 
@@ -89,7 +96,7 @@ class Ignore:
     header: str
 
 
-Fault: TypeAlias = Answer | Edit | Cut | Stall | Drop | Ignore
+Fault: TypeAlias = Answer | Edit | Cut | Stall | Trickle | Drop | Ignore
 
 
 def s3_error(status: int, code: str, message: str) -> Answer:

@@ -17,6 +17,7 @@ import msgspec
 from webhook.catalog.bucket.client import create_client
 from webhook.catalog.bucket.folders import UNFINISHED
 from webhook.errors import InjectorError
+from webhook.http.throughput import MinimumThroughput
 from webhook.model.source import Source
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ LARGEST_OBJECT: Final = 1 << 50
 _CONNECTIONS: Final = 16
 """The size of the connection pool: the number of threads with which publishing uploads."""
 _CHUNK: Final = 256 << 10
+_LEAST_BYTES_PER_SECOND: Final = 32 << 10
+"""Of one stream: little enough for eight at a time over a slow line, and enough for 32 MiB to end within 20 minutes."""
 _ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _PROBE: Final = f"{UNFINISHED}/.conditions"
 _NO_ETAG: Final = '"00000000000000000000000000000000"'
@@ -176,16 +179,22 @@ class Store:
     def stream(self, key: str, first: int, last: int, etag: str = "") -> Iterator[bytes]:
         """The bytes of an object from `first` to `last`, in chunks. Fewer if it is shorter.
 
-        With `etag`, raises PreconditionFailed if the object changed.
+        With `etag`, raises PreconditionFailed if the object changed. Raises Unreachable also if they come too slowly.
         """
         condition = {"IfMatch": etag} if etag else {}
         with self._errors(key):
             response = self._client.get_object(
                 **self._at(key), Range=f"bytes={first}-{last}", **condition, **self._payer
             )
-            with contextlib.closing(response["Body"]) as body:
-                while chunk := body.read(_CHUNK):
+            throughput, missing = MinimumThroughput(self._seconds, _LEAST_BYTES_PER_SECOND), response["ContentLength"]
+            with response["Body"] as body:  # urllib3's response: botocore's waits until a chunk is complete
+                while chunk := throughput.receive(lambda _: body.read1(_CHUNK)):
+                    if throughput.left <= 0:
+                        raise Unreachable(f"{self.uri(key)}: S3 sends too slowly")
+                    missing -= len(chunk)
                     yield chunk
+            if missing:
+                raise Unreachable(f"{self.uri(key)}: the answer ended {missing} bytes before its end")
 
     def metadata(self, key: str) -> tuple[int, dict[str, str]]:
         """An object's size in bytes, and its user-defined metadata. Raises NotFound."""
@@ -368,6 +377,7 @@ class Store:
         from boto3.exceptions import Boto3Error  # noqa: PLC0415
         from botocore import exceptions  # noqa: PLC0415
         from botocore.parsers import ResponseParserError  # noqa: PLC0415
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415
 
         try:
             yield
@@ -379,7 +389,7 @@ class Store:
             raise Denied(f"{self.uri(key)}: {error}") from error
         except (ResponseParserError, LookupError, TypeError, AttributeError) as error:  # how botocore meets odd XML
             raise Unreachable(f"{self.uri(key)}: the answer is malformed, so it is not from S3") from error
-        except (exceptions.BotoCoreError, Boto3Error, OSError, ValueError) as error:  # ValueError: a malformed response
+        except (exceptions.BotoCoreError, Boto3Error, HTTPError, OSError, ValueError) as error:  # ValueError: malformed
             if isinstance(error, exceptions.HTTPClientError) and type(error.kwargs.get("error")) is ValueError:
                 raise Denied(f"{self.uri(key)}: {_BAD_HEADER}") from None  # the text quotes the header
             inner = error.__cause__ or error.__context__
