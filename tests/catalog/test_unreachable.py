@@ -15,6 +15,7 @@ from tests.support.faults import (
     Answer,
     Cut,
     Drop,
+    Edit,
     Fault,
     Request,
     Stall,
@@ -200,3 +201,20 @@ def test_a_stream_that_breaks_off_is_not_taken_for_a_short_object(
     assert next(arriving) == b"w" * 300
     with pytest.raises(Unreachable):
         list(arriving)
+
+
+def test_a_listing_without_an_end_is_given_up(
+    store: Store, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = itertools.count()
+
+    def truncated(_: Answer) -> Answer:
+        token = f"<NextContinuationToken>{next(tokens)}</NextContinuationToken>"
+        page = f"<ListBucketResult><Name>b</Name><IsTruncated>true</IsTruncated>{token}</ListBucketResult>"
+        return Answer(200, page.encode())
+
+    proxy.inject(Edit(truncated), Request.is_listing)
+    monkeypatch.setattr("webhook.catalog.bucket.store.monotonic", itertools.count(0, 60).__next__)
+    with pytest.raises(Unreachable, match="did not end within 600 s"):
+        list(store.objects("my-model-1.0.0/"))
+    assert proxy.count(Request.is_listing) == 10

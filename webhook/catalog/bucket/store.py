@@ -9,6 +9,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlencode
 
@@ -59,6 +60,7 @@ _CONNECTIONS: Final = 16
 _CHUNK: Final = 256 << 10
 _LEAST_BYTES_PER_SECOND: Final = 32 << 10
 """Of one stream: little enough for eight at a time over a slow line, and enough for 32 MiB to end within 20 minutes."""
+_LISTING_SECONDS: Final = 600
 _ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _PROBE: Final = f"{UNFINISHED}/.conditions"
 _NO_ETAG: Final = '"00000000000000000000000000000000"'
@@ -324,11 +326,23 @@ class Store:
             self._client.put_object(**self._at(key), Body=body, **tagging, **condition, **self._payer)
 
     def _pages(self, **arguments: Any) -> Iterator[dict[str, Any]]:
-        paginator = self._client.get_paginator("list_objects_v2")
-        with self._errors(arguments["Prefix"].removeprefix(self._root)):
-            for page in paginator.paginate(Bucket=self.source.bucket, **arguments, **self._payer):
+        """The pages of a listing. Raises Unreachable if its requests take more than 10 minutes in all.
+
+        That is enough for millions of objects. An endpoint may always have one more page, each of them empty.
+        """
+        paginator, left = self._client.get_paginator("list_objects_v2"), float(_LISTING_SECONDS)
+        key = arguments["Prefix"].removeprefix(self._root)
+        with self._errors(key):
+            pages = iter(paginator.paginate(Bucket=self.source.bucket, **arguments, **self._payer))
+            while left > 0:
+                started = monotonic()
+                page = next(pages, None)
+                left -= monotonic() - started
+                if page is None:
+                    return
                 _check_page(page)
                 yield page
+        raise Unreachable(f"{self.uri(key)}: the listing did not end within {_LISTING_SECONDS} s")
 
     @property
     def _client(self) -> Any:
