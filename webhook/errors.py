@@ -40,7 +40,7 @@
     │   ├── Corrupt                node_cache.download: a file differs from the manifest
     │   ├── Abandoned              node_cache.download: another part of the download has failed
     │   ├── Changed                node_cache.versions: the version was published again with other files
-    │   ├── Unverifiable           node_cache.versions: it has no hashes to compare with
+    │   ├── Unverifiable           node_cache.versions: it has neither hashes nor ETags to compare with
     │   └── AlreadyPublished       catalog.publishing.publish: the version exists, and versions never change
     ├── RegistryError              images.connection: a registry of images refused, or answers what cannot be used
     │   └── RegistryUnreachable    it did not answer, or reported a temporary error

@@ -145,7 +145,7 @@ def _manifests(body: bytes) -> None:
         outcomes = []
         for document in read(body, SERVED):
             outcomes.append(preview(document, document.namespace("apps"), _SETTINGS, _CATALOG, SERVED))
-            check_models(outcomes, SERVED)
+            check_models((pod for outcome in outcomes for pod in outcome.pods), SERVED)
             _applied(document.value, outcomes[-1].patch)
         rendered = {media: content(media, body, outcomes, SERVED) for media in FORMATS}
     except InjectorError as error:

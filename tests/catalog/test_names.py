@@ -6,6 +6,8 @@ from tests.catalog.conftest import PREFIX, Read
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
 from webhook.catalog.bucket.folders import split
+from webhook.catalog.bucket.listing import read_names
+from webhook.catalog.bucket.store import Store
 
 FOLDERS = {
     "my-model-1.2.3": ("my-model", "1.2.3"),
@@ -88,6 +90,21 @@ def test_what_is_too_much_is_left_out_and_told(bucket: MotoBucket, read: Read, m
     assert status.versions == 10
     assert "more than 10 versions" in status.problem
     assert reader.version("1.19.0") == "1.19.0"
+
+
+def test_too_many_unfinished_uploads_are_left_out_and_told(
+    bucket: MotoBucket, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        bucket.put(f"{PREFIX}/.publishing/my-model-1.{number}.0", b"{}")
+    monkeypatch.setattr("webhook.catalog.bucket.listing.MOST_VERSIONS", 20)
+    listing = read_names(store)
+    assert (len(listing.unfinished), listing.problems) == (20, ())
+    monkeypatch.setattr("webhook.catalog.bucket.listing.MOST_VERSIONS", 10)
+    listing = read_names(store)
+    assert len(listing.unfinished) == 10
+    assert listing.problems == ("more than 10 unfinished uploads; the others are not known",)
+    assert listing.is_complete
 
 
 def test_folders_that_are_no_versions_are_looked_into_within_bounds(

@@ -1,17 +1,33 @@
 """S3 that does not answer."""
 
+import itertools
 import traceback
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.catalog.conftest import Read, Reader, aliased, published, source
-from tests.support.faults import ACCESS_DENIED, SLOW_DOWN, Answer, Cut, Drop, Fault, Request, Stall, s3_error
+from tests.catalog.conftest import PREFIX, Read, Reader, aliased, published, source
+from tests.support.faults import (
+    ACCESS_DENIED,
+    SLOW_DOWN,
+    Answer,
+    Cut,
+    Drop,
+    Edit,
+    Fault,
+    Request,
+    Stall,
+    Trickle,
+    download_of,
+    s3_error,
+)
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
 from webhook.catalog.bucket.store import CatalogError, Denied, Store, Unreachable
 from webhook.catalog.resolution import UnknownModel, UnknownVersion, VersionKey
+from webhook.http.throughput import MinimumThroughput
 from webhook.model.source import Source
 
 PAGE = Answer(200, b"<html><body><h1>Sign in</h1></body></html>", (("Content-Type", "text/html"),))
@@ -158,3 +174,51 @@ def test_a_key_that_ends_in_a_line_break_is_named_and_not_shown(
         list(store.objects(""))
     assert "a line break at its end" in str(error.value)
     assert "S3CRET" not in "".join(traceback.format_exception(error.value))
+
+
+def test_an_s3_that_sends_a_few_bytes_now_and_then_is_given_up(
+    store: Store, bucket: MotoBucket, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count(0, 2).__next__  # store has 3 seconds of patience
+    monkeypatch.setattr("webhook.catalog.bucket.store.MinimumThroughput", partial(MinimumThroughput, clock=clock))
+    bucket.put(f"{PREFIX}/weights.bin", b"w" * 500)
+    proxy.inject(Trickle(0.01), download_of("weights.bin"))
+    arriving = store.stream("weights.bin", 0, 499)
+    assert next(arriving) == b"w"
+    with pytest.raises(Unreachable, match="sends too slowly"):
+        list(arriving)
+    with pytest.raises(Unreachable, match="sends too slowly"):
+        store.read("weights.bin", 500)
+    proxy.heal()
+    assert b"".join(store.stream("weights.bin", 0, 499)) == store.read("weights.bin", 500).body == b"w" * 500
+
+
+@pytest.mark.parametrize("fault", [Cut(300), Stall(300)])
+def test_a_stream_that_breaks_off_is_not_taken_for_a_short_object(
+    fault: Fault, store: Store, bucket: MotoBucket, proxy: FaultyProxy
+) -> None:
+    bucket.put(f"{PREFIX}/weights.bin", b"w" * 500)
+    proxy.inject(fault, download_of("weights.bin"))
+    arriving = store.stream("weights.bin", 0, 499)
+    assert next(arriving) == b"w" * 300
+    with pytest.raises(Unreachable):
+        list(arriving)
+    with pytest.raises(Unreachable):
+        store.read("weights.bin", 500)
+
+
+def test_a_listing_without_an_end_is_given_up(
+    store: Store, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = itertools.count()
+
+    def truncated(_: Answer) -> Answer:
+        token = f"<NextContinuationToken>{next(tokens)}</NextContinuationToken>"
+        page = f"<ListBucketResult><Name>b</Name><IsTruncated>true</IsTruncated>{token}</ListBucketResult>"
+        return Answer(200, page.encode())
+
+    proxy.inject(Edit(truncated), Request.is_listing)
+    monkeypatch.setattr("webhook.catalog.bucket.store.monotonic", itertools.count(0, 60).__next__)
+    with pytest.raises(Unreachable, match="did not end within 600 s"):
+        list(store.objects("my-model-1.0.0/"))
+    assert proxy.count(Request.is_listing) == 10

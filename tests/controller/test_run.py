@@ -136,6 +136,32 @@ def test_whoever_loses_the_lease_ends_with_an_error_and_its_requests_are_counted
     assert 'model_injector_controller_requests_total{method="POST",status="201"} 1.0' in rendered
 
 
+@pytest.mark.parametrize(("own", "owners"), [("system", ["uid-1"]), ("elsewhere", []), (None, [])])
+@pytest.mark.usefixtures("client", "collections")
+def test_the_lease_belongs_to_the_pod_only_in_the_namespace_of_the_pod(
+    api: ApiServer,
+    bucket: MotoBucket,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    own: str | None,
+    owners: list[str],
+) -> None:
+    """Kubernetes looks for an owner in the namespace of the object, and deletes the object if it is not there."""
+    if own:
+        (tmp_path / "namespace").write_text(own)
+    monkeypatch.setattr(run, "_NAMESPACE_FILE", tmp_path / "namespace")
+    monkeypatch.setenv("POD_NAME", "controller-1")
+    monkeypatch.setenv("POD_UID", "uid-1")
+    stopped = Event()
+    with ThreadPoolExecutor() as thread:
+        ended = thread.submit(run._control, Settings(**settings_of(bucket)), ControllerMetrics(), stopped)
+        until(lambda: LEASE in api.objects)
+        found = [owner["uid"] for owner in api.objects[LEASE]["metadata"].get("ownerReferences", ())]
+        stopped.set()
+        assert ended.result(60) == 0
+    assert found == owners
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.usefixtures("client", "collections")
 def test_a_process_that_is_told_to_end_lets_another_replica_lead_at_once(

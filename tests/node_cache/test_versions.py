@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from tests.catalog.conftest import PREFIX, source
+from tests.catalog.conftest import PREFIX, published, source
 from tests.node_cache.conftest import SMALL, publish
-from tests.support.faults import Answer, Request
+from tests.support.faults import NO_ETAGS, Answer, Request
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
 from webhook.catalog.bucket.store import CatalogError, Denied, NotFound, Store
@@ -234,3 +235,16 @@ def test_without_a_manifest_and_without_sums_nothing_can_be_verified(
     unmanaged(bucket, a=b"w")
     with pytest.raises(Unverifiable, match=r"neither manifest\.json nor SHA256SUMS"):
         read_content(store, artifact, "", needs_hashes=True)
+
+
+def test_what_may_be_overwritten_unnoticed_is_refused_unless_it_has_a_manifest(
+    bucket: MotoBucket, store: Store, proxy: FaultyProxy, artifact: Artifact, tmp_path: Path
+) -> None:
+    proxy.inject(NO_ETAGS, lambda _: True)
+    unmanaged(bucket, a=b"w", SHA256SUMS=f"{SHA}  a\n".encode())
+    for needs_hashes in (False, True):
+        with pytest.raises(Unverifiable, match=r"gives no ETags, .*publish it with model-injector publish"):
+            read_content(store, artifact, "", needs_hashes=needs_hashes)
+    published(store, tmp_path / "m", "2.0.0")
+    content = read_content(store, msgspec.structs.replace(artifact, version="2.0.0"), "")
+    assert content.files

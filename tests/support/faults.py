@@ -78,6 +78,13 @@ class Stall:
 
 
 @dataclass(frozen=True)
+class Trickle:
+    """The server's own answer, byte by byte, with so many seconds after each."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Drop:
     """The connection is closed without an answer."""
 
@@ -89,7 +96,7 @@ class Ignore:
     header: str
 
 
-Fault: TypeAlias = Answer | Edit | Cut | Stall | Drop | Ignore
+Fault: TypeAlias = Answer | Edit | Cut | Stall | Trickle | Drop | Ignore
 
 
 def s3_error(status: int, code: str, message: str) -> Answer:
@@ -118,3 +125,12 @@ def clock_ahead(seconds: int) -> Edit:
         return replace(answer, body=body, headers=headers)
 
     return Edit(change)
+
+
+def _without_etags(answer: Answer) -> Answer:
+    body = re.sub(rb"<ETag>.*?</ETag>", b"<ETag></ETag>", answer.body)
+    return replace(answer, body=body, headers=tuple(each for each in answer.headers if each[0] != "ETag"))
+
+
+NO_ETAGS = Edit(_without_etags)
+"""A store that has none, in listings and in answers."""

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from tests.support.faults import Answer, Cut, Drop, Edit, Fault, Ignore, Request, Stall
+from tests.support.faults import Answer, Cut, Drop, Edit, Fault, Ignore, Request, Stall, Trickle
 
 _CHUNK = 64 * 1024
 _PATIENCE = 60
@@ -168,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class' own name
         pass
 
-    def _pass_on(self, request: Request, body: bytes, fault: Edit | Cut | Stall | None) -> None:
+    def _pass_on(self, request: Request, body: bytes, fault: Edit | Cut | Stall | Trickle | None) -> None:
         """Ask the server, and answer what it answers, up to the fault."""
         with closing(HTTPConnection("behind")) as connection:
             connection.sock = self.server.connect()
@@ -187,10 +187,13 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(fault.change(answer) if isinstance(fault, Edit) else answer)
                 return
             self._start(response.status, headers, response.length)
-            left = response.length if fault is None else min(fault.after, response.length)
-            while left > 0 and (chunk := response.read(min(left, _CHUNK))):
+            left = min(fault.after, response.length) if isinstance(fault, Cut | Stall) else response.length
+            size = 1 if isinstance(fault, Trickle) else _CHUNK
+            while left > 0 and (chunk := response.read(min(left, size))):
                 self.wfile.write(chunk)
                 left -= len(chunk)
+                if isinstance(fault, Trickle):
+                    self.server.closing.wait(fault.seconds)
         if fault is not None:
             self.close_connection = True
         if isinstance(fault, Stall):

@@ -89,9 +89,9 @@ def _checked(settings: Settings) -> Settings:
         except ValueError as error:
             raise InvalidSettings(f"setting loads[{index}].versions {load.versions!r} is invalid: {error}") from error
     if not settings.controller.namespace:
-        if not _NAMESPACE_FILE.exists():
+        namespace = _own_namespace()
+        if not namespace:
             raise InvalidSettings("set controller.namespace: this process runs outside a cluster")
-        namespace = _NAMESPACE_FILE.read_text().strip()
         controller = settings.controller.model_copy(update={"namespace": namespace})
         return settings.model_copy(update={"controller": controller})
     return settings
@@ -128,7 +128,7 @@ def _control(settings: Settings, metrics: ControllerMetrics, stopped: Event) -> 
     api, options = _CountingClient(metrics), settings.controller
     identity = os.environ.get("HOSTNAME") or socket.gethostname()
     holder = f"{identity}-{os.getpid()}"
-    election = Election(api, options.namespace, options.lease, holder, stopped, owner=_pod())
+    election = Election(api, options.namespace, options.lease, holder, stopped, owner=_pod(options.namespace))
     _log.info("waiting for election", extra={FIELDS: {"version": __version__}})
     if not election.wait():
         return 0
@@ -148,10 +148,20 @@ def _control(settings: Settings, metrics: ControllerMetrics, stopped: Event) -> 
     return 0
 
 
-def _pod() -> dict[str, str] | None:
-    """The ownerReference of the pod that this process runs in, by the variables that the chart sets."""
+def _pod(namespace: str) -> dict[str, str] | None:
+    """The ownerReference of the pod that this process runs in, by the variables that the chart sets.
+
+    None if that is not in the namespace: Kubernetes would not find it, and delete what it owns.
+    """
     name, uid = os.environ.get("POD_NAME"), os.environ.get("POD_UID")
-    return {"apiVersion": "v1", "kind": "Pod", "name": name, "uid": uid} if name and uid else None
+    if not name or not uid or _own_namespace() != namespace:
+        return None
+    return {"apiVersion": "v1", "kind": "Pod", "name": name, "uid": uid}
+
+
+def _own_namespace() -> str:
+    """The namespace of the pod that this process runs in. Empty outside of a cluster."""
+    return _NAMESPACE_FILE.read_text().strip() if _NAMESPACE_FILE.exists() else ""
 
 
 class Controller:

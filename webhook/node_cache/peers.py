@@ -24,6 +24,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from webhook.catalog.bucket.store import CatalogError, Unreachable
 from webhook.errors import InvalidInput
 from webhook.http.log import FIELDS
+from webhook.http.throughput import MinimumThroughput
 from webhook.node_cache.peer_signatures import HEADER, read_key, sign
 from webhook.strategies.node_cache import PeerSettings
 
@@ -80,12 +81,10 @@ class PeersOrigin:
             raise Unreachable(f"the peer {peer.address}: {error or type(error).__name__}") from error
 
     def _part(self, peer: _Peer, target: str, first: int, last: int) -> Iterator[bytes]:
-        missing, waited, allowed = last - first + 1, 0.0, _READ_SECONDS
+        missing, throughput = last - first + 1, MinimumThroughput(_READ_SECONDS, _LEAST_BYTES_PER_SECOND, self._clock)
         with _asked(self._key, peer, "GET", target, f"bytes={first}-{last}") as response:
             while missing:
-                started = self._clock()
-                chunk = response.read(allowed - waited)
-                waited += self._clock() - started  # without the time that it takes to write
+                chunk = throughput.receive(response.read)
                 if response.status == HTTPStatus.SERVICE_UNAVAILABLE:
                     raise _Busy(f"the peer {peer.address} answers {response.status}")
                 if response.status not in (None, HTTPStatus.PARTIAL_CONTENT):
@@ -93,10 +92,9 @@ class PeersOrigin:
                 if len(chunk) > missing:
                     raise CatalogError("it sends more than it was asked for")
                 missing -= len(chunk)
-                allowed += len(chunk) / _LEAST_BYTES_PER_SECOND
                 if chunk:
                     yield chunk
-                if missing and (waited >= allowed or peer not in self._peers):
+                if missing and (throughput.left <= 0 or peer not in self._peers):
                     raise Unreachable("it sends too slowly")
 
     def _drop(self, peer: _Peer, error: Exception) -> None:

@@ -12,7 +12,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "NotFound": "S3 has no such bucket or version.",
     "Unauthorized": "There are no credentials, or S3 or a rule of the settings denies them the version.",
     "OutOfSpace": "The version does not fit: what the cache may hold is mounted, or the disk of the node is full.",
-    "Corrupt": "Files differ from the manifest, were overwritten, or have no hash although `verify: sha256` needs one.",
+    "Corrupt": "Files differ from the manifest, were overwritten, or cannot be checked: they have no hash although "
+    "`verify: sha256` needs one, or neither a manifest nor ETags.",
     "Incomplete": "The version has something that cannot be downloaded: an invalid path, or too many files.",
     "Unreachable": "S3, the worker or the folder of the cache does not answer.",
     "InvalidArgument": "The volume of the pod has an attribute that is missing or invalid.",

@@ -43,7 +43,7 @@ class Changed(CatalogError):
 
 
 class Unverifiable(CatalogError):
-    """Nothing says what the files' hashes are."""
+    """Nothing says what the files' hashes are, or whether a file was overwritten."""
 
 
 class Content(msgspec.Struct, frozen=True):
@@ -85,6 +85,11 @@ def _content(store: Store, artifact: Artifact, expected: str, limits: _Limits) -
     manifest, raw = read_manifest(store, folder, limits.manifest)
     if manifest is None or raw is None:
         listing = _listed(store, folder, limits.files)
+        if any(not each.etag for each in listing):
+            raise Unverifiable(
+                f"{artifact.uri}/ has no {MANIFEST}, and the store gives no ETags, so files that are overwritten "
+                "would go unnoticed: publish it with model-injector publish"
+            )
         files = tuple(ManifestFile(each.key, each.size, "") for each in listing)
         found = digest(msgspec.json.encode(listing))
     else:

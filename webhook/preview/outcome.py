@@ -123,7 +123,7 @@ def _preview(  # noqa: PLR0913, PLR0917
             warnings += undecodable(template, error, settings)
             continue
         pods.append(PodOutcome(template, inject(decoded, namespace, settings, catalog, inventory)))
-        _check_models(pods, limits)
+        check_models(pods, limits)
         if template.is_made and pods[-1].injection.operations:
             warnings.append(
                 f"the pods of {template.path} get the model when their controller creates them: the manifest has no "
@@ -171,12 +171,8 @@ def makes_pods(document: Document) -> bool:
     return bool(document.review) or document.kind == "Pod" or _is_workload(document) or bool(_templates(document))
 
 
-def check_models(outcomes: Iterable[Outcome], limits: Limits) -> None:
-    """Raises ManifestTooLarge if the pods of all outcomes together get more models than the limit."""
-    _check_models([pod_outcome for outcome in outcomes for pod_outcome in outcome.pods], limits)
-
-
-def _check_models(pods: Iterable[PodOutcome], limits: Limits) -> None:
+def check_models(pods: Iterable[PodOutcome], limits: Limits) -> None:
+    """Raises ManifestTooLarge if the pods together get more models than the limit."""
     if sum(len(outcome.injection.models) for outcome in pods) > limits.models:
         raise ManifestTooLarge(f"the pods ask for more than {limits.models} models together; preview a part of them")
 

@@ -65,11 +65,11 @@ class MaintenanceWindow(Group):
     """A time of the week in which rollouts may start."""
 
     days: Annotated[tuple[Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"], ...], Field(min_length=1)] = _DAYS
-    """The days on which it begins."""
+    """The days on which the window begins."""
     start: str = Field(default="00:00", pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")
-    """When it begins, as HH:MM."""
+    """When the window begins, as HH:MM."""
     duration: Annotated[Seconds, Field(le=24 * 3600)] = 24 * 3600
-    """How long it lasts. At most a day."""
+    """How long the window lasts. At most a day."""
     time_zone: Annotated[str, AfterValidator(_time_zone)] = "UTC"
     """The time zone of `days` and `start`, such as Europe/Berlin."""
 
@@ -95,7 +95,7 @@ class CleaningSettings(Group):
     """The removal of claims, Jobs and volumes of versions that nothing uses."""
 
     enabled: bool = False
-    """Whether they are removed. `model-injector cleanup --dry-run` shows what would be."""
+    """Whether unused versions are removed. `model-injector cleanup --dry-run` shows which those are."""
     interval: Annotated[Seconds, Field(ge=60)] = 3600
     """How often unused versions are looked for."""
     retention: Lifetime = 30 * 24 * 3600

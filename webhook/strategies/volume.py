@@ -17,7 +17,7 @@ _NOT_CONFIGURED: Final = "the setting strategies.volume.source is empty"
 
 
 class ClaimSource(Group):
-    """core/v1 PersistentVolumeClaimVolumeSource."""
+    """A claim, as in a pod's volume (core/v1 PersistentVolumeClaimVolumeSource)."""
 
     claim_name: str = Field(pattern=f"^{SUBDOMAIN}$", max_length=253)
     """The name of a claim, which the namespace of each pod must have."""
@@ -26,14 +26,14 @@ class ClaimSource(Group):
 
 
 class SecretReference(Group):
-    """core/v1 LocalObjectReference."""
+    """A Secret, named as in a pod's volume (core/v1 LocalObjectReference)."""
 
     name: str = Field(pattern=f"^{SUBDOMAIN}$", max_length=253)
     """The name of a Secret in the pod's namespace."""
 
 
 class CSISource(Group):
-    """core/v1 CSIVolumeSource."""
+    """An inline volume of a CSI driver, as in a pod (core/v1 CSIVolumeSource)."""
 
     driver: str = Field(pattern=f"^{SUBDOMAIN}$", max_length=63)
     """The name of a driver that supports inline volumes."""
@@ -48,7 +48,7 @@ class CSISource(Group):
 
 
 class EphemeralSource(Group):
-    """core/v1 EphemeralVolumeSource."""
+    """A new volume for each pod, as in a pod (core/v1 EphemeralVolumeSource)."""
 
     volume_claim_template: dict[str, Any]
     """The claim of the volume, which is created and deleted with the pod."""

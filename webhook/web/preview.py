@@ -75,7 +75,7 @@ class PreviewService:
                     known = self.inventory()
                     decide = partial(preview, document, namespace, self.settings, limits=SERVED, inventory=known)
                     outcomes.append(await settle(decide, self.live))
-                    check_models(outcomes, SERVED)
+                    check_models((pod for outcome in outcomes for pod in outcome.pods), SERVED)
                     await asyncio.sleep(0)  # lets admission requests run first
         except TimeoutError:
             raise Unavailable("S3 does not respond in time; try again, or preview a part of the manifest") from None

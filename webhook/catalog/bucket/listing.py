@@ -109,7 +109,7 @@ def read_names(store: Store, known: SourceListing | None = None) -> SourceListin
     return SourceListing(
         # Unchanged models keep their Versions, which saves the sorting.
         {model: _ordered(versions, known.models.get(model)) for model, versions in sorted(models.items())},
-        frozenset(marker.key for marker in store.objects(f"{UNFINISHED}/")),
+        _unfinished(store, problems),
         dict(_by_model(store, ALIASES, known.aliases, _read_aliases, problems)),
         dict(_by_model(store, IMAGES, known.images, _read_images, problems)),
         dict(_by_model(store, WITHDRAWN, known.withdrawn, read_withdrawals, problems)),
@@ -146,6 +146,14 @@ def _versions(store: Store, problems: list[str]) -> Iterator[tuple[str, str]]:
                 yield version
             elif folder.count("/") < _DEEPEST:
                 parents.append(f"{folder}{name}/")
+
+
+def _unfinished(store: Store, problems: list[str]) -> frozenset[str]:
+    """The folders with an upload marker."""
+    markers = [marker.key for marker in islice(store.objects(f"{UNFINISHED}/"), MOST_VERSIONS + 1)]
+    if len(markers) > MOST_VERSIONS:
+        problems.append(f"more than {MOST_VERSIONS} unfinished uploads; the others are not known")
+    return frozenset(markers[:MOST_VERSIONS])
 
 
 def _by_model(

@@ -9,6 +9,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlencode
 
@@ -17,10 +18,12 @@ import msgspec
 from webhook.catalog.bucket.client import create_client
 from webhook.catalog.bucket.folders import UNFINISHED
 from webhook.errors import InjectorError
+from webhook.http.throughput import MinimumThroughput
 from webhook.model.source import Source
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
+    from urllib3 import HTTPResponse
 
 
 class CatalogError(InjectorError):
@@ -56,6 +59,9 @@ LARGEST_OBJECT: Final = 1 << 50
 _CONNECTIONS: Final = 16
 """The size of the connection pool: the number of threads with which publishing uploads."""
 _CHUNK: Final = 256 << 10
+_LEAST_BYTES_PER_SECOND: Final = 32 << 10
+"""Of one stream: little enough for eight at a time over a slow line, and enough for 32 MiB to end within 20 minutes."""
+_LISTING_SECONDS: Final = 600
 _ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _PROBE: Final = f"{UNFINISHED}/.conditions"
 _NO_ETAG: Final = '"00000000000000000000000000000000"'
@@ -114,7 +120,8 @@ class Store:
     def __init__(
         self, source: Source, *, seconds: float = 10, attempts: int = 3, credentials: Credentials | None = None
     ) -> None:
-        """`seconds` is the timeout to connect, and between bytes of a response. `attempts` includes the first one.
+        """`seconds` is the timeout to connect, and between bytes of a response. An object's content has to arrive within
+        it, and a second more for each 32 KiB. `attempts` includes the first one.
 
         `credentials`: None for those of the process, which AWS' default chain finds.
         """
@@ -165,27 +172,41 @@ class Store:
         return next(keys, None) == f"{self._root}{key}"  # the shortest key with this prefix is listed first
 
     def read(self, key: str, largest: int) -> ObjectContent:
-        """Read an object of at most `largest` bytes. Raises NotFound and TooLarge."""
+        """Read an object of at most `largest` bytes. Raises NotFound and TooLarge, and Unreachable as `stream` does."""
         with self._errors(key):
             response = self._client.get_object(**self._at(key), **self._payer)
-            with contextlib.closing(response["Body"]) as body:
+            with response["Body"] as body:
                 if response["ContentLength"] > largest:
                     raise TooLarge(f"{self.uri(key)} is larger than {largest} bytes")
-                return ObjectContent(body.read(), _etag(response))
+                content = b"".join(self._received(key, body, response["ContentLength"]))
+                return ObjectContent(content, _etag(response))
 
     def stream(self, key: str, first: int, last: int, etag: str = "") -> Iterator[bytes]:
         """The bytes of an object from `first` to `last`, in chunks. Fewer if it is shorter.
 
-        With `etag`, raises PreconditionFailed if the object changed.
+        With `etag`, raises PreconditionFailed if the object changed. Raises Unreachable also if they come too slowly.
         """
         condition = {"IfMatch": etag} if etag else {}
         with self._errors(key):
             response = self._client.get_object(
                 **self._at(key), Range=f"bytes={first}-{last}", **condition, **self._payer
             )
-            with contextlib.closing(response["Body"]) as body:
-                while chunk := body.read(_CHUNK):
-                    yield chunk
+            with response["Body"] as body:
+                yield from self._received(key, body, response["ContentLength"])
+
+    def _received(self, key: str, body: HTTPResponse, missing: int) -> Iterator[bytes]:
+        """The bytes of a response as they arrive: botocore's own body waits until a chunk is complete.
+
+        Raises Unreachable if they come too slowly, or not all.
+        """
+        throughput = MinimumThroughput(self._seconds, _LEAST_BYTES_PER_SECOND)
+        while chunk := throughput.receive(lambda _: body.read1(_CHUNK)):
+            if throughput.left <= 0:
+                raise Unreachable(f"{self.uri(key)}: S3 sends too slowly")
+            missing -= len(chunk)
+            yield chunk
+        if missing:
+            raise Unreachable(f"{self.uri(key)}: the answer ended {missing} bytes before its end")
 
     def metadata(self, key: str) -> tuple[int, dict[str, str]]:
         """An object's size in bytes, and its user-defined metadata. Raises NotFound."""
@@ -315,11 +336,23 @@ class Store:
             self._client.put_object(**self._at(key), Body=body, **tagging, **condition, **self._payer)
 
     def _pages(self, **arguments: Any) -> Iterator[dict[str, Any]]:
-        paginator = self._client.get_paginator("list_objects_v2")
-        with self._errors(arguments["Prefix"].removeprefix(self._root)):
-            for page in paginator.paginate(Bucket=self.source.bucket, **arguments, **self._payer):
+        """The pages of a listing. Raises Unreachable if its requests take more than 10 minutes in all.
+
+        That is enough for millions of objects. An endpoint may always have one more page, each of them empty.
+        """
+        paginator, left = self._client.get_paginator("list_objects_v2"), float(_LISTING_SECONDS)
+        key = arguments["Prefix"].removeprefix(self._root)
+        with self._errors(key):
+            pages = iter(paginator.paginate(Bucket=self.source.bucket, **arguments, **self._payer))
+            while left > 0:
+                started = monotonic()
+                page = next(pages, None)
+                left -= monotonic() - started
+                if page is None:
+                    return
                 _check_page(page)
                 yield page
+        raise Unreachable(f"{self.uri(key)}: the listing did not end within {_LISTING_SECONDS} s")
 
     @property
     def _client(self) -> Any:
@@ -368,6 +401,7 @@ class Store:
         from boto3.exceptions import Boto3Error  # noqa: PLC0415
         from botocore import exceptions  # noqa: PLC0415
         from botocore.parsers import ResponseParserError  # noqa: PLC0415
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415
 
         try:
             yield
@@ -379,7 +413,7 @@ class Store:
             raise Denied(f"{self.uri(key)}: {error}") from error
         except (ResponseParserError, LookupError, TypeError, AttributeError) as error:  # how botocore meets odd XML
             raise Unreachable(f"{self.uri(key)}: the answer is malformed, so it is not from S3") from error
-        except (exceptions.BotoCoreError, Boto3Error, OSError, ValueError) as error:  # ValueError: a malformed response
+        except (exceptions.BotoCoreError, Boto3Error, HTTPError, OSError, ValueError) as error:  # ValueError: malformed
             if isinstance(error, exceptions.HTTPClientError) and type(error.kwargs.get("error")) is ValueError:
                 raise Denied(f"{self.uri(key)}: {_BAD_HEADER}") from None  # the text quotes the header
             inner = error.__cause__ or error.__context__

@@ -26,7 +26,7 @@ def _are_labels(value: dict[str, str]) -> dict[str, str]:
 
 
 class Toleration(Group):
-    """core/v1 Toleration."""
+    """A toleration, as in a pod (core/v1 Toleration)."""
 
     key: str = Field(pattern=_KEY)
     """The taint's key."""
