@@ -120,8 +120,9 @@ class Store:
     def __init__(
         self, source: Source, *, seconds: float = 10, attempts: int = 3, credentials: Credentials | None = None
     ) -> None:
-        """`seconds` is the timeout to connect, and between bytes of a response. An object's content has to arrive within
-        it, and a second more for each 32 KiB. `attempts` includes the first one.
+        """`seconds` is the timeout to connect, and between bytes of a response.
+
+        An object's content has to arrive within it, and a second more for each 32 KiB. `attempts` includes the first.
 
         `credentials`: None for those of the process, which AWS' default chain finds.
         """
