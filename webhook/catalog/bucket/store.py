@@ -23,6 +23,7 @@ from webhook.model.source import Source
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
+    from urllib3 import HTTPResponse
 
 
 class CatalogError(InjectorError):
@@ -119,7 +120,8 @@ class Store:
     def __init__(
         self, source: Source, *, seconds: float = 10, attempts: int = 3, credentials: Credentials | None = None
     ) -> None:
-        """`seconds` is the timeout to connect, and between bytes of a response. `attempts` includes the first one.
+        """`seconds` is the timeout to connect, and between bytes of a response. An object's content has to arrive in
+        this time, and a second more for each 32 KiB. `attempts` includes the first one.
 
         `credentials`: None for those of the process, which AWS' default chain finds.
         """
@@ -170,13 +172,14 @@ class Store:
         return next(keys, None) == f"{self._root}{key}"  # the shortest key with this prefix is listed first
 
     def read(self, key: str, largest: int) -> ObjectContent:
-        """Read an object of at most `largest` bytes. Raises NotFound and TooLarge."""
+        """Read an object of at most `largest` bytes. Raises NotFound and TooLarge, and Unreachable as `stream` does."""
         with self._errors(key):
             response = self._client.get_object(**self._at(key), **self._payer)
-            with contextlib.closing(response["Body"]) as body:
+            with response["Body"] as body:
                 if response["ContentLength"] > largest:
                     raise TooLarge(f"{self.uri(key)} is larger than {largest} bytes")
-                return ObjectContent(body.read(), _etag(response))
+                content = b"".join(self._received(key, body, response["ContentLength"]))
+                return ObjectContent(content, _etag(response))
 
     def stream(self, key: str, first: int, last: int, etag: str = "") -> Iterator[bytes]:
         """The bytes of an object from `first` to `last`, in chunks. Fewer if it is shorter.
@@ -188,15 +191,22 @@ class Store:
             response = self._client.get_object(
                 **self._at(key), Range=f"bytes={first}-{last}", **condition, **self._payer
             )
-            throughput, missing = MinimumThroughput(self._seconds, _LEAST_BYTES_PER_SECOND), response["ContentLength"]
-            with response["Body"] as body:  # urllib3's response: botocore's waits until a chunk is complete
-                while chunk := throughput.receive(lambda _: body.read1(_CHUNK)):
-                    if throughput.left <= 0:
-                        raise Unreachable(f"{self.uri(key)}: S3 sends too slowly")
-                    missing -= len(chunk)
-                    yield chunk
-            if missing:
-                raise Unreachable(f"{self.uri(key)}: the answer ended {missing} bytes before its end")
+            with response["Body"] as body:
+                yield from self._received(key, body, response["ContentLength"])
+
+    def _received(self, key: str, body: HTTPResponse, missing: int) -> Iterator[bytes]:
+        """The bytes of a response as they arrive: botocore's own body waits until a chunk is complete.
+
+        Raises Unreachable if they come too slowly, or not all.
+        """
+        throughput = MinimumThroughput(self._seconds, _LEAST_BYTES_PER_SECOND)
+        while chunk := throughput.receive(lambda _: body.read1(_CHUNK)):
+            if throughput.left <= 0:
+                raise Unreachable(f"{self.uri(key)}: S3 sends too slowly")
+            missing -= len(chunk)
+            yield chunk
+        if missing:
+            raise Unreachable(f"{self.uri(key)}: the answer ended {missing} bytes before its end")
 
     def metadata(self, key: str) -> tuple[int, dict[str, str]]:
         """An object's size in bytes, and its user-defined metadata. Raises NotFound."""
