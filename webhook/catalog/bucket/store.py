@@ -120,9 +120,8 @@ class Store:
     def __init__(
         self, source: Source, *, seconds: float = 10, attempts: int = 3, credentials: Credentials | None = None
     ) -> None:
-        """`seconds` is the timeout to connect, and between bytes of a response.
-
-        An object's content has to arrive within it, and a second more for each 32 KiB. `attempts` includes the first.
+        """`seconds` is the timeout to connect, and between bytes of a response. An object's content has to arrive in
+        this time, and a second more for each 32 KiB. `attempts` includes the first one.
 
         `credentials`: None for those of the process, which AWS' default chain finds.
         """
