@@ -65,7 +65,7 @@ def line_ends(text: str) -> set[int]:
     return set(range(lines)) - inside
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(written())
 def test_whatever_its_style_the_text_is_read_as_the_patched_manifest_and_keeps_its_comments(
     case: tuple[str, bool],
