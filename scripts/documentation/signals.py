@@ -122,7 +122,9 @@ def log_lines(checkout: Path) -> dict[str, tuple[set[str], set[str]]]:
     for path in (*(checkout / "webhook").rglob("*.py"), *(checkout / "certs").rglob("*.py")):
         folder = path.relative_to(checkout).parent.as_posix()
         writer = next((name for start, name in _WRITERS.items() if folder.startswith(start)), "webhook")
-        for node in ast.walk(ast.parse(path.read_text())):
+        text = path.read_text()
+        nodes = ast.walk(ast.parse(text)) if "_log." in text or "write(" in text else ()
+        for node in nodes:
             for message, level in _written(node):
                 levels, writers = found.setdefault(message, (set(), set()))
                 levels.add(level)
