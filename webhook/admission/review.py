@@ -111,9 +111,9 @@ def decode(body: bytes) -> AdmissionRequest:
     return request
 
 
-def respond(uid: str, result: AdmissionResult) -> bytes:
-    """Encode the response: allowed with a JSON Patch, or refused with code 422 and a message."""
-    response: dict[str, Any] = {"uid": uid, "allowed": result.decision != "refused"}
+def encode_response(result: AdmissionResult) -> bytes:
+    """Encode the response without its uid: allowed with a JSON Patch, or refused with code 422 and a message."""
+    response: dict[str, Any] = {"allowed": result.decision != "refused"}
     if result.decision == "refused":
         response["status"] = {"code": 422, "reason": "Invalid", "message": _line(result.message, _LONGEST_MESSAGE)}
     if result.operations:
@@ -125,7 +125,13 @@ def respond(uid: str, result: AdmissionResult) -> bytes:
         response["auditAnnotations"] = {key: encode(result.models)}
     if result.warnings:
         response["warnings"] = [_line(warning, _LONGEST_WARNING) for warning in result.warnings]
-    return msgspec.json.encode({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})
+    return msgspec.json.encode(response)
+
+
+def respond(uid: str, response: bytes) -> bytes:
+    """The AdmissionReview that answers the request with this uid."""
+    start = b'{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":'
+    return b"%b%b,%b}" % (start, msgspec.json.encode(uid), response[1:])
 
 
 def _line(text: str, longest: int) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
-from typing import NamedTuple
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -14,7 +13,7 @@ from webhook.admission.decide import inject
 from webhook.admission.objects import pin_object
 from webhook.admission.pinning import pin
 from webhook.admission.result import AdmissionResult
-from webhook.admission.review import AdmissionRequest, decode, respond
+from webhook.admission.review import AdmissionRequest, decode, encode_response, respond
 from webhook.catalog.live import LiveCatalog, settle
 from webhook.http.body import BodyReader, ClientGone
 from webhook.http.errors import BodyTooLarge, Busy, RequestError
@@ -24,19 +23,10 @@ from webhook.inventory.inventory import Inventory
 from webhook.inventory.refresh import unknown
 from webhook.kubernetes import pod
 from webhook.kubernetes.decoding import InvalidObject
+from webhook.server.alike import Answer, RecentAnswers, alike_pod
 from webhook.settings import Settings
 
 _log = logging.getLogger(__name__)
-
-
-class _Reviewed(NamedTuple):
-    """A request and its result. `reviewed` is the pod, None for a workload."""
-
-    request: AdmissionRequest
-    reviewed: pod.Pod | None
-    result: AdmissionResult
-    label: str
-    """The metrics' label `kind`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +38,16 @@ class MutateEndpoint:
     metrics: Metrics
     inventory: Callable[[], Inventory | None] = unknown
     bodies: BodyReader = field(default_factory=BodyReader)
+    recent: RecentAnswers = field(default_factory=RecentAnswers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: 200 with a review, 400 or 413 for an invalid body, 500 for an internal error."""
         started = perf_counter()
-        decision: _Reviewed | None = None
+        answer: Answer | None = None
         try:
-            body = await self.bodies.read(scope, receive)
-            decision = await self._decide(body)
-            status, response = 200, respond(decision.request.uid, decision.result)
+            request = decode(await self.bodies.read(scope, receive))
+            answer = await self._answer(request)
+            status, response = 200, respond(request.uid, answer.response)
         except ClientGone:
             return
         except (RequestError, InvalidObject) as error:
@@ -70,23 +61,31 @@ class MutateEndpoint:
             status, response = 500, _failure("unexpected error; the webhook's log has its traceback")
         seconds = perf_counter() - started
         await _reply(send, status, response)
-        if decision:  # recorded after the response, because the pod waits for that
-            self._record(decision, seconds)
+        if answer:  # recorded after the response, because the pod waits for that
+            self._record(request, answer, seconds)
 
-    async def _decide(self, body: bytes) -> _Reviewed:
-        request = decode(body)
+    async def _answer(self, request: AdmissionRequest) -> Answer:
         if request.creates_a_pod:
-            reviewed = pod.decode(request.object)
-            decide = partial(inject, reviewed, request.namespace, self.settings, inventory=self.inventory())
-            return _Reviewed(request, reviewed, await settle(decide, self.live), "Pod")
+            return await self._answer_about_pod(request)
         if request.changes_a_workload:
             decide = partial(
                 pin, request.decode_workload(), request.namespace, self.settings, inventory=self.inventory()
             )
-            return _Reviewed(request, None, await settle(decide, self.live), "Workload")
+            return _answer(await settle(decide, self.live), "Workload")
         if request.changes_one_of(self.settings.workloads):
-            return _Reviewed(request, None, await self._pin_object(request), "Workload")
-        return _Reviewed(request, None, AdmissionResult("skipped", "NotForUs"), "Other")
+            return _answer(await self._pin_object(request), "Workload")
+        return _answer(AdmissionResult("skipped", "NotForUs"), "Other")
+
+    async def _answer_about_pod(self, request: AdmissionRequest) -> Answer:
+        alike = alike_pod(request)
+        if alike and (known := self.recent.get(alike)):
+            return known
+        asking = pod.decode(request.object)
+        decide = partial(inject, asking, request.namespace, self.settings, inventory=self.inventory())
+        answer = _answer(await settle(decide, self.live), "Pod", asking.metadata)
+        if alike:
+            self.recent.put(alike, answer)
+        return answer
 
     async def _pin_object(self, request: AdmissionRequest) -> AdmissionResult:
         if not request.mentions(f"{self.settings.annotation_prefix}/"):
@@ -96,20 +95,19 @@ class MutateEndpoint:
             partial(pin_object, changed, namespace, self.settings, inventory=self.inventory()), self.live
         )
 
-    def _record(self, decision: _Reviewed, seconds: float) -> None:
+    def _record(self, request: AdmissionRequest, answer: Answer, seconds: float) -> None:
         """Update the metrics and log one line. Never logs the object."""
-        request, reviewed, result, label = decision
-        self.metrics.decisions.labels(label, result.decision, result.reason).inc()
+        result, metadata = answer.result, answer.metadata or pod.ObjectMeta()
+        self.metrics.decisions.labels(answer.label, result.decision, result.reason).inc()
         self.metrics.seconds.observe(seconds)
-        name = request.name or (reviewed and reviewed.metadata.name)
-        generate_name = reviewed and reviewed.metadata.generate_name
+        name = request.name or metadata.name
         write(
             "decision",
             {
                 "uid": request.uid,
                 "kind": request.kind.kind,
                 "namespace": request.namespace,
-                **({"name": name} if name else {"generateName": generate_name}),
+                **({"name": name} if name else {"generateName": metadata.generate_name}),
                 "decision": result.decision,
                 "reason": result.reason,
                 "operations": len(result.operations),
@@ -117,6 +115,10 @@ class MutateEndpoint:
                 "milliseconds": round(seconds * 1000, 3),
             },
         )
+
+
+def _answer(result: AdmissionResult, label: str, metadata: pod.ObjectMeta | None = None) -> Answer:
+    return Answer(result, encode_response(result), label, metadata)
 
 
 def _failure(error: str) -> bytes:
