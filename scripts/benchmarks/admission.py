@@ -23,6 +23,7 @@ from tests.support import programs
 from tests.support.certificates import throwaway_certificate
 from tests.support.reviews import pod_of, review
 from tests.support.webhook import HOST
+from webhook.server.alike import MOST as REMEMBERED
 from webhook.strategies import STRATEGIES
 
 ROOT: Final = Path(__file__).parents[2]
@@ -39,18 +40,18 @@ _BOUNDS: Final = {
 
 
 class Side(NamedTuple):
-    """The request of one side: host, port and path, the trust in its certificate, and the body."""
+    """The requests of one side: host, port and path, the trust in its certificate, and bodies that are sent in turn."""
 
     url: tuple[str, int, str]
     trust: ssl.SSLContext
-    body: bytes
+    bodies: Sequence[bytes]
 
 
 Rounds = Mapping[str, list[Figures]]
 
 
 class Servers(NamedTuple):
-    """The empty routes, and /mutate by the size of the catalog, with the same request."""
+    """The empty routes, and /mutate by the size of the catalog, with the same requests."""
 
     routes: Mapping[str, Side]
     mutates: Mapping[int, Side]
@@ -62,6 +63,7 @@ def measure(work: Path, rounds: int, seconds: float) -> Iterator[Figure]:
         yield from _by_catalog(servers, rounds, seconds)
         route, largest = servers.routes[_FLOOR], servers.mutates[CATALOGS[-1]]
         yield from _by_pod(route, largest, rounds, seconds)
+        yield from _replicas(route, largest, rounds, seconds)
         yield from _by_strategy(route, largest, rounds, seconds)
 
 
@@ -80,11 +82,11 @@ def _servers(work: Path, catalogs: Sequence[int]) -> Iterator[Servers]:
         webhooks = {
             count: stack.enter_context(everything_on(work / str(count), around, count, other)) for count in catalogs
         }
-        body = example_review()
+        bodies = example_reviews()
         yield Servers(
             routes,
             {
-                count: Side((HOST, started.webhook.port, "/mutate"), started.trust, body)
+                count: Side((HOST, started.webhook.port, "/mutate"), started.trust, bodies)
                 for count, started in webhooks.items()
             },
         )
@@ -97,8 +99,8 @@ def in_turn(sides: Mapping[str, Side], connections: int, rounds: int, seconds: f
             _check(side)
     found: dict[str, list[Figures]] = {name: [] for name in sides}
     for _ in range(rounds + 1):
-        for name, (url, trust, body) in sides.items():
-            found[name].append(uvloop.run(load(url, trust, body, connections, seconds)))
+        for name, (url, trust, bodies) in sides.items():
+            found[name].append(uvloop.run(load(url, trust, bodies, connections, seconds)))
     return {name: figures[1:] for name, figures in found.items()}
 
 
@@ -122,16 +124,23 @@ def _by_catalog(servers: Servers, rounds: int, seconds: float) -> Iterator[Figur
 def _by_pod(route: Side, mutate: Side, rounds: int, seconds: float) -> Iterator[Figure]:
     """Each pod is also sent to the empty route, because a larger body costs both."""
     for count in CONTAINERS:
-        body = review_of(containers=count)
-        sides = {_FLOOR: route._replace(body=body), "/mutate": mutate._replace(body=body)}
+        bodies = reviews_of(containers=count)
+        sides = {_FLOOR: route._replace(bodies=bodies), "/mutate": mutate._replace(bodies=bodies)}
         found = in_turn(sides, 1, rounds, seconds)
         yield from _pair(f"/mutate by size of the pod, {_connections(1)}", f"{count} containers", found)
 
 
+def _replicas(route: Side, mutate: Side, rounds: int, seconds: float) -> Iterator[Figure]:
+    """The webhook remembers its answer about one of them for a second."""
+    alike = mutate.bodies[:1]
+    found = in_turn({_FLOOR: route, "/mutate": mutate._replace(bodies=alike)}, 1, rounds, seconds)
+    yield from _pair(f"/mutate for the replicas of a workload, {_connections(1)}", "alike pods", found)
+
+
 def _by_strategy(route: Side, mutate: Side, rounds: int, seconds: float) -> Iterator[Figure]:
-    bodies = {name: review_of(strategy=name) for name in STRATEGIES}
-    sides = {name: mutate._replace(body=body) for name, body in bodies.items()}
-    found = in_turn({_FLOOR: route._replace(body=bodies["s3-init"]), **sides}, 1, rounds, seconds)
+    bodies = {name: reviews_of(strategy=name) for name in STRATEGIES}
+    sides = {name: mutate._replace(bodies=each) for name, each in bodies.items()}
+    found = in_turn({_FLOOR: route._replace(bodies=bodies["s3-init"]), **sides}, 1, rounds, seconds)
     group, floor_p50 = f"/mutate by strategy, {_connections(1)}", [each.p50_ms for each in found[_FLOOR]]
     yield Figure(group, f"{_FLOOR}, p50", "ms", median(floor_p50), is_other=True)
     for name in STRATEGIES:
@@ -165,23 +174,23 @@ def floor(work: Path, wrapper: Sequence[str]) -> Iterator[dict[str, Side]]:
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     with programs.running_server(command, ready=re.compile(r"port (\d+)"), log=work / "floor.log", env=env) as port:
         yield {
-            name: Side((HOST, int(port), path), trust, example_review())
+            name: Side((HOST, int(port), path), trust, example_reviews())
             for name, path in (("empty ASGI application", "/bare"), (_FLOOR, "/empty"))
         }
 
 
-def example_review() -> bytes:
-    """The AdmissionReview of the example's pod, which asks for a range, with variables up to POD_BYTES, as JSON."""
-    return _review(_pod("^1.0"))
+def example_reviews() -> list[bytes]:
+    """AdmissionReviews of pods like the example's, which ask for a range, with variables up to POD_BYTES, as JSON."""
+    return _reviews(_pod("^1.0"))
 
 
-def review_of(containers: int = 1, strategy: str = "s3-init") -> bytes:
-    """The AdmissionReview of a pod with that many containers like the example's, for an exact version."""
+def reviews_of(containers: int = 1, strategy: str = "s3-init") -> list[bytes]:
+    """AdmissionReviews of pods with that many containers like the example's, for an exact version."""
     pod = _pod(VERSION)
     pod["metadata"]["annotations"]["model-injector.io/strategy"] = strategy
     (app,) = pod["spec"]["containers"]
     pod["spec"]["containers"] = [{**copy.deepcopy(app), "name": f"app-{number}"} for number in range(containers)]
-    return _review(pod, fill=False)
+    return _reviews(pod, fill=False)
 
 
 def _pod(version: str) -> dict[str, Any]:
@@ -203,18 +212,20 @@ def _pod(version: str) -> dict[str, Any]:
     return pod
 
 
-def _review(pod: dict[str, Any], *, fill: bool = True) -> bytes:
-    body, env = json.dumps(review(pod, NAMESPACE)), pod["spec"]["containers"][0]["env"]
-    while fill and len(body) < POD_BYTES:
+def _reviews(pod: dict[str, Any], *, fill: bool = True) -> list[bytes]:
+    """Reviews of pods that differ in their names: the webhook remembers answers, but fewer than there are pods."""
+    env = pod["spec"]["containers"][0]["env"]
+    while fill and len(json.dumps(review(pod, NAMESPACE))) < POD_BYTES:
         env.append({"name": f"SETTING_{len(env)}", "value": "a value that some application needs"})
-        body = json.dumps(review(pod, NAMESPACE))
-    return body.encode()
+    metadata = pod["metadata"]
+    named = ({**pod, "metadata": {**metadata, "generateName": f"app-{number:02}-"}} for number in range(2 * REMEMBERED))
+    return [json.dumps(review(each, NAMESPACE)).encode() for each in named]
 
 
 def _check(side: Side) -> None:
     """Raise RuntimeError unless the webhook allows the pod and changes it, so that no refusal is measured."""
     host, port, path = side.url
     with httpx.Client(verify=side.trust, trust_env=False) as client:
-        answer = client.post(f"https://{host}:{port}{path}", content=side.body).json()["response"]
+        answer = client.post(f"https://{host}:{port}{path}", content=side.bodies[0]).json()["response"]
     if not answer["allowed"] or "patch" not in answer:
         raise RuntimeError(f"the pod is not changed: {answer}")

@@ -1,13 +1,15 @@
-"""A load generator that repeats one request on TLS connections with keep-alive.
+"""A load generator that repeats some requests on TLS connections with keep-alive.
 
-It encodes the request once, and parses only the status and the length of a response, so that it adds little to the
+It encodes the requests once, and parses only the status and the length of a response, so that it adds little to the
 measured times.
 """
 
 import asyncio
 import ssl
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,8 @@ class Figures:
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, request: bytes, latencies: list[float], until: float) -> None:
-        self._request, self._latencies, self._until = request, latencies, until
+    def __init__(self, requests: Iterator[bytes], latencies: list[float], until: float) -> None:
+        self._requests, self._latencies, self._until = requests, latencies, until
         self._answer = bytearray()
         self.done = asyncio.get_running_loop().create_future()
 
@@ -49,28 +51,28 @@ class _Connection(asyncio.Protocol):
             self._send()
 
     def _send(self) -> None:
+        request = next(self._requests)
         self._sent = time.perf_counter()
-        self._transport.write(self._request)
+        self._transport.write(request)
 
 
 async def load(
-    url: tuple[str, int, str], trust: ssl.SSLContext, body: bytes, connections: int, seconds: float
+    url: tuple[str, int, str], trust: ssl.SSLContext, bodies: Sequence[bytes], connections: int, seconds: float
 ) -> Figures:
-    """POST `body` repeatedly for that many seconds, with one request at a time on each connection.
+    """POST the bodies in turn for that many seconds, with one request at a time on each connection.
 
     `url` is the host, the port and the path. Raises RuntimeError for a status other than 200.
     """
     host, port, path = url
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
+    head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: "
+    requests = cycle([b"%b%d\r\n\r\n%b" % (head.encode(), len(body), body) for body in bodies])
     latencies: list[float] = []
     loop = asyncio.get_running_loop()
     started = time.perf_counter()
     clients = []
     for _ in range(connections):
         _, client = await loop.create_connection(
-            lambda: _Connection(head.encode() + body, latencies, started + seconds),
+            lambda: _Connection(requests, latencies, started + seconds),
             "127.0.0.1",
             port,
             ssl=trust,

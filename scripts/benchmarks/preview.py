@@ -11,7 +11,7 @@ import httpx
 import uvloop
 import yaml
 
-from benchmarks.admission import CATALOGS, ROOT, Side, example_review
+from benchmarks.admission import CATALOGS, ROOT, Side, example_reviews
 from benchmarks.load_generator import Figures, load
 from benchmarks.processes import pss_mib, tree
 from benchmarks.report import Figure, compared, median
@@ -36,7 +36,7 @@ def measure(work: Path, rounds: int, seconds: float) -> Iterator[Figure]:
         )
         (worker,) = tree(started.webhook.process.pid)[1:]
         yield Figure(_PREVIEW, "PSS of the process that reads and writes text", "MiB", pss_mib(worker))
-        side = Side((HOST, started.webhook.port, "/mutate"), started.trust, example_review())
+        side = Side((HOST, started.webhook.port, "/mutate"), started.trust, example_reviews())
         yield from _beside(started, side, large, rounds, seconds)
 
 

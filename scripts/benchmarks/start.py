@@ -6,7 +6,7 @@ from typing import Final
 
 import uvloop
 
-from benchmarks.admission import CATALOGS, example_review
+from benchmarks.admission import CATALOGS, example_reviews
 from benchmarks.load_generator import load
 from benchmarks.preview import large_manifest, preview
 from benchmarks.processes import pss_mib, resident_mib, tree
@@ -31,7 +31,7 @@ def measure(work: Path, rounds: int, seconds: float) -> Iterator[Figure]:
             pid = started.webhook.process.pid
             yield Figure(_MEMORY, "RSS when it is ready", "MiB", resident_mib(pid))
             url = (HOST, started.webhook.port, "/mutate")
-            uvloop.run(load(url, started.trust, example_review(), 16, seconds))
+            uvloop.run(load(url, started.trust, example_reviews(), 16, seconds))
             yield Figure(_MEMORY, "RSS after requests on 16 connections", "MiB", resident_mib(pid), bound=_LIMIT)
             preview(started, large_manifest())
             yield Figure(_MEMORY, "RSS after a preview of the largest manifest", "MiB", resident_mib(pid), bound=_LIMIT)

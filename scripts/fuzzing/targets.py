@@ -19,7 +19,7 @@ from fuzzing.checks import Violation, in_folder, message, only_adds
 from fuzzing.stubs import listed, pushed, version
 from tests.support.generators import settings as generated_settings
 from tests.support.generators import volumes as generated_volumes
-from tests.support.generators.annotations import annotated_pods
+from tests.support.generators.annotations import SERVICE_ACCOUNT_VOLUME, annotated_pods
 from tests.support.generators.bucket import S3Answer, catalog_files, s3_answers, version_answers
 from tests.support.generators.manifests import manifests
 from tests.support.generators.registry import RegistryAnswer, registry_answers
@@ -27,7 +27,7 @@ from tests.support.generators.reviews import review_bodies
 from tests.support.known import Known, known_settings
 from tests.support.reviews import operations
 from webhook.admission.decide import inject
-from webhook.admission.review import respond
+from webhook.admission.review import encode_response
 from webhook.catalog.bucket import images, listing, manifest, withdrawals
 from webhook.catalog.bucket.status import VersionStatus
 from webhook.catalog.bucket.store import CatalogError
@@ -81,7 +81,15 @@ class _Catalog(Known):
 _CATALOG = _Catalog(
     _SETTINGS, {"my-model": ("1.2.3", "1.2.4", "2.0.0"), "encoder": ("1.2.3",)}, {"my-model": {"champion": "1.2.3"}}
 )
-_ENDPOINT = MutateEndpoint(_SETTINGS, StaticCatalog(_CATALOG), Metrics())
+_METRICS = Metrics()
+
+
+def _endpoint() -> MutateEndpoint:
+    return MutateEndpoint(_SETTINGS, StaticCatalog(_CATALOG), _METRICS)
+
+
+_ENDPOINT = _endpoint()
+"""It remembers the answers about earlier inputs."""
 _NOTHING: Any = None
 _PUBLISHER = Publisher(_NOTHING, _NOTHING, _SETTINGS, CacheMetrics())
 """Without a folder and a worker, for what it checks before it uses them."""
@@ -92,7 +100,7 @@ def _annotations(pod: JSON) -> None:
     encoded = msgspec.json.encode(pod)
     result = inject(decode(encoded), "apps", _SETTINGS, _CATALOG)
     message(result.message)
-    answer = json.loads(respond("uid", result))["response"]
+    answer = json.loads(encode_response(result))
     for warning in (*answer.get("warnings", ()), answer.get("status", {}).get("message", "")):
         message(warning)
     after = _applied(pod, result.operations)
@@ -110,7 +118,7 @@ def _applied(before: Any, operations: Sequence[Operation]) -> Any:
 
 
 def _reviews(body: bytes) -> None:
-    status, answer = _LOOP.run_until_complete(_posted(body))
+    status, answer = _post(body)
     if status not in (200, 400):
         raise Violation(f"status {status}: {answer[:500]!r}")
     decoded = json.loads(answer)
@@ -125,9 +133,16 @@ def _reviews(body: bytes) -> None:
     message(decoded["response"].get("status", {}).get("message", ""))
     if patch := operations(decoded):
         _applied(request["object"], patch)
+    alike = body.replace(SERVICE_ACCOUNT_VOLUME.encode(), b"kube-api-access-b4b5b")
+    if _post(alike) != _post(alike, _endpoint()):
+        raise Violation("the answer about a pod that is alike differs from a decision")
 
 
-async def _posted(body: bytes) -> tuple[int, bytes]:
+def _post(body: bytes, endpoint: MutateEndpoint = _ENDPOINT) -> tuple[int, bytes]:
+    return _LOOP.run_until_complete(_posted(body, endpoint))
+
+
+async def _posted(body: bytes, endpoint: MutateEndpoint) -> tuple[int, bytes]:
     sent: list[Any] = []
 
     async def receive() -> JSON:
@@ -136,7 +151,7 @@ async def _posted(body: bytes) -> tuple[int, bytes]:
     async def send(event: Any) -> None:
         sent.append(event)
 
-    await _ENDPOINT({"type": "http", "headers": []}, receive, send)
+    await endpoint({"type": "http", "headers": []}, receive, send)
     return sent[0]["status"], sent[1]["body"]
 
 

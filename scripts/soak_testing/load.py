@@ -127,15 +127,17 @@ class Client:
         for number in count(random.randrange(len(requests))):  # noqa: S311 - so that clients do not ask the same at once
             if until.is_set():
                 break
-            await self._check(requests[number % len(requests)])
+            case = requests[number % len(requests)]
+            is_replica = number // len(requests) % 2
+            await self._check(case, case.body if is_replica else case.named(number))
             await asyncio.sleep(_PAUSE)
         self._end()
 
-    async def _check(self, case: Case) -> None:
+    async def _check(self, case: Case, request: bytes) -> None:
         phase, begun, body = self._tally.phases[-1], time.monotonic(), b""
         try:
             async with asyncio.timeout(_TIMEOUT):
-                status, body = await self._ask(case, phase)
+                status, body = await self._ask(case, request, phase)
             problem = "" if status == 200 else f"status {status}: {body[:200]!r}"
         except (TimeoutError, OSError, asyncio.IncompleteReadError, ValueError) as error:
             self._end()
@@ -163,7 +165,7 @@ class Client:
             return
         self._tally.wrong.append(f"{self._service.now:.1f} s, {phase.name}, {case.name}: {body[:1000]!r}")
 
-    async def _ask(self, case: Case, phase: Phase) -> tuple[int, bytes]:
+    async def _ask(self, case: Case, request: bytes, phase: Phase) -> tuple[int, bytes]:
         avoided: Webhook | None = None
         while True:
             replica = self._connection.replica if self._connection else await self._choose(avoided)
@@ -171,7 +173,7 @@ class Client:
                 connection = self._connection or await Connection.open(replica, self._service.trust)
                 self._tally.connections += self._connection is None
                 self._connection = connection
-                answer = await connection.post(case.body)
+                answer = await connection.post(request)
             except Unanswered as error:
                 phase.retried += 1
                 if KILLING.isdisjoint((phase.name, self._tally.phases[-1].name)):  # when it began, and now

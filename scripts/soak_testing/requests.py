@@ -14,7 +14,7 @@ from typing import Any
 from tests.support.reviews import review
 from webhook.admission.decide import inject
 from webhook.admission.pinning import pin
-from webhook.admission.review import decode, respond
+from webhook.admission.review import decode, encode_response, respond
 from webhook.catalog.bucket.status import VersionStatus
 from webhook.catalog.live import BlockingCatalog, settle
 from webhook.catalog.lookup.s3 import S3Catalog
@@ -43,6 +43,10 @@ class Case:
     body: bytes
     answer: Answer
     unchecked: Answer
+
+    def named(self, number: int) -> bytes:
+        """The body for another name of the pod: the webhook remembers the answers about pods that are alike."""
+        return self.body.replace(b'"app-"', b'"app-%d-"' % number)
 
 
 def make_bucket(root: Path) -> None:
@@ -93,7 +97,7 @@ async def _answer(body: bytes, settings: Settings, live: BlockingCatalog) -> Ans
         result = await settle(partial(inject, pod.decode(request.object), request.namespace, settings), live)
     else:
         result = await settle(partial(pin, request.decode_workload(), request.namespace, settings), live)
-    return answer_of(respond(request.uid, result))
+    return answer_of(respond(request.uid, encode_response(result)))
 
 
 def _bodies() -> dict[str, bytes]:

@@ -13,6 +13,8 @@ from webhook.strategies import STRATEGIES
 
 JSON = dict[str, Any]
 PREFIX = "model-injector.io"
+SERVICE_ACCOUNT_VOLUME = "kube-api-access-x7k2p"
+"""The volume of a service account's token, which the API server adds."""
 _VALUES: dict[str, list[str]] = {
     "model": ["my-model", "encoder", "team/my-model", "My-Model", "my-model-1.2.3"],
     "version": ["1.2.3", "@champion", "^1.2", "~1.2", ">=1.2,<2", "latest", "1.2", "v1.2.3", "@", "^", "9.9.9"],
@@ -21,7 +23,7 @@ _VALUES: dict[str, list[str]] = {
     "mount-path": ["/models", "/", "/proc", "models", "/models/", "/a/b/c"],
     "model-path": ["/model", "/models/my-model", "/models"],
     "containers": ["app", "app,proxy", "a, b", "*"],
-    "volume": ["own-a", "data", "model-artifacts"],
+    "volume": ["own-a", "data", "model-artifacts", SERVICE_ACCOUNT_VOLUME],
     "service-account": ["default", "my-app"],
     "medium": ["disk", "memory"],
     "size-limit": ["1Gi", "1e3", "0", "-1", "10Ei"],
@@ -94,6 +96,18 @@ def annotations(draw: st.DrawFn) -> dict[str, str]:
 
 _SPECS: tuple[JSON, ...] = (
     {"containers": [{"name": "app", "image": "app:1"}]},
+    {
+        "containers": [
+            {
+                "name": "app",
+                "image": "app:1",
+                "volumeMounts": [
+                    {"name": SERVICE_ACCOUNT_VOLUME, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}
+                ],
+            }
+        ],
+        "volumes": [{"name": SERVICE_ACCOUNT_VOLUME, "projected": {"sources": []}}],
+    },
     {
         "containers": [
             {"name": "app", "image": "app:1", "env": [{"name": "MODEL_PATH", "value": "/own"}]},
