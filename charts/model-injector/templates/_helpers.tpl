@@ -324,17 +324,10 @@ caBundle: {{ b64enc . }}
 has({{ last . }}.annotations) && {{ last . }}.annotations.exists(name, name.startsWith('{{ first . }}/'))
 {{- end }}
 
-{{- /* CEL: exclude mirror pods, which cannot be changed, and pods that opt out. */ -}}
-{{- define "model-injector.matchConditions" -}}
+{{- /* CEL: whether an annotated pod is no mirror pod, which cannot be changed, and does not opt out. */ -}}
+{{- define "model-injector.isOurs" -}}
 {{- $inject := printf "%s/inject" .Values.config.annotationPrefix | squote -}}
-- name: not-a-mirror-pod
-  expression: >-
-    !has(object.metadata.annotations) || !('kubernetes.io/config.mirror' in object.metadata.annotations)
-- name: not-opted-out
-  expression: >-
-    !has(object.metadata.annotations) || !({{ $inject }} in object.metadata.annotations)
-    || !object.metadata.annotations[{{ $inject }}].matches('^\\s*false\\s*$')
-{{- with .Values.webhook.matchConditions }}
-{{ toYaml . }}
-{{- end }}
+!('kubernetes.io/config.mirror' in object.metadata.annotations)
+&& !({{ $inject }} in object.metadata.annotations
+&& object.metadata.annotations[{{ $inject }}].matches('^\\s*false\\s*$'))
 {{- end }}
