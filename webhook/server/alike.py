@@ -5,9 +5,7 @@ of the volume with the service account's token, which is random. A decision depe
 settings and what the webhook has in memory, so for a moment the answer about one replica holds for the others.
 """
 
-import re
 from collections.abc import Callable
-from hashlib import sha256
 from time import monotonic
 from typing import Final, NamedTuple
 
@@ -22,8 +20,9 @@ _SECONDS: Final = 1
 MOST: Final = 32
 """Answers that are remembered."""
 _MOST_BYTES: Final = 64 * 1024
-_TOKEN_VOLUME: Final = re.compile(rb"kube-api-access-[a-z0-9]{5}")
-"""ServiceAccountVolumeName in kubernetes/plugin/pkg/admission/serviceaccount, and a suffix of its name generator."""
+_TOKEN_VOLUME: Final = b"kube-api-access-"
+"""ServiceAccountVolumeName in kubernetes/plugin/pkg/admission/serviceaccount. Five random characters follow it."""
+_NAME_LENGTH: Final = len(_TOKEN_VOLUME) + 5
 
 
 class Answer(NamedTuple):
@@ -38,29 +37,26 @@ class Answer(NamedTuple):
     """Of a pod. None for other objects."""
 
 
-class Likeness(NamedTuple):
-    """What alike pods have in common."""
-
-    namespace: str
-    digest: bytes
-    """SHA-256 of the pod's JSON, without the name of the token's volume."""
-
-
 class AlikePod(NamedTuple):
     """A pod, by what it has in common with others and by what is its own."""
 
-    likeness: Likeness
-    token_volume: bytes | None
+    likeness: tuple[str, bytes]
+    """The namespace, and the pod's JSON without the name of the token's volume."""
+    token_volume: bytes
+    """The name. Empty if there is no such volume."""
 
 
 def alike_pod(request: AdmissionRequest) -> AlikePod | None:
-    """The pod of a request. None if it has several volumes that are named like the token's: they could be confused."""
+    """The pod of a request. None if several of its volumes are named like the token's, because they could be confused.
+
+    Without regular expressions, which would take most of the time.
+    """
     pod = bytes(request.object)
-    names = set(_TOKEN_VOLUME.findall(pod))
-    if len(names) > 1:
+    at = pod.find(_TOKEN_VOLUME)
+    name = pod[at : at + _NAME_LENGTH] if at >= 0 else b""
+    if name and not (name[len(_TOKEN_VOLUME) :].isalnum() and pod.count(name) == pod.count(_TOKEN_VOLUME)):
         return None
-    name = names.pop() if names else None
-    return AlikePod(Likeness(request.namespace, sha256(pod.replace(name, b"") if name else pod).digest()), name)
+    return AlikePod((request.namespace, pod.replace(name, b"") if name else pod), name)
 
 
 class RecentAnswers:
@@ -68,7 +64,7 @@ class RecentAnswers:
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
-        self._answers: dict[Likeness, tuple[float, Answer]] = {}
+        self._answers: dict[tuple[str, bytes], tuple[float, Answer]] = {}
 
     def get(self, pod: AlikePod) -> Answer | None:
         """The answer about a pod that is alike. None if there is none of the last second."""
@@ -81,8 +77,8 @@ class RecentAnswers:
 
         Refusals are not remembered: what their message asks for may be done within the second.
         """
-        is_large = len(answer.response) > _MOST_BYTES
-        if answer.result.decision != "injected" or is_large or _mentions(answer.result, pod.token_volume):
+        size = len(pod.likeness[1]) + len(answer.response)
+        if answer.result.decision != "injected" or size > _MOST_BYTES or _mentions(answer.result, pod.token_volume):
             return
         self._answers.pop(pod.likeness, None)
         self._answers[pod.likeness] = self._clock(), answer
@@ -90,5 +86,5 @@ class RecentAnswers:
             del self._answers[next(iter(self._answers))]
 
 
-def _mentions(result: AdmissionResult, name: bytes | None) -> bool:
-    return name is not None and name in msgspec.json.encode(result)
+def _mentions(result: AdmissionResult, name: bytes) -> bool:
+    return bool(name) and name in msgspec.json.encode(result)
