@@ -94,7 +94,10 @@ def _costs(api: KubernetesClient, rounds: int, account: str, role_account: str) 
             yield Figure(CALLS, f"{name}: {webhook}", "", count, bound=Bound(1) if name == _OURS else None)
     took = _in_turn(api, pods, rounds)
     for name, taken in took.items():
-        yield Figure(TAKES, name, "ms", median(taken), is_other=name == _THEIRS)
+        figure = Figure(TAKES, name, "ms", median(taken), is_other=name == _THEIRS)
+        if name == _OURS and role_account:
+            figure = replace(figure, against=_THEIRS, ratio=median(taken) / median(took[_THEIRS]))
+        yield figure
     above = _above(took)
     for name, cost in above.items():
         figure = Figure(COST, name, "ms", cost, is_other=name == _THEIRS)

@@ -35,6 +35,8 @@ def pod_identity(cluster: Cluster, program: Path, account: str, work: Path) -> I
         f"--metrics-port={metrics}",
         f"--tls-cert={certificate.certificate}",
         f"--tls-key={certificate.key}",
+        "--aws-default-region=eu-west-1",  # this and the next as EKS has it
+        "--sts-regional-endpoint=true",
     )
     log = work / "pod-identity-webhook.log"
     with running_server(command, ready=_LISTENING, log=log, env=os.environ):
