@@ -3,8 +3,12 @@
 The replicas of a workload are created one after the other, and the API server sends pods that differ in one name: that
 of the volume with the service account's token, which is random. A decision depends on the pod, its namespace, the
 settings and what the webhook has in memory, so for a moment the answer about one replica holds for the others.
+
+The answer about the second of them is remembered, not that about the first: most pods are like no other, and would only
+push each other out of the processor's caches.
 """
 
+from collections import deque
 from collections.abc import Callable
 from time import monotonic
 from typing import Final, NamedTuple
@@ -18,7 +22,7 @@ from webhook.kubernetes.pod import ObjectMeta
 _SECONDS: Final = 1
 """The webhook lists the catalog and reads the inventory less often, so that no answer is much older than these."""
 MOST: Final = 32
-"""Answers that are remembered."""
+"""The answers that are remembered, and the pods by which a second one is noticed."""
 _MOST_BYTES: Final = 64 * 1024
 _TOKEN_VOLUME: Final = b"kube-api-access-"
 """ServiceAccountVolumeName in kubernetes/plugin/pkg/admission/serviceaccount. Five random characters follow it."""
@@ -41,7 +45,7 @@ class AlikePod(NamedTuple):
     """A pod, by what it has in common with others and by what is its own."""
 
     likeness: tuple[str, bytes]
-    """The namespace, and the pod's JSON without the name of the token's volume."""
+    """The namespace, and the pod's JSON without the random part of the name of the token's volume."""
     token_volume: bytes
     """The name. Empty if there is no such volume."""
 
@@ -56,7 +60,7 @@ def alike_pod(request: AdmissionRequest) -> AlikePod | None:
     name = pod[at : at + _NAME_LENGTH] if at >= 0 else b""
     if name and not (name[len(_TOKEN_VOLUME) :].isalnum() and pod.count(name) == pod.count(_TOKEN_VOLUME)):
         return None
-    return AlikePod((request.namespace, pod.replace(name, b"") if name else pod), name)
+    return AlikePod((request.namespace, pod.replace(name, _TOKEN_VOLUME) if name else pod), name)
 
 
 class RecentAnswers:
@@ -64,6 +68,7 @@ class RecentAnswers:
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
+        self._seen = deque[int](maxlen=MOST)
         self._answers: dict[tuple[str, bytes], tuple[float, Answer]] = {}
 
     def get(self, pod: AlikePod) -> Answer | None:
@@ -73,10 +78,13 @@ class RecentAnswers:
         return None
 
     def put(self, pod: AlikePod, answer: Answer) -> None:
-        """Remember a patch that holds for all alike pods, and forget the oldest if there are too many.
+        """Remember a patch that holds for all alike pods, if this is the second of them.
 
         Refusals are not remembered: what their message asks for may be done within the second.
         """
+        if (fingerprint := hash(pod.likeness)) not in self._seen:
+            self._seen.append(fingerprint)
+            return
         size = len(pod.likeness[1]) + len(answer.response)
         if answer.result.decision != "injected" or size > _MOST_BYTES or _mentions(answer.result, pod.token_volume):
             return
