@@ -1,9 +1,7 @@
-"""uvicorn's HTTP/1.1 protocol, with limits on time and size, and with responses in one piece.
+"""uvicorn's HTTP/1.1 protocol, with limits on time and size.
 
 uvicorn limits neither the time that a client takes to send its request nor the size of the request's head. It also
-keeps connections without requests, and connections whose client does not read the response, without a time limit. It
-writes the head of a response and its body one after the other: over TLS two records and two system calls, and a client
-that wakes up twice.
+keeps connections without requests, and connections whose client does not read the response, without a time limit.
 """
 
 import asyncio
@@ -16,32 +14,6 @@ REQUEST_SECONDS: Final = 10
 """From a request's first byte to its last. The API server's default timeout for webhooks is the same."""
 RESPONSE_SECONDS: Final = 10
 """How long a client may read nothing of a pending response."""
-
-
-class _JoinedHead(asyncio.Transport):
-    """Writes the head of one response, which is the first write, together with the second write."""
-
-    _head: bytes | None = None
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        super().__init__()
-        self._transport = transport
-
-    def write(self, data: bytes) -> None:  # type: ignore[override] # uvicorn writes bytes
-        """Keep the head, or write the data with the head that is kept."""
-        if self._head is None:
-            self._head = data
-        else:
-            self._transport.write(self._head + data)
-            self._head = b""
-
-    def is_closing(self) -> bool:
-        """Whether the connection is being closed."""
-        return self._transport.is_closing()
-
-    def close(self) -> None:
-        """Close the connection, without a head that has no body."""
-        self._transport.close()
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -88,11 +60,9 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Stop counting the head's bytes, and join the response's head with its body, if it is sure to have both."""
+        """Stop counting the head's bytes."""
         self._head_bytes = None
         super().on_headers_complete()
-        if self.scope["method"] != "HEAD" and not self.expect_100_continue:
-            self.cycle.transport = _JoinedHead(self.transport)
 
     def on_message_complete(self) -> None:
         """Stop the request's timer."""
