@@ -31,7 +31,7 @@ def run_schemathesis(webhook: Webhook, *arguments: str) -> None:
             Path(sys.executable).parent / "schemathesis",
             *("run", f"{webhook.url}/openapi.json", "--tls-verify", webhook.folder / "ca.crt"),
             *("--exclude-checks", "positive_data_acceptance", "--continue-on-failure", "--generation-deterministic"),
-            *("--max-examples", "50", "--no-color", *arguments),
+            *("--max-examples", "25", "--no-color", *arguments),
         ],
         capture_output=True,
         text=True,
@@ -52,7 +52,7 @@ def test_it_holds_with_access_control_and_nobody_gets_around_that(tmp_path: Path
         api.users = {"t": ("ann", "")}
         api.rights = {("ann", "default"), ("ann", "apps")}
         with running_webhook(tmp_path, SETTINGS, env={"KUBECONFIG": str(api.kubeconfig(tmp_path))}) as webhook:
-            run_schemathesis(webhook, "--header", "Authorization: Bearer t", "--max-examples", "20")
+            run_schemathesis(webhook, "--header", "Authorization: Bearer t", "--max-examples", "10")
 
 
 def test_its_examples_are_admitted_and_answered_so(client: httpx.Client) -> None:
