@@ -219,7 +219,7 @@ def _reviews(pod: dict[str, Any], *, fill: bool = True) -> list[bytes]:
         env.append({"name": f"SETTING_{len(env)}", "value": "a value that some application needs"})
     metadata = pod["metadata"]
     named = ({**pod, "metadata": {**metadata, "generateName": f"app-{number:02}-"}} for number in range(2 * REMEMBERED))
-    return [json.dumps(review(each, NAMESPACE)).encode() for each in named]
+    return [json.dumps(review(each, NAMESPACE), separators=(",", ":")).encode() for each in named]
 
 
 def _check(side: Side) -> None:

@@ -25,6 +25,12 @@ _VOLUME = "kube-api-access-x7k2p"
 _OTHER_VOLUME = "kube-api-access-b4b5b"
 
 
+def sent(pod: JSON, namespace: str = "apps", uid: str = "first") -> bytes:
+    """A review as the API server writes it, without spaces."""
+    name = pod["metadata"].get("name", "")
+    return json.dumps(review(pod, namespace, uid, name=name), separators=(",", ":")).encode()
+
+
 class CountingCatalog(ExactCatalog):
     """A catalog that counts decisions, and has every version but those that are gone."""
 
@@ -49,7 +55,7 @@ class Webhook:
         self._endpoint = MutateEndpoint(settings, StaticCatalog(self.catalog), self.metrics, recent=recent)
 
     def ask(self, pod: JSON, namespace: str = "apps", uid: str = "first") -> JSON:
-        _, body = asyncio.run(post(self._endpoint, json.dumps(review(pod, namespace, uid)).encode()))
+        _, body = asyncio.run(post(self._endpoint, sent(pod, namespace, uid)))
         answer: JSON = json.loads(body["body"])
         return answer
 
@@ -67,7 +73,7 @@ def replica(volume: str = _VOLUME, **annotations: str) -> JSON:
 
 
 def alike(pod: JSON, namespace: str = "apps") -> AlikePod:
-    found = alike_pod(decode(json.dumps(review(pod, namespace)).encode()))
+    found = alike_pod(decode(sent(pod, namespace)))
     assert found
     return found
 
@@ -125,16 +131,35 @@ def test_pods_that_differ_otherwise_are_decided_by_themselves(webhook: Webhook) 
         assert webhook.catalog.decisions == number
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"spec": {"serviceAccountName": _VOLUME}},
+        {"metadata": {"name": _VOLUME}},
+        {"metadata": {"generateName": _VOLUME}},
+        {"metadata": {"annotations": {"model-injector.io/source": _VOLUME}}},
+        {"metadata": {"labels": {"app": _VOLUME}}},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("has_token", [True, False])
+def test_a_name_that_is_not_only_a_volumes_is_like_no_other(changes: JSON, has_token: bool) -> None:
+    pod = replica() if has_token else asking()
+    for part, fields in changes.items():
+        pod[part] |= fields
+    assert alike_pod(decode(sent(pod))) is None
+
+
 def test_a_name_without_its_random_part_is_another_name() -> None:
     """Such a pod is invalid, but the webhook is asked before that is found."""
-    assert alike_pod(decode(json.dumps(review(replica("kube-api-access-"))).encode())) is None
+    assert alike_pod(decode(sent(replica("kube-api-access-")))) is None
     assert alike(replica("")).likeness != alike(replica()).likeness
 
 
 def test_a_pod_with_several_volumes_of_that_name_is_like_no_other() -> None:
     pod = replica()
     pod["spec"]["volumes"].append({"name": _OTHER_VOLUME, "emptyDir": {}})
-    assert alike_pod(decode(json.dumps(review(pod)).encode())) is None
+    assert alike_pod(decode(sent(pod))) is None
 
 
 def test_a_refusal_holds_for_one_pod(webhook: Webhook) -> None:

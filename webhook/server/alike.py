@@ -17,7 +17,6 @@ import msgspec
 
 from webhook.admission.result import AdmissionResult
 from webhook.admission.review import AdmissionRequest
-from webhook.kubernetes.pod import ObjectMeta
 
 _SECONDS: Final = 1
 """The webhook lists the catalog and reads the inventory less often, so that no answer is much older than these."""
@@ -27,6 +26,8 @@ _MOST_BYTES: Final = 64 * 1024
 _TOKEN_VOLUME: Final = b"kube-api-access-"
 """ServiceAccountVolumeName in kubernetes/plugin/pkg/admission/serviceaccount. Five random characters follow it."""
 _NAME_LENGTH: Final = len(_TOKEN_VOLUME) + 5
+_NAMED: Final = b'"name":"%b"'
+"""How the API server writes the name of a volume, also in mounts."""
 
 
 class Answer(NamedTuple):
@@ -37,8 +38,9 @@ class Answer(NamedTuple):
     """As `encode_response` encodes it: without the request's uid."""
     label: str
     """The metrics' label `kind`."""
-    metadata: ObjectMeta | None = None
-    """Of a pod. None for other objects."""
+    name: str | None = None
+    """The name of a pod. None if it has none yet, and for other objects."""
+    generate_name: str | None = None
 
 
 class AlikePod(NamedTuple):
@@ -51,16 +53,19 @@ class AlikePod(NamedTuple):
 
 
 def alike_pod(request: AdmissionRequest) -> AlikePod | None:
-    """The pod of a request. None if several of its volumes are named like the token's, because they could be confused.
+    """The pod of a request. None if such a name occurs elsewhere, or several do: decisions may depend on them.
 
     Without regular expressions, which would take most of the time.
     """
     pod = bytes(request.object)
     at = pod.find(_TOKEN_VOLUME)
-    name = pod[at : at + _NAME_LENGTH] if at >= 0 else b""
-    if name and not (name[len(_TOKEN_VOLUME) :].isalnum() and pod.count(name) == pod.count(_TOKEN_VOLUME)):
+    if at < 0:
+        return AlikePod((request.namespace, pod), b"")
+    name = pod[at : at + _NAME_LENGTH]
+    is_only_of_volumes = pod.count(_NAMED % name) == pod.count(_TOKEN_VOLUME) and name != request.name.encode()
+    if not is_only_of_volumes or not name[len(_TOKEN_VOLUME) :].isalnum():
         return None
-    return AlikePod((request.namespace, pod.replace(name, _TOKEN_VOLUME) if name else pod), name)
+    return AlikePod((request.namespace, pod.replace(name, _TOKEN_VOLUME)), name)
 
 
 class RecentAnswers:
@@ -82,11 +87,13 @@ class RecentAnswers:
 
         Refusals are not remembered: what their message asks for may be done within the second.
         """
+        size = sum(map(len, pod.likeness)) + len(answer.response)
+        if answer.result.decision != "injected" or size > _MOST_BYTES:
+            return
         if (fingerprint := hash(pod.likeness)) not in self._seen:
             self._seen.append(fingerprint)
             return
-        size = len(pod.likeness[1]) + len(answer.response)
-        if answer.result.decision != "injected" or size > _MOST_BYTES or _mentions(answer.result, pod.token_volume):
+        if _mentions(answer.result, pod.token_volume):
             return
         self._answers.pop(pod.likeness, None)
         self._answers[pod.likeness] = self._clock(), answer

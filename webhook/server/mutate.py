@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
+from typing import Final
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -26,6 +27,7 @@ from webhook.kubernetes.decoding import InvalidObject
 from webhook.server.alike import Answer, RecentAnswers, alike_pod
 from webhook.settings import Settings
 
+_NO_NAMES: Final = pod.ObjectMeta()
 _log = logging.getLogger(__name__)
 
 
@@ -97,17 +99,17 @@ class MutateEndpoint:
 
     def _record(self, request: AdmissionRequest, answer: Answer, seconds: float) -> None:
         """Update the metrics and log one line. Never logs the object."""
-        result, metadata = answer.result, answer.metadata or pod.ObjectMeta()
+        result = answer.result
         self.metrics.decisions.labels(answer.label, result.decision, result.reason).inc()
         self.metrics.seconds.observe(seconds)
-        name = request.name or metadata.name
+        name = request.name or answer.name
         write(
             "decision",
             {
                 "uid": request.uid,
                 "kind": request.kind.kind,
                 "namespace": request.namespace,
-                **({"name": name} if name else {"generateName": metadata.generate_name}),
+                **({"name": name} if name else {"generateName": answer.generate_name}),
                 "decision": result.decision,
                 "reason": result.reason,
                 "operations": len(result.operations),
@@ -117,8 +119,8 @@ class MutateEndpoint:
         )
 
 
-def _answer(result: AdmissionResult, label: str, metadata: pod.ObjectMeta | None = None) -> Answer:
-    return Answer(result, encode_response(result), label, metadata)
+def _answer(result: AdmissionResult, label: str, metadata: pod.ObjectMeta = _NO_NAMES) -> Answer:
+    return Answer(result, encode_response(result), label, metadata.name, metadata.generate_name)
 
 
 def _failure(error: str) -> bytes:

@@ -53,6 +53,6 @@ def _reviews(draw: st.DrawFn) -> JSON:
     )
 
 
-_whole = _reviews().map(lambda value: json.dumps(value).encode(errors="replace"))
+_whole = _reviews().map(lambda value: json.dumps(value, separators=(",", ":")).encode(errors="replace"))
 review_bodies = st.one_of(_whole, _whole, json_bytes(_reviews()), st.binary(max_size=200))
 """Bodies of any kind."""
