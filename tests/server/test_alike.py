@@ -182,6 +182,13 @@ def remember(recent: RecentAnswers, pod: AlikePod, answer: Answer) -> None:
         recent.put(pod, answer)
 
 
+def test_a_warning_that_names_the_volume_holds_for_one_pod() -> None:
+    recent = RecentAnswers()
+    warned = AdmissionResult("injected", "Injected", warnings=(f"the volume {_VOLUME} is small",))
+    remember(recent, alike(replica()), Answer(warned, b"{}", "Pod"))
+    assert recent.get(alike(replica(_OTHER_VOLUME))) is None
+
+
 def test_memory_is_bounded() -> None:
     recent = RecentAnswers()
     pods = [alike(replica(), f"team-{number}") for number in range(33)]

@@ -1,4 +1,4 @@
-"""The answers of the last second, for pods that are alike.
+"""Gives replicas of a workload the patch that another replica got within the last second.
 
 The replicas of a workload are created one after the other, and the API server sends pods that differ in one name: that
 of the volume with the service account's token, which is random. A decision depends on the pod, its namespace, the
@@ -19,7 +19,7 @@ from webhook.admission.result import AdmissionResult
 from webhook.admission.review import AdmissionRequest
 
 _SECONDS: Final = 1
-"""The webhook lists the catalog and reads the inventory less often, so that no answer is much older than these."""
+"""How long replicas get the same answer."""
 MOST: Final = 32
 """The answers that are remembered, and the pods by which a second one is noticed."""
 _MOST_BYTES: Final = 64 * 1024
@@ -44,7 +44,7 @@ class Answer(NamedTuple):
 
 
 class AlikePod(NamedTuple):
-    """A pod, by what it has in common with others and by what is its own."""
+    """The parts of a pod by which replicas are recognized: what they share, and the name that is random in each."""
 
     likeness: tuple[str, bytes]
     """The namespace, and the pod's JSON without the random part of the name of the token's volume."""
@@ -69,7 +69,7 @@ def alike_pod(request: AdmissionRequest) -> AlikePod | None:
 
 
 class RecentAnswers:
-    """The latest answers. `clock` is monotonic, in seconds."""
+    """The answers that replicas get without a decision. `clock` is monotonic, in seconds."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
