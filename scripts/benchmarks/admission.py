@@ -9,28 +9,25 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import httpx
 import uvloop
-import yaml
 
 from benchmarks.load_generator import Figures, load
+from benchmarks.pods import JSON, ROOT, VARIABLES, example_pod
 from benchmarks.processes import apart, in_own_session
 from benchmarks.report import Bound, Figure, compared, median
 from benchmarks.surroundings import NAMESPACE, VERSION, everything_on, surroundings
 from tests.support import programs
 from tests.support.certificates import throwaway_certificate
-from tests.support.reviews import pod_of, review
+from tests.support.reviews import review
 from tests.support.webhook import HOST
 from webhook.server.alike import MOST as REMEMBERED
 from webhook.strategies import STRATEGIES
 
-ROOT: Final = Path(__file__).parents[2]
 CATALOGS: Final = (10, 100, 1_000, 10_000)
 CONTAINERS: Final = (2, 10, 50)
-POD_BYTES: Final = 5000
-"""The size of the review of the example's pod, with variables that fill it up."""
 _FLOOR: Final = "empty FastAPI route"
 _BOUNDS: Final = {
     1: (("p50", "ms", "floor", Bound(1.5)), ("p99", "ms", "smallest", Bound(1.2))),
@@ -180,23 +177,29 @@ def floor(work: Path, wrapper: Sequence[str]) -> Iterator[dict[str, Side]]:
 
 
 def example_reviews() -> list[bytes]:
-    """AdmissionReviews of pods like the example's, which ask for a range, with variables up to POD_BYTES, as JSON."""
-    return _reviews(_pod("^1.0"))
+    """AdmissionReviews of the usual pod, which asks for a range of versions, as JSON."""
+    return _reviews(example_pod("^1.0", VARIABLES))
 
 
 def reviews_of(containers: int = 1, strategy: str = "s3-init") -> list[bytes]:
     """AdmissionReviews of pods with that many containers like the example's, for an exact version."""
-    pod = _pod(VERSION)
+    pod = example_pod(VERSION)
     pod["metadata"]["annotations"]["model-injector.io/strategy"] = strategy
     (app,) = pod["spec"]["containers"]
     pod["spec"]["containers"] = [{**copy.deepcopy(app), "name": f"app-{number}"} for number in range(containers)]
-    return _reviews(pod, fill=False)
+    return _reviews(pod)
 
 
-def _pod(version: str) -> dict[str, Any]:
-    """The example's pod, with the defaults that an API server sets."""
-    pod = pod_of(yaml.safe_load((ROOT / "examples" / "deployment.yaml").read_text()))
-    pod["metadata"]["annotations"]["model-injector.io/version"] = version
+def _reviews(pod: JSON) -> list[bytes]:
+    """Reviews of pods that differ in their names: the webhook remembers answers, but fewer than there are pods."""
+    _set_defaults(pod)
+    metadata = pod["metadata"]
+    named = ({**pod, "metadata": {**metadata, "generateName": f"app-{number:02}-"}} for number in range(2 * REMEMBERED))
+    return [json.dumps(review(each, NAMESPACE), separators=(",", ":")).encode() for each in named]
+
+
+def _set_defaults(pod: JSON) -> None:
+    """As an API server does before it asks webhooks."""
     token = {
         "name": "kube-api-access-x7k2p",
         "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount",
@@ -208,18 +211,8 @@ def _pod(version: str) -> dict[str, Any]:
         "serviceAccount": "default",
         "volumes": [{"name": token["name"], "projected": {"defaultMode": 420, "sources": sources}}],
     }
-    pod["spec"]["containers"][0] |= {"env": [], "volumeMounts": [token], "imagePullPolicy": "IfNotPresent"}
-    return pod
-
-
-def _reviews(pod: dict[str, Any], *, fill: bool = True) -> list[bytes]:
-    """Reviews of pods that differ in their names: the webhook remembers answers, but fewer than there are pods."""
-    env = pod["spec"]["containers"][0]["env"]
-    while fill and len(json.dumps(review(pod, NAMESPACE))) < POD_BYTES:
-        env.append({"name": f"SETTING_{len(env)}", "value": "a value that some application needs"})
-    metadata = pod["metadata"]
-    named = ({**pod, "metadata": {**metadata, "generateName": f"app-{number:02}-"}} for number in range(2 * REMEMBERED))
-    return [json.dumps(review(each, NAMESPACE), separators=(",", ":")).encode() for each in named]
+    for container in pod["spec"]["containers"]:
+        container |= {"volumeMounts": [token], "imagePullPolicy": "IfNotPresent"}
 
 
 def _check(side: Side) -> None:

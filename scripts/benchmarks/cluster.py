@@ -18,6 +18,7 @@ from typing import Final
 from benchmarks.creations import Pod, create, pod_to_create, requests_for_one
 from benchmarks.lost_secret import lose_secret
 from benchmarks.pod_identity import pod_identity
+from benchmarks.pods import JSON, VARIABLES, example_pod, smallest_pod
 from benchmarks.report import Bound, Figure, median, missing
 from tests.e2e import control_plane, release, store
 from tests.e2e.cluster import Cluster
@@ -25,6 +26,7 @@ from webhook.kubernetes.client import KubernetesClient
 
 TAKES: Final = "At an API server: milliseconds of the creation of a pod, p50"
 COST: Final = "At an API server: milliseconds that webhooks add to the creation of a pod, p50"
+COST_OF_SMALLEST: Final = "At an API server: milliseconds that webhooks add to the creation of the smallest pod, p50"
 CALLS: Final = "At an API server: requests to webhooks for one pod"
 LOST: Final = "At an API server: seconds for which creations of annotated pods fail"
 _NONE, _OURS, _THEIRS, _BOTH = "no webhook", "model-injector", "pod-identity-webhook", "both"
@@ -35,6 +37,7 @@ _AT_MOST: Final = Bound(1.2)
 _NEEDS: Final = "needs KUBEBUILDER_ASSETS, a folder with kube-apiserver and etcd"
 _NEEDS_ROLE: Final = "needs POD_IDENTITY_WEBHOOK, the program of that project; in a cluster, --role-account"
 _ACCOUNT, _ROLE_ACCOUNT = "apps/app", "roles/app"
+_USUAL: Final = example_pod("1.2.3", VARIABLES)
 
 
 def measure(work: Path, rounds: int, account: str, role_account: str) -> Iterator[Figure]:
@@ -76,36 +79,44 @@ def _with_api_server(assets: Path, work: Path, rounds: int) -> Iterator[Figure]:
         cluster.kubectl("delete", "validatingadmissionpolicybinding", "model-injector")  # off by default
         time.sleep(_POLICY_SECONDS)
         yield from _costs(api, rounds, _ACCOUNT, _ROLE_ACCOUNT if program else "")
-        yield from lose_secret(LOST, running, api, pod_to_create(_ACCOUNT, annotated=True))
+        yield from lose_secret(LOST, running, api, pod_to_create(_USUAL, _ACCOUNT, annotated=True))
 
 
 def _guarded(api: KubernetesClient, rounds: int) -> Figure:
-    pods = {_NONE: pod_to_create(_ACCOUNT, annotated=False), _GUARDED: pod_to_create(_ACCOUNT, annotated=True)}
-    return Figure(COST, _GUARDED, "ms", _above(_in_turn(api, pods, rounds))[_GUARDED])
+    pods = _pods(_USUAL, _ACCOUNT, "")
+    took = _in_turn(api, {_NONE: pods[_NONE], _GUARDED: pods[_OURS]}, rounds)
+    return Figure(COST, _GUARDED, "ms", _above(took)[_GUARDED])
 
 
 def _costs(api: KubernetesClient, rounds: int, account: str, role_account: str) -> Iterator[Figure]:
-    pods = {_NONE: pod_to_create(account, annotated=False), _OURS: pod_to_create(account, annotated=True)}
-    if role_account:
-        pods |= {_THEIRS: pod_to_create(role_account, annotated=False)}
-        pods |= {_BOTH: pod_to_create(role_account, annotated=True)}
+    pods = _pods(_USUAL, account, role_account)
     for name, pod in pods.items():
         for webhook, count in requests_for_one(api, pod).items():
             yield Figure(CALLS, f"{name}: {webhook}", "", count, bound=Bound(1) if name == _OURS else None)
     took = _in_turn(api, pods, rounds)
-    for name, taken in took.items():
-        figure = Figure(TAKES, name, "ms", median(taken), is_other=name == _THEIRS)
-        if name == _OURS and role_account:
-            figure = replace(figure, against=_THEIRS, ratio=median(taken) / median(took[_THEIRS]))
-        yield figure
-    above = _above(took)
-    for name, cost in above.items():
-        figure = Figure(COST, name, "ms", cost, is_other=name == _THEIRS)
-        if name == _OURS and role_account:
-            figure = replace(figure, against=_THEIRS, ratio=cost / above[_THEIRS], bound=_AT_MOST)
-        yield figure
+    yield from _beside(TAKES, {name: median(taken) for name, taken in took.items()})
+    yield from _beside(COST, _above(took), _AT_MOST)
     if not role_account:
         yield missing(COST, f"{_OURS}, to {_THEIRS}", _NEEDS_ROLE, _AT_MOST)
+    smallest = _in_turn(api, _pods(smallest_pod("1.2.3"), account, role_account), rounds)
+    yield from _beside(COST_OF_SMALLEST, _above(smallest))
+
+
+def _pods(template: JSON, account: str, role_account: str) -> dict[str, Pod]:
+    """Creations of a pod by the webhooks that change it."""
+    annotated = {_NONE: (account, False), _OURS: (account, True)}
+    if role_account:
+        annotated |= {_THEIRS: (role_account, False), _BOTH: (role_account, True)}
+    return {name: pod_to_create(template, whose, annotated=asks) for name, (whose, asks) in annotated.items()}
+
+
+def _beside(group: str, medians: Mapping[str, float], bound: Bound | None = None) -> Iterator[Figure]:
+    """Figures in ms. The one of model-injector is compared with that of pod-identity-webhook."""
+    for name, value in medians.items():
+        figure = Figure(group, name, "ms", value, is_other=name == _THEIRS)
+        if name == _OURS and _THEIRS in medians:
+            figure = replace(figure, against=_THEIRS, ratio=value / medians[_THEIRS], bound=bound)
+        yield figure
 
 
 def _above(took: Mapping[str, list[float]]) -> dict[str, float]:

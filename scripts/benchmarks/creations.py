@@ -6,10 +6,12 @@ from collections import Counter
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
+from benchmarks.pods import JSON
 from webhook.kubernetes.client import ClusterError, KubernetesClient, RequestBody
 
 _ACCEPT: Final = {"Accept": "application/vnd.kubernetes.protobuf"}
 """What Kubernetes' own controllers accept, which create nearly all pods."""
+_SERVICE_ACCOUNT: Final = "model-injector.io/service-account"
 _COUNTED: Final = 10
 """Creations of each kind by which the requests to webhooks are counted."""
 _REQUESTS: Final = re.compile(
@@ -24,17 +26,12 @@ class Pod(NamedTuple):
     body: RequestBody
 
 
-def pod_to_create(account: str, *, annotated: bool) -> Pod:
-    """A pod of NAMESPACE/ACCOUNT, which asks for a model if it is annotated."""
+def pod_to_create(template: JSON, account: str, *, annotated: bool) -> Pod:
+    """A creation of that pod with NAMESPACE/ACCOUNT, which asks for a model if it is annotated."""
     namespace, _, name = account.partition("/")
-    asking = {"model-injector.io/model": "my-model", "model-injector.io/version": "1.2.3"} if annotated else {}
-    spec = {"serviceAccountName": name, "containers": [{"name": "app", "image": "never-pulled"}]}
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"generateName": "bench-", "annotations": asking},
-        "spec": spec,
-    }
+    asking = {key: value for key, value in template["metadata"]["annotations"].items() if key != _SERVICE_ACCOUNT}
+    metadata = {**template["metadata"], "annotations": asking if annotated else {}}
+    pod = {**template, "metadata": metadata, "spec": {**template["spec"], "serviceAccountName": name}}
     return Pod(f"/api/v1/namespaces/{namespace}/pods", RequestBody("application/json", pod))
 
 

@@ -11,8 +11,9 @@ import httpx
 import uvloop
 import yaml
 
-from benchmarks.admission import CATALOGS, ROOT, Side, example_reviews
+from benchmarks.admission import CATALOGS, Side, example_reviews
 from benchmarks.load_generator import Figures, load
+from benchmarks.pods import ROOT
 from benchmarks.processes import pss_mib, tree
 from benchmarks.report import Figure, compared, median
 from benchmarks.surroundings import NAMESPACE, TOKEN, Started, everything_on, surroundings
