@@ -11,8 +11,9 @@ from botocore.awsrequest import AWSResponse
 
 from tests.support.generators.bucket import S3Answer
 from tests.support.generators.registry import RegistryAnswer
+from webhook.catalog.bucket.errors import CatalogError
 from webhook.catalog.bucket.status import VersionStatus
-from webhook.catalog.bucket.store import CatalogError, Credentials, Store
+from webhook.catalog.bucket.store import Credentials, Store
 from webhook.catalog.lookup.s3 import S3Catalog
 from webhook.catalog.resolution import VersionKey
 from webhook.images import registry

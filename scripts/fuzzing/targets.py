@@ -29,8 +29,8 @@ from tests.support.reviews import operations
 from webhook.admission.decide import inject
 from webhook.admission.review import encode_response
 from webhook.catalog.bucket import images, listing, manifest, withdrawals
+from webhook.catalog.bucket.errors import CatalogError
 from webhook.catalog.bucket.status import VersionStatus
-from webhook.catalog.bucket.store import CatalogError
 from webhook.catalog.live import StaticCatalog
 from webhook.catalog.resolution import LookupRequired, Resolved
 from webhook.errors import InjectorError

@@ -10,7 +10,8 @@ from tests.catalog.conftest import PREFIX, Read, aliased, published
 from tests.support.faults import NO_ETAGS, SLOW_DOWN, Request, s3_error
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
-from webhook.catalog.bucket.store import CatalogError, Denied, PreconditionFailed, Store
+from webhook.catalog.bucket.errors import CatalogError, Denied, PreconditionFailed
+from webhook.catalog.bucket.store import Store
 from webhook.catalog.publishing.aliases import change
 from webhook.catalog.resolution import UnknownVersion
 

@@ -8,9 +8,10 @@ import pytest
 from tests.catalog.conftest import PREFIX, Read, folder_of, published
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
+from webhook.catalog.bucket.errors import CatalogError
 from webhook.catalog.bucket.images import parse_images
 from webhook.catalog.bucket.manifest import Manifest, digest
-from webhook.catalog.bucket.store import CatalogError, Store
+from webhook.catalog.bucket.store import Store
 
 IMAGE = f"registry.example.com/models/my-model@sha256:{'a' * 64}"
 OTHER = f"localhost:5000/my-model@sha256:{'b' * 64}"

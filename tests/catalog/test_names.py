@@ -107,6 +107,21 @@ def test_too_many_unfinished_uploads_are_left_out_and_told(
     assert listing.is_complete
 
 
+def test_too_many_models_with_aliases_are_left_out_and_told(
+    bucket: MotoBucket, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        bucket.put(f"{PREFIX}/.aliases/model-{number}.json", b'{"stable": "1.0.0"}')
+    monkeypatch.setattr("webhook.catalog.bucket.listing._MOST_MODELS", 3)
+    listing = read_names(store)
+    assert (len(listing.aliases), listing.problems) == (3, ())
+    monkeypatch.setattr("webhook.catalog.bucket.listing._MOST_MODELS", 2)
+    listing = read_names(store)
+    assert sorted(listing.aliases) == ["model-0", "model-1"]
+    (problem,) = listing.problems
+    assert problem == f"more than 2 objects in {store.uri('.aliases')}/; the others are not known"
+
+
 def test_folders_that_are_no_versions_are_looked_into_within_bounds(
     bucket: MotoBucket, read: Read, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,8 @@ from tests.catalog.conftest import PREFIX, Read, Reader, published
 from tests.support import moto_s3
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
-from webhook.catalog.bucket.store import CatalogError, Store
+from webhook.catalog.bucket.errors import CatalogError
+from webhook.catalog.bucket.store import Store
 from webhook.catalog.resolution import Archived, Incomplete, NoAccess, UnknownModel, UnknownVersion, Unpublished
 
 

@@ -17,8 +17,9 @@ from tests.catalog.conftest import PREFIX, Read, folder_of, published, source
 from tests.support.faults import ACCESS_DENIED, Drop, Edit, Request, s3_error
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
+from webhook.catalog.bucket.errors import CatalogError
 from webhook.catalog.bucket.manifest import decode, digest
-from webhook.catalog.bucket.store import CatalogError, Store
+from webhook.catalog.bucket.store import Store
 from webhook.catalog.publishing.local import scan
 from webhook.catalog.publishing.publish import AlreadyPublished, plan, publish
 from webhook.catalog.resolution import UnknownModel, Unpublished

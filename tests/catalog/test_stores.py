@@ -15,7 +15,8 @@ from tests.support.faults import ACCESS_DENIED, Answer, Ignore, Request, s3_erro
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
 from webhook.catalog.bucket.client import create_client
-from webhook.catalog.bucket.store import Store, Unsupported
+from webhook.catalog.bucket.errors import Unsupported
+from webhook.catalog.bucket.store import Store
 
 NOT_IMPLEMENTED = s3_error(501, "NotImplemented", "A header you provided implies functionality that is not implemented")
 """Of S3 before 2024, and Alibaba's OSS."""

@@ -7,7 +7,8 @@ import pytest
 
 from tests.support import moto_s3
 from tests.support.moto_s3 import MotoBucket
-from webhook.catalog.bucket.store import CatalogError, NotFound, Store
+from webhook.catalog.bucket.errors import CatalogError, NotFound
+from webhook.catalog.bucket.store import Store
 from webhook.catalog.publishing.tagging import has_tag, is_completely_tagged, tag_version, untag_version
 from webhook.model.source import Source
 

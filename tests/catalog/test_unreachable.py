@@ -25,7 +25,8 @@ from tests.support.faults import (
 )
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
-from webhook.catalog.bucket.store import CatalogError, Denied, Store, Unreachable
+from webhook.catalog.bucket.errors import CatalogError, Denied, Unreachable
+from webhook.catalog.bucket.store import Store
 from webhook.catalog.resolution import UnknownModel, UnknownVersion, VersionKey
 from webhook.http.throughput import MinimumThroughput
 from webhook.model.source import Source

@@ -18,7 +18,8 @@ from tests.support.moto_s3 import MotoBucket
 from tests.support.polling import until
 from tests.support.reviews import pod_of
 from tests.support.webhook import Webhook
-from webhook.catalog.bucket.store import CatalogError, Store
+from webhook.catalog.bucket.errors import CatalogError
+from webhook.catalog.bucket.store import Store
 from webhook.catalog.bucket.withdrawals import parse_withdrawals
 from webhook.catalog.publishing.withdrawals import undo, withdraw
 from webhook.catalog.resolution import UnknownVersion, VersionKey, Withdrawn

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.catalog.bucket.store import CatalogError, Store, Unreachable
+from webhook.catalog.bucket.errors import CatalogError, Unreachable
+from webhook.catalog.bucket.store import Store
 from webhook.images.layers import LayerFile, parts, recipe, size_of, split
 from webhook.images.stream import FolderReader, LayerStream, Stopped
 from webhook.model.source import Source

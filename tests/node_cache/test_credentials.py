@@ -15,7 +15,7 @@ from tests.support.certificates import throwaway_certificate
 from tests.support.faults import Answer
 from tests.support.pod_identity import Credentials, PodIdentityAgent
 from tests.support.sts import ROLE, SecurityTokenService, serve, sts_error
-from webhook.catalog.bucket.store import CatalogError, Denied
+from webhook.catalog.bucket.errors import CatalogError, Denied
 from webhook.node_cache import credentials as module
 from webhook.node_cache.credentials import AGENT_AUDIENCE, STS_AUDIENCE, PodCredentials, PodIdentity, tokens_of
 

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from tests.node_cache.origin import Origin, failing
 from tests.support.folder import Folder
+from webhook.catalog.bucket.errors import Denied, NotFound, Unreachable
 from webhook.catalog.bucket.manifest import ManifestFile
-from webhook.catalog.bucket.store import Denied, NotFound, Unreachable
 from webhook.node_cache import download
 from webhook.node_cache.download import Corrupt, Download
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.polling import until
-from webhook.catalog.bucket.store import CatalogError
+from webhook.catalog.bucket.errors import CatalogError
 from webhook.errors import InvalidInput
 from webhook.http.serving import listen
 from webhook.node_cache import peer_server

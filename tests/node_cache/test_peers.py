@@ -17,7 +17,8 @@ from tests.node_cache.driver import Node, running_node
 from tests.node_cache.test_driver import MIB, is_weights, of_model
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.polling import until
-from webhook.catalog.bucket.store import CatalogError, Store, Unreachable
+from webhook.catalog.bucket.errors import CatalogError, Unreachable
+from webhook.catalog.bucket.store import Store
 from webhook.node_cache import peers
 from webhook.node_cache.peers import PeersOrigin, find_peers
 from webhook.strategies.node_cache import PeerSettings

@@ -15,7 +15,8 @@ from tests.node_cache.conftest import SMALL, publish
 from tests.support.faults import NO_ETAGS, Answer, Request
 from tests.support.faulty_proxy import FaultyProxy
 from tests.support.moto_s3 import MotoBucket
-from webhook.catalog.bucket.store import CatalogError, Denied, NotFound, Store
+from webhook.catalog.bucket.errors import CatalogError, Denied, NotFound
+from webhook.catalog.bucket.store import Store
 from webhook.model.artifact import Artifact
 from webhook.node_cache import versions
 from webhook.node_cache.versions import Changed, Content, Unverifiable, etags_of, read_content

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Final, Protocol, TypeVar
 
+from webhook.catalog.bucket.errors import CatalogError
 from webhook.catalog.bucket.status import VersionStatus
-from webhook.catalog.bucket.store import CatalogError
 from webhook.catalog.lookup.s3 import S3Catalog
 from webhook.catalog.resolution import Catalog, LookupRequired, VersionKey
 

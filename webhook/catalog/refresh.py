@@ -10,8 +10,8 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import Final, TypeVar
 
+from webhook.catalog.bucket.errors import CatalogError
 from webhook.catalog.bucket.status import VersionStatus
-from webhook.catalog.bucket.store import CatalogError
 from webhook.catalog.live import LOOKUP_SECONDS, LiveCatalog, StaticCatalog
 from webhook.catalog.lookup.exact import ExactCatalog
 from webhook.catalog.lookup.s3 import S3Catalog

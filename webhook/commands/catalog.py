@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+from webhook.catalog.bucket.errors import CatalogError, Denied, Unreachable
 from webhook.catalog.bucket.listing import SourceListing, read_names
 from webhook.catalog.bucket.status import VersionStatus, inspect, read_manifest
-from webhook.catalog.bucket.store import CatalogError, Denied, Store, Unreachable
+from webhook.catalog.bucket.store import Store
 from webhook.catalog.bucket.withdrawals import Withdrawal, withdrawal_of
 from webhook.catalog.lookup.preflight import withdrawn
 from webhook.catalog.publishing.aliases import change

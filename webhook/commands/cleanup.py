@@ -7,7 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from webhook.catalog.bucket.store import CatalogError
+from webhook.catalog.bucket.errors import CatalogError
 from webhook.commands.options import Commands, add_config, add_context
 from webhook.commands.output import add_output, in_units, print_json, print_notes, print_table, print_warnings
 from webhook.errors import InvalidInput, one_line

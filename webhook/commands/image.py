@@ -6,8 +6,9 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from webhook.catalog.bucket.errors import CatalogError
 from webhook.catalog.bucket.images import VersionImage
-from webhook.catalog.bucket.store import CatalogError, Store
+from webhook.catalog.bucket.store import Store
 from webhook.catalog.publishing.images import record
 from webhook.commands.lookup import request_of, resolve, split_reference, store_of
 from webhook.commands.options import Commands, add_config, add_source

@@ -8,8 +8,9 @@ from functools import partial
 from typing import Final
 
 from webhook.annotations.parsing import parse
+from webhook.catalog.bucket.errors import CatalogError
 from webhook.catalog.bucket.status import VersionStatus
-from webhook.catalog.bucket.store import CatalogError, Store
+from webhook.catalog.bucket.store import Store
 from webhook.catalog.bucket.withdrawals import Withdrawal
 from webhook.catalog.live import BlockingCatalog, settle
 from webhook.catalog.lookup.exact import ExactCatalog

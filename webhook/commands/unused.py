@@ -7,9 +7,10 @@ from functools import partial
 
 import msgspec
 
+from webhook.catalog.bucket.errors import CatalogError, Denied, Unreachable
 from webhook.catalog.bucket.listing import read_names
 from webhook.catalog.bucket.status import VersionStatus, inspect
-from webhook.catalog.bucket.store import CatalogError, Denied, Store, Unreachable
+from webhook.catalog.bucket.store import Store
 from webhook.commands.lookup import MOST_PUBLISHED, store_of
 from webhook.commands.output import print_warnings
 from webhook.errors import InvalidInput

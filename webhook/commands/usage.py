@@ -10,8 +10,8 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from webhook.annotations.model_name import model_name
+from webhook.catalog.bucket.errors import CatalogError
 from webhook.catalog.bucket.listing import read_withdrawn
-from webhook.catalog.bucket.store import CatalogError
 from webhook.catalog.resolution import VersionKey
 from webhook.commands.lookup import store_of
 from webhook.commands.options import Commands, add_config, add_context, add_namespace

@@ -3,8 +3,9 @@
 import argparse
 from collections.abc import Sequence
 
+from webhook.catalog.bucket.errors import CatalogError
 from webhook.catalog.bucket.listing import read_model
-from webhook.catalog.bucket.store import CatalogError, Store
+from webhook.catalog.bucket.store import Store
 from webhook.catalog.bucket.withdrawals import LONGEST_REASON, is_reason
 from webhook.catalog.publishing.withdrawals import undo, withdraw
 from webhook.catalog.resolution import UnknownVersion

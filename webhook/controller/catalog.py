@@ -9,9 +9,9 @@ from typing import Final
 from msgspec.structs import replace
 
 from webhook.annotations.parsing import parse
+from webhook.catalog.bucket.errors import CatalogError
 from webhook.catalog.bucket.listing import SourceListing
 from webhook.catalog.bucket.status import VersionStatus
-from webhook.catalog.bucket.store import CatalogError
 from webhook.catalog.lookup.s3 import S3Catalog
 from webhook.catalog.resolution import LookupRequired, NoAccess, VersionKey, Withdrawn
 from webhook.controller.published import Model, Published, Version, with_expiry

@@ -7,7 +7,8 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from webhook.catalog.bucket.store import CatalogError, NotFound, Store
+from webhook.catalog.bucket.errors import CatalogError, NotFound
+from webhook.catalog.bucket.store import Store
 from webhook.catalog.publishing.tagging import has_tag, is_completely_tagged, tag_version, untag_version
 from webhook.controller.cleaning import Review
 from webhook.controller.published import Published

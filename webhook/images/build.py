@@ -9,9 +9,10 @@ from typing import Final, Protocol
 
 import msgspec
 
+from webhook.catalog.bucket.errors import CatalogError
 from webhook.catalog.bucket.manifest import MANIFEST, SUMS, digest, sums
 from webhook.catalog.bucket.status import read_manifest
-from webhook.catalog.bucket.store import CatalogError, Store
+from webhook.catalog.bucket.store import Store
 from webhook.catalog.publishing.local import check_name
 from webhook.errors import InvalidInput, shown
 from webhook.images.image import Blob, Image, image

@@ -9,8 +9,9 @@ from typing import Final
 
 import msgspec
 
+from webhook.catalog.bucket.errors import CatalogError, Denied, NotFound
 from webhook.catalog.bucket.folders import LAYERS
-from webhook.catalog.bucket.store import CatalogError, Denied, NotFound, Store
+from webhook.catalog.bucket.store import Store
 
 _LARGEST: Final = 4096
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)

@@ -8,7 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 from typing import Final
 
-from webhook.catalog.bucket.store import CatalogError, Store, Unreachable
+from webhook.catalog.bucket.errors import CatalogError, Unreachable
+from webhook.catalog.bucket.store import Store
 from webhook.images.layers import LayerFile, parts, size_of
 
 _PIECE: Final = 1 << 20

@@ -19,7 +19,8 @@ from typing import Any, Final
 import msgspec
 
 from webhook.catalog.bucket.client import create_client
-from webhook.catalog.bucket.store import Credentials, Denied, Unreachable
+from webhook.catalog.bucket.errors import Denied, Unreachable
+from webhook.catalog.bucket.store import Credentials
 from webhook.kubernetes.client import ClusterError, KubernetesClient
 
 STS_AUDIENCE: Final = "sts.amazonaws.com"

@@ -18,8 +18,8 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
+from webhook.catalog.bucket.errors import CatalogError, Unreachable
 from webhook.catalog.bucket.manifest import ManifestFile
-from webhook.catalog.bucket.store import CatalogError, Unreachable
 from webhook.http.log import FIELDS
 from webhook.node_cache.folder import FILES
 

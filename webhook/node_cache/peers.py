@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from webhook.catalog.bucket.store import CatalogError, Unreachable
+from webhook.catalog.bucket.errors import CatalogError, Unreachable
 from webhook.errors import InvalidInput
 from webhook.http.log import FIELDS
 from webhook.http.throughput import MinimumThroughput

@@ -5,8 +5,8 @@ from contextlib import closing
 from typing import Final
 
 from webhook.annotations.parsing import parse
+from webhook.catalog.bucket.errors import CatalogError
 from webhook.catalog.bucket.listing import SourceListing
-from webhook.catalog.bucket.store import CatalogError
 from webhook.catalog.lookup.s3 import S3Catalog
 from webhook.catalog.resolution import LookupRequired
 from webhook.errors import InjectorError

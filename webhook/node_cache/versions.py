@@ -9,9 +9,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from webhook.catalog.bucket.errors import CatalogError, NotFound, TooLarge
 from webhook.catalog.bucket.manifest import LARGEST, MANIFEST, SUMS, Manifest, ManifestFile, digest, sums
 from webhook.catalog.bucket.status import read_manifest
-from webhook.catalog.bucket.store import CatalogError, NotFound, Store, StoredObject, TooLarge
+from webhook.catalog.bucket.store import Store, StoredObject
 from webhook.catalog.publishing.local import check_name
 from webhook.errors import InvalidInput, shown
 from webhook.model.artifact import Artifact

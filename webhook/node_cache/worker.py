@@ -20,8 +20,9 @@ from typing import Final
 
 import msgspec
 
+from webhook.catalog.bucket.errors import Denied, NotFound, PreconditionFailed, Unreachable
 from webhook.catalog.bucket.manifest import digest
-from webhook.catalog.bucket.store import Denied, NotFound, PreconditionFailed, Store, Unreachable
+from webhook.catalog.bucket.store import Store
 from webhook.errors import InjectorError
 from webhook.http.log import FIELDS
 from webhook.kubernetes.client import KubernetesClient

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from webhook.catalog.bucket.store import CatalogError
+from webhook.catalog.bucket.errors import CatalogError
 from webhook.fields.parsers import EXACT_VERSION, IMAGE_REPOSITORY
 
 LARGEST: Final = 4 * 1024 * 1024

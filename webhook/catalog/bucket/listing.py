@@ -11,9 +11,10 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from webhook.catalog.bucket.errors import CatalogError
 from webhook.catalog.bucket.folders import ALIASES, IMAGES, UNFINISHED, WITHDRAWN, split
 from webhook.catalog.bucket.images import LARGEST, Images, parse_images
-from webhook.catalog.bucket.store import CatalogError, Store
+from webhook.catalog.bucket.store import Store
 from webhook.catalog.bucket.withdrawals import Withdrawal, Withdrawals, read_withdrawals
 from webhook.catalog.resolution import VersionKey
 from webhook.catalog.versions import ALIAS, Versions, order
@@ -160,7 +161,10 @@ def _by_model(
     store: Store, folder: str, known: Mapping[str, T], read: Callable[[Store, str], T], problems: list[str]
 ) -> Iterator[tuple[str, T]]:
     """The content of each model's JSON object in a folder. One that cannot be read keeps its known content."""
-    for listed in islice(store.objects(f"{folder}/"), _MOST_MODELS):
+    for count, listed in enumerate(store.objects(f"{folder}/")):
+        if count == _MOST_MODELS:
+            problems.append(f"more than {_MOST_MODELS} objects in {store.uri(folder)}/; the others are not known")
+            return
         model, suffix, _ = listed.key.rpartition(".json")
         if not suffix:
             continue

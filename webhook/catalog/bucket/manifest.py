@@ -9,7 +9,8 @@ from typing import Annotated, Final
 
 import msgspec
 
-from webhook.catalog.bucket.store import LARGEST_OBJECT, CatalogError
+from webhook.catalog.bucket.errors import CatalogError
+from webhook.catalog.bucket.store import LARGEST_OBJECT
 
 MANIFEST: Final = "manifest.json"
 SUMS: Final = "SHA256SUMS"

@@ -9,9 +9,10 @@ from typing import Final, Literal
 import msgspec
 from msgspec.structs import replace
 
+from webhook.catalog.bucket.errors import CatalogError, NotFound
 from webhook.catalog.bucket.folders import UNFINISHED
 from webhook.catalog.bucket.manifest import LARGEST, MANIFEST, SUMS, Manifest, decode, digest, sums
-from webhook.catalog.bucket.store import CatalogError, NotFound, Store, StoredObject
+from webhook.catalog.bucket.store import Store, StoredObject
 
 _MOST_OBJECTS: Final = 200_000
 _SMALL: Final = 1 << 20

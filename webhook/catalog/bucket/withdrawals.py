@@ -7,8 +7,9 @@ from typing import Annotated, Final
 
 import msgspec
 
+from webhook.catalog.bucket.errors import CatalogError
 from webhook.catalog.bucket.folders import WITHDRAWN
-from webhook.catalog.bucket.store import CatalogError, Store
+from webhook.catalog.bucket.store import Store
 from webhook.fields.parsers import EXACT_VERSION
 
 LARGEST: Final = 1024 * 1024

@@ -10,9 +10,10 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from webhook.catalog.bucket.errors import CatalogError, Denied, Unreachable
 from webhook.catalog.bucket.listing import ModelListing, SourceListing, read_model, read_names
 from webhook.catalog.bucket.status import VersionStatus, inspect
-from webhook.catalog.bucket.store import CatalogError, Denied, Store, Unreachable
+from webhook.catalog.bucket.store import Store
 from webhook.catalog.bucket.withdrawals import Withdrawal
 from webhook.catalog.lookup.index import SourceIndex, SourceStatus
 from webhook.catalog.lookup.preflight import preflight_error, withdrawn

@@ -7,7 +7,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from webhook.catalog.bucket.store import CatalogError, NotFound, PreconditionFailed, Store, Unreachable
+from webhook.catalog.bucket.errors import CatalogError, NotFound, PreconditionFailed, Unreachable
+from webhook.catalog.bucket.store import Store
 
 _PATIENCE_SECONDS: Final = 60
 _LONGEST_PAUSE_SECONDS: Final = 0.5

@@ -14,10 +14,11 @@ from typing import Final
 
 import msgspec
 
+from webhook.catalog.bucket.errors import CatalogError, NotFound, PreconditionFailed, Unsupported
 from webhook.catalog.bucket.folders import UNFINISHED, split
 from webhook.catalog.bucket.manifest import LARGEST, MANIFEST, SUMS, Manifest, digest, sums
 from webhook.catalog.bucket.status import read_manifest
-from webhook.catalog.bucket.store import CatalogError, NotFound, PreconditionFailed, Store, Unsupported
+from webhook.catalog.bucket.store import Store
 from webhook.catalog.bucket.withdrawals import withdrawal_of
 from webhook.catalog.publishing.upload import HASH, LocalFile, read
 from webhook.catalog.publishing.upload import upload as send

@@ -7,9 +7,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from webhook.catalog.bucket.errors import CatalogError
 from webhook.catalog.bucket.manifest import MANIFEST, SUMS, ManifestFile
 from webhook.catalog.bucket.status import read_manifest
-from webhook.catalog.bucket.store import CatalogError, Store
+from webhook.catalog.bucket.store import Store
 from webhook.catalog.publishing.local import check_name
 from webhook.errors import InvalidInput
 

@@ -12,8 +12,9 @@ from typing import Final
 
 import msgspec
 
+from webhook.catalog.bucket.errors import CatalogError
 from webhook.catalog.bucket.manifest import ManifestFile
-from webhook.catalog.bucket.store import CatalogError, Store
+from webhook.catalog.bucket.store import Store
 from webhook.errors import InvalidInput
 
 PART: Final = 16 << 20
