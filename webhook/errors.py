@@ -29,7 +29,7 @@
     │   ├── NotAuthenticated       web.access: 401
     │   ├── NotAllowed             web.access: 403
     │   └── NotAcceptable          web.negotiation: 406
-    ├── CatalogError               catalog.bucket.store: S3 failed, or holds something unexpected; exit status 1
+    ├── CatalogError               catalog.bucket.errors: S3 failed, or holds something unexpected; exit status 1
     │   ├── NotFound               404
     │   ├── Denied                 403, or no credentials
     │   ├── PreconditionFailed     409 or 412: the object changed since it was read
