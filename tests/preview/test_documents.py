@@ -174,7 +174,7 @@ def test_the_objects_of_an_openshift_template_have_the_values_of_its_parameters(
     assert document.value["data"] == {"a": [2], "b": "a: b", "c": "${OTHER}", "d": '"\n', "e": "$x"}
 
 
-@pytest.mark.parametrize("value", ["NaN", "1e999", r'"\ud800"', "[1] [2]", "[" * 5000 + "]" * 5000])
+@pytest.mark.parametrize("value", ["NaN", "1e999", r'"\ud800"', "[1] [2]", "[" * 200_000 + "]" * 200_000])
 def test_a_value_that_is_not_json_is_text(value: str) -> None:
     parameters = f"parameters: [{{name: NUMBER, value: '{value}'}}]\n"
     (document,) = read((TEMPLATE.partition("parameters")[0] + parameters).encode(), SERVED)

@@ -98,7 +98,7 @@ def test_another_version_of_a_named_kind_is_pinned_as_well(client: httpx.Client)
     [
         '"model-injector.io/"',
         '["model-injector.io/"]',
-        '{"a": ' + "[" * 5000 + '"model-injector.io/"' + "]" * 5000 + "}",
+        '{"a": ' + "[" * 200_000 + '"model-injector.io/"' + "]" * 200_000 + "}",
     ],
 )
 def test_what_is_no_json_object_is_a_bad_request_so_that_the_failure_policy_applies(
