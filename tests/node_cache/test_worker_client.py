@@ -11,7 +11,7 @@ from webhook.node_cache.protocol import Remove
 from webhook.node_cache.refusals import Refused
 from webhook.node_cache.worker_client import _Worker
 
-DEPTH = 100_000
+DEPTH = 500_000
 ODD = {
     "no JSON": b"x",
     "no answer": b'{"type":"Look"}',

@@ -163,7 +163,7 @@ compare() {
 		END {
 			for (name in missing) {
 				last = name
-				gsub(/\047/, "\047\\\047\047", name)
+				gsub(/\047/, "\047\"\047\"\047", name)
 				path = folder name
 				if (match(last, "[^/]*$") && RLENGTH > 245 || last ~ /[*]/) {
 					short = work "." (++long) "0"
