@@ -15,13 +15,13 @@ import httpx
 import uvloop
 
 from benchmarks.load_generator import Figures, load
-from benchmarks.pods import JSON, ROOT, VARIABLES, example_pod
+from benchmarks.pods import ROOT, VARIABLES, example_pod
 from benchmarks.processes import apart, in_own_session
 from benchmarks.report import Bound, Figure, compared, median
 from benchmarks.surroundings import NAMESPACE, VERSION, everything_on, surroundings
 from tests.support import programs
 from tests.support.certificates import throwaway_certificate
-from tests.support.reviews import review
+from tests.support.reviews import JSON, review
 from tests.support.webhook import HOST
 from webhook.server.alike import MOST as REMEMBERED
 from webhook.strategies import STRATEGIES

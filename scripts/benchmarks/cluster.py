@@ -18,10 +18,11 @@ from typing import Final
 from benchmarks.creations import Pod, create, pod_to_create, requests_for_one
 from benchmarks.lost_secret import lose_secret
 from benchmarks.pod_identity import pod_identity
-from benchmarks.pods import JSON, VARIABLES, example_pod, smallest_pod
+from benchmarks.pods import VARIABLES, example_pod, smallest_pod
 from benchmarks.report import Bound, Figure, median, missing
 from tests.e2e import control_plane, release, store
 from tests.e2e.cluster import Cluster
+from tests.support.reviews import JSON
 from webhook.kubernetes.client import KubernetesClient
 
 TAKES: Final = "At an API server: milliseconds of the creation of a pod, p50"

@@ -6,7 +6,7 @@ from collections import Counter
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
-from benchmarks.pods import JSON
+from tests.support.reviews import JSON
 from webhook.kubernetes.client import ClusterError, KubernetesClient, RequestBody
 
 _ACCEPT: Final = {"Accept": "application/vnd.kubernetes.protobuf"}
@@ -27,7 +27,10 @@ class Pod(NamedTuple):
 
 
 def pod_to_create(template: JSON, account: str, *, annotated: bool) -> Pod:
-    """A creation of that pod with NAMESPACE/ACCOUNT, which asks for a model if it is annotated."""
+    """A creation of that pod, which asks for a model if it is annotated.
+
+    It keeps NAMESPACE/ACCOUNT: the template's annotation for another account is left out.
+    """
     namespace, _, name = account.partition("/")
     asking = {key: value for key, value in template["metadata"]["annotations"].items() if key != _SERVICE_ACCOUNT}
     metadata = {**template["metadata"], "annotations": asking if annotated else {}}

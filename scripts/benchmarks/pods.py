@@ -1,17 +1,15 @@
 """The pods that benchmarks create and send for review."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
-from tests.support.reviews import pod_of
+from tests.support.reviews import JSON, pod_of
 
 ROOT: Final = Path(__file__).parents[2]
 VARIABLES: Final = 49
 """Of the usual pod: these environment variables make a review of 5 kB of it."""
-
-JSON = dict[str, Any]
 
 
 def example_pod(version: str, variables: int = 0) -> JSON:

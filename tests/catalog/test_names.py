@@ -92,34 +92,26 @@ def test_what_is_too_much_is_left_out_and_told(bucket: MotoBucket, read: Read, m
     assert reader.version("1.19.0") == "1.19.0"
 
 
-def test_too_many_unfinished_uploads_are_left_out_and_told(
-    bucket: MotoBucket, store: Store, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("key", "limit", "known", "problem"),
+    [
+        (".publishing/my-model-1.{}.0", "MOST_VERSIONS", "unfinished", "more than 3 unfinished uploads"),
+        (".aliases/model-{}.json", "_MOST_MODELS", "aliases", "more than 3 objects in {uri}/.aliases/"),
+    ],
+)
+def test_what_is_too_much_beside_the_versions_is_left_out_and_told(
+    bucket: MotoBucket, store: Store, monkeypatch: pytest.MonkeyPatch, key: str, limit: str, known: str, problem: str
 ) -> None:
-    for number in range(20):
-        bucket.put(f"{PREFIX}/.publishing/my-model-1.{number}.0", b"{}")
-    monkeypatch.setattr("webhook.catalog.bucket.listing.MOST_VERSIONS", 20)
+    for number in range(4):
+        bucket.put(f"{PREFIX}/{key.format(number)}", b'{"stable": "1.0.0"}')
+    monkeypatch.setattr(f"webhook.catalog.bucket.listing.{limit}", 4)
     listing = read_names(store)
-    assert (len(listing.unfinished), listing.problems) == (20, ())
-    monkeypatch.setattr("webhook.catalog.bucket.listing.MOST_VERSIONS", 10)
+    assert (len(getattr(listing, known)), listing.problems) == (4, ())
+    monkeypatch.setattr(f"webhook.catalog.bucket.listing.{limit}", 3)
     listing = read_names(store)
-    assert len(listing.unfinished) == 10
-    assert listing.problems == ("more than 10 unfinished uploads; the others are not known",)
+    assert len(getattr(listing, known)) == 3
+    assert listing.problems == (f"{problem.format(uri=store.uri('').rstrip('/'))}; the others are not known",)
     assert listing.is_complete
-
-
-def test_too_many_models_with_aliases_are_left_out_and_told(
-    bucket: MotoBucket, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for number in range(3):
-        bucket.put(f"{PREFIX}/.aliases/model-{number}.json", b'{"stable": "1.0.0"}')
-    monkeypatch.setattr("webhook.catalog.bucket.listing._MOST_MODELS", 3)
-    listing = read_names(store)
-    assert (len(listing.aliases), listing.problems) == (3, ())
-    monkeypatch.setattr("webhook.catalog.bucket.listing._MOST_MODELS", 2)
-    listing = read_names(store)
-    assert sorted(listing.aliases) == ["model-0", "model-1"]
-    (problem,) = listing.problems
-    assert problem == f"more than 2 objects in {store.uri('.aliases')}/; the others are not known"
 
 
 def test_folders_that_are_no_versions_are_looked_into_within_bounds(
