@@ -85,6 +85,23 @@ def test_it_gives_way_to_others_and_ends_when_nothing_comes() -> None:
     run(steps)
 
 
+@pytest.mark.parametrize(("kept", "seconds"), [(0, bounded._IDLE_SECONDS), (64, bounded._IDLE_SECONDS_IF_LARGE)])
+def test_it_ends_soon_if_its_own_memory_is_large_whatever_the_server_has(kept: int, seconds: int) -> None:
+    async def steps(worker: Worker) -> None:
+        of_the_server = b"x" * bounded._LARGE_BYTES
+        assert await worker.run(seconds_until_its_end, kept) == seconds
+        del of_the_server
+
+    run(steps)
+
+
+def seconds_until_its_end(mib: int) -> int:
+    """In the worker: after a call, while this much memory is still in use."""
+    of_a_manifest = b"x" * (mib * 1024 * 1024)
+    bounded.bounded(len, of_a_manifest)
+    return signal.alarm(0)
+
+
 def let_it_end_soon() -> None:
     """In the worker: as if minutes were a second."""
     bounded._IDLE_SECONDS = 1  # type: ignore[misc]

@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, TypeVar
 
 _DATA_BYTES: Final = 128 * 1024 * 1024
@@ -11,8 +12,8 @@ _NICENESS: Final = 10
 _IDLE_SECONDS: Final = 300
 _IDLE_SECONDS_IF_LARGE: Final = 1
 _LARGE_BYTES: Final = 64 * 1024 * 1024
-"""The peak of resident memory above which the process ends soon after a call, because the allocator does not return all
-memory of a large manifest to the system."""
+"""The resident memory above which the process ends soon after a call, because the allocator does not return all memory
+of a large manifest to the system."""
 T = TypeVar("T")
 
 
@@ -31,7 +32,12 @@ def bounded(function: Callable[..., T], *arguments: object) -> T:
     except MemoryError:
         os._exit(1)  # a process without free memory cannot serve the next call
     finally:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         signal.alarm(
-            _IDLE_SECONDS_IF_LARGE if peak > _LARGE_BYTES else _IDLE_SECONDS
+            _IDLE_SECONDS_IF_LARGE if _resident_bytes() > _LARGE_BYTES else _IDLE_SECONDS
         )  # SIGALRM without a handler ends the process
+
+
+def _resident_bytes() -> int:
+    """The resident memory of this process. `ru_maxrss` would include the memory of the server that started it."""
+    pages = Path("/proc/self/statm").read_text().split()[1]
+    return int(pages) * resource.getpagesize()
