@@ -78,7 +78,7 @@ def test_an_answer_about_a_long_invalid_value_is_short(client: httpx.Client) -> 
         json.dumps(of_deployment({"template": {"metadata": None, "spec": {}}})),
         "[" * 100_000,
         '{"a":' * 100_000,
-        changed(x=[]).replace("[]", "[" * 200_000 + "]" * 200_000),
+        changed(x=[]).replace("[]", "[" * 1_000_000 + "]" * 1_000_000),
     ],
 )
 def test_a_body_that_is_no_review_of_a_pod_is_a_400_with_a_reason(client: httpx.Client, body: str) -> None:
