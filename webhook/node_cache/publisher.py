@@ -201,7 +201,8 @@ class Publisher:
         assert fetch.task  # noqa: S101 - set where it is created
         async with _until(deadline, lambda: f"downloading: {fetch}"):
             try:
-                await asyncio.shield(fetch.task)
+                await asyncio.wait([fetch.task])  # leaves it running when cancelled; shield would log its later errors
+                fetch.task.result()
             except Refused as error:
                 if joined is None or error.reason != "Unauthorized" or fetch.volume.pod == volume.pod:
                     raise
