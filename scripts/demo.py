@@ -140,7 +140,7 @@ def _lines(pod: JSON) -> list[str]:
             return {key: short(inner) for key, inner in value.items()}
         if isinstance(value, list):
             return [short(inner) for inner in value]
-        return f"(fetch.sh, {len(SCRIPT)} bytes)" if value == SCRIPT else value
+        return "(fetch.sh)" if value == SCRIPT else value
 
     return yaml.safe_dump(short(pod), sort_keys=False, width=120).splitlines(keepends=True)
 

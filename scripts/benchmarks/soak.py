@@ -24,5 +24,6 @@ def measure(work: Path, minutes: float) -> Iterator[Figure]:
     found = json.loads(result.read_text())
     group = f"Under load, scripts/soak --minutes {minutes:g}"
     for name in ("lost", "wrong"):
-        figure = Figure(group, f"{name} answers of {found['requests']:,}", "", len(found[name]), bound=Bound(0))
-        yield figure
+        yield Figure(group, f"{name} answers of {found['requests']:,}", "", len(found[name]), bound=Bound(0))
+    yield Figure(group, "malformed bodies", "", found["malformed"], bound=Bound(10_000, is_least=True))
+    yield Figure(group, "changes of the caBundle", "", len(found["authorities"]), bound=Bound(1, is_least=True))

@@ -52,7 +52,7 @@ def main() -> int:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
     if options.plot:
         options.plot.write_text(plot(result))
-    print(_summary(result))
+    print(summary(result))
     return 1 if result["lost"] or result["wrong"] or result["unexpected"] else 0
 
 
@@ -104,7 +104,7 @@ async def _soak(stack: ExitStack, work: Path, seconds: float, names: Sequence[st
     finally:
         following.cancel()
         await service.stop()
-    if service.now > 2 * _CA_LIFETIME and not service.bundles[1:]:
+    if service.now > _CA_LIFETIME and not service.bundles[1:]:
         tally.wrong.append("the replicas have not replaced their CA")
     return _result(service, tally)
 
@@ -164,7 +164,7 @@ def _figures(phase: Phase) -> dict[str, Any]:
     }
 
 
-def _summary(result: dict[str, Any]) -> str:
+def summary(result: dict[str, Any]) -> str:
     """The figures as text: one line for each disturbance, each process, and all together."""
     lines = ["disturbance        seconds  answers  retried  unchecked   p50 ms   p99 ms    max ms"]
     lines += [

@@ -20,6 +20,7 @@ _SKEW_SECONDS = 900
 _CLOCK_STEP = 3600
 _NOTICED_SECONDS = 10
 """When a replica has surely listed the bucket again, by its new clock."""
+_MALFORMED_CLIENTS = 4
 _XML = (("Content-Type", "application/xml"),)
 _SKEWED = Answer(
     403,
@@ -114,12 +115,14 @@ async def _clock_steps(stage: Stage, seconds: float) -> None:
 
 
 async def _malformed(stage: Stage, seconds: float) -> None:
-    """Send bodies that are damaged, one after the other, besides the requests.
-
-    Each must get a status below 500, or an AdmissionReview where the damage has left one.
-    """
+    """Other clients send damaged bodies without a pause, besides the requests."""
     until = time.monotonic() + seconds
-    chance = random.Random(stage.tally.malformed)  # noqa: S311 - for the same bodies in each run
+    await asyncio.gather(*(_send_damaged(stage, number, until) for number in range(_MALFORMED_CLIENTS)))
+
+
+async def _send_damaged(stage: Stage, seed: int, until: float) -> None:
+    """Each body must get a status below 500, or an AdmissionReview where the damage has left one."""
+    chance = random.Random(seed)  # noqa: S311 - for the same bodies in each run
     while time.monotonic() < until:
         replica = chance.choice(stage.service.endpoints)
         try:
@@ -130,7 +133,6 @@ async def _malformed(stage: Stage, seconds: float) -> None:
                 stage.tally.malformed += 1
                 if status >= 500 or (status == 200 and b'"uid"' not in answer):
                     stage.tally.wrong.append(f"malformed {body[:500]!r}: {status} {answer[:500]!r}")
-                await asyncio.sleep(0.002)
             connection.close()
         except Unanswered:
             continue
