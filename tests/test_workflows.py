@@ -1,5 +1,6 @@
 """GitHub's workflows, as far as they can be judged without running there; `scripts/check github` judges the rest."""
 
+import json
 import os
 import re
 import subprocess
@@ -13,6 +14,7 @@ import yaml
 
 from tests.chart.conftest import NEWEST_KUBERNETES
 
+JSON = dict[str, Any]
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".github" / "workflows"
 WORKFLOWS = {file.stem: yaml.safe_load(file.read_text()) for file in sorted(FOLDER.glob("*.yml"))}
@@ -24,10 +26,15 @@ RUNS = [
     for step in job.get("steps", ())
     if "run" in step
 ]
+JOBS = [
+    pytest.param(job, content["jobs"], id=f"{workflow}-{name}")
+    for workflow, content in WORKFLOWS.items()
+    for name, job in content["jobs"].items()
+]
 
 
-def matrix(workflow: str) -> dict[str, Any]:
-    found: dict[str, Any] = WORKFLOWS[workflow]["jobs"][workflow]["strategy"]["matrix"]
+def matrix(workflow: str) -> JSON:
+    found: JSON = WORKFLOWS[workflow]["jobs"][workflow]["strategy"]["matrix"]
     return found
 
 
@@ -56,6 +63,21 @@ def test_a_workflow_that_another_calls_can_be_called() -> None:
     assert all("workflow_call" in WORKFLOWS[name][True] for name in called)  # YAML 1.1 reads `on` as true
 
 
+@pytest.mark.parametrize(("job", "jobs"), JOBS)
+def test_expressions_of_a_job_name_what_is_there(job: JSON, jobs: dict[str, JSON]) -> None:
+    named = job.get("strategy", {}).get("matrix", {})
+    known = {f"matrix.{name}" for each in (named, *named.get("include", ())) for name in each}
+    needed = [job["needs"]] if isinstance(job.get("needs"), str) else job.get("needs", [])
+    known |= {f"needs.{name}.outputs.{output}" for name in needed for output in jobs[name].get("outputs", ())}
+    for step in job.get("steps", ()):
+        written = re.findall(r"echo \"(\w+)=.*>>\"\$GITHUB_OUTPUT\"", step.get("run", ""))
+        known |= {f"steps.{step.get('id')}.outputs.{output}" for output in written}
+    expressions = " ".join(re.findall(r"\$\{\{(.*?)\}\}", json.dumps(job)))
+    of_actions = tuple(f"steps.{step['id']}." for step in job.get("steps", ()) if "uses" in step and "id" in step)
+    found = re.findall(r"\b(?:matrix|needs|steps)\.[\w.-]+", expressions)
+    assert {each for each in found if not each.startswith(of_actions)} <= known
+
+
 @pytest.mark.parametrize("script", RUNS)
 def test_a_step_calls_scripts_that_exist_and_its_shell_is_sound(script: str, tmp_path: Path) -> None:
     for name in re.findall(r"(?:scripts|\.ci)/[\w-]+", script):
@@ -80,7 +102,8 @@ def test_clusters_have_the_oldest_and_the_newest_kubernetes_that_the_chart_is_te
     clusters = matrix("e2e")["include"]
     assert chart["kubeVersion"] == f">={clusters[0]['kubernetes']}.0-0"
     assert clusters[-1]["kubernetes"] == NEWEST_KUBERNETES
-    assert all(f":v{each['kubernetes']}." in each["node"] for each in clusters)
+    assert all(each["kubectl"].startswith(f"v{each['kubernetes']}.") for each in clusters)
+    assert all(f":{each['kubectl']}@" in each["node"] for each in clusters)
 
 
 def test_the_published_image_gets_every_label() -> None:

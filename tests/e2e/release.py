@@ -26,6 +26,8 @@ from tests.support.webhook import Webhook, running_webhook
 CHART = Path(__file__).parents[2] / "charts" / "model-injector"
 _IS_WAITING = re.compile(r'"message":"(waiting for election)"')
 _SAMPLE = re.compile(r"^(\w+(?:\{.*\})?) (\S+)$", re.MULTILINE)
+_IGNORED = ("events", "events.events.k8s.io", "componentstatuses")
+"""Kinds whose objects come and go by themselves."""
 _ANSWERED = tuple(f"model_injector_{name}_total" for name in ("decisions", "bad_requests", "errors"))
 _INJECTED = re.compile(r'model_injector_decisions_total\{.*decision="injected"')
 
@@ -136,7 +138,8 @@ def installed(cluster: Cluster, store: Store, folder: Path) -> Iterator[Release]
     install = ("install", release.name, CHART, "--namespace", release.namespace)
     wait = ("--wait", "--timeout=240s") if cluster.runs_pods else ()
     with ExitStack() as stack:
-        stack.callback(_uninstall, release)
+        if cluster.runs_pods:  # one that ends with the tests needs no care
+            stack.enter_context(_leaving_nothing(release))
         helm(cluster, *install, *wait, values=values_of(cluster, store))
         if not cluster.runs_pods:
             stack.enter_context(_processes(release, folder))
@@ -213,9 +216,32 @@ def answers(cluster: Cluster, prefix: str = "model-injector.io") -> bool:
     return False
 
 
-def _uninstall(release: Release) -> None:
-    """Leave a cluster as it was. One that ends with the tests needs no care."""
-    cluster, where = release.cluster, ("--namespace", release.namespace)
-    if cluster.runs_pods:
-        helm(cluster, "uninstall", release.name, *where, "--wait", "--ignore-not-found")
-        cluster.kubectl("delete", "namespace", release.namespace)
+@contextmanager
+def _leaving_nothing(release: Release) -> Iterator[None]:
+    """Uninstall the release in the end, and wait until the cluster has no object that it had not before."""
+    cluster, namespace = release.cluster, release.namespace
+
+    def has_what_each_namespace_gets() -> bool:
+        return cluster.has("serviceaccount", "default", namespace) and cluster.has(
+            "configmap", "kube-root-ca.crt", namespace
+        )
+
+    cluster.until(has_what_each_namespace_gets, lambda: f"the namespace {namespace} stays empty")
+    before = objects(cluster, namespace)
+    try:
+        yield
+    finally:
+        helm(cluster, "uninstall", release.name, "--namespace", namespace, "--wait", "--ignore-not-found")
+    cluster.until(lambda: objects(cluster, namespace) <= before, lambda: objects(cluster, namespace) - before)
+    cluster.kubectl("delete", "namespace", namespace)
+
+
+def objects(cluster: Cluster, namespace: str) -> set[str]:
+    """The objects of a namespace, and those that belong to no namespace."""
+    found: set[str] = set()
+    for scope, where in (("true", ("--namespace", namespace)), ("false", ())):
+        listed = ("api-resources", "--verbs=list", f"--namespaced={scope}", "--output=name")
+        kinds = [kind for kind in cluster.kubectl(*listed).split() if kind not in _IGNORED and "metrics" not in kind]
+        names = cluster.kubectl("get", ",".join(kinds), *where, "--output=name", "--ignore-not-found")
+        found.update(name for name in names.splitlines() if "/" in name)
+    return found

@@ -1,7 +1,8 @@
-"""A second release by real helm: installed, upgraded from the release before, rolled back, uninstalled."""
+"""The chart by real helm: a second release is installed, upgraded from the release before, rolled back, uninstalled."""
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,7 +12,7 @@ import pytest
 
 from tests.e2e import stand_in_kubelet
 from tests.e2e.cluster import JSON, Cluster, CommandFailed, run
-from tests.e2e.release import CHART, answers, helm, image
+from tests.e2e.release import CHART, Release, answers, helm, image, objects
 from tests.support.programs import helms
 
 NAME, NAMESPACE, WEBHOOK = "second", "e2e-chart", "model-injector-second"
@@ -34,8 +35,6 @@ VALUES = {
     },
     "test": {"namespace": "default"},
 }
-_IGNORED = ("events", "events.events.k8s.io", "componentstatuses")
-"""Kinds whose objects come and go by themselves."""
 WHERE = ("--namespace", NAMESPACE)
 WAIT = ("--wait", "--timeout=180s")
 
@@ -53,10 +52,9 @@ def empty(cluster: Cluster) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The chart of the release before: PREVIOUS_CHART is a folder or a revision; without it, the last tag."""
-    given = os.environ.get("PREVIOUS_CHART") or last_tag()
-    if not given:
-        pytest.skip("there is no release before this one: set PREVIOUS_CHART to a git revision or to a chart's folder")
+    """The chart of the release before. PREVIOUS_CHART is its folder or revision; without it, it is that of the last
+    tag, and before the first tag that of the commit before."""
+    given = os.environ.get("PREVIOUS_CHART") or last_tag() or "HEAD^"
     if Path(given).is_dir():
         return Path(given)
     folder = tmp_path_factory.mktemp("previous")
@@ -70,20 +68,20 @@ def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.usefixtures("controllers", "empty")
 @pytest.mark.parametrize("which", ["oldest", "newest"])
 def test_a_release_is_installed_and_uninstalled_with_nothing_left(cluster: Cluster, which: str) -> None:
-    before = objects(cluster)
+    before = objects(cluster, NAMESPACE)
     command = (helms()[which], "install", NAME, CHART, *WHERE, *WAIT, "--values=-")
     run(command, cluster.kubeconfig, json.dumps(VALUES))
-    made = objects(cluster) - before
+    made = objects(cluster, NAMESPACE) - before
     assert f"mutatingwebhookconfiguration.admissionregistration.k8s.io/{WEBHOOK}" in made
 
     run((helms()[which], "uninstall", NAME, *WHERE, *WAIT), cluster.kubeconfig)
 
-    cluster.until(lambda: objects(cluster) <= before, lambda: objects(cluster) - before)
+    cluster.until(lambda: objects(cluster, NAMESPACE) <= before, lambda: objects(cluster, NAMESPACE) - before)
 
 
 @pytest.mark.usefixtures("controllers", "empty")
 def test_a_release_is_upgraded_from_the_one_before_and_rolled_back(cluster: Cluster, previous: Path) -> None:
-    before = objects(cluster)
+    before = objects(cluster, NAMESPACE)
     helm(cluster, "install", NAME, previous, *WHERE, *WAIT, values=VALUES)
     old = specs(cluster)
 
@@ -97,7 +95,7 @@ def test_a_release_is_upgraded_from_the_one_before_and_rolled_back(cluster: Clus
     assert specs(cluster) == old
 
     helm(cluster, "uninstall", NAME, *WHERE, *WAIT)
-    cluster.until(lambda: objects(cluster) <= before, lambda: objects(cluster) - before)
+    cluster.until(lambda: objects(cluster, NAMESPACE) <= before, lambda: objects(cluster, NAMESPACE) - before)
 
 
 @pytest.mark.usefixtures("controllers", "empty")
@@ -113,6 +111,13 @@ def test_an_upgrade_with_other_values_keeps_the_certificates(cluster: Cluster) -
     assert cluster.get(*secret)["data"] == written
 
 
+@pytest.mark.usefixtures("nodes")
+def test_helm_test_finds_that_the_webhook_works(cluster: Cluster, injector: Release) -> None:
+    printed = helm(cluster, "test", injector.name, "--namespace", injector.namespace)
+
+    assert re.search(r"Phase: +Succeeded", printed)
+
+
 @pytest.mark.usefixtures("injector")
 def test_a_release_of_the_same_name_of_webhook_is_refused(cluster: Cluster) -> None:
     values = {**VALUES, "webhook": {}}
@@ -125,17 +130,6 @@ def last_tag() -> str:
     """The release before this commit. Empty if there is none."""
     command = ("git", "-C", ROOT, "describe", "--tags", "--abbrev=0", "--match=v*", "HEAD^")
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-
-
-def objects(cluster: Cluster) -> set[str]:
-    """The objects of the release's namespace, and those that belong to no namespace."""
-    found: set[str] = set()
-    for scope, where in (("true", WHERE), ("false", ())):
-        listed = ("api-resources", "--verbs=list", f"--namespaced={scope}", "--output=name")
-        kinds = [kind for kind in cluster.kubectl(*listed).split() if kind not in _IGNORED and "metrics" not in kind]
-        names = cluster.kubectl("get", ",".join(kinds), *where, "--output=name", "--ignore-not-found")
-        found.update(name for name in names.splitlines() if "/" in name)
-    return found
 
 
 def specs(cluster: Cluster) -> list[JSON]:

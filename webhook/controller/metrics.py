@@ -19,17 +19,33 @@ class ControllerMetrics:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self.leader = self._gauge("leader", "1 if this process is the elected one.")
-        self.steps = self._counter("steps", "Changes to the cluster.", "step", "result")
+        self.steps = self._counter(
+            "steps",
+            "Changes to the cluster: create, label, rewrite, delete or emit an event, with the result ok, conflict or "
+            "error.",
+            "step",
+            "result",
+        )
         self.requests = self._counter("requests", "Requests to the API server.", "method", "status")
-        self.errors = self._counter("errors", "Failed readings and decisions.", "area")
+        self.errors = self._counter(
+            "errors",
+            "Failed readings and decisions of an area: loads, cleaning, progress, withdrawals, rollouts or catalog.",
+            "area",
+        )
         self.deleted = self._counter("deleted", "Objects whose deletion was requested.", "kind")
         self.tagged = self._counter(
-            "tagged", "Versions whose objects in S3 got the tag of clean-up, or lost it.", "step"
+            "tagged", "Versions whose objects in S3 got the tag of clean-up (tag), or lost it (untag).", "step"
         )
-        self._loads = self._gauge("loads", "Versions that loads select, by state.", "strategy", "state")
+        self._loads = self._gauge(
+            "loads", "Versions that loads select: ready, loading, waiting, outdated or failed.", "strategy", "state"
+        )
         self._limits = self._gauge("load_capacity_bytes", "The capacity of a load.", "load")
         self._requested = self._gauge("load_requested_bytes", "The storage that a load's claims request.", "load")
-        self._rollouts = self._gauge("rollouts", "Workloads that follow a version, by state.", "state")
+        self._rollouts = self._gauge(
+            "rollouts",
+            "Workloads that follow a version: current, waiting, held, progressing, undone or blocked.",
+            "state",
+        )
         self._downloads = {
             field: self._gauge(name, text, "namespace", "model")
             for field, name, text in (

@@ -88,13 +88,15 @@ class Metrics:
 
         self.catalog_errors = Counter(
             "model_injector_catalog_errors",
-            "Failed listings and lookups, by kind of error.",
+            "Failed listings and lookups: Unreachable, Denied, NotFound, TooLarge, Unsupported, Unreadable, Partial or "
+            "Unexpected.",
             ["source", "kind"],
             registry=self._registry,
         )
         self.catalog_lookups = Counter(
             "model_injector_catalog_lookups",
-            "Lookups of versions in S3, by result.",
+            "Lookups of versions in S3: listed, published, unmanaged, unfinished, absent, unreadable, denied, unreachable "
+            "or late.",
             ["state"],
             registry=self._registry,
         )
