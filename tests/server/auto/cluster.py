@@ -20,11 +20,12 @@ SECRET: Final = "/api/v1/namespaces/model-injector/secrets/model-injector-ca"  #
 CONFIGURATION = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/model-injector"
 HOST = "model-injector.model-injector.svc"
 SECONDS = 60
+_NO_CHECK_TIME = 0x200000
+"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME, for clients that check validity by the cluster's clock."""
 _PAUSE = 0.04
 """Seconds between a client's handshakes: without it they would take all processor time from the other tests."""
 LONG = {"caLifetime": "8760h", "leafLifetime": "168h", "overlap": 1}
-SHORT = {"caLifetime": 24, "leafLifetime": 8, "overlap": 3}
-
+SHORT = {"caLifetime": 720, "leafLifetime": 240, "overlap": 3}
 
 Replica = Callable[..., AbstractContextManager[Webhook]]
 
@@ -33,6 +34,11 @@ def bundles(api: ApiServer) -> list[bytes]:
     """What each entry has as its caBundle."""
     entries = api.objects[CONFIGURATION]["webhooks"]
     return [base64.b64decode(entry["clientConfig"].get("caBundle", "")) for entry in entries]
+
+
+def now(api: ApiServer) -> datetime:
+    """By the cluster's clock."""
+    return datetime.fromtimestamp(time.time() + api.clock_ahead, UTC)
 
 
 def secret(api: ApiServer) -> dict[str, bytes]:
@@ -78,6 +84,9 @@ class Load:
     done: int = 0
     failures: list[str] = field(default_factory=list)
     leaves: set[int] = field(default_factory=set)
+    """The serial numbers that were shown."""
+    shown: dict[int, x509.Certificate] = field(default_factory=dict)
+    """The last leaf of each replica, by its port."""
 
 
 @contextmanager
@@ -88,6 +97,7 @@ def load(api: ApiServer, *replicas: Webhook) -> Iterator[Load]:
         while not stop.is_set():
             bundle, read = bundles(api)[0], time.monotonic()
             trust = ssl.create_default_context(cadata=bundle.decode())
+            trust.verify_flags |= _NO_CHECK_TIME
             while time.monotonic() < read + lag and not stop.is_set():
                 for webhook in replicas:
                     try:
@@ -95,8 +105,12 @@ def load(api: ApiServer, *replicas: Webhook) -> Iterator[Load]:
                             create_connection(("127.0.0.1", webhook.port), timeout=20) as plain,
                             trust.wrap_socket(plain, server_hostname=HOST) as secured,
                         ):
-                            counted.leaves.add(hash(secured.getpeercert(binary_form=True)))
+                            leaf = x509.load_der_x509_certificate(secured.getpeercert(binary_form=True) or b"")
+                        counted.leaves.add(leaf.serial_number)
+                        counted.shown[webhook.port] = leaf
                         counted.done += 1
+                        if not leaf.not_valid_before_utc <= now(api) < leaf.not_valid_after_utc:
+                            counted.failures.append(f"{now(api)}: valid until {leaf.not_valid_after_utc}")
                     except OSError as error:
                         counted.failures.append(f"{datetime.now(UTC)}: {error!r}")
                 stop.wait(_PAUSE)
