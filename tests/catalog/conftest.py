@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -27,7 +26,6 @@ from webhook.model.source import Source
 from webhook.settings import Settings
 
 PREFIX = "model-artifacts"
-NONE: Mapping[str, float] = MappingProxyType({})
 
 
 @pytest.fixture(scope="session")
@@ -144,7 +142,10 @@ def run(bucket: MotoBucket, proxy: FaultyProxy, tmp_path: Path) -> Run:
     """Runs a webhook on the bucket; arguments are other settings, other constants, and the group `catalog`."""
 
     def begin(
-        others: dict[str, Any] | None = None, *, other_constants: Mapping[str, float] = NONE, **catalog: Any
+        others: dict[str, Any] | None = None,
+        *,
+        other_constants: Mapping[str, float] = constants.PATIENT,
+        **catalog: Any,
     ) -> AbstractContextManager[Webhook]:
         (tmp_path / "webhook").mkdir()
         settings = {

@@ -71,7 +71,7 @@ def test_pods_do_not_wait_for_lookups_in_the_background(
         )  # as many as there are threads in the background
         assert version_of(created(client, asking())) == "1.2.3"
         published(store, tmp_path / "m", "1.3.0")
-        until(lambda: version_of(created(client, asking(version="latest"))) == "1.3.0", seconds=10)
+        until(lambda: version_of(created(client, asking(version="latest"))) == "1.3.0")
 
 
 @pytest.mark.alone
@@ -79,7 +79,7 @@ def test_more_lookups_than_there_are_threads_end_in_time(
     ready: Callable[..., Webhook], store: Store, proxy: FaultyProxy, tmp_path: Path
 ) -> None:
     published(store, tmp_path / "m", "1.2.3")
-    webhook = ready(refreshSeconds=300)
+    webhook = ready(other_constants={}, refreshSeconds=300)
     proxy.inject(Stall(), lambda request: "/unknown-" in request.query.get("prefix", ""))
     with Load(webhook, [asking(model=f"unknown-{number}") for number in range(200)], connections=16) as load:
         until(lambda: webhook.metrics().get('model_injector_catalog_lookups_total{state="late"}', 0) > 64)

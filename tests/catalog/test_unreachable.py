@@ -185,7 +185,7 @@ def test_an_s3_that_sends_a_few_bytes_now_and_then_is_given_up(
     bucket.put(f"{PREFIX}/weights.bin", b"w" * 500)
     proxy.inject(Trickle(0.01), download_of("weights.bin"))
     arriving = store.stream("weights.bin", 0, 499)
-    assert next(arriving) == b"w"
+    assert not next(arriving).strip(b"w")
     with pytest.raises(Unreachable, match="sends too slowly"):
         list(arriving)
     with pytest.raises(Unreachable, match="sends too slowly"):

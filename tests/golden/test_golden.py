@@ -10,8 +10,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
-from functools import partial
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +36,9 @@ from tests.golden.three_ways import (
     shown,
     stored,
 )
-from tests.support import moto_s3
+from tests.support import constants, moto_s3
 from tests.support.faults import Answer
 from tests.support.faulty_proxy import FaultyProxy
-from tests.support.polling import until
 from tests.support.reviews import review
 from tests.support.webhook import running_webhook
 from webhook.model.refusals import Refusal
@@ -80,13 +78,16 @@ def world_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorldOf]:
                 for address, placeholder in names.items():
                     text = text.replace(placeholder, address)
                 webhook = stack.enter_context(
-                    running_webhook(folder, yaml.safe_load(text), env=dict(moto_s3.CREDENTIALS))
+                    running_webhook(
+                        folder,
+                        yaml.safe_load(text),
+                        env=moto_s3.CREDENTIALS,
+                        program=constants.program(constants.PATIENT),
+                    )
                 )
                 kinds = worlds.KINDS if name == "kinds" else ()
                 client = stack.enter_context(webhook.client())
                 running[name] = World(webhook, client, folder / "settings.yaml", names, kinds)
-                if "catalog" in worlds.SETTINGS[name] and not REWRITE:
-                    warm(running[name], [each for each in MANIFESTS if settings_of(each) == name])
             return running[name]
 
         yield begin
@@ -95,18 +96,6 @@ def world_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorldOf]:
 def settings_of(manifest: Path) -> str:
     found = re.match(r"# settings: (\w+)\n", manifest.read_text())
     return found[1] if found else "plain"
-
-
-def warm(world: World, manifests: list[Path]) -> None:
-    """Have the webhook look up all that it will be asked for: it gives S3 a second, and this machine may be busy."""
-    for manifest in manifests:
-        with suppress(AssertionError):  # the manifest's own test shows what it is instead
-            until(partial(is_as_expected, world, manifest), seconds=10)
-
-
-def is_as_expected(world: World, manifest: Path) -> bool:
-    documents = world.plain(previewed(world, manifest.read_bytes()))
-    return [shown(document) for document in documents] == expected_of(manifest)
 
 
 def subclasses(parent: type[Refusal]) -> Iterator[type[Refusal]]:

@@ -158,7 +158,7 @@ def test_a_helper_without_a_login_leaves_it_to_the_file(tmp_path: Path, monkeypa
 def test_a_helper_that_fails_is_named_without_what_it_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], script: str, message: str
 ) -> None:
-    monkeypatch.setattr("webhook.images.credentials._HELPER_SECONDS", 0.5)
+    monkeypatch.setattr("webhook.images.credentials._HELPER_SECONDS", 0.5 if "sleep" in script else 60)
     configured(tmp_path, monkeypatch, script, credsStore="sample")
     assert message in failed(HOST)
     assert SECRET not in "".join(capfd.readouterr())

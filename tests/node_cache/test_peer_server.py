@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support import clock
 from tests.support.polling import until
 from webhook.catalog.bucket.errors import CatalogError
 from webhook.errors import InvalidInput
@@ -104,9 +105,11 @@ def test_no_path_leads_out_of_a_version(cached: CacheFolder, path: str) -> None:
 
 
 @contextmanager
-def serving(folder: CacheFolder, address: str, key_file: Path) -> Iterator[PeerSettings]:
+def serving(
+    folder: CacheFolder, address: str, key_file: Path, loop: asyncio.AbstractEventLoop | None = None
+) -> Iterator[PeerSettings]:
     """The server in this process. Yields the settings of a node that asks it."""
-    loop, started, tasks = asyncio.new_event_loop(), threading.Event(), list[asyncio.Task[None]]()
+    loop, started, tasks = loop or asyncio.new_event_loop(), threading.Event(), list[asyncio.Task[None]]()
 
     def run(listening: socket.socket) -> None:
         tasks.append(loop.create_task(FileServer(str(key_file), folder).serve(listening)))
@@ -221,6 +224,7 @@ def test_what_is_no_request_ends_and_disturbs_no_other(
         with suppress(ConnectionError):
             answer = connection.makefile("rb").read()
             assert not answer or answer.startswith(b"HTTP/1.1 403 ")
+    monkeypatch.undo()
     assert ask(served, FILE, "bytes=0-0").content == b"x"
 
 
@@ -240,10 +244,10 @@ def test_a_client_that_reads_nothing_does_not_keep_a_body_for_ever(
     cached: CacheFolder, key_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(peer_server, "_BODIES", 1)
-    monkeypatch.setattr(peer_server, "_SEND_SECONDS", 0.5)
     span, target = f"bytes=0-{len(LARGE) - 1}", f"/{VERSION}/large"
     request = f"GET {target} HTTP/1.1\r\nRange: {span}\r\n{HEADER}: {sign(KEY, 'GET', target, span, time.time())}"
-    with serving(cached, "127.0.0.1", key_file) as options, socket.socket() as lazy:
+    loop = clock.Loop()
+    with serving(cached, "127.0.0.1", key_file, loop) as options, socket.socket() as lazy:
         lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         lazy.connect(("127.0.0.1", options.port))
         lazy.sendall(f"{request}\r\n\r\n".encode())
@@ -252,6 +256,7 @@ def test_a_client_that_reads_nothing_does_not_keep_a_body_for_ever(
         assert found
         with pytest.raises(CatalogError, match="answers 503"):
             next(found.stream("sub/file", 0, 0))
+        loop.call_soon_threadsafe(setattr, loop, "ahead", peer_server._SEND_SECONDS)
         until(lambda: ask(options, FILE, "bytes=0-0").status_code == 206)
 
 

@@ -7,6 +7,7 @@ import json
 import signal
 import threading
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -160,6 +161,8 @@ class Clients:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.counts = [0] * 4
+        self.replicas: list[Webhook | None] = [None] * 4
+        """The replica of each client. None while it chooses one."""
         self.kept: list[int] = []
         """How many requests each connection has carried."""
         self.failures: list[object] = []
@@ -176,9 +179,14 @@ class Clients:
         for thread in self._threads:
             thread.join(40)
 
+    def have_left(self, replica: Webhook) -> bool:
+        """Whether no client has a connection to a replica, or will open one."""
+        return replica not in self.service.endpoints and not {replica, None} & set(self.replicas)
+
     def _send(self, index: int) -> None:
         while not self._finished.is_set():
-            replica = self.service.endpoints[index % len(self.service.endpoints)]
+            self.replicas[index] = None
+            self.replicas[index] = replica = self.service.endpoints[index % len(self.service.endpoints)]
             connection = http.client.HTTPSConnection(HOST, replica.port, context=replica.trust, timeout=30)
             before = self.counts[index]
             try:
@@ -208,7 +216,7 @@ def test_no_request_is_lost_while_replicas_stop_and_others_start(tmp_path: Path)
 
         def begin(name: str) -> Webhook:
             (tmp_path / name).mkdir()
-            settings = {**SETTINGS, "server": {"drain": 3}}
+            settings = {**SETTINGS, "server": {"drain": 600}}
             return stack.enter_context(running_webhook(tmp_path / name, settings, authority))
 
         service = stack.enter_context(Service({name: begin(name) for name in ("one", "other")}))
@@ -217,6 +225,8 @@ def test_no_request_is_lost_while_replicas_stop_and_others_start(tmp_path: Path)
                 new = begin(f"{name} again")
                 old, service.replicas[name] = service.replicas[name], new
                 old.process.terminate()
+                until(partial(clients.have_left, old))
+                old.process.send_signal(signal.SIGINT)
                 assert old.process.wait(30) == 0
             until(lambda: sum(clients.counts) >= 2000 or clients.failures)
     assert not clients.failures

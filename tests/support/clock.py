@@ -25,7 +25,7 @@ class Clock:
         return self.now
 
 
-class _Loop(asyncio.SelectorEventLoop):
+class Loop(asyncio.SelectorEventLoop):
     """An event loop whose clock is ahead of the machine's."""
 
     ahead = 0.0
@@ -36,14 +36,14 @@ class _Loop(asyncio.SelectorEventLoop):
 
 def run(steps: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine as `asyncio.run` does, by a clock that it can move."""
-    with asyncio.Runner(loop_factory=_Loop) as runner:
+    with asyncio.Runner(loop_factory=Loop) as runner:
         return runner.run(steps)
 
 
 async def advance(seconds: float) -> None:
     """Let everything run that is ready, move the clock forward, and let everything run that is due then."""
     loop = asyncio.get_running_loop()
-    assert isinstance(loop, _Loop)
+    assert isinstance(loop, Loop)
     await _pause()
     loop.ahead += seconds
     await _pause()

@@ -6,8 +6,13 @@ Usage: python -m tests.support.constants MODULE.NAME=NUMBER … -- ARGUMENT …
 import importlib
 import sys
 from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
 from webhook.cli import main
+
+PATIENT: Final[Mapping[str, float]] = MappingProxyType({"webhook.catalog.live.LOOKUP_SECONDS": 30})
+"""For a webhook whose S3 shares a busy machine with the other tests: a pod waits longer for it than a second."""
 
 
 def program(values: Mapping[str, float]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.preview.test_preview import DEPLOYMENT, POD
+from tests.support import constants
 from tests.support.polling import until
 from tests.support.reviews import operations, review
 from tests.support.webhook import SETTINGS, Webhook, running_webhook
@@ -24,7 +25,8 @@ MANIFEST = POD.format(version="1.2.3")
 
 @pytest.fixture(scope="module")
 def webhook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
-    with running_webhook(tmp_path_factory.mktemp("webhook"), OPEN) as running:
+    patient = constants.program({"webhook.web.worker._SECONDS": 60})
+    with running_webhook(tmp_path_factory.mktemp("webhook"), OPEN, program=patient) as running:
         yield running
 
 

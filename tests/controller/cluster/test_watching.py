@@ -113,7 +113,7 @@ def test_a_cut_connection_is_continued(api: ApiServer, watched: Callable[..., Wa
 
 
 def test_silence_ends_a_watch(api: ApiServer, watched: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "_SILENCE_SECONDS", 0.01)
+    monkeypatch.setattr(watching, "_SILENCE_SECONDS", 0.5)
     watched([], [event("ADDED", "a", 5), HOLD], pauses=1)
     assert [each["resourceVersion"] for each in api.watches] == ["1", "5"]
 

@@ -6,9 +6,9 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.support import moto_s3
+from tests.support import constants, moto_s3
 from tests.support.polling import until
 from tests.support.webhook import Webhook, running_webhook
 from tests.web.page.browsing import Visit, launch, visiting
@@ -39,7 +39,9 @@ def webhook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
             "catalog": {"mode": "s3"},
             "preview": {"auth": "none"},
         }
-        with running_webhook(tmp_path_factory.mktemp("webhook"), settings, env=moto_s3.CREDENTIALS) as running:
+        program = constants.program(constants.PATIENT)
+        folder = tmp_path_factory.mktemp("webhook")
+        with running_webhook(folder, settings, env=moto_s3.CREDENTIALS, program=program) as running:
             until(lambda: running.ops("/readyz").status_code == 200)
             yield running
 
@@ -47,6 +49,7 @@ def webhook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Not for longer than these tests: Playwright keeps an event loop, and others could start none beside it."""
+    expect.set_options(timeout=30_000)  # milliseconds, for a first preview on a busy machine
     with sync_playwright() as playwright:
         browser = launch(playwright)
         yield browser
