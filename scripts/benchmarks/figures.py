@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from benchmarks import admission, cluster, fetch, node_cache, soak, start
+from benchmarks import admission, cluster, fetch, images, node_cache, soak, start
 from benchmarks.report import Bound, Figure, missing
 
 ROOT: Final = Path(__file__).parents[2]
@@ -50,5 +50,6 @@ def _all(work: Path, rounds: int, mib: int) -> Iterator[Figure]:
     yield from start.measure(folder("start"), rounds, _SECONDS)
     yield from fetch.compare(folder("fetch"), rounds, fetch.few_large(mib), others=False)
     yield from node_cache.measure(folder("node-cache"), 1, mib, "119M")
+    yield from images.measure(folder("images"), rounds, mib)
     yield from soak.measure(folder("soak"), _SOAK_MINUTES)
     yield from cluster.measure(folder("cluster"), _CREATIONS, "default/default", "")

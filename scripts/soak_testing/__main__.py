@@ -177,7 +177,8 @@ def summary(result: dict[str, Any]) -> str:
         if samples := series["samples"]:
             slope = "" if series["slopeMibPerHour"] is None else f"{series['slopeMibPerHour']:.1f}"
             seconds = samples[-1][0] - samples[0][0]
-            lines.append(f"{series['process']:8} {seconds:8.0f} {samples[0][1]:11} {samples[-1][1]:10} {slope:>13}")
+            sizes = f"{samples[0][1]:11} {samples[-1][1]:10} {slope:>13}".rstrip()
+            lines.append(f"{series['process']:8} {seconds:8.0f} {sizes}")
     lines += ["", *(f"lost: {each}" for each in result["lost"][:10])]
     lines += [f"wrong: {each}" for each in result["wrong"][:10]]
     lines += [f"unexpected: {each[:1000]}" for each in result["unexpected"][:10]]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import ssl
 import subprocess
 import sys
@@ -13,14 +14,18 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from soak_testing.__main__ import summary
+from soak_testing.disturbances import DISTURBANCES
 from soak_testing.load import Client, Tally
 from soak_testing.memory import Series, least_squares
+from soak_testing.plot import plot
 from soak_testing.requests import Answer, Case
 from tests.server.auto.cluster import HOST
 from tests.support.certificates import throwaway_certificate
 from tests.support.polling import until
 
 ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 
 
 def soak(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -30,8 +35,8 @@ def soak(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_nothing_is_lost_while_replicas_are_killed_s3_is_gone_and_bodies_are_malformed(tmp_path: Path) -> None:
-    result, plot = tmp_path / "result.json", tmp_path / "plot.svg"
-    done = soak("kill", "s3-gone", "malformed", "--minutes", "0.05", "--json", str(result), "--plot", str(plot))
+    result, drawn = tmp_path / "result.json", tmp_path / "plot.svg"
+    done = soak("kill", "s3-gone", "malformed", "--minutes", "0.05", "--json", str(result), "--plot", str(drawn))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "lost 0, wrong 0, internal errors 0" in done.stdout
     found = json.loads(result.read_text())
@@ -39,7 +44,7 @@ def test_nothing_is_lost_while_replicas_are_killed_s3_is_gone_and_bodies_are_mal
     assert all(each["requests"] > 0 for each in found["disturbances"])
     assert found["malformed"] > 0
     assert len(found["memory"]) == 4  # two replicas, both killed
-    shown = "".join(ET.fromstring(plot.read_text()).itertext())  # noqa: S314 - our own
+    shown = "".join(ET.fromstring(drawn.read_text()).itertext())  # noqa: S314 - our own
     assert "s3-gone" in shown
     assert "answers a second" in shown
 
@@ -88,6 +93,13 @@ def test_a_soak_that_is_stopped_leaves_nothing_behind(tmp_path: Path) -> None:
     assert replicas
     assert not [pid for pid in replicas if Path(f"/proc/{pid}").exists()]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_page_shows_the_result_beside_it() -> None:
+    result, page = json.loads((DOCS / "soak.json").read_text()), (DOCS / "soak.md").read_text()
+    assert summary(result) in page
+    assert plot(result) == (DOCS / "soak.svg").read_text()
+    assert re.findall(r"^\| `([a-z0-9-]+)` \|", page.partition("## Generated")[0], re.MULTILINE) == list(DISTURBANCES)
 
 
 def test_an_unknown_disturbance_is_named() -> None:
