@@ -95,8 +95,8 @@ class Metrics:
         )
         self.catalog_lookups = Counter(
             "model_injector_catalog_lookups",
-            "Lookups of versions in S3: listed, published, unmanaged, unfinished, absent, unreadable, denied, unreachable "
-            "or late.",
+            "Lookups of versions in S3: listed, published, unmanaged, unfinished, absent, unreadable, denied, "
+            "unreachable or late.",
             ["state"],
             registry=self._registry,
         )

@@ -39,9 +39,8 @@ def webhook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
             "catalog": {"mode": "s3"},
             "preview": {"auth": "none"},
         }
-        program = constants.program(constants.PATIENT)
-        folder = tmp_path_factory.mktemp("webhook")
-        with running_webhook(folder, settings, env=moto_s3.CREDENTIALS, program=program) as running:
+        program, place = constants.program(constants.PATIENT), tmp_path_factory.mktemp("webhook")
+        with running_webhook(place, settings, env=moto_s3.CREDENTIALS, program=program) as running:
             until(lambda: running.ops("/readyz").status_code == 200)
             yield running
 
