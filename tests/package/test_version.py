@@ -12,7 +12,7 @@ from webhook import __version__
 ROOT = Path(__file__).parents[2]
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
 RELEASES = re.findall(r"^## \[(\d.*)\] - (.*)$", CHANGELOG, re.MULTILINE)
-NAMED = re.compile(r"(?:VERSION=|model-injector:|refs/tags/v|charts/model-injector --version )(\d+\.\d+\.\d+)")
+NAMED = re.compile(r"(?:\bVERSION=|model-injector:|refs/tags/v|charts/model-injector --version )(\d+\.\d+\.\d+)")
 
 
 def test_the_chart_has_this_version_and_installs_this_version() -> None:
